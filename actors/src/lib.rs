@@ -1,0 +1,6 @@
+//! Who is alive: client sessions and their registry, the revocation feed on a Gateway, the Gateway's link on a Controller.
+//!
+//! Each is a folder of a pure core, its messages, the ports it needs and a thin actix shell. Nothing here opens a
+//! socket, touches the kernel or reads a clock; adapters in `gateway/` and `collective/` do.
+
+pub mod ports;

@@ -3,6 +3,8 @@
 //! `kind(1) ‖ flags(1) ‖ segmentSize(2) ‖ length(4)`, big endian. One frame carries one IP packet, or one
 //! super-packet of segments of `segmentSize` bytes of payload each.
 
+use std::ops::Range;
+
 /// Bytes of a frame header.
 pub const HEADER_LEN: usize = 8;
 /// Longest packet in a frame: what a TUN device hands over at most.
@@ -109,6 +111,31 @@ impl FrameHeader {
     }
 }
 
+/// One complete frame at the start of some received bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Its header.
+    pub header: FrameHeader,
+    /// Where its payload lies in the bytes. The next frame begins where it ends.
+    pub payload: Range<usize>,
+}
+
+impl Frame {
+    /// The frame that begins at `at`, or `None` while bytes of it are missing.
+    ///
+    /// # Errors
+    /// As [`FrameHeader::decode`]: known from the header alone, before any payload is waited for.
+    pub fn at(received: &[u8], at: usize) -> Result<Option<Self>, FrameError> {
+        let Some(bytes) = received.get(at..).and_then(|rest| rest.first_chunk::<HEADER_LEN>()) else {
+            return Ok(None);
+        };
+        let header = FrameHeader::decode(*bytes)?;
+        let start = at + HEADER_LEN;
+        let payload = start..start + header.length as usize;
+        Ok((payload.end <= received.len()).then_some(Self { header, payload }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +153,21 @@ mod tests {
         assert_eq!(FrameHeader::decode([1, 0, 0, 0, 0, 1, 0, 0]), Err(FrameError::Length(65_536)));
         assert_eq!(FrameHeader::decode([1, 0, 0, 1, 0, 0, 0, 40]), Err(FrameError::Segment(1)));
         assert_eq!(FrameHeader::decode([2, 0, 0, 0, 0, 0, 0, 1]), Err(FrameError::Length(1)));
+    }
+
+    #[test]
+    fn frames_are_found_one_behind_the_other_and_not_before_they_are_whole() {
+        let mut bytes = FrameHeader::plain(FrameKind::KeepAlive, 0).encode().to_vec();
+        bytes.extend_from_slice(&FrameHeader::packet(20, 0, 0).encode());
+        bytes.extend_from_slice(&[7; 20]);
+        let first = Frame::at(&bytes, 0).expect("valid").expect("complete");
+        assert_eq!((first.header.kind, first.payload.clone()), (FrameKind::KeepAlive, 8..8));
+        let second = Frame::at(&bytes, first.payload.end).expect("valid").expect("complete");
+        assert_eq!(bytes[second.payload.clone()], [7; 20]);
+        assert_eq!(Frame::at(&bytes, second.payload.end), Ok(None));
+        for end in 8..bytes.len() {
+            assert_eq!(Frame::at(&bytes[..end], 8), Ok(None), "{end} bytes");
+        }
+        assert_eq!(Frame::at(&[9; 8], 0), Err(FrameError::Kind(9)));
     }
 }

@@ -1,0 +1,20 @@
+//! IP packets as the tunnel sees them: what they are, how the kernel's offload header follows from them, and how a
+//! super-packet is cut when somebody cannot take it whole.
+//!
+//! Everything is a function of the bytes and never panics on any bytes. A packet from a peer is parsed here before
+//! anything of it is believed; the offload header is derived from what was parsed, never taken over (review F33,
+//! `tunnel.md`). Whose addresses a packet may carry is for the two ends of the tunnel to know.
+
+mod checksum;
+mod layout;
+mod offload;
+mod refusal;
+mod segment;
+
+pub use layout::{Layout, Transport, TransportKind, parse};
+pub use offload::{Departure, VIRTIO_LEN, VirtioHeader, arriving, departing};
+pub use refusal::Refusal;
+pub use segment::for_each_segment;
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,8 @@ uuid_ids! {
     ConditionId => "condition";
     /// A policy.
     PolicyId => "policy";
+    /// A named criterion.
+    CriteriaScriptId => "criteria script";
     /// A pool of tunnel addresses.
     IpPoolId => "IP pool";
     /// A client profile.

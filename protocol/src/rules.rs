@@ -4,6 +4,7 @@
 //! give an equal [`RuleSetHash`], so sessions with the same rights share one rule set in the kernel (`firewall.md`).
 //! `compile` makes it with the precedence of S45; `matching` asks it about one flow, exactly as the kernel would.
 
+
 pub mod compile;
 pub mod matching;
 

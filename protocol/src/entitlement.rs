@@ -1,0 +1,113 @@
+//! Entitlements: what may be reached, by which actions, under which conditions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ConditionId, EntitlementId, SiteId};
+use crate::object::EntityBase;
+
+/// Most names in one entitlement (review 3.10).
+pub const MAX_NAMES: usize = 256;
+
+/// An entitlement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entitlement {
+    /// Id, name, notes, tags, times.
+    #[serde(flatten)]
+    pub base: EntityBase<EntitlementId>,
+    /// Disregarded if set.
+    #[serde(default)]
+    pub disabled: bool,
+    /// The Site behind which its hosts are.
+    pub site: SiteId,
+    /// How its conditions combine.
+    #[serde(default)]
+    pub condition_logic: Logic,
+    /// Conditions; none with `and`: always; none with `or`: never (refused at save).
+    #[serde(default)]
+    pub conditions: Vec<ConditionId>,
+    /// What is allowed, blocked, watched, excluded.
+    pub actions: Vec<Action>,
+    /// Links that the Client shows.
+    #[serde(default)]
+    pub app_shortcuts: Vec<AppShortcut>,
+}
+
+/// All of them, or one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Logic {
+    /// All must hold.
+    #[default]
+    And,
+    /// One is enough.
+    Or,
+}
+
+/// One action of an entitlement (S44).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Action {
+    /// Protocol and direction; absent only for `exclude`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subtype: Option<Subtype>,
+    /// What happens.
+    pub action: ActionKind,
+    /// Addresses, prefixes, ranges (`10.0.0.1-10.0.0.9`), names (`dns://host`, `*.domain`).
+    pub hosts: Vec<String>,
+    /// Ports and ranges (`80`, `1024-65535`, `80,443`); TCP and UDP only; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<String>,
+    /// ICMP types and ranges; ICMP only; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
+}
+
+/// What an action does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionKind {
+    /// Let pass.
+    Allow,
+    /// Drop.
+    Block,
+    /// Let pass and log.
+    Alert,
+    /// Not through the tunnel: a Client route, no rule.
+    Exclude,
+}
+
+/// Protocol and direction, with the vendor's names. `http_up` exists to be refused by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each is protocol and direction as it says")]
+pub enum Subtype {
+    TcpUp,
+    TcpDown,
+    UdpUp,
+    UdpDown,
+    IcmpUp,
+    IcmpDown,
+    Icmpv6Up,
+    Icmpv6Down,
+    AhUp,
+    AhDown,
+    EspUp,
+    EspDown,
+    GreUp,
+    GreDown,
+    HttpUp,
+}
+
+/// A link that the Client shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppShortcut {
+    /// Its text.
+    pub name: String,
+    /// Where it leads.
+    pub url: String,
+    /// More text.
+    #[serde(default)]
+    pub description: String,
+}

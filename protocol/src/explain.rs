@@ -1,0 +1,1 @@
+//! Why a user reaches a host, or does not: the tree of decisions, for operators.

@@ -1,0 +1,365 @@
+//! The revocation feed between a Controller and a Gateway (`revocation.md`, review 3.11).
+//!
+//! One ordered stream each way on the peer port (ALPN `ringwall/feed/1`): 4 bytes of length, then MessagePack of a
+//! [`FromGateway`] or [`FromController`]. Changes come in log order, without gap or duplicate; confirmations of polls
+//! travel in the same stream, behind every change that they vouch for (review F1).
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ApplianceId, CollectiveId, Incarnation, LogIndex, NodeId, SessionId, SignInId, SiteId};
+use crate::membership::{ControllerRecord, GatewayRecord, KeyRecord};
+use crate::name::{DnScope, SessionDn};
+use crate::object::appliance::ApplianceState;
+use crate::object::settings::SpaMode;
+use crate::revocation::Revocation;
+use crate::time::UnixMillis;
+use crate::wire::error::ErrorCode;
+
+/// Longest frame of a feed, in bytes.
+pub const MAX_FEED_FRAME: usize = 1024 * 1024;
+/// Changes that may be sent and not yet acknowledged; beyond it the Controller disconnects and sends the full state.
+pub const MAX_UNACKNOWLEDGED: usize = 8_192;
+/// Version of this protocol.
+pub const FEED_VERSION: u16 = 1;
+
+/// Where a Gateway stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedPosition {
+    /// Life of the Collective.
+    pub incarnation: Incarnation,
+    /// Every change up to here is known.
+    pub index: LogIndex,
+}
+
+/// Everything that a Gateway knows of the Collective, at one index. Changes are applied to it by [`FeedView::apply`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedView {
+    /// The Collective.
+    pub collective: CollectiveId,
+    /// Its root certificate, DER, base64url.
+    pub root_certificate: String,
+    /// Where this view stands.
+    pub position: FeedPosition,
+    /// Controllers, removed ones included while their tokens could live.
+    pub controllers: BTreeMap<NodeId, ControllerRecord>,
+    /// Gateways of the same Site.
+    pub gateways: BTreeMap<ApplianceId, GatewayRecord>,
+    /// Keys that sign tokens, by `kid`.
+    pub keys: BTreeMap<String, KeyRecord>,
+    /// Revocations in force.
+    pub revocations: Vec<Revocation>,
+    /// The Gateway's Site.
+    pub site: FeedSite,
+    /// Whether knocks are wanted.
+    pub spa_mode: SpaMode,
+    /// Keys with which Clients knock on this Gateway, newest first, 32 bytes base64url.
+    #[serde(default)]
+    pub spa_keys: Vec<String>,
+    /// Window of a knock, seconds.
+    pub spa_window_seconds: u32,
+}
+
+/// What a Gateway must know of its Site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedSite {
+    /// Which.
+    pub id: SiteId,
+    /// For people.
+    pub name: String,
+    /// All pools of tunnel addresses: what may be a session's address at all.
+    pub pools: Vec<IpNet>,
+    /// Protected hosts see the Gateway's address.
+    pub snat: bool,
+    /// Length of a lease, seconds.
+    pub lease_seconds: u32,
+    /// Grace of live sessions, seconds.
+    #[serde(default)]
+    pub grace_seconds: Option<u32>,
+    /// Controllers that a lease needs.
+    pub witnesses: u8,
+    /// DTLS is offered.
+    pub dtls: bool,
+    /// DNS resolvers by domain.
+    #[serde(default)]
+    pub name_resolution: crate::object::site::NameResolution,
+}
+
+/// One change, at one log index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum FeedEvent {
+    /// A new revocation.
+    RevocationAdded {
+        /// It.
+        revocation: Revocation,
+    },
+    /// A revocation moved on: slices below `told` are told, below `effective` void.
+    #[serde(rename_all = "camelCase")]
+    RevocationAdvanced {
+        /// Which.
+        revocation: LogIndex,
+        /// Told slices.
+        told: u16,
+        /// Effective slices.
+        effective: u16,
+    },
+    /// No living token can be older than this revocation.
+    RevocationForgotten {
+        /// Which.
+        revocation: LogIndex,
+    },
+    /// A key was added, retired or removed.
+    KeyChanged {
+        /// Its record now.
+        key: KeyRecord,
+    },
+    /// A Controller joined, changed or was removed.
+    ControllerChanged {
+        /// Its record now.
+        controller: ControllerRecord,
+    },
+    /// A Gateway of the Site joined, changed or was removed; about the Gateway itself too.
+    GatewayChanged {
+        /// Its record now.
+        gateway: GatewayRecord,
+    },
+    /// The Site changed.
+    SiteChanged {
+        /// It now.
+        site: FeedSite,
+    },
+    /// Keys or mode of knocks changed.
+    #[serde(rename_all = "camelCase")]
+    SpaChanged {
+        /// Mode.
+        mode: SpaMode,
+        /// Keys of this Gateway, newest first.
+        keys: Vec<String>,
+        /// Window, seconds.
+        window_seconds: u32,
+    },
+    /// A session is at this Gateway of the Site; others end theirs of the same DN (review 3.6).
+    #[serde(rename_all = "camelCase")]
+    SessionBound {
+        /// Whose.
+        dn: SessionDn,
+        /// Where.
+        gateway: ApplianceId,
+        /// Orders sign-ins.
+        sign_in_idx: LogIndex,
+        /// Orders connections of one sign-in.
+        connect_seq: u64,
+    },
+    /// Sessions are to be evaluated anew (S34).
+    Reevaluate {
+        /// Which.
+        scope: DnScope,
+    },
+}
+
+impl FeedView {
+    /// Applies the events of one log index. Events that only concern sessions leave the view as it is.
+    pub fn apply(&mut self, index: LogIndex, event: &FeedEvent) {
+        self.position.index = self.position.index.max(index);
+        match event {
+            FeedEvent::RevocationAdded { revocation } => self.revocations.push(revocation.clone()),
+            FeedEvent::RevocationAdvanced { revocation, told, effective } => {
+                for known in self.revocations.iter_mut().filter(|known| known.index == *revocation) {
+                    known.told = known.told.max(*told).max(*effective);
+                    known.effective = known.effective.max(*effective);
+                }
+            }
+            FeedEvent::RevocationForgotten { revocation } => self.revocations.retain(|known| known.index != *revocation),
+            FeedEvent::KeyChanged { key } => {
+                self.keys.insert(key.kid.clone(), key.clone());
+            }
+            FeedEvent::ControllerChanged { controller } => {
+                self.controllers.insert(controller.node, controller.clone());
+            }
+            FeedEvent::GatewayChanged { gateway } => {
+                self.gateways.insert(gateway.appliance, gateway.clone());
+            }
+            FeedEvent::SiteChanged { site } => self.site = site.clone(),
+            FeedEvent::SpaChanged { mode, keys, window_seconds } => {
+                self.spa_mode = *mode;
+                self.spa_keys.clone_from(keys);
+                self.spa_window_seconds = *window_seconds;
+            }
+            FeedEvent::SessionBound { .. } | FeedEvent::Reevaluate { .. } => {}
+        }
+    }
+}
+
+/// Gateway → Controller.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum FromGateway {
+    /// First message: who asks, and from where on.
+    Subscribe {
+        /// Versions that it speaks.
+        versions: Vec<u16>,
+        /// Who; must be the identity of its certificate.
+        gateway: ApplianceId,
+        /// Absent on first contact.
+        #[serde(default)]
+        position: Option<FeedPosition>,
+    },
+    /// Asks for a confirmation; `lease ÷ 3` apart.
+    Poll {
+        /// Comes back in [`FromController::Confirmed`].
+        nonce: u64,
+    },
+    /// The kernel enforces every change up to `index`.
+    Enforced {
+        /// Up to here.
+        index: LogIndex,
+        /// Sessions whose rules could not be changed; their tunnels are cut.
+        #[serde(default)]
+        failed: Vec<SessionId>,
+    },
+    /// A session was admitted.
+    #[serde(rename_all = "camelCase")]
+    SessionOpened {
+        /// It.
+        session: SessionSummary,
+    },
+    /// A session changed what it tells of itself (claims, rules, traffic).
+    #[serde(rename_all = "camelCase")]
+    SessionUpdated {
+        /// It.
+        session: SessionSummary,
+    },
+    /// A session ended.
+    #[serde(rename_all = "camelCase")]
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// Whose.
+        dn: SessionDn,
+        /// Why.
+        code: ErrorCode,
+    },
+    /// Every 10 s.
+    #[serde(rename_all = "camelCase")]
+    Load {
+        /// Live sessions.
+        sessions: u32,
+        /// Rule sets in use.
+        rule_sets: u32,
+    },
+    /// Audit records, at least once each.
+    Audit {
+        /// Counts up per Gateway.
+        seq: u64,
+        /// JSON objects with the envelope of `features.md` 1.7.
+        records: Vec<String>,
+    },
+}
+
+/// What the Collective shows of a live session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionSummary {
+    /// Which.
+    pub session: SessionId,
+    /// Whose.
+    pub dn: SessionDn,
+    /// Its sign-in.
+    pub sid: SignInId,
+    /// Orders sign-ins.
+    pub sign_in_idx: LogIndex,
+    /// Orders connections of one sign-in.
+    pub connect_seq: u64,
+    /// Where.
+    pub site: SiteId,
+    /// At which Gateway.
+    pub gateway: ApplianceId,
+    /// When it was admitted.
+    pub since: UnixMillis,
+    /// Address that it comes from.
+    pub client_address: String,
+    /// Tunnel addresses.
+    pub tunnel_addresses: Vec<std::net::IpAddr>,
+    /// Per entitlement: open or not, and which conditions fail.
+    pub entitlements: Vec<crate::authorize::EntitlementState>,
+    /// Device claims last heard.
+    #[serde(default)]
+    pub device: crate::claims::ClaimMap,
+    /// Reasons given, by suffix.
+    #[serde(default)]
+    pub reasons: BTreeMap<String, crate::claims::Reason>,
+    /// Elements in its rule set.
+    pub rules: u32,
+    /// Counts up with every change.
+    pub generation: u64,
+}
+
+/// Controller → Gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum FromController {
+    /// A part of the full state's encoding; parts are joined in order.
+    Full {
+        /// Where the state stands.
+        position: FeedPosition,
+        /// From 0.
+        part: u32,
+        /// How many.
+        parts: u32,
+        /// Bytes of the MessagePack of a [`FeedView`].
+        bytes: Vec<u8>,
+    },
+    /// A change.
+    Change {
+        /// Log index.
+        index: LogIndex,
+        /// What.
+        event: FeedEvent,
+    },
+    /// Every second: nothing is missing up to here.
+    #[serde(rename_all = "camelCase")]
+    Bookmark {
+        /// Everything up to here was sent.
+        index: LogIndex,
+        /// The Controller's clock.
+        controller_time: UnixMillis,
+        /// Raft term.
+        term: u64,
+    },
+    /// Answer to a poll, behind every change up to `readIndex`.
+    #[serde(rename_all = "camelCase")]
+    Confirmed {
+        /// From the poll.
+        nonce: u64,
+        /// Linearizable read at or after the poll's arrival.
+        read_index: LogIndex,
+    },
+    /// Another Controller serves better.
+    #[serde(rename_all = "camelCase")]
+    UseAnother {
+        /// `host:port` of peer listeners.
+        controllers: Vec<String>,
+    },
+    /// The end.
+    Refused {
+        /// Why.
+        code: ErrorCode,
+    },
+    /// Audit records up to here are safe.
+    AuditStored {
+        /// From [`FromGateway::Audit`].
+        seq: u64,
+    },
+}
+
+/// State of an appliance as a Gateway sees its own.
+#[must_use]
+pub fn own_state(view: &FeedView, me: ApplianceId) -> ApplianceState {
+    view.gateways.get(&me).map_or(ApplianceState::Removed, |gateway| gateway.state)
+}

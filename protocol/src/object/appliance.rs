@@ -1,0 +1,107 @@
+//! Appliances: Controllers and Gateways as the administrator sees them.
+
+use serde::{Deserialize, Serialize};
+
+use super::EntityBase;
+use crate::id::{ApplianceId, SiteId};
+
+/// An appliance. Exactly one of `controller.enabled` and `gateway.enabled` is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Appliance {
+    /// Id, name, notes, tags, times.
+    #[serde(flatten)]
+    pub base: EntityBase<ApplianceId>,
+    /// Name or address of the machine, for people.
+    #[serde(default)]
+    pub hostname: String,
+    /// The Site of a Gateway.
+    #[serde(default)]
+    pub site: Option<SiteId>,
+    /// Its role as a Controller.
+    #[serde(default)]
+    pub controller: Role,
+    /// Its role as a Gateway.
+    #[serde(default)]
+    pub gateway: GatewayRole,
+    /// Where Clients reach it: `host:port`, tried in order.
+    #[serde(default)]
+    pub client_interface: Interface,
+    /// Where other appliances reach it (Controllers).
+    #[serde(default)]
+    pub peer_interface: Interface,
+    /// Set by the system: it has joined.
+    #[serde(default)]
+    pub activated: bool,
+    /// Set by the system and by `suspend`/`resume`.
+    #[serde(default)]
+    pub state: ApplianceState,
+}
+
+/// Whether a role is played.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// It is.
+    #[serde(default)]
+    pub enabled: bool,
+}
+
+/// The Gateway role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayRole {
+    /// It is played.
+    #[serde(default)]
+    pub enabled: bool,
+    /// Its share of sessions.
+    #[serde(default)]
+    pub vpn: GatewayWeight,
+}
+
+/// A Gateway's share of the sessions of its Site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayWeight {
+    /// 0–10,000; 0 means only if no other is left.
+    #[serde(default = "default_weight")]
+    pub weight: u32,
+}
+
+impl Default for GatewayWeight {
+    fn default() -> Self {
+        Self { weight: default_weight() }
+    }
+}
+
+/// Addresses of a listener.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interface {
+    /// `host:port` or `[v6]:port`.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Overrides the Collective's SPA mode here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_spa_mode: Option<super::settings::SpaMode>,
+}
+
+/// The life of an appliance (review 3.1): `inactive → joining → active ⇄ suspended → retiring → removed`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ApplianceState {
+    /// Known, has never joined.
+    #[default]
+    Inactive,
+    /// Holds a certificate, is not serving yet.
+    Joining,
+    /// Serving.
+    Active,
+    /// Keeps its sessions, takes no new ones.
+    Suspended,
+    /// On its way out: issues nothing new.
+    Retiring,
+    /// Out for ever.
+    Removed,
+}
+
+const fn default_weight() -> u32 {
+    100
+}

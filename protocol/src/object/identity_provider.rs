@@ -1,0 +1,170 @@
+//! Identity providers and MFA providers.
+
+use serde::{Deserialize, Serialize};
+
+use super::EntityBase;
+use crate::id::{IpPoolId, MfaProviderId, ProviderId};
+
+/// An identity provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityProvider {
+    /// Id, name, notes, tags, times.
+    #[serde(flatten)]
+    pub base: EntityBase<ProviderId>,
+    /// Its kind; only what is listed can be used.
+    #[serde(rename = "type")]
+    pub kind: IdentityProviderKind,
+    /// Pool of IPv4 tunnel addresses.
+    #[serde(default)]
+    pub ip_pool_v4: Option<IpPoolId>,
+    /// Pool of IPv6 tunnel addresses.
+    #[serde(default)]
+    pub ip_pool_v6: Option<IpPoolId>,
+    /// Devices a user may register; 0 blocks new ones.
+    #[serde(default = "default_limit")]
+    pub device_limit_per_user: u32,
+    /// Another factor at sign-in.
+    #[serde(default, rename = "onBoarding2FA")]
+    pub on_boarding_2fa: Option<SignInMfa>,
+    /// Its users may sign in as administrators.
+    #[serde(default)]
+    pub admin_provider: bool,
+    /// Failed sign-ins until a lock-out.
+    #[serde(default = "default_threshold")]
+    pub user_lockout_threshold: u32,
+    /// First lock-out in minutes; doubles up to an hour.
+    #[serde(default = "default_lockout")]
+    pub user_lockout_duration_minutes: u32,
+    /// Shortest password of a local user.
+    #[serde(default)]
+    pub min_password_length: u32,
+    /// From the provider's attributes to user claims.
+    #[serde(default)]
+    pub claim_mappings: Vec<ClaimMapping>,
+    /// Commands that Clients run for device claims.
+    #[serde(default)]
+    pub on_demand_claim_mappings: Vec<OnDemandClaim>,
+    /// What happens to a known device id with another key (review F15).
+    #[serde(default)]
+    pub device_takeover: DeviceTakeover,
+}
+
+/// Kinds of identity providers (S17).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum IdentityProviderKind {
+    /// Users kept in the Collective.
+    LocalDatabase,
+    /// LDAP or Active Directory.
+    Ldap,
+    /// RADIUS.
+    Radius,
+    /// OpenID Connect.
+    Oidc,
+    /// SAML 2.0.
+    Saml,
+}
+
+/// Another factor at sign-in (`onBoarding2FA`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignInMfa {
+    /// Who verifies it.
+    pub mfa_provider_id: MfaProviderId,
+    /// What the user reads.
+    #[serde(default)]
+    pub message: String,
+    /// Claim suffix under which the step-up is kept.
+    #[serde(default = "default_suffix")]
+    pub claim_suffix: String,
+    /// True: at every sign-in; false: only to register a device.
+    #[serde(default)]
+    pub always_required: bool,
+}
+
+/// A user attribute becomes a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimMapping {
+    /// Name at the provider.
+    pub attribute_name: String,
+    /// Name under `user`.
+    pub claim_name: String,
+    /// Always a list.
+    #[serde(default)]
+    pub list: bool,
+}
+
+/// A command whose result a Client reports as a device claim (S37).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnDemandClaim {
+    /// What to find out: `fileExists`, `fileSize`, `fileSha512`, `processRunning`, `serviceRunning`, `fileUpdated`.
+    pub command: String,
+    /// Name under `device`.
+    pub claim_name: String,
+    /// Parameters of the command.
+    #[serde(default)]
+    pub parameters: OnDemandParameters,
+    /// `all`, `desktop.linux.all`, …
+    pub platform: String,
+}
+
+/// Parameters of an on-demand command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnDemandParameters {
+    /// Process or service.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// File.
+    #[serde(default)]
+    pub path: Option<String>,
+}
+
+/// What happens when a registered (user, device) pair appears with another key or cookie.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DeviceTakeover {
+    /// Refused.
+    #[default]
+    Refuse,
+    /// After another factor, the old registration gives way and its tokens are revoked.
+    ReplaceWithMfa,
+}
+
+/// An MFA provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MfaProvider {
+    /// Id, name, notes, tags, times.
+    #[serde(flatten)]
+    pub base: EntityBase<MfaProviderId>,
+    /// Its kind.
+    #[serde(rename = "type")]
+    pub kind: MfaProviderKind,
+}
+
+/// Kinds of MFA providers (S23).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MfaProviderKind {
+    /// Time-based one-time passwords (RFC 6238), seeded by the Collective.
+    DefaultTimeBased,
+    /// RADIUS.
+    Radius,
+    /// FIDO2.
+    Fido2,
+}
+
+const fn default_limit() -> u32 {
+    100
+}
+const fn default_threshold() -> u32 {
+    5
+}
+const fn default_lockout() -> u32 {
+    1
+}
+fn default_suffix() -> String {
+    "onBoarding".to_owned()
+}

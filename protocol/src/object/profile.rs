@@ -1,0 +1,33 @@
+//! Client profiles: how a Client finds a Collective and knocks on it.
+
+use serde::{Deserialize, Serialize};
+
+use super::EntityBase;
+use crate::id::{ProfileId, ProviderId};
+
+/// A client profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientProfile {
+    /// Id, name, notes, tags, times.
+    #[serde(flatten)]
+    pub base: EntityBase<ProfileId>,
+    /// Names the SPA key; equal names are equal keys. Empty: the profile's name.
+    #[serde(default)]
+    pub spa_key_name: String,
+    /// The provider that its users sign in with.
+    pub identity_provider: ProviderId,
+    /// Overrides the Collective's profile host name: `host:port`.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// False closes first contact with its key; registered devices have keys of their own.
+    #[serde(default = "yes")]
+    pub enrolment: bool,
+    /// Generation of its key; raised by a rotation.
+    #[serde(default)]
+    pub key_generation: u32,
+}
+
+const fn yes() -> bool {
+    true
+}

@@ -1,0 +1,85 @@
+//! Settings of the whole Collective.
+
+use serde::{Deserialize, Serialize};
+
+/// Hard cap on the life of a claims token, in minutes (review F20).
+pub const MAX_CLAIMS_MINUTES: u32 = 24 * 60;
+/// Hard cap on the life of an entitlement token, in minutes.
+pub const MAX_ENTITLEMENT_MINUTES: u32 = 24 * 60;
+/// Hard cap on the life of an administrator's token, in minutes.
+pub const MAX_ADMIN_MINUTES: u32 = 12 * 60;
+/// Hard cap on the life of a client certificate, in minutes.
+pub const MAX_CERTIFICATE_MINUTES: u32 = 7 * 24 * 60;
+
+/// Global settings. Lifetimes are minutes; values above the hard caps are kept but clamped in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GlobalSettings {
+    /// Claims tokens.
+    pub claims_token_expiration: u32,
+    /// Entitlement tokens.
+    pub entitlement_token_expiration: u32,
+    /// Administrators' tokens.
+    pub administration_token_expiration: u32,
+    /// Client certificates.
+    pub vpn_certificate_expiration: u32,
+    /// From a sign-in to the next one with credentials.
+    pub max_sign_in_minutes: u32,
+    /// Window of a knock, 30–3,600 s.
+    pub spa_time_window_seconds: u32,
+    /// Whether knocks are wanted, and how.
+    pub spa_mode: SpaMode,
+    /// Where Clients find the Controllers: `host:port`.
+    pub profile_hostname: String,
+    /// Days after which an unseen device is forgotten.
+    pub registered_device_expiration_days: u32,
+    /// How changed policies reach live sessions.
+    pub apply_changes: ApplyChanges,
+    /// Shown to administrators at sign-in.
+    pub message_of_the_day: String,
+}
+
+impl Default for GlobalSettings {
+    fn default() -> Self {
+        Self {
+            claims_token_expiration: 8 * 60,
+            entitlement_token_expiration: 180,
+            administration_token_expiration: 720,
+            vpn_certificate_expiration: 24 * 60,
+            max_sign_in_minutes: 24 * 60,
+            spa_time_window_seconds: 300,
+            spa_mode: SpaMode::Open,
+            profile_hostname: String::new(),
+            registered_device_expiration_days: 90,
+            apply_changes: ApplyChanges::RenewNow,
+            message_of_the_day: String::new(),
+        }
+    }
+}
+
+/// Single packet authorization.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SpaMode {
+    /// No knock is wanted: ports answer TLS to anybody.
+    #[default]
+    Open,
+    /// Proof in the `ClientHello`.
+    #[serde(rename = "TCP")]
+    Tcp,
+    /// A UDP packet first, and the proof in the `ClientHello`.
+    #[serde(rename = "UDP-TCP")]
+    UdpTcp,
+}
+
+/// How a changed policy, entitlement, condition or Site reaches live sessions (review F38).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ApplyChanges {
+    /// Entitlement tokens are renewed at once, unnoticed.
+    #[default]
+    RenewNow,
+    /// At the next renewal.
+    OnRenewal,
+    /// Sessions concerned are cut.
+    Cut,
+}

@@ -1,0 +1,129 @@
+//! Sites: protected networks, the Gateways in front of them, and how long those may act without the Controllers.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::EntityBase;
+use crate::id::{IpPoolId, SiteId};
+
+/// Default lease of a Gateway, in seconds (`revocation.md`).
+pub const DEFAULT_LEASE_SECONDS: u32 = 15;
+/// Longest grace, in seconds (review F41).
+pub const MAX_GRACE_SECONDS: u32 = 10_800;
+
+/// A Site, as the admin API writes it; `leaseSeconds`, `graceSeconds` and `witnesses` are Ringwall's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Site {
+    /// Id, name, notes, tags, times.
+    #[serde(flatten)]
+    pub base: EntityBase<SiteId>,
+    /// Shown in the Client.
+    #[serde(default)]
+    pub description: String,
+    /// Networks that Clients route to this Site.
+    #[serde(default)]
+    pub network_subnets: Vec<IpNet>,
+    /// Clients route what their entitlements name instead of `networkSubnets`.
+    #[serde(default)]
+    pub entitlement_based_routing: bool,
+    /// Where entitlements go when no Gateway of this Site answers.
+    #[serde(default)]
+    pub fallback_site: Option<SiteId>,
+    /// Tunnel settings.
+    #[serde(default)]
+    pub vpn: VpnSettings,
+    /// Name resolution.
+    #[serde(default)]
+    pub name_resolution: NameResolution,
+    /// Pools of other addresses for this Site.
+    #[serde(default)]
+    pub ip_pool_mappings: Vec<IpPoolMapping>,
+    /// How long a Gateway acts on one confirmation, 5–60 s.
+    #[serde(default = "default_lease")]
+    pub lease_seconds: u32,
+    /// If set: sessions that live go on that long without confirmation, up to 3 h. Availability before security.
+    #[serde(default)]
+    pub grace_seconds: Option<u32>,
+    /// Controllers whose confirmation a lease needs: 1 or 2.
+    #[serde(default = "default_witnesses")]
+    pub witnesses: u8,
+}
+
+/// Tunnel settings of a Site (`vpn`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VpnSettings {
+    /// Protected hosts see the Gateway's address instead of the tunnel address.
+    #[serde(default = "yes")]
+    pub snat: bool,
+    /// DTLS beside TLS.
+    #[serde(default)]
+    pub dtls: Toggle,
+}
+
+impl Default for VpnSettings {
+    fn default() -> Self {
+        Self { snat: true, dtls: Toggle::default() }
+    }
+}
+
+/// On or off, as the admin API nests it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Toggle {
+    /// On?
+    #[serde(default)]
+    pub enabled: bool,
+}
+
+/// Name resolution of a Site.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NameResolution {
+    /// DNS servers by domain.
+    #[serde(default)]
+    pub dns_resolvers: Vec<DnsResolver>,
+}
+
+/// One DNS resolver of a Site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DnsResolver {
+    /// For people.
+    pub name: String,
+    /// Seconds between look-ups, 5–3,600.
+    #[serde(default = "default_update")]
+    pub update_interval: u32,
+    /// Also ask for IPv6 addresses.
+    #[serde(default, rename = "queryAAAA")]
+    pub query_aaaa: bool,
+    /// Servers; empty: those of the Gateway's host.
+    #[serde(default)]
+    pub servers: Vec<std::net::IpAddr>,
+    /// Domains that it resolves; empty: all.
+    #[serde(default)]
+    pub match_domains: Vec<String>,
+}
+
+/// Addresses of one pool become those of another at this Site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IpPoolMapping {
+    /// Pool of the identity provider.
+    pub from: IpPoolId,
+    /// Pool at this Site.
+    pub to: IpPoolId,
+}
+
+const fn yes() -> bool {
+    true
+}
+const fn default_lease() -> u32 {
+    DEFAULT_LEASE_SECONDS
+}
+const fn default_witnesses() -> u8 {
+    1
+}
+const fn default_update() -> u32 {
+    60
+}

@@ -1,0 +1,1 @@
+//! Actions to a rule set, with the precedence of S45.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ApplianceId, CollectiveId, Incarnation, LogIndex, NodeId, SessionId, SignInId, SiteId};
+use crate::id::{ApplianceId, CollectiveId, CommandId, Incarnation, LogIndex, NodeId, SessionId, SignInId, SiteId};
 use crate::membership::{ControllerRecord, GatewayRecord, KeyRecord};
 use crate::name::{DnScope, SessionDn};
 use crate::object::appliance::ApplianceState;
@@ -260,6 +260,14 @@ pub enum FromGateway {
         /// JSON objects with the envelope of `features.md` 1.7.
         records: Vec<String>,
     },
+    /// Asks for a further certificate, at 2/3 of the life of the present one; a new key each time (review 3.2).
+    #[serde(rename_all = "camelCase")]
+    RenewCertificate {
+        /// Retries carry the same one and get the same answer.
+        command_id: CommandId,
+        /// PKCS#10 request in DER, base64url; only its key is used.
+        csr: String,
+    },
 }
 
 /// What the Collective shows of a live session.
@@ -355,6 +363,14 @@ pub enum FromController {
     AuditStored {
         /// From [`FromGateway::Audit`].
         seq: u64,
+    },
+    /// Answers [`FromGateway::RenewCertificate`].
+    #[serde(rename_all = "camelCase")]
+    Certificate {
+        /// From the request.
+        command_id: CommandId,
+        /// Certificate, issuer and root, each DER, base64url, in this order.
+        chain: Vec<String>,
     },
 }
 

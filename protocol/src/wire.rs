@@ -4,4 +4,5 @@ pub mod admin;
 pub mod client;
 pub mod error;
 pub mod frame;
+pub mod join;
 pub mod session;

@@ -36,16 +36,27 @@ pub(crate) struct Package {
 impl Workspace {
     /// Asks cargo.
     pub(crate) fn load() -> Result<Self> {
-        let json = cargo(
-            Path::new("."),
-            &["metadata", "--no-deps", "--format-version", "1", "--locked"],
-        )?;
+        let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let arguments = [
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--filter-platform",
+            &platform,
+        ];
+        let json = cargo(Path::new("."), &arguments)?;
         let metadata: Metadata =
             serde_json::from_str(&json).context("cargo metadata prints JSON")?;
-        let members = metadata.packages.into_iter().map(Package::from).collect();
+        let members = metadata
+            .packages
+            .iter()
+            .filter(|package| metadata.workspace_members.contains(&package.id));
         Ok(Self {
+            members: members
+                .map(|package| Package::new(package, &metadata.packages))
+                .collect(),
             root: metadata.workspace_root,
-            members,
         })
     }
 

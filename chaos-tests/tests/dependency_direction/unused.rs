@@ -17,12 +17,11 @@ pub(crate) fn unused_dependencies(package: &Package) -> Result<BTreeSet<String>>
     if build_script.exists() {
         add_words(&build_script, &mut words)?;
     }
-    Ok(package
-        .dependencies
+    let unused = package
+        .libraries
         .iter()
-        .filter(|name| !words.contains(&name.replace('-', "_")))
-        .cloned()
-        .collect())
+        .filter(|(_, library)| !words.contains(library));
+    Ok(unused.map(|(name, _)| name.clone()).collect())
 }
 
 fn collect_words(folder: &Path, words: &mut BTreeSet<String>) -> Result<()> {

@@ -1,2 +1,134 @@
 //! CEL expressions: criteria of policies and conditions, compiled once, evaluated within limits, with the claims that
 //! they read noted.
+//!
+//! An expression sees `user`, `device` and `system` (or `claims.user` …) and the functions of [`FUNCTIONS`]. It always
+//! ends: source length, nesting and list sizes are bounded. An error counts as "does not hold".
+
+mod arena;
+mod evaluate;
+mod nesting;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use cel::{Env, Program};
+
+use crate::policy::MAX_EXPRESSION;
+
+pub use arena::ClaimArena;
+pub use evaluate::{Asked, Evaluator, Outcome};
+
+/// Roots that an expression may name.
+pub const VARIABLES: [&str; 4] = ["user", "device", "system", "claims"];
+/// Functions beside CEL's own:
+/// `hasMfa(suffix, minutes)`, `hasPassword(suffix, minutes)`, `hasReason(suffix, minutes)`: answered so recently;
+/// `isInNetwork(address, prefix)`, `isClientInNetwork(prefix)`; `inTimeRange("08:00", "17:30")` and `weekday()`
+/// (0 is Sunday), in UTC; `minutesSince(timestamp)`.
+pub const FUNCTIONS: [&str; 8] = [
+    "hasMfa",
+    "hasPassword",
+    "hasReason",
+    "isInNetwork",
+    "isClientInNetwork",
+    "inTimeRange",
+    "weekday",
+    "minutesSince",
+];
+/// Deepest nesting of `all`, `exists`, `filter` and `map`: deeper ones cost more than the square of a list.
+pub const MAX_NESTING: usize = 2;
+
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// A compiled expression. Cheap to clone; can be shared between threads.
+#[derive(Clone)]
+pub struct Expression {
+    program: Arc<Program>,
+    source: Arc<str>,
+}
+
+/// Why a source is no expression here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExpressionError {
+    /// Over [`MAX_EXPRESSION`].
+    #[error("the expression has {got} bytes, at most {MAX_EXPRESSION} are allowed")]
+    TooLong {
+        /// Its length.
+        got: usize,
+    },
+    /// Not CEL.
+    #[error("the expression is not valid CEL: {0}")]
+    Syntax(String),
+    /// Over [`MAX_NESTING`].
+    #[error("list operations are nested deeper than {MAX_NESTING}")]
+    TooNested,
+    /// A root that nobody binds.
+    #[error("unknown variable {0:?}; expected one of user, device, system, claims")]
+    UnknownVariable(String),
+    /// A function that nobody defines.
+    #[error("unknown function {0:?}")]
+    UnknownFunction(String),
+}
+
+impl Expression {
+    /// Compiles a source.
+    ///
+    /// # Errors
+    /// If it is too long, no CEL, nested too deeply, or names a variable or function that does not exist.
+    pub fn compile(source: &str) -> Result<Self, ExpressionError> {
+        Self::compile_with(source, &Scripts::default())
+    }
+
+    /// Compiles a source that may also call the given scripts, as `name()`.
+    ///
+    /// # Errors
+    /// As [`Expression::compile`].
+    pub fn compile_with(source: &str, scripts: &Scripts) -> Result<Self, ExpressionError> {
+        if source.len() > MAX_EXPRESSION {
+            return Err(ExpressionError::TooLong { got: source.len() });
+        }
+        let program = ENV.compile(source).map_err(|errors| ExpressionError::Syntax(errors.to_string()))?;
+        let shape = nesting::Shape::of(program.expression());
+        if shape.depth > MAX_NESTING {
+            return Err(ExpressionError::TooNested);
+        }
+        if let Some(name) = shape.variables.iter().find(|name| !VARIABLES.contains(&name.as_str())) {
+            return Err(ExpressionError::UnknownVariable(name.clone()));
+        }
+        let known = |name: &str| FUNCTIONS.contains(&name) || scripts.0.contains_key(name) || nesting::is_standard(name);
+        if let Some(name) = shape.functions.iter().find(|name| !known(name)) {
+            return Err(ExpressionError::UnknownFunction(name.clone()));
+        }
+        Ok(Self { program: Arc::new(program), source: source.into() })
+    }
+
+    /// The source.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({:?})", self.source)
+    }
+}
+
+/// Criteria scripts by name. A script cannot call another.
+#[derive(Debug, Clone, Default)]
+pub struct Scripts(BTreeMap<String, Expression>);
+
+impl Scripts {
+    /// Adds a script under a name.
+    ///
+    /// # Errors
+    /// As [`Expression::compile`].
+    pub fn add(&mut self, name: &str, source: &str) -> Result<(), ExpressionError> {
+        self.0.insert(name.to_owned(), Expression::compile(source)?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -70,14 +70,18 @@ fn finish(segment: &mut [u8], layout: &Layout, transport: Transport, place: &Pla
 fn network(segment: &mut [u8], source: IpAddr, index: usize) {
     match source {
         IpAddr::V4(_) => {
-            segment[2..4].copy_from_slice(&length(segment.len()));
+            let total = length(segment.len());
+            segment[2..4].copy_from_slice(&total);
             let id = u16::from_be_bytes([segment[4], segment[5]]).wrapping_add(index as u16);
             segment[4..6].copy_from_slice(&id.to_be_bytes());
             segment[10..12].fill(0);
             let sum = !checksum::fold(checksum::add(0, &segment[..20]));
             segment[10..12].copy_from_slice(&sum.to_be_bytes());
         }
-        IpAddr::V6(_) => segment[4..6].copy_from_slice(&length(segment.len() - 40)),
+        IpAddr::V6(_) => {
+            let payload = length(segment.len() - 40);
+            segment[4..6].copy_from_slice(&payload);
+        }
     }
 }
 

@@ -1,0 +1,190 @@
+//! What expressions mean, what they may cost, and that noted reads are enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::claims::{ClaimMap, Facts, Reason, StepUp, StepUpKind, UntrustedClaims};
+use crate::interaction::{Interaction, InteractionKind};
+use crate::time::UnixMillis;
+
+const NOON: UnixMillis = UnixMillis(1_795_348_800_000); // 2026-11-22T12:00:00Z, a Sunday
+
+struct Scene {
+    user: ClaimMap,
+    device: UntrustedClaims,
+    system: ClaimMap,
+    step_ups: BTreeMap<String, StepUp>,
+    reasons: BTreeMap<String, Reason>,
+    now: UnixMillis,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let map = |value: serde_json::Value| -> ClaimMap { serde_json::from_value(value).expect("a map") };
+        Self {
+            user: map(json!({"username": "ada", "groups": ["dev", "ops"], "clearance": 3})),
+            device: UntrustedClaims(map(json!({"os": {"type": "linux"}, "firewall": true}))),
+            system: map(json!({"clientSrcIP": "192.0.2.17"})),
+            step_ups: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            now: NOON,
+        }
+    }
+
+    fn ask(&self, source: &str) -> (Outcome, BTreeSet<String>) {
+        self.ask_for(source, &[])
+    }
+
+    fn ask_for(&self, source: &str, interactions: &[Interaction]) -> (Outcome, BTreeSet<String>) {
+        let facts = Facts {
+            user: &self.user,
+            device: Some(&self.device),
+            system: &self.system,
+            step_ups: &self.step_ups,
+            reasons: &self.reasons,
+            now: self.now,
+        };
+        let arena = ClaimArena::new(&facts);
+        let evaluator = Evaluator::new(&arena, &facts, &Scripts::default());
+        let outcome = evaluator.evaluate(&Expression::compile(source).expect(source), Asked(interactions));
+        (outcome, evaluator.last_reads())
+    }
+
+    fn holds(&self, source: &str) -> bool {
+        self.ask(source).0.holds
+    }
+}
+
+fn reads(paths: &[&str]) -> BTreeSet<String> {
+    paths.iter().map(|path| (*path).to_owned()).collect()
+}
+
+#[test]
+fn claims_are_found_under_their_own_root_and_under_claims() {
+    let scene = Scene::new();
+    assert!(scene.holds(r#""dev" in user.groups && claims.user.clearance >= 3"#));
+    assert!(scene.holds(r#"device.os.type == "linux""#));
+    assert!(!scene.holds(r#"user.firewall"#), "what a device says is not reachable under user");
+}
+
+#[test]
+fn an_absent_claim_never_passes() {
+    let (outcome, read) = Scene::new().ask(r#"user.badge == "gold""#);
+    assert!(!outcome.holds);
+    assert!(outcome.error.is_some());
+    assert_eq!(read, reads(&["user"]), "the map must be looked at again when it gains a key");
+    assert!(!Scene::new().holds(r#"user.username"#), "a text is no truth value");
+}
+
+#[test]
+fn answers_count_for_their_time_only() {
+    let mut scene = Scene::new();
+    let at = UnixMillis(NOON.0 - 59 * 60_000);
+    let proof = StepUp { kind: StepUpKind::Otp, provider_id: uuid::Uuid::nil(), condition_id: None, at, transaction_id: None };
+    scene.step_ups.insert("vault".to_owned(), proof);
+    let (outcome, read) = scene.ask(r#"hasMfa("vault", 60)"#);
+    assert_eq!(outcome, Outcome { holds: true, error: None, valid_until: Some(UnixMillis(NOON.0 + 60_000)) });
+    assert_eq!(read, reads(&["stepUps.vault"]));
+    assert!(!scene.holds(r#"hasMfa("vault", 59)"#));
+    assert!(!scene.holds(r#"hasPassword("vault", 60)"#), "a one-time password is no password");
+    assert!(!scene.holds(r#"hasMfa("other", 60)"#));
+}
+
+#[test]
+fn an_answer_verified_by_another_provider_does_not_count() {
+    let mut scene = Scene::new();
+    let chosen = uuid::Uuid::from_u128(1);
+    let other = StepUp {
+        kind: StepUpKind::Otp,
+        provider_id: uuid::Uuid::from_u128(2),
+        condition_id: None,
+        at: NOON,
+        transaction_id: None,
+    };
+    scene.step_ups.insert("vault".to_owned(), other);
+    let asked = [Interaction {
+        kind: InteractionKind::OtpAuthentication,
+        message: "code".to_owned(),
+        claim_suffix: Some("vault".to_owned()),
+        provider_id: Some(chosen),
+        blocking: false,
+    }];
+    assert!(!scene.ask_for(r#"hasMfa("vault", 5)"#, &asked).0.holds);
+    scene.step_ups.get_mut("vault").expect("just inserted").provider_id = chosen;
+    assert!(scene.ask_for(r#"hasMfa("vault", 5)"#, &asked).0.holds);
+}
+
+#[test]
+fn times_tell_when_they_change() {
+    let scene = Scene::new();
+    let (office, _) = scene.ask(r#"inTimeRange("08:00", "17:30")"#);
+    assert_eq!(office.valid_until, Some(UnixMillis(NOON.0 + 330 * 60_000)));
+    assert!(office.holds);
+    let (night, _) = scene.ask(r#"inTimeRange("22:00", "06:00")"#);
+    assert!(!night.holds);
+    assert_eq!(night.valid_until, Some(UnixMillis(NOON.0 + 600 * 60_000)));
+    assert!(scene.holds("weekday() == 0"));
+    assert!(scene.holds(r#"minutesSince(timestamp("2026-11-22T11:30:00Z")) == 30"#));
+}
+
+#[test]
+fn networks_are_compared_by_prefix() {
+    let scene = Scene::new();
+    assert!(scene.holds(r#"isClientInNetwork("192.0.2.0/24")"#));
+    assert!(!scene.holds(r#"isClientInNetwork("198.51.100.0/24")"#));
+    assert!(scene.holds(r#"isInNetwork("2001:db8::1", "2001:db8::/32")"#));
+    assert!(scene.ask(r#"isInNetwork("nonsense", "10.0.0.0/8")"#).0.error.is_some());
+}
+
+#[test]
+fn scripts_are_called_by_name_and_see_the_same_claims() {
+    let scene = Scene::new();
+    let mut scripts = Scripts::default();
+    scripts.add("admins", r#""ops" in user.groups"#).expect("compiles");
+    let expression = Expression::compile_with("admins() && user.clearance == 3", &scripts).expect("compiles");
+    let facts = Facts {
+        user: &scene.user,
+        device: None,
+        system: &scene.system,
+        step_ups: &scene.step_ups,
+        reasons: &scene.reasons,
+        now: NOON,
+    };
+    let arena = ClaimArena::new(&facts);
+    assert!(Evaluator::new(&arena, &facts, &scripts).evaluate(&expression, Asked::default()).holds);
+    assert!(matches!(scripts.add("loops", "admins()"), Err(ExpressionError::UnknownFunction(_))));
+}
+
+#[test]
+fn what_cannot_end_quickly_or_names_nothing_is_refused() {
+    let nested = "user.groups.all(a, user.groups.all(b, user.groups.all(c, a == c)))";
+    assert_eq!(Expression::compile(nested).err(), Some(ExpressionError::TooNested));
+    assert_eq!(Expression::compile("usr.name == 1").err(), Some(ExpressionError::UnknownVariable("usr".to_owned())));
+    assert_eq!(Expression::compile("open()").err(), Some(ExpressionError::UnknownFunction("open".to_owned())));
+    assert!(matches!(Expression::compile(&"x".repeat(9_000)), Err(ExpressionError::TooLong { .. })));
+    assert!(matches!(Expression::compile(&"(".repeat(300)), Err(ExpressionError::Syntax(_))));
+    assert!(Expression::compile(r#"user.groups.exists(g, g.startsWith("d"))"#).is_ok());
+}
+
+proptest! {
+    /// A result can only change if a claim changes that was noted as read.
+    #[test]
+    fn an_unread_claim_never_changes_a_result(
+        which in 0..6usize, claim in prop::sample::select(vec!["firewall", "badge", "level", "os"]), value in 0..3i64,
+    ) {
+        let sources = [
+            "device.firewall", "device.level > 1 || device.firewall", "has(device.badge)",
+            r#"device.os.type == "linux""#, r#""badge" in device"#, "user.clearance == 3",
+        ];
+        let mut scene = Scene::new();
+        let (before, read) = scene.ask(sources[which]);
+        let changed = if value == 0 { json!(true) } else { json!(value) };
+        scene.device.0.0.insert(claim.to_owned(), changed);
+        let (after, _) = scene.ask(sources[which]);
+        let touched = read.iter().any(|path| path == "device" || path.starts_with(&format!("device.{claim}")));
+        prop_assert!(touched || before.holds == after.holds, "{} changed with {}", sources[which], claim);
+    }
+}

@@ -1,1 +1,26 @@
-//! placeholder
+//! What is *proved* in a Ringwall Collective: keys and certificates, tokens, TLS, knocks, passwords and one-time codes.
+//!
+//! | module | proves |
+//! | --- | --- |
+//! | [`identity`] | who holds a key, and who a certificate says he is |
+//! | [`ca`] | that a Collective's root, or a current member, gave a key a name |
+//! | [`token`] | that a Controller said something about a user at a log index |
+//! | [`tls`] | who is at the other end of a connection, and that nothing answers before a proof |
+//! | [`spa`] | that a stranger holds a key that was given to him (the knock) |
+//! | [`secret`] | that a stored secret was sealed by us; where random bytes come from |
+//! | [`password`], [`totp`] | that a user knows, or has, what he should |
+//!
+//! What a policy means, what HTTP says and what the replicated state holds is left to other packages. Functions take
+//! the time and their random bytes as arguments; only [`secret::SystemRandom`] and the TLS handshake reach outside.
+#![forbid(unsafe_code)]
+
+pub mod ca;
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixtures;
+pub mod identity;
+pub mod password;
+pub mod secret;
+pub mod spa;
+pub mod tls;
+pub mod token;
+pub mod totp;

@@ -1,0 +1,45 @@
+//! Single packet authorization: the knock that must be right before anything answers (review 3.5, findings 22 and 42).
+//!
+//! Two forms of one proof. The UDP packet has 128 bytes and looks random:
+//!
+//! ```text
+//! first(1, ≥ 0xC0) ‖ hint(8) ‖ nonce(12) ‖ AES-256-GCM[
+//!     version(1) service(1) flags(1) reserved(1) time(8, ms) destination(8) random(16) padding(55)
+//! ] ‖ tag(16)                                                              AAD: the first 9 bytes
+//! ```
+//!
+//! The TCP proof is the first ALPN entry of a ClientHello, base64url of `version(1) service(1) hint(8) time(8)
+//! destination(8) nonce(12) HMAC-SHA256[..16]`; its fixed length makes it recognisable on the wire, its content does not.
+//!
+//! `hint = HMAC(hint key, period)[..8]`: a receiver keeps the hints of three periods for all its keys, so that junk costs
+//! one look-up, and nobody can follow a sender by his hint for longer than a period. Both forms are bound to the
+//! address that was dialled and to a time, and count once. Nothing is ever answered.
+//!
+//! This module is pure: time, random bytes and the sender's place are arguments. Sockets are left to others.
+
+use std::time::Duration;
+
+mod destination;
+mod key;
+mod receiver;
+mod replay;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod udp;
+mod wire_tcp;
+
+pub use destination::Destination;
+pub use key::{KeyOwner, PeerRole, SpaKey, derive_peer_key, derive_profile_key};
+pub use receiver::{Knock, KnockError, Receiver, SpaWindow, WindowError};
+pub use sender::KnockRequest;
+pub use wire_tcp::TCP_PROOF_LEN;
+
+/// Version of both forms.
+const VERSION: u8 = 1;
+/// Knocks accepted for one key within a second; beyond it they are refused (review F22).
+pub const MAX_KNOCKS_PER_KEY_AND_SECOND: u32 = 1_000;
+/// Knocks remembered at once: 2²⁰ × 24 bytes, some 1,000 a second over the default window. Beyond it all are refused.
+pub const MAX_REMEMBERED: usize = 1 << 20;
+/// A process refuses knocks that are older than its start plus this: it cannot know whether they were used before.
+pub const START_MARGIN: Duration = Duration::from_secs(2);

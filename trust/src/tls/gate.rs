@@ -1,0 +1,126 @@
+//! What stands in front of every listener: ClientHello, knock, protocol; and no byte out before all three are right.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ringwall_protocol::spa::Service;
+use ringwall_protocol::time::UnixMillis;
+use tokio::net::TcpStream;
+
+use super::accept::{Hello, HelloError, read_hello};
+use super::alpn::Alpn;
+use crate::spa::{Knock, KnockError, Receiver};
+
+/// Whether a proof is wanted in the ClientHello. In mode UDP-TCP the kernel wants a packet before, and this too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpaPolicy {
+    /// Whoever comes may begin a handshake.
+    Open,
+    /// The first ALPN entry must be a fresh proof.
+    Tcp,
+}
+
+/// Why a connection was not let in; it has been reset.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// No ClientHello.
+    #[error(transparent)]
+    Hello(#[from] HelloError),
+    /// No proof, or a wrong one.
+    #[error(transparent)]
+    Knock(#[from] KnockError),
+    /// None of this listener's protocols.
+    #[error("peer offers no protocol of this listener")]
+    Protocol,
+}
+
+/// A connection that may begin its handshake.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The connection.
+    pub hello: Hello,
+    /// Whose knock it was; `None` where none was wanted.
+    pub knock: Option<Knock>,
+    /// What will be spoken.
+    pub protocol: Alpn,
+}
+
+/// The gate of one listener. The receiver is the process's only one, shared by all gates and the UDP port.
+pub struct Gate {
+    service: Service,
+    served: Vec<Alpn>,
+    open: AtomicBool,
+    receiver: Arc<Mutex<Receiver>>,
+    clock: Box<dyn Fn() -> UnixMillis + Send + Sync>,
+}
+
+impl Gate {
+    /// A gate for `service` with the protocols of its listener, best first. `clock` gives wall-clock time.
+    #[must_use]
+    pub fn new(
+        service: Service,
+        served: &[Alpn],
+        policy: SpaPolicy,
+        receiver: Arc<Mutex<Receiver>>,
+        clock: impl Fn() -> UnixMillis + Send + Sync + 'static,
+    ) -> Self {
+        let open = AtomicBool::new(policy == SpaPolicy::Open);
+        Self { service, served: served.to_vec(), open, receiver, clock: Box::new(clock) }
+    }
+
+    /// Changes the policy for connections from now on.
+    pub fn set_policy(&self, policy: SpaPolicy) {
+        self.open.store(policy == SpaPolicy::Open, Ordering::Release);
+    }
+
+    /// Lets a connection in, or resets it without a word.
+    ///
+    /// # Errors
+    /// [`GateError`].
+    pub async fn admit(&self, stream: TcpStream) -> Result<Admitted, GateError> {
+        let open = self.open.load(Ordering::Acquire);
+        self.admit_if(stream, open).await
+    }
+
+    /// The same without a knock, for sources that the configuration allows (the admin API's loopback).
+    ///
+    /// # Errors
+    /// [`GateError`].
+    pub async fn admit_without_knock(&self, stream: TcpStream) -> Result<Admitted, GateError> {
+        self.admit_if(stream, true).await
+    }
+
+    async fn admit_if(&self, stream: TcpStream, open: bool) -> Result<Admitted, GateError> {
+        let hello = read_hello(stream).await?;
+        let knock = match if open { Ok(None) } else { self.knock(&hello).map(Some) } {
+            Ok(knock) => knock,
+            Err(error) => {
+                hello.refuse();
+                return Err(error.into());
+            }
+        };
+        match hello.choose(&self.served) {
+            Some(protocol) => Ok(Admitted { hello, knock, protocol }),
+            None => {
+                hello.refuse();
+                Err(GateError::Protocol)
+            }
+        }
+    }
+
+    fn knock(&self, hello: &Hello) -> Result<Knock, KnockError> {
+        let entry = hello.entries().first().ok_or(KnockError::Shape)?;
+        let now = (self.clock)();
+        // A panic elsewhere cannot leave the receiver half changed in a way that accepts more than it should.
+        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        let knock = receiver.alpn_entry(entry, now)?;
+        if knock.service == self.service { Ok(knock) } else { Err(KnockError::Service) }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("service", &self.service).field("served", &self.served).finish_non_exhaustive()
+    }
+}

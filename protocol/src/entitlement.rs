@@ -1,9 +1,13 @@
 //! Entitlements: what may be reached, by which actions, under which conditions.
 
+mod parse;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ConditionId, EntitlementId, SiteId};
 use crate::object::EntityBase;
+
+pub use parse::{ActionError, Host, ParsedAction};
 
 /// Most names in one entitlement (review 3.10).
 pub const MAX_NAMES: usize = 256;

@@ -4,6 +4,7 @@
 //! their evaluation, the compilation of rule sets, and every message on a wire. Nothing here knows a clock, a key,
 //! a socket or an async runtime; those come in as arguments or live in other folders.
 
+pub mod assign;
 pub mod authorize;
 pub mod claims;
 pub mod device;

@@ -6,11 +6,13 @@
 //! `tunnel.md`). Whose addresses a packet may carry is for the two ends of the tunnel to know.
 
 mod checksum;
+mod icmp;
 mod layout;
 mod offload;
 mod refusal;
 mod segment;
 
+pub use icmp::quoted_addresses;
 pub use layout::{Layout, Transport, TransportKind, parse};
 pub use offload::{Departure, VIRTIO_LEN, VirtioHeader, arriving, departing};
 pub use refusal::Refusal;

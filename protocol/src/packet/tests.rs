@@ -233,6 +233,27 @@ fn lengths_that_disagree_are_refused() {
     assert_eq!(parse(&[0x55; 64]), Err(Refusal::Version));
 }
 
+#[test]
+fn icmp_error_names_the_packet_that_it_is_about() {
+    let quoted = packet(TransportKind::Udp, false, &payload(8));
+    let mut error = Vec::new();
+    let kind = etherparse::Icmpv4Type::DestinationUnreachable(etherparse::icmpv4::DestUnreachableHeader::Port);
+    PacketBuilder::ipv4([172, 16, 0, 1], V4.0, 64).icmpv4(kind).write(&mut error, &quoted).expect("builds");
+    let layout = parse(&error).expect("well formed");
+    assert_eq!(quoted_addresses(&error, &layout), Some((V4.0.into(), V4.1.into())));
+
+    let quoted = packet(TransportKind::Udp, true, &payload(8));
+    let mut error = Vec::new();
+    let kind = etherparse::Icmpv6Type::PacketTooBig { mtu: 1_280 };
+    PacketBuilder::ipv6([9; 16], V6.0, 64).icmpv6(kind).write(&mut error, &quoted).expect("builds");
+    let layout = parse(&error).expect("well formed");
+    assert_eq!(quoted_addresses(&error, &layout), Some((V6.0.into(), V6.1.into())));
+
+    let mut ping = Vec::new();
+    PacketBuilder::ipv4(V4.0, V4.1, 64).icmpv4_echo_request(1, 2).write(&mut ping, &quoted).expect("builds");
+    assert_eq!(quoted_addresses(&ping, &parse(&ping).expect("well formed")), None);
+}
+
 /// Arbitrary bytes, but with a version and a length that get past the first checks.
 fn nearly_a_packet() -> impl Strategy<Value = Vec<u8>> {
     (proptest::collection::vec(any::<u8>(), 0..400), any::<bool>(), any::<bool>()).prop_map(|(mut bytes, v6, mend)| {
@@ -262,7 +283,8 @@ proptest! {
             prop_assert!(usize::from(derived.csum_start) + usize::from(derived.csum_offset) + 2 <= whole + 2);
             prop_assert!(!derived.is_super() || derived.gso_size >= MIN_SEGMENT);
         }
-        let _checked_for_panics_only = departing(VirtioHeader::decode(header), &mut bytes, &layout);
+        let _only_that_it_returns = quoted_addresses(&bytes, &layout);
+        let _only_that_it_returns = departing(VirtioHeader::decode(header), &mut bytes, &layout);
         let (mut total, mut scratch) = (0, Vec::new());
         let headers = layout.transport.map_or(whole, |transport| transport.payload_at);
         for_each_segment(&mut bytes, &layout, size, &mut scratch, |segment| total += segment.len() - headers);

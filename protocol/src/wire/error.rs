@@ -94,6 +94,10 @@ error_codes! {
     Unauthorized;
     /// A defect or a broken disk on this side.
     Internal;
+    /// The Client ended the session (`goodbye`).
+    ClientLeft;
+    /// The session's connections were lost for longer than it may be detached.
+    ConnectionLost retryable true;
     /// The other side is going down in good order.
     ShuttingDown retryable true;
 }

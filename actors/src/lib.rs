@@ -2,5 +2,8 @@
 //!
 //! Each is a folder of a pure core, its messages, the ports it needs and a thin actix shell. Nothing here opens a
 //! socket, touches the kernel or reads a clock; adapters in `gateway/` and `collective/` do.
+#![forbid(unsafe_code)]
 
+pub mod link;
 pub mod ports;
+pub mod support;

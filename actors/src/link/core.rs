@@ -1,0 +1,436 @@
+//! The pure part of a link: which frames follow from what the Gateway said and what was applied.
+//!
+//! Invariant behind the lease (review F1): `Confirmed { readIndex }` leaves only when every change up to `readIndex`
+//! was put into the same stream before it. A read index is asked for after the poll arrived, never shared with a poll
+//! that came later.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use ringwall_protocol::feed::{
+    FEED_VERSION, FeedEvent, FeedPosition, FeedView, FromController, FromGateway, MAX_UNACKNOWLEDGED,
+};
+use ringwall_protocol::id::{ApplianceId, CommandId, LogIndex, SessionId};
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::wire::error::ErrorCode;
+
+use super::ports::{ChangeSource, Changes, GatewayReport, NoQuorum};
+use crate::support::clock::Moment;
+use crate::support::packed;
+
+/// A bookmark leaves at least this often.
+pub const BOOKMARK_EVERY: Duration = Duration::from_secs(1);
+/// A Gateway that says nothing for so long is gone: it polls at least every 20 s (a third of the longest lease).
+pub const SILENCE: Duration = Duration::from_secs(45);
+/// Bytes of one part of the full state: with numbers as text far below the longest frame.
+const PART: usize = 256 * 1024;
+/// Polls that may wait for a read index; an honest Gateway has one or two.
+const MAX_POLLS: usize = 32;
+/// Changes at once beyond which the full state is cheaper, and safe against the bound on unacknowledged ones.
+const MAX_CATCH_UP: usize = MAX_UNACKNOWLEDGED / 2;
+
+/// What happens to a link.
+#[derive(Debug)]
+pub enum LinkInput {
+    /// A frame arrived.
+    Arrived(FromGateway),
+    /// More was applied to the state.
+    Applied,
+    /// The answer to [`LinkEffect::AskReadIndex`].
+    ReadIndex(Result<LogIndex, NoQuorum>),
+    /// A deadline passed.
+    Tick,
+}
+
+/// What a link wants done, in this order.
+#[derive(Debug, PartialEq)]
+pub enum LinkEffect {
+    /// Put a frame into the stream.
+    Send(FromController),
+    /// Ask for a read index, once; the answer comes back as [`LinkInput::ReadIndex`].
+    AskReadIndex,
+    /// Tell whoever hears Gateways.
+    Report(GatewayReport),
+    /// Make audit records durable, then answer.
+    StoreAudit {
+        /// Number of the batch.
+        seq: u64,
+        /// Records.
+        records: Vec<String>,
+    },
+    /// Issue a certificate, then answer.
+    RenewCertificate {
+        /// Id of the request.
+        command: CommandId,
+        /// Request.
+        csr: String,
+    },
+    /// The Gateway's kernel enforces everything up to here.
+    Enforced {
+        /// Up to here.
+        index: LogIndex,
+        /// Sessions that had to be cut otherwise.
+        failed: Vec<SessionId>,
+    },
+    /// A poll that arrived then was confirmed: the Gateway's lease ends at most one lease later.
+    ConfirmedPollOf(Instant),
+    /// End the connection, after what was sent before.
+    Close(CloseReason),
+}
+
+/// Why a link ends from this side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// It broke the protocol.
+    #[error("the gateway broke the feed's protocol: {0}")]
+    Protocol(&'static str),
+    /// It is no member, or another than its certificate says.
+    #[error("the gateway is no member of the collective")]
+    NotAMember,
+    /// Another Controller serves better.
+    #[error("the gateway knows more than this controller has applied")]
+    Behind,
+    /// It does not acknowledge.
+    #[error("more than {MAX_UNACKNOWLEDGED} changes are not acknowledged")]
+    Unacknowledged,
+    /// It says nothing.
+    #[error("the gateway was silent for {} s", SILENCE.as_secs())]
+    Silent,
+    /// The connection does not take what it must.
+    #[error("the connection does not keep up")]
+    Slow,
+    /// The state cannot be sent.
+    #[error("the full state could not be encoded")]
+    Encoding,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Poll {
+    nonce: u64,
+    arrived: Instant,
+}
+
+/// One Gateway's link.
+#[derive(Debug)]
+pub struct LinkCore {
+    gateway: ApplianceId,
+    phase: Phase,
+    /// Everything up to here was put into the stream.
+    sent: LogIndex,
+    enforced: LogIndex,
+    /// Indexes of changes that are not acknowledged.
+    unacknowledged: VecDeque<LogIndex>,
+    /// Polls that wait for the next read index.
+    queued: Vec<Poll>,
+    /// Polls whose read index is being asked for.
+    asking: Vec<Poll>,
+    /// Polls whose read index was not sent yet.
+    waiting: Vec<(Poll, LogIndex)>,
+    next_bookmark: Instant,
+    last_heard: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    AwaitsSubscribe,
+    Live,
+    Closed,
+}
+
+impl LinkCore {
+    /// A link to the Gateway whose certificate and key were checked against the members.
+    #[must_use]
+    pub fn new(gateway: ApplianceId, now: Moment) -> Self {
+        Self {
+            gateway,
+            phase: Phase::AwaitsSubscribe,
+            sent: LogIndex(0),
+            enforced: LogIndex(0),
+            unacknowledged: VecDeque::new(),
+            queued: vec![],
+            asking: vec![],
+            waiting: vec![],
+            next_bookmark: now.instant + BOOKMARK_EVERY,
+            last_heard: now.instant,
+        }
+    }
+
+    /// Everything up to here was put into the stream.
+    #[must_use]
+    pub const fn sent(&self) -> LogIndex {
+        self.sent
+    }
+
+    /// When [`LinkInput::Tick`] is wanted.
+    #[must_use]
+    pub fn next_deadline(&self) -> Instant {
+        self.next_bookmark.min(self.last_heard + SILENCE)
+    }
+
+    /// What follows from an input.
+    pub fn handle(&mut self, input: LinkInput, source: &dyn ChangeSource, now: Moment) -> Vec<LinkEffect> {
+        let mut effects = vec![];
+        if self.phase != Phase::Closed {
+            match input {
+                LinkInput::Arrived(frame) => {
+                    self.last_heard = now.instant;
+                    self.on_frame(frame, source, now, &mut effects);
+                }
+                LinkInput::Applied => self.pump(source, now, &mut effects),
+                LinkInput::ReadIndex(answer) => self.on_read_index(answer, source, now, &mut effects),
+                LinkInput::Tick => self.on_tick(source, now, &mut effects),
+            }
+        }
+        effects
+    }
+
+    fn on_frame(&mut self, frame: FromGateway, source: &dyn ChangeSource, now: Moment, effects: &mut Vec<LinkEffect>) {
+        match (self.phase, frame) {
+            (Phase::AwaitsSubscribe, FromGateway::Subscribe { versions, gateway, position }) => {
+                self.on_subscribe(&versions, gateway, position, source, now, effects);
+            }
+            (Phase::AwaitsSubscribe, _) => self.close(CloseReason::Protocol("expected subscribe first"), effects),
+            (_, FromGateway::Subscribe { .. }) => self.close(CloseReason::Protocol("subscribed twice"), effects),
+            (_, FromGateway::Poll { nonce }) => self.on_poll(Poll { nonce, arrived: now.instant }, effects),
+            (_, FromGateway::Enforced { index, failed }) => self.on_enforced(index, failed, effects),
+            (_, FromGateway::Audit { seq, records }) => effects.push(LinkEffect::StoreAudit { seq, records }),
+            (_, FromGateway::RenewCertificate { command_id, csr }) => {
+                effects.push(LinkEffect::RenewCertificate { command: command_id, csr });
+            }
+            (_, FromGateway::SessionOpened { session }) => {
+                effects.push(LinkEffect::Report(GatewayReport::SessionOpened(session)));
+            }
+            (_, FromGateway::SessionUpdated { session }) => {
+                effects.push(LinkEffect::Report(GatewayReport::SessionUpdated(session)));
+            }
+            (_, FromGateway::SessionEnded { session, dn, code }) => {
+                effects.push(LinkEffect::Report(GatewayReport::SessionEnded { session, dn, code }));
+            }
+            (_, FromGateway::Load { sessions, rule_sets }) => {
+                effects.push(LinkEffect::Report(GatewayReport::Load { sessions, rule_sets }));
+            }
+        }
+    }
+
+    fn on_subscribe(
+        &mut self,
+        versions: &[u16],
+        gateway: ApplianceId,
+        position: Option<FeedPosition>,
+        source: &dyn ChangeSource,
+        now: Moment,
+        effects: &mut Vec<LinkEffect>,
+    ) {
+        if !versions.contains(&FEED_VERSION) {
+            effects.push(refused(ErrorCode::VersionUnsupported));
+            return self.close(CloseReason::Protocol("no common version"), effects);
+        }
+        let view = (gateway == self.gateway).then(|| source.view(gateway)).flatten();
+        let Some(view) = view else {
+            effects.push(refused(ErrorCode::Forbidden));
+            return self.close(CloseReason::NotAMember, effects);
+        };
+        let ours = view.position;
+        match position {
+            Some(theirs) if theirs.incarnation.epoch > ours.incarnation.epoch => self.send_away(source, effects),
+            Some(theirs) if theirs.incarnation == ours.incarnation && theirs.index > ours.index => {
+                self.send_away(source, effects);
+            }
+            Some(theirs) if theirs.incarnation.epoch == ours.incarnation.epoch && theirs.incarnation != ours.incarnation => {
+                effects.push(refused(ErrorCode::Conflict));
+                self.close(CloseReason::Protocol("another life with the same epoch"), effects);
+            }
+            Some(theirs) if theirs.incarnation == ours.incarnation => self.resume(theirs.index, view, source, now, effects),
+            _ => self.send_full(&view, now, effects),
+        }
+        if self.phase == Phase::Live {
+            effects.push(LinkEffect::Report(GatewayReport::Connected));
+        }
+    }
+
+    fn send_away(&mut self, source: &dyn ChangeSource, effects: &mut Vec<LinkEffect>) {
+        effects.push(LinkEffect::Send(FromController::UseAnother { controllers: source.others() }));
+        self.close(CloseReason::Behind, effects);
+    }
+
+    fn resume(
+        &mut self,
+        after: LogIndex,
+        view: FeedView,
+        source: &dyn ChangeSource,
+        now: Moment,
+        effects: &mut Vec<LinkEffect>,
+    ) {
+        match source.changes_after(self.gateway, after) {
+            Ok(changes) if changes.events.len() <= MAX_CATCH_UP => {
+                self.phase = Phase::Live;
+                self.sent = after;
+                self.enforced = after;
+                self.send_changes(changes, effects);
+                self.bookmark(source, now, effects);
+            }
+            _ => self.send_full(&view, now, effects),
+        }
+    }
+
+    fn send_full(&mut self, view: &FeedView, now: Moment, effects: &mut Vec<LinkEffect>) {
+        let Ok(bytes) = packed::pack(view) else { return self.close(CloseReason::Encoding, effects) };
+        let parts: Vec<&[u8]> = bytes.chunks(PART).collect();
+        let count = u32::try_from(parts.len()).expect("a state in memory has fewer than 2^32 parts");
+        for (part, bytes) in (0..count).zip(parts) {
+            let full = FromController::Full { position: view.position, part, parts: count, bytes: bytes.to_vec() };
+            effects.push(LinkEffect::Send(full));
+        }
+        self.phase = Phase::Live;
+        self.sent = view.position.index;
+        self.next_bookmark = now.instant;
+    }
+
+    fn on_poll(&mut self, poll: Poll, effects: &mut Vec<LinkEffect>) {
+        if self.queued.len() + self.asking.len() + self.waiting.len() >= MAX_POLLS {
+            return self.close(CloseReason::Protocol("too many polls at once"), effects);
+        }
+        self.queued.push(poll);
+        self.ask(effects);
+    }
+
+    /// Starts a round for all who wait, unless one is under way: that one began before their polls arrived.
+    fn ask(&mut self, effects: &mut Vec<LinkEffect>) {
+        if self.asking.is_empty() && !self.queued.is_empty() {
+            self.asking.append(&mut self.queued);
+            effects.push(LinkEffect::AskReadIndex);
+        }
+    }
+
+    fn on_read_index(
+        &mut self,
+        answer: Result<LogIndex, NoQuorum>,
+        source: &dyn ChangeSource,
+        now: Moment,
+        effects: &mut Vec<LinkEffect>,
+    ) {
+        let asked = std::mem::take(&mut self.asking);
+        // Without a quorum nothing is answered: the Gateway turns to the next Controller by itself.
+        if let Ok(index) = answer {
+            self.waiting.extend(asked.into_iter().map(|poll| (poll, index)));
+        }
+        self.pump(source, now, effects);
+        self.ask(effects);
+    }
+
+    fn on_enforced(&mut self, index: LogIndex, failed: Vec<SessionId>, effects: &mut Vec<LinkEffect>) {
+        if index > self.sent {
+            return self.close(CloseReason::Protocol("acknowledged what was not sent"), effects);
+        }
+        if index >= self.enforced {
+            self.enforced = index;
+            while self.unacknowledged.front().is_some_and(|sent| *sent <= index) {
+                self.unacknowledged.pop_front();
+            }
+            effects.push(LinkEffect::Enforced { index, failed });
+        }
+    }
+
+    fn on_tick(&mut self, source: &dyn ChangeSource, now: Moment, effects: &mut Vec<LinkEffect>) {
+        if now.instant >= self.last_heard + SILENCE {
+            return self.close(CloseReason::Silent, effects);
+        }
+        if now.instant >= self.next_bookmark {
+            self.pump(source, now, effects);
+            if self.phase == Phase::Live {
+                self.bookmark(source, now, effects);
+            } else {
+                self.next_bookmark = now.instant + BOOKMARK_EVERY;
+            }
+        }
+    }
+
+    /// Sends what was applied since, then every confirmation that is covered by it.
+    fn pump(&mut self, source: &dyn ChangeSource, now: Moment, effects: &mut Vec<LinkEffect>) {
+        if self.phase != Phase::Live {
+            return;
+        }
+        match source.changes_after(self.gateway, self.sent) {
+            Ok(changes) => {
+                if self.send_changes(changes, effects) {
+                    self.bookmark(source, now, effects);
+                }
+            }
+            Err(_) => match source.view(self.gateway) {
+                Some(view) => self.send_full(&view, now, effects),
+                None => self.close(CloseReason::NotAMember, effects),
+            },
+        }
+        self.confirm(effects);
+    }
+
+    /// Sends changes; true if there was any.
+    fn send_changes(&mut self, changes: Changes, effects: &mut Vec<LinkEffect>) -> bool {
+        let any = !changes.events.is_empty();
+        if self.unacknowledged.len() + changes.events.len() > MAX_UNACKNOWLEDGED {
+            self.close(CloseReason::Unacknowledged, effects);
+            return false;
+        }
+        let mut removed = false;
+        for (index, event) in changes.events {
+            removed |= self.removes_the_gateway(&event);
+            self.unacknowledged.push_back(index);
+            effects.push(LinkEffect::Send(FromController::Change { index, event }));
+        }
+        self.sent = self.sent.max(changes.through);
+        if removed {
+            effects.push(refused(ErrorCode::Revoked));
+            self.close(CloseReason::NotAMember, effects);
+            return false;
+        }
+        any
+    }
+
+    fn removes_the_gateway(&self, event: &FeedEvent) -> bool {
+        matches!(event, FeedEvent::GatewayChanged { gateway }
+            if gateway.appliance == self.gateway && gateway.state == ApplianceState::Removed)
+    }
+
+    fn bookmark(&mut self, source: &dyn ChangeSource, now: Moment, effects: &mut Vec<LinkEffect>) {
+        self.next_bookmark = now.instant + BOOKMARK_EVERY;
+        effects.push(LinkEffect::Send(FromController::Bookmark {
+            index: self.sent,
+            controller_time: now.time,
+            term: source.term(),
+        }));
+    }
+
+    fn confirm(&mut self, effects: &mut Vec<LinkEffect>) {
+        if self.phase != Phase::Live {
+            return;
+        }
+        let sent = self.sent;
+        self.waiting.retain(|(poll, read_index)| {
+            let covered = *read_index <= sent;
+            if covered {
+                let confirmed = FromController::Confirmed { nonce: poll.nonce, read_index: *read_index };
+                effects.push(LinkEffect::Send(confirmed));
+                effects.push(LinkEffect::ConfirmedPollOf(poll.arrived));
+            }
+            !covered
+        });
+    }
+
+    fn close(&mut self, reason: CloseReason, effects: &mut Vec<LinkEffect>) {
+        if self.phase == Phase::Live {
+            effects.push(LinkEffect::Report(GatewayReport::Disconnected));
+        }
+        self.phase = Phase::Closed;
+        effects.push(LinkEffect::Close(reason));
+    }
+
+    /// The connection is gone without our doing.
+    pub fn hung_up(&mut self) -> Vec<LinkEffect> {
+        let was = std::mem::replace(&mut self.phase, Phase::Closed);
+        if was == Phase::Live { vec![LinkEffect::Report(GatewayReport::Disconnected)] } else { vec![] }
+    }
+}
+
+fn refused(code: ErrorCode) -> LinkEffect {
+    LinkEffect::Send(FromController::Refused { code })
+}

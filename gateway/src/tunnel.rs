@@ -1,0 +1,222 @@
+//! The tunnel plane of a Gateway: workers that move packets between sessions' tunnels and the TUN device.
+//!
+//! Promises: a packet reaches the kernel only from an attached tunnel of an open session and with that session's
+//! source address; a cut session's packets stop at once; a slow session holds up nobody; no actor, lock or channel is
+//! met per packet (`tunnel.md`). Knock, TLS handshake and what the packets may reach are others' business: the
+//! listener hands over finished connections, the enforcer filters behind the TUN.
+//!
+//! ```text
+//! listener ─Workers::attach→ reception (first frame, token) → owner worker: session's tunnel ⇄ TUN queue
+//! session actor ─TunnelPlane→ grants, orders               → events back by TunnelEvents
+//! ```
+
+mod admission;
+mod counters;
+mod device;
+mod downward;
+mod event;
+mod fragments;
+mod grants;
+mod owner;
+mod session;
+mod steering;
+mod thread;
+mod upward;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use ringwall_actors::ports::{AttachToken, Reply, TunnelGrant, TunnelPlane};
+use ringwall_protocol::id::{SessionId, Thumbprint};
+use ringwall_protocol::wire::error::ErrorCode;
+use tokio::sync::{mpsc, oneshot};
+
+pub use self::counters::{Counters, DropReason};
+pub use self::event::{LossReason, TunnelEvent, TunnelEvents, Violation};
+
+use self::admission::Reception;
+use self::device::Device;
+use self::worker::{Equipment, Inbox, Order, STRAYS};
+
+/// How the tunnel plane is laid out.
+#[derive(Debug, Clone)]
+pub struct TunnelConfig {
+    /// Name of the TUN device, at most 15 bytes.
+    pub device: String,
+    /// Its MTU in bytes; at least 1,280, which IPv6 needs.
+    pub mtu: u16,
+    /// Worker threads, each with a queue of its own.
+    pub workers: NonZeroUsize,
+    /// Bytes that may wait for one session before its packets are dropped.
+    pub session_queue: usize,
+}
+
+impl Default for TunnelConfig {
+    /// One worker per core; 512 KiB per session are 40 ms at 100 Mbit/s.
+    fn default() -> Self {
+        Self {
+            device: "ringwall0".into(),
+            mtu: 1_400,
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            session_queue: 512 * 1024,
+        }
+    }
+}
+
+/// A tunnel connection after knock and mutual TLS.
+#[derive(Debug)]
+pub struct AcceptedTunnel {
+    /// Its socket.
+    pub stream: TcpStream,
+    /// Its TLS, with the handshake done; what it has decrypted already is not lost.
+    pub connection: rustls::ServerConnection,
+    /// The Client's address and port.
+    pub peer: SocketAddr,
+    /// The key of the certificate that the Client presented.
+    pub key: Thumbprint,
+}
+
+/// Why a connection was not taken on.
+#[derive(Debug, thiserror::Error)]
+#[error("{waiting} tunnel connections wait for their first frame already")]
+pub struct TooManyWaiting {
+    /// How many.
+    pub waiting: usize,
+}
+
+/// The running workers. Dropped, they stop and every tunnel closes.
+pub struct Workers {
+    reception: Arc<Reception>,
+    counters: Vec<Arc<Counters>>,
+    threads: Vec<JoinHandle<()>>,
+    next: AtomicUsize,
+    index: u32,
+    steered: bool,
+}
+
+impl Workers {
+    /// Makes the TUN device in the caller's network namespace and starts a worker per queue.
+    ///
+    /// # Errors
+    /// If the device cannot be made or a thread cannot be started.
+    pub fn start(config: &TunnelConfig, events: Arc<dyn TunnelEvents>) -> io::Result<Self> {
+        let count = config.workers.get();
+        let Device { queues, index, steered } = Device::open(&config.device, config.mtu, count)?;
+        let (orders, order_ends): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
+        let (strays, stray_ends): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(STRAYS)).unzip();
+        let mut workers = Self {
+            reception: Arc::new(Reception::new(orders)),
+            counters: (0..count).map(|_| Arc::default()).collect(),
+            threads: Vec::with_capacity(count),
+            next: AtomicUsize::new(0),
+            index,
+            steered,
+        };
+        let ends = order_ends.into_iter().zip(stray_ends);
+        for (number, (queue, (orders, stray_end))) in queues.into_iter().zip(ends).enumerate() {
+            let equipment = Equipment {
+                number,
+                events: Arc::clone(&events),
+                counters: Arc::clone(&workers.counters[number]),
+                session_queue: config.session_queue,
+                strays: strays.clone(),
+                reception: Arc::clone(&workers.reception),
+            };
+            workers.threads.push(thread::start(queue, equipment, Inbox { orders, strays: stray_end })?);
+        }
+        Ok(workers)
+    }
+
+    /// Takes a new tunnel connection on: it has 5 s to present an attach token.
+    ///
+    /// # Errors
+    /// If too many connections wait for their first frame; this one is closed.
+    pub fn attach(&self, tunnel: AcceptedTunnel) -> Result<(), TooManyWaiting> {
+        let (seat, waiting) = self.reception.seat();
+        let Some(seat) = seat else { return Err(TooManyWaiting { waiting }) };
+        let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len();
+        self.reception.tell(worker, Order::Admit(Box::new(tunnel), seat));
+        Ok(())
+    }
+
+    /// Interface index of the TUN device, for routes and rules.
+    #[must_use]
+    pub const fn device_index(&self) -> u32 {
+        self.index
+    }
+
+    /// True if the kernel puts each packet on its owner's queue; otherwise workers pass packets on to each other.
+    #[must_use]
+    pub const fn is_steered(&self) -> bool {
+        self.steered
+    }
+
+    /// What each worker moved and dropped so far.
+    #[must_use]
+    pub fn counters(&self) -> &[Arc<Counters>] {
+        &self.counters
+    }
+
+    /// Stops all workers and waits for them; every tunnel closes, the device goes.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl TunnelPlane for Workers {
+    fn open(&self, grant: TunnelGrant) {
+        let count = self.threads.len();
+        let owner = owner::of_session(grant.addresses, count);
+        let Some(gate) = self.reception.grants().open(&grant, owner) else {
+            return tracing::warn!(session = %grant.session, "session is open already");
+        };
+        let TunnelGrant { session, addresses, .. } = grant;
+        self.reception.tell(owner, Order::Open { session, addresses, gate });
+        for address in owner::each(addresses) {
+            let queue = owner::of(address, count);
+            if queue != owner {
+                tracing::warn!(%session, %address, "addresses of a session disagree about its worker");
+                self.reception.tell(queue, Order::PassOn { address, owner });
+            }
+        }
+    }
+
+    fn expect(&self, session: SessionId, token: AttachToken) {
+        self.reception.grants().expect(session, token, Instant::now());
+    }
+
+    fn cut(&self, session: SessionId, code: ErrorCode) -> Reply<()> {
+        let (done, reply) = oneshot::channel();
+        // From here on its packets stop, whatever its worker is doing.
+        let owner = self.reception.grants().cut(session);
+        match owner {
+            Some(owner) => {
+                tracing::debug!(%session, ?code, "tunnel cut");
+                self.reception.tell(owner, Order::Cut { session, done });
+            }
+            None => {
+                // Nobody waits any more, or the answer is at hand: nothing is left to cut.
+                let _nobody_waits = done.send(());
+            }
+        }
+        reply
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for worker in 0..self.threads.len() {
+            self.reception.tell(worker, Order::Stop);
+        }
+        for thread in self.threads.drain(..) {
+            // A worker that panicked has said so by an event.
+            let _panicked = thread.join();
+        }
+    }
+}

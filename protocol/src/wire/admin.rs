@@ -1,1 +1,441 @@
-//! Bodies of the admin API that are not objects: lists, errors, sign-in, revocation orders.
+//! Bodies of the admin API that are not objects: lists, errors, sign-in, devices, revocation, sessions, membership.
+//!
+//! Base path `/admin`; `Accept: application/vnd.appgate.peer-v<N>+json` with N from [`LOWEST_VERSION`] to
+//! [`VERSION`], else 406. Names, paths and codes follow the vendor's OpenAPI so that existing tools can drive Ringwall;
+//! what only Ringwall has (`mode`, `wait`, `/collective`, `/explain`) is additional.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::authorize::EntitlementState;
+use crate::claims::{ClaimMap, Reason};
+use crate::id::{ApplianceId, CommandId, DeviceId, LogIndex, NodeId, SessionId, SiteId};
+use crate::name::{SessionDn, UserDn};
+use crate::object::appliance::ApplianceState;
+use crate::object::role::Privilege;
+use crate::revocation::TokenKind;
+use crate::time::{UnixMillis, rfc3339};
+
+/// Lowest version that is served.
+pub const LOWEST_VERSION: u16 = 18;
+/// Highest version that is served.
+pub const VERSION: u16 = 24;
+/// Longest body of a request, in bytes.
+pub const MAX_ADMIN_BODY: usize = 1024 * 1024;
+
+/// `GET /admin/version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionAnswer {
+    /// Highest.
+    pub peer_version: u16,
+    /// Lowest.
+    pub lowest_peer_version_supported: u16,
+}
+
+/// The body of every refusal: `{id, message}`, with more where it helps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdminError {
+    /// Machine readable code.
+    pub id: String,
+    /// For people: what was wrong and what to do.
+    pub message: String,
+    /// 422: field by field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// 406: lowest version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_supported_version: Option<u16>,
+    /// 406: highest version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_supported_version: Option<u16>,
+}
+
+/// One field that fails validation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// Its name, with the position in lists: `actions[0].hosts`.
+    pub field: String,
+    /// Why.
+    pub message: String,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct List<T> {
+    /// The items.
+    pub data: Vec<T>,
+    /// `first-last/total`.
+    pub range: String,
+    /// All that the caller may read.
+    pub total_count: usize,
+    /// Field that it is sorted by.
+    pub order_by: String,
+    /// Downwards.
+    pub descending: bool,
+    /// Texts that were looked for.
+    #[serde(default)]
+    pub queries: Vec<String>,
+    /// Filters.
+    #[serde(default)]
+    pub filter_by: Vec<Filter>,
+}
+
+/// A filter of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Field.
+    pub name: String,
+    /// Text that it must contain.
+    pub value: String,
+}
+
+/// `POST /admin/login` and `/admin/authentication`. No `Debug`: it holds a password.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginRequest {
+    /// Name of the identity provider.
+    pub provider_name: String,
+    /// Name.
+    #[serde(default)]
+    pub username: String,
+    /// Password.
+    #[serde(default)]
+    pub password: String,
+    /// The same at every login from the same machine.
+    pub device_id: DeviceId,
+}
+
+/// Answer to a login.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginAnswer {
+    /// Who.
+    pub user: AdminUser,
+    /// Bearer token.
+    pub token: String,
+    /// Until when.
+    #[serde(with = "rfc3339")]
+    pub expires: UnixMillis,
+    /// For people.
+    #[serde(default)]
+    pub message_of_the_day: String,
+}
+
+/// A signed-in administrator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdminUser {
+    /// Name.
+    pub name: String,
+    /// Another factor is still wanted.
+    pub need_two_factor_auth: bool,
+    /// May read the audit log.
+    pub can_access_audit_logs: bool,
+    /// What they may do.
+    pub privileges: Vec<Privilege>,
+}
+
+/// An item of `GET /admin/identity-providers/names`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderOffer {
+    /// Name.
+    pub name: String,
+    /// Name, for people.
+    pub display_name: String,
+    /// `Credentials` or `Oidc`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// An item of `GET /admin/on-boarded-devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnBoardedDevice {
+    /// `CN=<device>,CN=<user>,OU=<provider>`.
+    pub distinguished_name: SessionDn,
+    /// The device.
+    pub device_id: DeviceId,
+    /// The user.
+    pub username: String,
+    /// The provider.
+    pub provider_name: String,
+    /// `Client` or `Admin`; snake case as the vendor has it.
+    #[serde(rename = "device_type")]
+    pub device_type: String,
+    /// What the device says.
+    pub hostname: String,
+    /// First seen.
+    #[serde(with = "rfc3339")]
+    pub on_boarded_at: UnixMillis,
+    /// Last seen.
+    #[serde(with = "rfc3339")]
+    pub last_seen_at: UnixMillis,
+}
+
+/// `POST /admin/on-boarded-devices/revoke-tokens`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeRequest {
+    /// DN suffix (or the vendor's prefix form); empty: everyone.
+    pub distinguished_name_filter: String,
+    /// Exactly these.
+    #[serde(default)]
+    pub specific_distinguished_names: Vec<SessionDn>,
+    /// Only entitlement tokens of this Site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_id: Option<SiteId>,
+    /// Only this kind, in any case; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<String>,
+    /// Logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_reason: Option<String>,
+    /// Minutes from telling to effect; 0: renewed now, cut after 20 s.
+    #[serde(default = "default_delay")]
+    pub delay_minutes: u32,
+    /// Rate of renewals.
+    #[serde(default = "default_rate")]
+    pub devices_per_second: f64,
+    /// Overrides what delay and rate say: `renewNow`, `renewWindow` or `cut`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// `enforced`: answer once every reachable Gateway enforces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<String>,
+    /// Makes a retry harmless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<CommandId>,
+}
+
+/// Answer to a revocation: the vendor's list, and the proof.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeAnswer {
+    /// Devices concerned.
+    pub data: Vec<OnBoardedDevice>,
+    /// Log indexes of the revocations.
+    pub indexes: Vec<LogIndex>,
+    /// Kinds of tokens.
+    pub kinds: Vec<TokenKind>,
+    /// Per Gateway; empty unless waited for.
+    #[serde(default)]
+    pub enforced: Vec<GatewayEnforcement>,
+}
+
+/// How a Gateway stands to a revocation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayEnforcement {
+    /// Which.
+    pub gateway: ApplianceId,
+    /// For people.
+    pub name: String,
+    /// Milliseconds from the API call to the kernel's acknowledgement, if it came.
+    #[serde(default)]
+    pub enforced_after_ms: Option<f64>,
+    /// For a Gateway that did not answer: when its lease ends at the latest.
+    #[serde(default)]
+    pub lease_ends: Option<String>,
+}
+
+/// An item of `GET /admin/blacklist`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlacklistEntry {
+    /// `CN=<user>,OU=<provider>`.
+    pub user_distinguished_name: UserDn,
+    /// The user.
+    #[serde(default)]
+    pub username: String,
+    /// The provider.
+    #[serde(default)]
+    pub provider_name: String,
+    /// Since when; set by the system.
+    #[serde(default, with = "rfc3339")]
+    pub blacklisted_at: UnixMillis,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// An item of `GET /admin/stats/active-sessions/dn`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveSession {
+    /// Whose.
+    pub distinguished_name: SessionDn,
+    /// Per Site.
+    pub sites: Vec<SessionAtSite>,
+}
+
+/// A session at one Site, also in `GET /admin/session-info/{dn}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionAtSite {
+    /// Which.
+    pub session_id: SessionId,
+    /// Site.
+    pub site_id: SiteId,
+    /// For people.
+    pub site_name: String,
+    /// Gateway.
+    pub gateway_id: ApplianceId,
+    /// For people.
+    pub gateway_name: String,
+    /// Since when.
+    #[serde(with = "rfc3339")]
+    pub since: UnixMillis,
+    /// Where it comes from.
+    pub client_address: String,
+    /// Inside the tunnel.
+    pub tunnel_addresses: Vec<std::net::IpAddr>,
+    /// Entitlement by entitlement.
+    pub entitlements: Vec<EntitlementState>,
+    /// Elements in its rule set.
+    pub rules: u32,
+}
+
+/// `GET /admin/session-info/{dn}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionInfo {
+    /// Whose.
+    pub distinguished_name: SessionDn,
+    /// What the device says.
+    pub device_claims: ClaimMap,
+    /// Reasons given, by suffix.
+    pub reasons: BTreeMap<String, Reason>,
+    /// Policies that match now.
+    pub policy_names: Vec<String>,
+    /// Site by Site.
+    pub sites: Vec<SessionAtSite>,
+}
+
+/// `GET /admin/collective/status`: the Controllers and Gateways as this Controller sees them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CollectiveStatus {
+    /// Name.
+    pub collective: String,
+    /// The answering Controller.
+    pub me: NodeId,
+    /// The leader, if one is known.
+    pub leader: Option<NodeId>,
+    /// Raft term.
+    pub term: u64,
+    /// Last index that is applied here.
+    pub applied: LogIndex,
+    /// Controllers.
+    pub controllers: Vec<ControllerStatus>,
+    /// Gateways.
+    pub gateways: Vec<GatewayStatus>,
+}
+
+/// A Controller in [`CollectiveStatus`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ControllerStatus {
+    /// Which.
+    pub node: NodeId,
+    /// Its appliance.
+    pub appliance: ApplianceId,
+    /// For people.
+    pub name: String,
+    /// `voter` or `learner`.
+    pub role: String,
+    /// State of the appliance.
+    pub state: ApplianceState,
+    /// Entries that it lacks, as the leader knows; absent elsewhere.
+    #[serde(default)]
+    pub lag: Option<u64>,
+}
+
+/// A Gateway in [`CollectiveStatus`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayStatus {
+    /// Which.
+    pub appliance: ApplianceId,
+    /// For people.
+    pub name: String,
+    /// Its Site.
+    pub site_name: String,
+    /// State of the appliance.
+    pub state: ApplianceState,
+    /// Its feed hangs on the answering Controller.
+    pub connected: bool,
+    /// Last index that its kernel enforces.
+    #[serde(default)]
+    pub enforced: Option<LogIndex>,
+    /// Sessions that it reports.
+    #[serde(default)]
+    pub sessions: Option<u32>,
+}
+
+/// `POST /admin/explain`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainRequest {
+    /// `CN=<user>,OU=<provider>`, `CN=<device>,CN=<user>,OU=<provider>`, or a bare user name of the local provider.
+    pub user: String,
+    /// `address:port`, `[v6]:port`, or an address for ping.
+    pub destination: String,
+    /// `tcp`, `udp` or `icmp`.
+    #[serde(default = "default_protocol")]
+    pub protocol: String,
+    /// Device claims to assume where no session is live.
+    #[serde(default)]
+    pub device_claims: ClaimMap,
+}
+
+/// `POST /admin/appliances/{id}/export`: options of the seed file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExportRequest {
+    /// Days until the join token ends, 1–30; absent: 1.
+    pub validity_days: Option<u32>,
+}
+
+/// `GET /admin/otp/seeds` items and `POST /admin/otp/seeds` answers.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OtpSeed {
+    /// Whose.
+    pub user_distinguished_name: UserDn,
+    /// The seed, base32; only in the answer that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// `otpauth://totp/…`; only in the answer that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp_auth_url: Option<String>,
+}
+
+/// `GET /admin/client-profiles/{id}/url`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileUrl {
+    /// `ringwall://host/…`.
+    pub url: String,
+}
+
+/// What a caller of a re-evaluation gets: whose sessions were looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReevaluateAnswer {
+    /// DNs of live sessions.
+    pub reevaluated: Vec<SessionDn>,
+}
+
+const fn default_delay() -> u32 {
+    5
+}
+const fn default_rate() -> f64 {
+    2.0
+}
+fn default_protocol() -> String {
+    "tcp".to_owned()
+}

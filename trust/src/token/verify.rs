@@ -100,6 +100,7 @@ impl Expected {
 pub struct Verified<T> {
     body: T,
     prefix: TokenHashPrefix,
+    kid: String,
 }
 
 impl<T> Verified<T> {
@@ -113,6 +114,12 @@ impl<T> Verified<T> {
     #[must_use]
     pub const fn prefix(&self) -> TokenHashPrefix {
         self.prefix
+    }
+
+    /// The name of the key that signed it: what was signed by a key that is removed later proves nothing any more.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
     }
 }
 
@@ -184,7 +191,7 @@ impl<'a, T: TokenBody> UnverifiedToken<'a, T> {
             return Err(TokenError::KeyRange(body.head().idx));
         }
         check_times::<T>(body.head(), now)?;
-        Ok(Verified { body, prefix: self.prefix() })
+        Ok(Verified { body, prefix: self.prefix(), kid: self.header.kid.clone() })
     }
 
     /// What a log may say of it.

@@ -21,12 +21,7 @@ impl RootCa {
     ///
     /// # Errors
     /// [`CaError::Encoding`], if the generator or the encoder fails.
-    pub fn create(
-        collective: CollectiveId,
-        name: &str,
-        now: UnixMillis,
-        random: &dyn Random,
-    ) -> Result<Self, CaError> {
+    pub fn create(collective: CollectiveId, name: &str, now: UnixMillis, random: &dyn Random) -> Result<Self, CaError> {
         let key = PrivateKey::generate(KeyKind::P384).map_err(|_: KeyError| rcgen::Error::RingUnspecified)?;
         let mut params = blank(now, now.plus(ROOT_LIFE), random);
         authority(&mut params, 1);

@@ -59,7 +59,7 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
-    /// A new key. RSA takes some 100 ms.
+    /// A new key. RSA takes 0.1 to 1 s of a core.
     ///
     /// # Errors
     /// [`KeyError::Generation`].

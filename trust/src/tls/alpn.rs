@@ -22,8 +22,7 @@ pub enum Alpn {
 }
 
 impl Alpn {
-    const ALL: [Self; 7] =
-        [Self::SignIn, Self::Client, Self::Raft, Self::Feed, Self::Join, Self::Tunnel, Self::Http];
+    const ALL: [Self; 7] = [Self::SignIn, Self::Client, Self::Raft, Self::Feed, Self::Join, Self::Tunnel, Self::Http];
 
     /// The name on the wire.
     #[must_use]

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::accept::{Hello, HelloError, read_hello};
 use super::alpn::Alpn;
-use crate::spa::{Knock, KnockError, Receiver};
+use crate::spa::{KeyOwner, Knock, KnockError, PeerRole, Receiver};
 
 /// Whether a proof is wanted in the ClientHello. In mode UDP-TCP the kernel wants a packet before, and this too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub enum GateError {
     /// No proof, or a wrong one.
     #[error(transparent)]
     Knock(#[from] KnockError),
-    /// None of this listener's protocols.
-    #[error("peer offers no protocol of this listener")]
+    /// None of this listener's protocols, or not one that the knock's key is for.
+    #[error("peer offers no protocol that this listener serves to it")]
     Protocol,
 }
 
@@ -101,8 +101,10 @@ impl Gate {
             }
         };
         match hello.choose(&self.served) {
-            Some(protocol) => Ok(Admitted { hello, knock, protocol }),
-            None => {
+            Some(protocol) if knock.as_ref().is_none_or(|knock| opens(&knock.owner, protocol)) => {
+                Ok(Admitted { hello, knock, protocol })
+            }
+            _ => {
                 hello.refuse();
                 Err(GateError::Protocol)
             }
@@ -116,6 +118,16 @@ impl Gate {
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let knock = receiver.alpn_entry(entry, now)?;
         if knock.service == self.service { Ok(knock) } else { Err(KnockError::Service) }
+    }
+}
+
+/// Whether a key is for this protocol: the key of a seed file, which travels by hand, must not reach Raft.
+const fn opens(owner: &KeyOwner, protocol: Alpn) -> bool {
+    match owner {
+        KeyOwner::Peer(PeerRole::Raft) => matches!(protocol, Alpn::Raft),
+        KeyOwner::Peer(PeerRole::Feed) => matches!(protocol, Alpn::Feed),
+        KeyOwner::Peer(PeerRole::Join) => matches!(protocol, Alpn::Join),
+        _ => true,
     }
 }
 

@@ -102,11 +102,7 @@ impl Members {
     }
 }
 
-fn client_issuer(
-    collective: CollectiveId,
-    node: NodeId,
-    text: &str,
-) -> Result<CertificateDer<'static>, MembersError> {
+fn client_issuer(collective: CollectiveId, node: NodeId, text: &str) -> Result<CertificateDer<'static>, MembersError> {
     let der = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| MembersError::Encoding(node))?;
     let issuer = parse_issuer(&der).map_err(|source| MembersError::Issuer { node, source: Some(source) })?;
     if (issuer.collective, issuer.node, issuer.kind) != (collective, node, IssuerKind::Client) {

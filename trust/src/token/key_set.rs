@@ -47,7 +47,8 @@ impl KeySet {
     /// [`KeySetError`]; the set is unchanged.
     pub fn put(&mut self, record: &KeyRecord) -> Result<(), KeySetError> {
         let bytes = data_encoding::BASE64URL_NOPAD.decode(record.public_key.as_bytes());
-        let bytes = bytes.ok().filter(|bytes| bytes.len() == 32).ok_or_else(|| KeySetError { kid: record.kid.clone() })?;
+        let bytes =
+            bytes.ok().filter(|bytes| bytes.len() == 32).ok_or_else(|| KeySetError { kid: record.kid.clone() })?;
         let key = DecodingKey::from_ed_der(&bytes);
         let entry = VerificationKey { algorithm: Algorithm::EdDSA, key, record: record.clone() };
         self.keys.insert(record.kid.clone(), entry);

@@ -94,11 +94,7 @@ impl Lab {
             may_be_kept: options.may_be_kept,
             runs: AtomicU32::new(0),
         });
-        let mut lab = Self {
-            shared,
-            topology,
-            namespaces: BTreeMap::new(),
-        };
+        let mut lab = Self { shared, topology, namespaces: BTreeMap::new() };
         lab.namespaces = wiring::build(&lab.topology, |short| lab.shared.create_namespace(short))?;
         Ok(lab)
     }
@@ -124,9 +120,7 @@ impl Lab {
     /// The namespace of a host of the plan.
     #[must_use]
     pub fn host(&self, name: &str) -> &Namespace {
-        self.namespaces
-            .get(name)
-            .unwrap_or_else(|| panic!("host {name} is not planned"))
+        self.namespaces.get(name).unwrap_or_else(|| panic!("host {name} is not planned"))
     }
 
     /// The namespace that holds a network's bridge.
@@ -161,16 +155,8 @@ impl Lab {
     pub fn errors(&self, allowed: &[&str]) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for log in self.logs()? {
-            let name = log
-                .path()
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            let unexpected = log
-                .errors()
-                .into_iter()
-                .filter(|line| !allowed.iter().any(|text| line.contains(text)));
+            let name = log.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let unexpected = log.errors().into_iter().filter(|line| !allowed.iter().any(|text| line.contains(text)));
             found.extend(unexpected.map(|line| format!("{name}: {line}")));
         }
         Ok(found)
@@ -277,11 +263,7 @@ fn begin_record(registry: &Registry, name: Option<String>) -> Result<LabRecord> 
 fn fresh_id(registry: &Registry) -> String {
     static LABS: AtomicU32 = AtomicU32::new(0);
     loop {
-        let id = format!(
-            "{:x}.{}",
-            std::process::id(),
-            LABS.fetch_add(1, Ordering::Relaxed)
-        );
+        let id = format!("{:x}.{}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
         if registry.is_free(&id) {
             return id;
         }
@@ -290,17 +272,9 @@ fn fresh_id(registry: &Registry) -> String {
 
 /// Shows the ends of all logs before they are removed with the lab of a failed test.
 fn report_wreck(directory: &Path) {
-    let logs = fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let logs = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     for path in logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
-        complain(&format!(
-            "--- {} ends with:\n{}",
-            path.display(),
-            Log::at(path.clone()).tail()
-        ));
+        complain(&format!("--- {} ends with:\n{}", path.display(), Log::at(path.clone()).tail()));
     }
 }
 

@@ -1,5 +1,9 @@
-//! What is observed of Ringwall: the lab, its probes, and the demonstration that runs the product in it.
+//! What is observed of Ringwall: the lab with its probes, the product's programs in it, and the demonstration.
 //!
-//! Holds nothing that production code needs, and may use everything.
+//! Holds nothing that production code needs, and may use everything. `lab` knows nothing of the product, `product` knows
+//! its programs' flags, `demo` knows what must hold.
 
+pub mod demo;
 pub mod lab;
+pub mod product;
+pub mod report;

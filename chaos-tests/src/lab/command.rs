@@ -40,12 +40,7 @@ impl Program {
 
     /// One of the product's own binaries.
     pub fn product(name: &str, binary: &str) -> Result<Self> {
-        Ok(Self::system(
-            name,
-            binary_path(binary)?
-                .to_str()
-                .context("the path of the binaries is not text")?,
-        ))
+        Ok(Self::system(name, binary_path(binary)?.to_str().context("the path of the binaries is not text")?))
     }
 
     /// Adds an argument.
@@ -99,11 +94,7 @@ impl Program {
     #[must_use]
     pub fn line(&self) -> String {
         let mut words = vec![self.path.display().to_string()];
-        words.extend(
-            self.arguments
-                .iter()
-                .map(|argument| argument.to_string_lossy().into_owned()),
-        );
+        words.extend(self.arguments.iter().map(|argument| argument.to_string_lossy().into_owned()));
         words.join(" ")
     }
 
@@ -133,24 +124,15 @@ pub fn binary_path(binary: &str) -> Result<PathBuf> {
     };
     let path = directory.join(binary);
     path.canonicalize().with_context(|| {
-        format!(
-            "no {binary} in {}: build it first (cargo build --workspace --bins)",
-            directory.display()
-        )
+        format!("no {binary} in {}: build it first (cargo build --workspace --bins)", directory.display())
     })
 }
 
 /// Cargo puts binaries into `<target>/<profile>` and tests into `<target>/<profile>/deps`.
 fn directory_of_this_build() -> Result<PathBuf> {
     let executable = env::current_exe().context("find the running program")?;
-    let directory = executable
-        .parent()
-        .context("the running program is in a directory")?;
-    let built = if directory.ends_with("deps") {
-        directory.parent().unwrap_or(directory)
-    } else {
-        directory
-    };
+    let directory = executable.parent().context("the running program is in a directory")?;
+    let built = if directory.ends_with("deps") { directory.parent().unwrap_or(directory) } else { directory };
     Ok(built.to_owned())
 }
 
@@ -166,9 +148,6 @@ mod tests {
 
     #[test]
     fn the_line_shows_what_is_run() {
-        assert_eq!(
-            Program::system("x", "iperf3").args(["-s", "-1"]).line(),
-            "iperf3 -s -1"
-        );
+        assert_eq!(Program::system("x", "iperf3").args(["-s", "-1"]).line(), "iperf3 -s -1");
     }
 }

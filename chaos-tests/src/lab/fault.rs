@@ -56,21 +56,14 @@ impl Fault {
                 )
             })
             .collect();
-        at.nft(&format!(
-            "table inet {table} {{\ncounter dropped {{ }}\n{chains}}}"
-        ))?;
-        Ok(Self {
-            namespace: at.clone(),
-            table,
-        })
+        at.nft(&format!("table inet {table} {{\ncounter dropped {{ }}\n{chains}}}"))?;
+        Ok(Self { namespace: at.clone(), table })
     }
 }
 
 impl Drop for Fault {
     fn drop(&mut self) {
         // The namespace may be gone already, and the table with it.
-        let _ = self
-            .namespace
-            .nft(&format!("delete table inet {}", self.table));
+        let _ = self.namespace.nft(&format!("delete table inet {}", self.table));
     }
 }

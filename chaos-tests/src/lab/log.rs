@@ -52,11 +52,7 @@ impl Log {
     /// The lines that contain a text.
     #[must_use]
     pub fn lines_with(&self, needle: &str) -> Vec<String> {
-        self.text()
-            .lines()
-            .filter(|line| line.contains(needle))
-            .map(str::to_owned)
-            .collect()
+        self.text().lines().filter(|line| line.contains(needle)).map(str::to_owned).collect()
     }
 
     /// Waits for a line that contains a text and returns the first one.
@@ -65,19 +61,12 @@ impl Log {
     }
 
     /// Waits for a line that contains a text and was written after a [`Self::position`].
-    pub fn wait_for_after(
-        &self,
-        position: usize,
-        needle: &str,
-        timeout: Duration,
-    ) -> Result<String> {
+    pub fn wait_for_after(&self, position: usize, needle: &str, timeout: Duration) -> Result<String> {
         let what = format!("'{needle}' in {}", self.path.display());
         wait::for_value(&what, timeout, || {
             let text = self.text();
             let new = text.get(position..).unwrap_or_default();
-            new.lines()
-                .find(|line| line.contains(needle))
-                .map(str::to_owned)
+            new.lines().find(|line| line.contains(needle)).map(str::to_owned)
         })
         .map_err(|error| anyhow!("{error}; it ends with:\n{}", self.tail()))
     }
@@ -93,11 +82,7 @@ impl Log {
     /// Every line in which the process reported a broken promise: level ERROR, or a panic.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
-        self.text()
-            .lines()
-            .filter(|line| is_error(line))
-            .map(str::to_owned)
-            .collect()
+        self.text().lines().filter(|line| is_error(line)).map(str::to_owned).collect()
     }
 
     pub(super) fn open_for_writing(&self) -> Result<File> {
@@ -115,9 +100,7 @@ fn is_error(line: &str) -> bool {
         return true;
     }
     if line.starts_with('{') {
-        let level = serde_json::from_str::<Value>(line)
-            .ok()
-            .and_then(|event| event.get("level").cloned());
+        let level = serde_json::from_str::<Value>(line).ok().and_then(|event| event.get("level").cloned());
         return level.is_some_and(|level| level == "ERROR");
     }
     // `2026-01-01T00:00:00Z ERROR target: …`, or without the time.
@@ -144,26 +127,15 @@ mod tests {
 
     #[test]
     fn errors_are_found_in_both_forms_and_nowhere_else() {
-        assert!(is_error(
-            r#"{"timestamp":"2026-01-01T00:00:00Z","level":"ERROR","fields":{"message":"broken"}}"#
-        ));
-        assert!(is_error(
-            "2026-01-01T00:00:00Z ERROR ringwall_gateway: broken"
-        ));
+        assert!(is_error(r#"{"timestamp":"2026-01-01T00:00:00Z","level":"ERROR","fields":{"message":"broken"}}"#));
+        assert!(is_error("2026-01-01T00:00:00Z ERROR ringwall_gateway: broken"));
         assert!(is_error("thread 'main' panicked at src/main.rs:3:5:"));
-        assert!(!is_error(
-            r#"{"level":"INFO","fields":{"message":"no ERROR here"}}"#
-        ));
-        assert!(!is_error(
-            "2026-01-01T00:00:00Z  INFO ringwall_gateway: peer said ERROR"
-        ));
+        assert!(!is_error(r#"{"level":"INFO","fields":{"message":"no ERROR here"}}"#));
+        assert!(!is_error("2026-01-01T00:00:00Z  INFO ringwall_gateway: peer said ERROR"));
     }
 
     #[test]
     fn colours_are_dropped() {
-        assert_eq!(
-            without_colours("\u{1b}[2mtime\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m x"),
-            "time ERROR x"
-        );
+        assert_eq!(without_colours("\u{1b}[2mtime\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m x"), "time ERROR x");
     }
 }

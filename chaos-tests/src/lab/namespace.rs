@@ -31,9 +31,7 @@ impl Namespace {
     /// Makes a new, empty namespace with a loopback interface that is up.
     pub fn create(name: &str) -> Result<Self> {
         run(Command::new("ip").args(["netns", "add", name]))?;
-        let namespace = Self {
-            name: name.to_owned(),
-        };
+        let namespace = Self { name: name.to_owned() };
         namespace.ip_batch("link set lo up\n")?;
         Ok(namespace)
     }
@@ -73,32 +71,24 @@ impl Namespace {
     ) -> Result<JoinHandle<T>> {
         let (entered, inside) = mpsc::sync_channel(1);
         let namespace = self.clone();
-        let handle = thread::Builder::new()
-            .name(thread_name.to_owned())
-            .spawn(move || {
-                let outcome = namespace.join_calling_thread();
-                let failed = outcome.is_err();
-                // The starter waits for exactly this message, so the channel is open.
-                let _ = entered.send(outcome);
-                if failed {
-                    panic::resume_unwind(Box::new("the namespace cannot be entered"));
-                }
-                work()
-            })?;
-        inside
-            .recv()
-            .context("the thread ended early")?
-            .with_context(|| format!("enter namespace {}", self.name))?;
+        let handle = thread::Builder::new().name(thread_name.to_owned()).spawn(move || {
+            let outcome = namespace.join_calling_thread();
+            let failed = outcome.is_err();
+            // The starter waits for exactly this message, so the channel is open.
+            let _ = entered.send(outcome);
+            if failed {
+                panic::resume_unwind(Box::new("the namespace cannot be entered"));
+            }
+            work()
+        })?;
+        inside.recv().context("the thread ended early")?.with_context(|| format!("enter namespace {}", self.name))?;
         Ok(handle)
     }
 
     /// Runs `ip` commands in one go inside the namespace (`ip -batch`: one command a line, without the word `ip`).
     pub fn ip_batch(&self, commands: &str) -> Result<()> {
-        feed(
-            Command::new("ip").args(["-netns", &self.name, "-batch", "-"]),
-            commands,
-        )
-        .with_context(|| format!("in namespace {}:\n{commands}", self.name))
+        feed(Command::new("ip").args(["-netns", &self.name, "-batch", "-"]), commands)
+            .with_context(|| format!("in namespace {}:\n{commands}", self.name))
     }
 
     /// Loads nftables commands in one transaction inside the namespace.
@@ -110,15 +100,13 @@ impl Namespace {
     /// Runs a short program inside the namespace and returns what it printed.
     pub fn output(&self, program: &str, arguments: &[&str]) -> Result<String> {
         let output = self.enter(|| run(Command::new(program).args(arguments)))??;
-        String::from_utf8(output)
-            .with_context(|| format!("{program} printed something that is not text"))
+        String::from_utf8(output).with_context(|| format!("{program} printed something that is not text"))
     }
 
     /// Sets a value under `/proc/sys`, such as `net.ipv4.ip_forward`, for this namespace.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = Path::new("/proc/sys").join(key.replace('.', "/"));
-        self.enter(|| fs::write(&path, value))?
-            .with_context(|| format!("set {key} in {}", self.name))
+        self.enter(|| fs::write(&path, value))?.with_context(|| format!("set {key} in {}", self.name))
     }
 
     /// True if some socket of the namespace listens on this TCP port, found without connecting to it.
@@ -126,8 +114,7 @@ impl Namespace {
         self.enter(|| {
             // `/proc/net` would show the namespace of the process, not of the thread.
             ["tcp", "tcp6"].iter().any(|table| {
-                let sockets = fs::read_to_string(format!("/proc/thread-self/net/{table}"))
-                    .unwrap_or_default();
+                let sockets = fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default();
                 sockets.lines().skip(1).any(|line| is_listener(line, port))
             })
         })
@@ -148,15 +135,8 @@ pub fn remove(name: &str) -> Result<()> {
 
 /// Runs a program to its end; an exit code other than 0 is an error with what it wrote.
 fn run(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("run {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?} failed: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("run {command:?}"))?;
+    ensure!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(output.stdout)
 }
 
@@ -169,17 +149,9 @@ fn feed(command: &mut Command, input: &str) -> Result<()> {
         .spawn()
         .with_context(|| format!("run {command:?}"))?;
     // The program may fail before it has read everything: its own message says more than a broken pipe.
-    let _ = child
-        .stdin
-        .take()
-        .expect("standard input is piped")
-        .write_all(input.as_bytes());
+    let _ = child.stdin.take().expect("standard input is piped").write_all(input.as_bytes());
     let output = child.wait_with_output()?;
-    ensure!(
-        output.status.success(),
-        "{command:?} failed: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    ensure!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }
 
@@ -189,9 +161,7 @@ fn is_listener(line: &str, port: u16) -> bool {
     let (Some(local), Some(state)) = (fields.next(), fields.nth(1)) else {
         return false;
     };
-    let listening = local
-        .rsplit_once(':')
-        .and_then(|(_, hex)| u16::from_str_radix(hex, 16).ok());
+    let listening = local.rsplit_once(':').and_then(|(_, hex)| u16::from_str_radix(hex, 16).ok());
     state == "0A" && listening == Some(port)
 }
 
@@ -201,10 +171,8 @@ mod tests {
 
     #[test]
     fn only_listening_sockets_of_the_port_count() {
-        let listening =
-            "   0: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000";
-        let established =
-            "   1: 0100007F:0050 0100007F:D431 01 00000000:00000000 00:00000000 00000000";
+        let listening = "   0: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000";
+        let established = "   1: 0100007F:0050 0100007F:D431 01 00000000:00000000 00:00000000 00000000";
         assert!(is_listener(listening, 80));
         assert!(!is_listener(listening, 81));
         assert!(!is_listener(established, 80));

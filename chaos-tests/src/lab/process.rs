@@ -12,9 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
-use crate::lab::{
-    Shared, command::Program, log::Log, namespace::Namespace, process_id::ProcessId, wait,
-};
+use crate::lab::{Shared, command::Program, log::Log, namespace::Namespace, process_id::ProcessId, wait};
 
 /// A program that runs in the lab until it is stopped.
 #[derive(Debug)]
@@ -43,26 +41,11 @@ pub struct Finished {
 }
 
 impl Process {
-    pub(super) fn start(
-        lab: &Arc<Shared>,
-        namespace: &Namespace,
-        program: Program,
-    ) -> Result<Self> {
-        ensure!(
-            program.input_text().is_none(),
-            "{}: a process of the lab reads no standard input",
-            program.name()
-        );
+    pub(super) fn start(lab: &Arc<Shared>, namespace: &Namespace, program: Program) -> Result<Self> {
+        ensure!(program.input_text().is_none(), "{}: a process of the lab reads no standard input", program.name());
         let log = Log::at(lab.directory().join(format!("{}.log", program.name())));
         let (child, id) = launch(lab, namespace, &program, &log)?;
-        Ok(Self {
-            program,
-            namespace: namespace.clone(),
-            lab: Arc::clone(lab),
-            log,
-            child,
-            id,
-        })
+        Ok(Self { program, namespace: namespace.clone(), lab: Arc::clone(lab), log, child, id })
     }
 
     /// The name of the program.
@@ -104,9 +87,7 @@ impl Process {
     /// Kills it with SIGKILL and waits for its end; returns the moment just before the signal.
     pub fn kill(&mut self) -> Result<Instant> {
         let at = Instant::now();
-        self.child
-            .kill()
-            .with_context(|| format!("kill {}", self.program.name()))?;
+        self.child.kill().with_context(|| format!("kill {}", self.program.name()))?;
         self.child.wait()?;
         Ok(at)
     }
@@ -145,10 +126,7 @@ impl Process {
         })
         .with_context(|| format!("{} wrote:\n{}", self.name(), self.log.tail()))?;
         if let Some(status) = ended {
-            bail!(
-                "{what}: it ended with {status} and wrote:\n{}",
-                self.log.tail()
-            );
+            bail!("{what}: it ended with {status} and wrote:\n{}", self.log.tail());
         }
         Ok(start.elapsed())
     }
@@ -169,9 +147,7 @@ impl Process {
 
     /// Waits until a file exists.
     pub fn wait_file(&mut self, path: PathBuf, timeout: Duration) -> Result<Duration> {
-        self.wait_ready(&format!("file {}", path.display()), timeout, |_| {
-            path.exists()
-        })
+        self.wait_ready(&format!("file {}", path.display()), timeout, |_| path.exists())
     }
 }
 
@@ -188,36 +164,18 @@ impl Drop for Process {
 impl Finished {
     /// The standard output if the program succeeded; an error with everything it said if not.
     pub fn success(self) -> Result<String> {
-        ensure!(
-            self.status.success(),
-            "{} ended with {}\n{}{}",
-            self.line,
-            self.status,
-            self.stdout,
-            self.stderr
-        );
+        ensure!(self.status.success(), "{} ended with {}\n{}{}", self.line, self.status, self.stdout, self.stderr);
         Ok(self.stdout)
     }
 }
 
 /// Runs a program in a namespace to its end.
-pub(super) fn run(
-    lab: &Arc<Shared>,
-    namespace: &Namespace,
-    program: &Program,
-    timeout: Duration,
-) -> Result<Finished> {
+pub(super) fn run(lab: &Arc<Shared>, namespace: &Namespace, program: &Program, timeout: Duration) -> Result<Finished> {
     let start = Instant::now();
     let base = lab.directory().join(lab.next_name(program.name()));
-    let (out, err, input) = (
-        base.with_extension("out"),
-        base.with_extension("err"),
-        base.with_extension("in"),
-    );
+    let (out, err, input) = (base.with_extension("out"), base.with_extension("err"), base.with_extension("in"));
     let mut command = program.command(lab.binds_processes());
-    command
-        .stdout(std::fs::File::create(&out)?)
-        .stderr(std::fs::File::create(&err)?);
+    command.stdout(std::fs::File::create(&out)?).stderr(std::fs::File::create(&err)?);
     match program.input_text() {
         Some(text) => {
             std::fs::write(&input, text)?;
@@ -238,35 +196,19 @@ pub(super) fn run(
     let read = |path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let (stdout, stderr) = (read(&out)?, read(&err)?);
     let status = waited.with_context(|| format!("{}\n{stdout}{stderr}", program.line()))?;
-    Ok(Finished {
-        line: program.line(),
-        status,
-        stdout,
-        stderr,
-        took: start.elapsed(),
-    })
+    Ok(Finished { line: program.line(), status, stdout, stderr, took: start.elapsed() })
 }
 
-fn launch(
-    lab: &Shared,
-    namespace: &Namespace,
-    program: &Program,
-    log: &Log,
-) -> Result<(Child, ProcessId)> {
+fn launch(lab: &Shared, namespace: &Namespace, program: &Program, log: &Log) -> Result<(Child, ProcessId)> {
     let output = log.open_for_writing()?;
     let mut command = program.command(lab.binds_processes());
-    command
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output);
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     let child = lab.spawn(namespace, command)?;
     let id = ProcessId::of(child.id()).expect("a child that nobody waited for is shown in /proc");
     Ok((child, id))
 }
 
 fn wait_for_exit(child: &mut Child, name: &str, timeout: Duration) -> Result<ExitStatus> {
-    wait::for_value(&format!("end of {name}"), timeout, || {
-        child.try_wait().transpose()
-    })?
-    .with_context(|| format!("wait for {name}"))
+    wait::for_value(&format!("end of {name}"), timeout, || child.try_wait().transpose())?
+        .with_context(|| format!("wait for {name}"))
 }

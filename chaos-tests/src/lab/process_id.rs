@@ -28,10 +28,7 @@ impl ProcessId {
     pub fn of(pid: u32) -> Option<Self> {
         let pid = i32::try_from(pid).ok()?;
         let stat = ProcessStat::read(pid)?;
-        Some(Self {
-            pid,
-            start: stat.start,
-        })
+        Some(Self { pid, start: stat.start })
     }
 
     /// The process that asks.
@@ -73,9 +70,7 @@ impl ProcessId {
     /// Kills the process and waits until it is gone.
     pub fn kill(self) -> Result<()> {
         if self.signal(Signal::KILL)? {
-            wait::until(&format!("death of process {}", self.pid), DEATH, || {
-                !self.is_running()
-            })?;
+            wait::until(&format!("death of process {}", self.pid), DEATH, || !self.is_running())?;
         }
         Ok(())
     }
@@ -95,10 +90,7 @@ impl ProcessStat {
         let mut fields = fields.split(' ');
         let state = fields.next()?;
         let start = fields.nth(18)?.parse().ok()?;
-        Some(Self {
-            dead: matches!(state, "Z" | "X"),
-            start,
-        })
+        Some(Self { dead: matches!(state, "Z" | "X"), start })
     }
 }
 
@@ -112,10 +104,7 @@ mod tests {
     fn a_stranger_with_the_same_number_is_never_killed() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let real = ProcessId::of(child.id()).unwrap();
-        let impostor = ProcessId {
-            start: real.start + 1,
-            ..real
-        };
+        let impostor = ProcessId { start: real.start + 1, ..real };
 
         impostor.kill().unwrap();
         assert!(real.is_running());

@@ -59,8 +59,7 @@ impl LabRecord {
     pub fn save(&self) -> Result<()> {
         let path = self.path();
         let draft = path.with_extension("draft");
-        fs::write(&draft, serde_json::to_vec_pretty(self)?)
-            .with_context(|| format!("write {}", draft.display()))?;
+        fs::write(&draft, serde_json::to_vec_pretty(self)?).with_context(|| format!("write {}", draft.display()))?;
         fs::rename(&draft, &path).with_context(|| format!("replace {}", path.display()))
     }
 
@@ -78,10 +77,7 @@ pub struct Registry {
 impl Registry {
     /// Waits for the lock.
     pub fn lock() -> Result<Self> {
-        ensure!(
-            rustix::process::geteuid().is_root(),
-            "a lab of network namespaces needs root"
-        );
+        ensure!(rustix::process::geteuid().is_root(), "a lab of network namespaces needs root");
         fs::create_dir_all(RECORDS).with_context(|| format!("create {RECORDS}"))?;
         let lock = File::create(Path::new(RECORDS).join("lock")).context("open the labs' lock")?;
         flock(&lock, FlockOperation::LockExclusive).context("lock the labs' records")?;
@@ -93,10 +89,7 @@ impl Registry {
         let mut labs = Vec::new();
         for entry in fs::read_dir(RECORDS).context("list the labs' records")? {
             let path = entry?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "json")
-            {
+            if path.extension().is_some_and(|extension| extension == "json") {
                 labs.extend(read_record(&path)?);
             }
         }
@@ -117,14 +110,15 @@ impl Registry {
     pub fn free(&self, id: &str) -> Result<()> {
         if let Some(lab) = read_record(&record_path(id))? {
             let in_use = !lab.kept && lab.owner.is_running();
-            ensure!(
-                !in_use,
-                "lab '{id}' is in use by process {}",
-                lab.owner.number()
-            );
+            ensure!(!in_use, "lab '{id}' is in use by process {}", lab.owner.number());
             lab.undo()?;
         }
         Ok(())
+    }
+
+    /// Undoes a lab whoever owns it; for the owner's own way out.
+    pub fn undo(&self, id: &str) -> Result<()> {
+        read_record(&record_path(id))?.map_or(Ok(()), |lab| lab.undo())
     }
 
     /// True if no lab has this id.
@@ -136,8 +130,7 @@ impl Registry {
     fn clean(&self, abandoned: impl Fn(&LabRecord) -> bool) -> Result<Vec<String>> {
         let mut cleaned = Vec::new();
         for lab in self.labs()?.into_iter().filter(abandoned) {
-            lab.undo()
-                .with_context(|| format!("clean lab '{}'", lab.id))?;
+            lab.undo().with_context(|| format!("clean lab '{}'", lab.id))?;
             cleaned.push(lab.id);
         }
         Ok(cleaned)

@@ -30,18 +30,13 @@ impl Spawner {
     /// Starts the thread; it ends when the last clone of the spawner is dropped.
     pub(super) fn start() -> Result<Self> {
         let (orders, queue) = mpsc::channel::<Order>();
-        thread::Builder::new()
-            .name("lab-spawner".to_owned())
-            .spawn(move || {
-                for mut order in queue {
-                    let child = order
-                        .namespace
-                        .join_calling_thread()
-                        .and_then(|()| order.command.spawn());
-                    // Nobody to answer means that the lab is going down; the child is in its record or dies with us.
-                    let _ = order.reply.send(child);
-                }
-            })?;
+        thread::Builder::new().name("lab-spawner".to_owned()).spawn(move || {
+            for mut order in queue {
+                let child = order.namespace.join_calling_thread().and_then(|()| order.command.spawn());
+                // Nobody to answer means that the lab is going down; the child is in its record or dies with us.
+                let _ = order.reply.send(child);
+            }
+        })?;
         Ok(Self { orders })
     }
 
@@ -50,11 +45,7 @@ impl Spawner {
         let described = format!("{command:?}");
         let (reply, answer) = mpsc::sync_channel(1);
         self.orders
-            .send(Order {
-                namespace: namespace.clone(),
-                command,
-                reply,
-            })
+            .send(Order { namespace: namespace.clone(), command, reply })
             .ok()
             .context("the lab's spawner has ended")?;
         let child = answer.recv().context("the lab's spawner has ended")?;

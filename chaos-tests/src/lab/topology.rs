@@ -62,10 +62,7 @@ impl Topology {
     /// Adds a network with its two prefixes, such as `("wan", "10.77.1.0/24", "fd77:1::/64")`.
     #[must_use]
     pub fn network(mut self, name: &str, v4: &str, v6: &str) -> Self {
-        assert!(
-            self.network_named(name).is_none(),
-            "network {name} is planned twice"
-        );
+        assert!(self.network_named(name).is_none(), "network {name} is planned twice");
         self.networks.push(Network {
             name: checked(name),
             v4: v4.parse().expect("the plan names an IPv4 prefix"),
@@ -77,17 +74,9 @@ impl Topology {
     /// Adds a host; the networks it is on must stand in the plan already.
     #[must_use]
     pub fn host(mut self, host: Host) -> Self {
-        assert!(
-            self.hosts.iter().all(|other| other.name != host.name),
-            "host {} is planned twice",
-            host.name
-        );
+        assert!(self.hosts.iter().all(|other| other.name != host.name), "host {} is planned twice", host.name);
         for link in &host.links {
-            assert!(
-                self.network_named(&link.network).is_some(),
-                "network {} is not planned",
-                link.network
-            );
+            assert!(self.network_named(&link.network).is_some(), "network {} is not planned", link.network);
         }
         self.hosts.push(host);
         self
@@ -128,14 +117,8 @@ impl Topology {
     fn place(&self, host: &str, network: &str) -> (&Network, u16) {
         let planned = self.hosts.iter().find(|planned| planned.name == host);
         let link = planned.and_then(|host| host.links.iter().find(|link| link.network == network));
-        let number = link
-            .unwrap_or_else(|| panic!("host {host} is not on network {network}"))
-            .number;
-        (
-            self.network_named(network)
-                .expect("hosts are only on planned networks"),
-            number,
-        )
+        let number = link.unwrap_or_else(|| panic!("host {host} is not on network {network}")).number;
+        (self.network_named(network).expect("hosts are only on planned networks"), number)
     }
 }
 
@@ -162,19 +145,14 @@ impl Network {
     #[must_use]
     pub fn v4(&self, number: u16) -> Ipv4Addr {
         let address = Ipv4Addr::from_bits(self.v4.network().to_bits() + u32::from(number));
-        assert!(
-            self.v4.contains(&address),
-            "{number} is outside {}",
-            self.v4
-        );
+        assert!(self.v4.contains(&address), "{number} is outside {}", self.v4);
         address
     }
 
     /// The IPv6 address with this number in the prefix. The decimal digits are kept, so that host 11 is `…::11`.
     #[must_use]
     pub fn v6(&self, number: u16) -> Ipv6Addr {
-        let digits = u128::from_str_radix(&number.to_string(), 16)
-            .expect("decimal digits are hexadecimal digits");
+        let digits = u128::from_str_radix(&number.to_string(), 16).expect("decimal digits are hexadecimal digits");
         Ipv6Addr::from_bits(self.v6.network().to_bits() + digits)
     }
 }
@@ -183,21 +161,13 @@ impl Host {
     /// A host on no network yet.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self {
-            name: checked(name),
-            links: Vec::new(),
-            routes: Vec::new(),
-            forwards: false,
-        }
+        Self { name: checked(name), links: Vec::new(), routes: Vec::new(), forwards: false }
     }
 
     /// Puts the host on a network under a number (from 1).
     #[must_use]
     pub fn on(mut self, network: &str, number: u16) -> Self {
-        self.links.push(Link {
-            network: network.to_owned(),
-            number,
-        });
+        self.links.push(Link { network: network.to_owned(), number });
         self
     }
 
@@ -245,13 +215,8 @@ impl Host {
 fn checked(name: &str) -> String {
     let valid = !name.is_empty()
         && name.len() <= LONGEST_NAME
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    assert!(
-        valid,
-        "'{name}' is no name for an interface: 1 to {LONGEST_NAME} of a-z, 0-9 and '-'"
-    );
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    assert!(valid, "'{name}' is no name for an interface: 1 to {LONGEST_NAME} of a-z, 0-9 and '-'");
     name.to_owned()
 }
 
@@ -260,9 +225,7 @@ mod tests {
     use super::*;
 
     fn plan() -> Topology {
-        Topology::new()
-            .network("wan", "10.77.1.0/24", "fd77:1::/64")
-            .host(Host::new("alice").on("wan", 101))
+        Topology::new().network("wan", "10.77.1.0/24", "fd77:1::/64").host(Host::new("alice").on("wan", 101))
     }
 
     #[test]

@@ -14,11 +14,7 @@ use anyhow::{Result, anyhow};
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Polls `probe` until it returns a value or `timeout` passes; `what` is named in the error.
-pub fn for_value<T>(
-    what: &str,
-    timeout: Duration,
-    mut probe: impl FnMut() -> Option<T>,
-) -> Result<T> {
+pub fn for_value<T>(what: &str, timeout: Duration, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
     let deadline = Instant::now() + timeout;
     loop {
         if let Some(value) = probe() {
@@ -32,22 +28,14 @@ pub fn for_value<T>(
 }
 
 /// Polls until `condition` holds; returns how long that took.
-pub fn until(
-    what: &str,
-    timeout: Duration,
-    mut condition: impl FnMut() -> bool,
-) -> Result<Duration> {
+pub fn until(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) -> Result<Duration> {
     let start = Instant::now();
     for_value(what, timeout, || condition().then_some(()))?;
     Ok(start.elapsed())
 }
 
 /// Repeats an attempt that may fail until it succeeds; the last failure is part of the error.
-pub fn until_ok<T>(
-    what: &str,
-    timeout: Duration,
-    mut attempt: impl FnMut() -> Result<T>,
-) -> Result<T> {
+pub fn until_ok<T>(what: &str, timeout: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut last = None;
     for_value(what, timeout, || match attempt() {
         Ok(value) => Some(value),
@@ -74,10 +62,7 @@ mod tests {
 
     #[test]
     fn the_last_failure_is_reported() {
-        let error = until_ok::<()>("a door", Duration::from_millis(20), || {
-            Err(anyhow!("locked"))
-        })
-        .unwrap_err();
+        let error = until_ok::<()>("a door", Duration::from_millis(20), || Err(anyhow!("locked"))).unwrap_err();
         assert!(format!("{error:#}").contains("locked"), "{error:#}");
     }
 }

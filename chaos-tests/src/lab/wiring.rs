@@ -44,11 +44,7 @@ pub(super) fn build(
         namespaces.insert(host.name().to_owned(), namespace);
     }
     for namespace in namespaces.values() {
-        wait::until_ok(
-            &format!("links of {} to come up", namespace.name()),
-            READY,
-            || all_links_carry(namespace),
-        )?;
+        wait::until_ok(&format!("links of {} to come up", namespace.name()), READY, || all_links_carry(namespace))?;
     }
     Ok(namespaces)
 }
@@ -64,19 +60,13 @@ const READY: Duration = Duration::from_secs(10);
 
 /// Fails with the name of the first link that does not carry packets yet.
 fn all_links_carry(namespace: &Namespace) -> Result<()> {
-    let links: Value =
-        serde_json::from_str(&namespace.output("ip", &["-json", "-details", "link", "show"])?)?;
+    let links: Value = serde_json::from_str(&namespace.output("ip", &["-json", "-details", "link", "show"])?)?;
     for link in links.as_array().into_iter().flatten() {
         // A bridge's own state follows late and does not matter to its ports.
         let exempt = link["link_type"] == "loopback" || link["linkinfo"]["info_kind"] == "bridge";
         let port = &link["linkinfo"]["info_slave_data"]["state"];
         let carries = link["operstate"] == "UP" && (port.is_null() || port == "forwarding");
-        ensure!(
-            exempt || carries,
-            "link {} is {}, port {port}",
-            link["ifname"],
-            link["operstate"]
-        );
+        ensure!(exempt || carries, "link {} is {}, port {port}", link["ifname"], link["operstate"]);
     }
     Ok(())
 }
@@ -108,20 +98,10 @@ fn port_commands(host: &str, network: &str, host_namespace: &str) -> String {
 fn host_commands(topology: &Topology, host: &Host) -> String {
     let mut commands = String::new();
     for link in host.links() {
-        let network = topology
-            .network_named(&link.network)
-            .expect("hosts are only on planned networks");
+        let network = topology.network_named(&link.network).expect("hosts are only on planned networks");
         let name = network.name();
-        let v4 = format!(
-            "{}/{}",
-            network.v4(link.number),
-            network.v4_prefix().prefix_len()
-        );
-        let v6 = format!(
-            "{}/{}",
-            network.v6(link.number),
-            network.v6_prefix().prefix_len()
-        );
+        let v4 = format!("{}/{}", network.v4(link.number), network.v4_prefix().prefix_len());
+        let v6 = format!("{}/{}", network.v6(link.number), network.v6_prefix().prefix_len());
         let _ = write!(
             commands,
             "address add {v4} brd + dev {name}\naddress add {v6} dev {name} nodad\nlink set dev {name} up\n"
@@ -139,12 +119,8 @@ mod tests {
 
     #[test]
     fn a_host_gets_both_addresses_and_its_routes() {
-        let host = Host::new("web1")
-            .on("office", 10)
-            .route("100.64.0.0/10", "10.20.0.2");
-        let topology = Topology::new()
-            .network("office", "10.20.0.0/24", "fd20::/64")
-            .host(host.clone());
+        let host = Host::new("web1").on("office", 10).route("100.64.0.0/10", "10.20.0.2");
+        let topology = Topology::new().network("office", "10.20.0.0/24", "fd20::/64").host(host.clone());
         assert_eq!(
             host_commands(&topology, &host),
             "address add 10.20.0.10/24 brd + dev office\n\

@@ -37,25 +37,12 @@ impl Workspace {
     /// Asks cargo.
     pub(crate) fn load() -> Result<Self> {
         let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let arguments = [
-            "metadata",
-            "--format-version",
-            "1",
-            "--locked",
-            "--filter-platform",
-            &platform,
-        ];
+        let arguments = ["metadata", "--format-version", "1", "--locked", "--filter-platform", &platform];
         let json = cargo(Path::new("."), &arguments)?;
-        let metadata: Metadata =
-            serde_json::from_str(&json).context("cargo metadata prints JSON")?;
-        let members = metadata
-            .packages
-            .iter()
-            .filter(|package| metadata.workspace_members.contains(&package.id));
+        let metadata: Metadata = serde_json::from_str(&json).context("cargo metadata prints JSON")?;
+        let members = metadata.packages.iter().filter(|package| metadata.workspace_members.contains(&package.id));
         Ok(Self {
-            members: members
-                .map(|package| Package::new(package, &metadata.packages))
-                .collect(),
+            members: members.map(|package| Package::new(package, &metadata.packages)).collect(),
             root: metadata.workspace_root,
         })
     }
@@ -72,14 +59,7 @@ impl Workspace {
 
     /// Names of all crates that are built into a package (not those of its tests).
     pub(crate) fn built_into(&self, package: &str) -> Result<BTreeSet<String>> {
-        let lines = self.tree(&[
-            "--package",
-            package,
-            "--edges",
-            "normal,build",
-            "--format",
-            "{p}",
-        ])?;
+        let lines = self.tree(&["--package", package, "--edges", "normal,build", "--format", "{p}"])?;
         Ok(lines.lines().filter_map(first_word).collect())
     }
 
@@ -89,10 +69,7 @@ impl Workspace {
         let pairs = lines.lines().filter_map(|line| line.split_once('|'));
         Ok(pairs
             .filter_map(|(package, licence)| {
-                Some((
-                    first_word(package)?,
-                    licence.trim_end_matches(SEEN_BEFORE).trim().to_owned(),
-                ))
+                Some((first_word(package)?, licence.trim_end_matches(SEEN_BEFORE).trim().to_owned()))
             })
             .filter(|(name, _)| !name.starts_with("ringwall-"))
             .collect())
@@ -100,17 +77,7 @@ impl Workspace {
 
     /// Names of the packages that depend on a crate directly; none if it is not built at all.
     pub(crate) fn direct_users(&self, name: &str) -> Result<BTreeSet<String>> {
-        let arguments = [
-            "--workspace",
-            "--edges",
-            "all",
-            "--depth",
-            "1",
-            "--format",
-            "{p}",
-            "--invert",
-            name,
-        ];
+        let arguments = ["--workspace", "--edges", "all", "--depth", "1", "--format", "{p}", "--invert", name];
         // cargo has no crate of this name at all, or several versions of it: then each is asked for by itself.
         let Ok(lines) = self.tree(&arguments) else {
             return self.users_of_versions(name);
@@ -128,54 +95,27 @@ impl Workspace {
             .collect();
         let mut found = BTreeSet::new();
         for version in versions {
-            let arguments = [
-                "--workspace",
-                "--edges",
-                "all",
-                "--depth",
-                "1",
-                "--format",
-                "{p}",
-                "--invert",
-                &version,
-            ];
+            let arguments = ["--workspace", "--edges", "all", "--depth", "1", "--format", "{p}", "--invert", &version];
             found.extend(users(&self.tree(&arguments)?, name));
         }
         Ok(found)
     }
 
     fn tree(&self, arguments: &[&str]) -> Result<String> {
-        cargo(
-            &self.root,
-            &[&["tree", "--locked", "--prefix", "none"], arguments].concat(),
-        )
+        cargo(&self.root, &[&["tree", "--locked", "--prefix", "none"], arguments].concat())
     }
 }
 
 impl Package {
     fn new(package: &MetadataPackage, all: &[MetadataPackage]) -> Self {
-        let dependencies: BTreeSet<String> = package
-            .dependencies
-            .iter()
-            .map(|used| used.name.clone())
-            .collect();
+        let dependencies: BTreeSet<String> = package.dependencies.iter().map(|used| used.name.clone()).collect();
         let library = |name: &String| {
-            let found = all
-                .iter()
-                .find(|other| other.name == *name)
-                .and_then(MetadataPackage::library);
-            (
-                name.clone(),
-                found.unwrap_or_else(|| name.clone()).replace('-', "_"),
-            )
+            let found = all.iter().find(|other| other.name == *name).and_then(MetadataPackage::library);
+            (name.clone(), found.unwrap_or_else(|| name.clone()).replace('-', "_"))
         };
         Self {
             name: package.name.clone(),
-            directory: package
-                .manifest_path
-                .parent()
-                .map(Path::to_owned)
-                .unwrap_or_default(),
+            directory: package.manifest_path.parent().map(Path::to_owned).unwrap_or_default(),
             libraries: dependencies.iter().map(library).collect(),
             dependencies,
         }
@@ -185,11 +125,7 @@ impl Package {
     pub(crate) fn takes_workspace_lints(&self) -> bool {
         let manifest = fs::read_to_string(self.directory.join("Cargo.toml")).unwrap_or_default();
         let parsed: toml::Table = manifest.parse().unwrap_or_default();
-        parsed
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"))
-            .and_then(toml::Value::as_bool)
-            == Some(true)
+        parsed.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool) == Some(true)
     }
 }
 
@@ -219,10 +155,7 @@ impl MetadataPackage {
     /// The name of its library in source code.
     fn library(&self) -> Option<String> {
         let is_library = |kind: &String| kind.ends_with("lib") || kind == "proc-macro";
-        self.targets
-            .iter()
-            .find(|target| target.kind.iter().any(is_library))
-            .map(|target| target.name.clone())
+        self.targets.iter().find(|target| target.kind.iter().any(is_library)).map(|target| target.name.clone())
     }
 }
 
@@ -234,26 +167,14 @@ struct MetadataDependency {
 /// Runs cargo, the one that runs this test if one does.
 fn cargo(directory: &Path, arguments: &[&str]) -> Result<String> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(program)
-        .current_dir(directory)
-        .args(arguments)
-        .output()
-        .context("run cargo")?;
-    ensure!(
-        output.status.success(),
-        "cargo {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new(program).current_dir(directory).args(arguments).output().context("run cargo")?;
+    ensure!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }
 
 /// The users of a crate among the lines of an inverted tree; the crate itself is the first line.
 fn users(lines: &str, name: &str) -> BTreeSet<String> {
-    lines
-        .lines()
-        .filter_map(first_word)
-        .filter(|user| user != name)
-        .collect()
+    lines.lines().filter_map(first_word).filter(|user| user != name).collect()
 }
 
 /// `name v1.2.3 (path)`: the name.

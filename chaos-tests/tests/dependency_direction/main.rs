@@ -20,24 +20,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ringwall-trust", &["ringwall-protocol"]),
     ("ringwall-actors", &["ringwall-protocol", "ringwall-trust"]),
     ("ringwall-raft", &["ringwall-protocol", "ringwall-trust"]),
-    (
-        "ringwall-collective",
-        &[
-            "ringwall-protocol",
-            "ringwall-trust",
-            "ringwall-actors",
-            "ringwall-raft",
-        ],
-    ),
-    (
-        "ringwall-gateway",
-        &["ringwall-protocol", "ringwall-trust", "ringwall-actors"],
-    ),
+    ("ringwall-collective", &["ringwall-protocol", "ringwall-trust", "ringwall-actors", "ringwall-raft"]),
+    ("ringwall-gateway", &["ringwall-protocol", "ringwall-trust", "ringwall-actors"]),
     ("ringwall-client", &["ringwall-protocol", "ringwall-trust"]),
-    (
-        "ringwall-admin-cli",
-        &["ringwall-protocol", "ringwall-trust"],
-    ),
+    ("ringwall-admin-cli", &["ringwall-protocol", "ringwall-trust"]),
     (
         "ringwall-chaos-tests",
         &[
@@ -55,41 +41,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// What must not be built into a package, however deep it stands.
 const NEVER_HOLDS: &[(&str, &[&str])] = &[
-    (
-        "ringwall-protocol",
-        &[
-            "tokio",
-            "actix",
-            "openraft",
-            "rocksdb",
-            "rustls",
-            "aws-lc-rs",
-        ],
-    ),
-    (
-        "ringwall-trust",
-        &["actix", "actix-web", "openraft", "rocksdb", "hyper"],
-    ),
-    (
-        "ringwall-actors",
-        &[
-            "openraft",
-            "rocksdb",
-            "actix-web",
-            "tun-rs",
-            "netlink-packet-netfilter",
-        ],
-    ),
+    ("ringwall-protocol", &["tokio", "actix", "openraft", "rocksdb", "rustls", "aws-lc-rs"]),
+    ("ringwall-trust", &["actix", "actix-web", "openraft", "rocksdb", "hyper"]),
+    ("ringwall-actors", &["openraft", "rocksdb", "actix-web", "tun-rs", "netlink-packet-netfilter"]),
     ("ringwall-raft", &["actix", "actix-web", "hyper"]),
     ("ringwall-gateway", &["openraft", "rocksdb"]),
-    (
-        "ringwall-client",
-        &["actix", "actix-web", "openraft", "rocksdb"],
-    ),
-    (
-        "ringwall-admin-cli",
-        &["actix", "actix-web", "openraft", "rocksdb"],
-    ),
+    ("ringwall-client", &["actix", "actix-web", "openraft", "rocksdb"]),
+    ("ringwall-admin-cli", &["actix", "actix-web", "openraft", "rocksdb"]),
 ];
 
 #[test]
@@ -101,21 +59,13 @@ fn uses_flow_only_from_left_to_right() -> Result<()> {
             wrong.push(format!("{} stands in no table", package.name));
             continue;
         };
-        let ours = package
-            .dependencies
-            .iter()
-            .filter(|dependency| dependency.starts_with("ringwall-"));
+        let ours = package.dependencies.iter().filter(|dependency| dependency.starts_with("ringwall-"));
         wrong.extend(
-            ours.filter(|used| !allowed.contains(&used.as_str()))
-                .map(|used| format!("{} uses {used}", package.name)),
+            ours.filter(|used| !allowed.contains(&used.as_str())).map(|used| format!("{} uses {used}", package.name)),
         );
     }
     assert_eq!(wrong, Vec::<String>::new());
-    assert_eq!(
-        workspace.members().count(),
-        MAY_USE.len(),
-        "a package of the table is gone"
-    );
+    assert_eq!(workspace.members().count(), MAY_USE.len(), "a package of the table is gone");
     Ok(())
 }
 
@@ -125,16 +75,8 @@ fn no_package_holds_what_belongs_elsewhere() -> Result<()> {
     let mut wrong = Vec::new();
     for (package, forbidden) in NEVER_HOLDS {
         let built: BTreeSet<String> = workspace.built_into(package)?;
-        assert!(
-            built.contains(*package),
-            "cargo lists what is built into {package}"
-        );
-        wrong.extend(
-            forbidden
-                .iter()
-                .filter(|name| built.contains(**name))
-                .map(|name| format!("{name} in {package}")),
-        );
+        assert!(built.contains(*package), "cargo lists what is built into {package}");
+        wrong.extend(forbidden.iter().filter(|name| built.contains(**name)).map(|name| format!("{name} in {package}")));
     }
     assert_eq!(wrong, Vec::<String>::new());
     Ok(())
@@ -164,15 +106,9 @@ fn every_licence_is_allowed() -> Result<()> {
     let workspace = Workspace::load()?;
     let rules = Rules::load(&workspace)?;
     let licences = workspace.licences()?;
-    assert!(
-        licences.len() > 100,
-        "cargo lists the whole tree: {}",
-        licences.len()
-    );
-    let wrong: Vec<_> = licences
-        .iter()
-        .filter(|(_, licence)| !licence::is_allowed(licence, &rules.licenses.allow))
-        .collect();
+    assert!(licences.len() > 100, "cargo lists the whole tree: {}", licences.len());
+    let wrong: Vec<_> =
+        licences.iter().filter(|(_, licence)| !licence::is_allowed(licence, &rules.licenses.allow)).collect();
     assert_eq!(wrong, Vec::<&(String, String)>::new());
     Ok(())
 }
@@ -180,14 +116,8 @@ fn every_licence_is_allowed() -> Result<()> {
 #[test]
 fn every_package_takes_the_lints_of_the_workspace() -> Result<()> {
     let workspace = Workspace::load()?;
-    let without: Vec<_> = workspace
-        .members()
-        .filter(|package| !package.takes_workspace_lints())
-        .collect();
-    assert!(
-        without.is_empty(),
-        "no `[lints] workspace = true` in {without:?}"
-    );
+    let without: Vec<_> = workspace.members().filter(|package| !package.takes_workspace_lints()).collect();
+    assert!(without.is_empty(), "no `[lints] workspace = true` in {without:?}");
     Ok(())
 }
 
@@ -197,11 +127,7 @@ fn no_declared_dependency_is_unused() -> Result<()> {
     let mut unused = Vec::new();
     for package in workspace.members() {
         let names = unused::unused_dependencies(package)?;
-        unused.extend(
-            names
-                .into_iter()
-                .map(|name| format!("{} declares {name}", package.name)),
-        );
+        unused.extend(names.into_iter().map(|name| format!("{} declares {name}", package.name)));
     }
     assert_eq!(unused, Vec::<String>::new());
     Ok(())

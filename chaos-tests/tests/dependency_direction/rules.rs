@@ -37,8 +37,7 @@ pub(crate) struct Ban {
 
 impl Rules {
     pub(crate) fn load(workspace: &Workspace) -> Result<Self> {
-        let text =
-            fs::read_to_string(workspace.root().join("deny.toml")).context("read deny.toml")?;
+        let text = fs::read_to_string(workspace.root().join("deny.toml")).context("read deny.toml")?;
         toml::from_str(&text).context("deny.toml has the parts that are held here")
     }
 }

@@ -17,10 +17,7 @@ pub(crate) fn unused_dependencies(package: &Package) -> Result<BTreeSet<String>>
     if build_script.exists() {
         add_words(&build_script, &mut words)?;
     }
-    let unused = package
-        .libraries
-        .iter()
-        .filter(|(_, library)| !words.contains(library));
+    let unused = package.libraries.iter().filter(|(_, library)| !words.contains(library));
     Ok(unused.map(|(name, _)| name.clone()).collect())
 }
 
@@ -42,9 +39,6 @@ fn collect_words(folder: &Path, words: &mut BTreeSet<String>) -> Result<()> {
 fn add_words(file: &Path, words: &mut BTreeSet<String>) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
-    words.extend(
-        text.split(|character| !is_part(character))
-            .map(str::to_owned),
-    );
+    words.extend(text.split(|character| !is_part(character)).map(str::to_owned));
     Ok(())
 }

@@ -34,11 +34,7 @@ fn namespaces_of(id: &str) -> Result<Vec<String>> {
     let output = Command::new("ip").args(["netns", "list"]).output()?;
     let text = String::from_utf8(output.stdout)?;
     let prefix = format!("rw-{id}-");
-    Ok(text
-        .lines()
-        .filter(|line| line.starts_with(&prefix))
-        .map(str::to_owned)
-        .collect())
+    Ok(text.lines().filter(|line| line.starts_with(&prefix)).map(str::to_owned).collect())
 }
 
 fn record_of(id: &str) -> PathBuf {
@@ -79,9 +75,7 @@ fn two_labs_with_the_same_plan_stand_side_by_side() -> Result<()> {
 #[test]
 fn programs_die_with_a_lab_that_is_killed_and_the_next_lab_removes_the_rest() -> Result<()> {
     let (mut owner, record) = killed_lab("victim-bound", false)?;
-    wait::until("its program to die with it", SOON, || {
-        !record.processes.iter().any(|process| process.is_running())
-    })?;
+    wait::until("its program to die with it", SOON, || !record.processes.iter().any(|process| process.is_running()))?;
     owner.wait()?;
 
     drop(Lab::start(one_host())?);
@@ -97,10 +91,7 @@ fn programs_that_outlive_an_interrupted_lab_are_killed_by_the_next_of_its_name()
     owner.wait()?;
     assert!(!record.processes.is_empty());
 
-    let options = LabOptions {
-        name: Some(record.id.clone()),
-        may_be_kept: false,
-    };
+    let options = LabOptions { name: Some(record.id.clone()), may_be_kept: false };
     let lab = Lab::with_options(one_host(), options)?;
 
     assert!(!record.processes.iter().any(|process| process.is_running()));
@@ -110,10 +101,7 @@ fn programs_that_outlive_an_interrupted_lab_are_killed_by_the_next_of_its_name()
 
 #[test]
 fn a_kept_lab_stays_until_it_is_cleaned() -> Result<()> {
-    let options = LabOptions {
-        name: Some("keep-test".to_owned()),
-        may_be_kept: true,
-    };
+    let options = LabOptions { name: Some("keep-test".to_owned()), may_be_kept: true };
     let lab = Lab::with_options(one_host(), options)?;
     let process = lab.spawn("alone", sleeper())?;
     let sleeping = process.id();
@@ -121,10 +109,7 @@ fn a_kept_lab_stays_until_it_is_cleaned() -> Result<()> {
     drop(lab);
     drop(process);
     drop(Lab::start(one_host())?);
-    assert!(
-        sleeping.is_running(),
-        "another lab does not touch a kept one"
-    );
+    assert!(sleeping.is_running(), "another lab does not touch a kept one");
     assert_eq!(namespaces_of("keep-test")?.len(), 2);
 
     Registry::lock()?.free("keep-test")?;
@@ -136,10 +121,7 @@ fn a_kept_lab_stays_until_it_is_cleaned() -> Result<()> {
 
 #[test]
 fn a_lab_in_use_is_not_taken_over() -> Result<()> {
-    let named = || LabOptions {
-        name: Some("in-use".to_owned()),
-        may_be_kept: false,
-    };
+    let named = || LabOptions { name: Some("in-use".to_owned()), may_be_kept: false };
     let lab = Lab::with_options(one_host(), named())?;
     let error = Lab::with_options(one_host(), named()).expect_err("the name is taken");
     assert!(error.to_string().contains("in use"), "{error}");
@@ -153,10 +135,7 @@ fn a_lab_waits_to_be_killed_when_told_to() -> Result<()> {
     let Ok(name) = env::var(VICTIM) else {
         return Ok(());
     };
-    let options = LabOptions {
-        name: Some(name),
-        may_be_kept: env::var_os(VICTIM_KEEPABLE).is_some(),
-    };
+    let options = LabOptions { name: Some(name), may_be_kept: env::var_os(VICTIM_KEEPABLE).is_some() };
     let lab = Lab::with_options(one_host(), options)?;
     let mut process = lab.spawn("alone", sleeper())?;
     process.wait(Duration::from_secs(600))?;

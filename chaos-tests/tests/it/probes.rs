@@ -6,10 +6,7 @@ use anyhow::Result;
 use ringwall_chaos_tests::lab::{
     Lab,
     fault::Fault,
-    probe::{
-        Capture, ConnectFailure, Download, EchoProbe, PacketCounter, Url, WaitingRequest,
-        tcp_connects,
-    },
+    probe::{Capture, ConnectFailure, Download, EchoProbe, PacketCounter, Url, WaitingRequest, tcp_connects},
     servers::{Nginx, UdpEcho, nginx},
     wait,
 };
@@ -22,10 +19,7 @@ const ECHO_PORT: u16 = 7;
 #[test]
 fn echo_probe_loses_nothing_across_a_router_in_both_families() -> Result<()> {
     let lab = Lab::start(two_networks())?;
-    let addresses = [
-        lab.topology().v4("web", "office").into(),
-        lab.topology().v6("web", "office").into(),
-    ];
+    let addresses = [lab.topology().v4("web", "office").into(), lab.topology().v6("web", "office").into()];
     for address in addresses.map(|ip: std::net::IpAddr| (ip, ECHO_PORT)) {
         let server = UdpEcho::start(lab.host("web"), address)?;
         let counter = PacketCounter::install(lab.host("web"), "udp dport 7")?;
@@ -33,15 +27,8 @@ fn echo_probe_loses_nothing_across_a_router_in_both_families() -> Result<()> {
         wait::until("200 echoes", SOON, || probe.received() >= 200)?;
         let report = probe.stop()?;
 
-        assert_eq!(
-            (report.received, report.duplicates),
-            (report.sent, 0),
-            "{report}"
-        );
-        assert!(
-            report.sent >= 200 && report.rtt_median.is_some(),
-            "{report}"
-        );
+        assert_eq!((report.received, report.duplicates), (report.sent, 0), "{report}");
+        assert!(report.sent >= 200 && report.rtt_median.is_some(), "{report}");
         assert_eq!(server.arrivals().len(), report.sent);
         assert_eq!(counter.packets()?, report.sent as u64);
     }
@@ -51,44 +38,31 @@ fn echo_probe_loses_nothing_across_a_router_in_both_families() -> Result<()> {
 #[test]
 fn echo_probe_reports_exactly_the_packets_that_were_dropped() -> Result<()> {
     let lab = Lab::start(two_networks())?;
-    let server = UdpEcho::start(
-        lab.host("web"),
-        (lab.topology().v4("web", "office"), ECHO_PORT),
-    )?;
+    let server = UdpEcho::start(lab.host("web"), (lab.topology().v4("web", "office"), ECHO_PORT))?;
     let probe = EchoProbe::at_rate(lab.host("alice"), server.address(), 500)?;
     wait::until("first echoes", SOON, || probe.received() >= 20)?;
 
     let fault = Fault::drop_arriving(lab.host("router"), "udp dport 7 numgen inc mod 5 == 0")?;
-    wait::until("40 drops", SOON, || {
-        fault.dropped().is_ok_and(|dropped| dropped >= 40)
-    })?;
+    wait::until("40 drops", SOON, || fault.dropped().is_ok_and(|dropped| dropped >= 40))?;
     probe.wait_answer_after(Instant::now(), SOON)?;
     let report = probe.stop()?;
 
     assert_eq!(report.lost.len() as u64, fault.dropped()?, "{report}");
     assert_eq!(report.sent - report.received, report.lost.len());
-    assert!(
-        report.lost.iter().all(|packet| !packet.refused),
-        "the network dropped them, not the sender"
-    );
+    assert!(report.lost.iter().all(|packet| !packet.refused), "the network dropped them, not the sender");
     Ok(())
 }
 
 #[test]
 fn a_cut_shows_as_a_gap_and_its_end_as_an_answer() -> Result<()> {
     let lab = Lab::start(two_networks())?;
-    let server = UdpEcho::start(
-        lab.host("web"),
-        (lab.topology().v4("web", "office"), ECHO_PORT),
-    )?;
+    let server = UdpEcho::start(lab.host("web"), (lab.topology().v4("web", "office"), ECHO_PORT))?;
     let probe = EchoProbe::start(lab.host("alice"), server.address())?;
     probe.wait_answer_after(Instant::now(), SOON)?;
 
     let fault = Fault::cut_off(lab.host("router"), "office")?;
     let cut = Instant::now();
-    wait::until("40 lost packets", SOON, || {
-        probe.so_far().lost_between(cut, Instant::now()) >= 40
-    })?;
+    wait::until("40 lost packets", SOON, || probe.so_far().lost_between(cut, Instant::now()) >= 40)?;
     assert_eq!(server.arrived_after(cut), 0);
     assert!(fault.dropped()? >= 40);
     drop(fault);
@@ -98,11 +72,7 @@ fn a_cut_shows_as_a_gap_and_its_end_as_an_answer() -> Result<()> {
 
     assert!(report.longest_gap >= Duration::from_millis(250), "{report}");
     assert!(report.lost_between(cut, healed) >= 39, "{report}");
-    assert_eq!(
-        report.lost_between(healed + Duration::from_millis(100), Instant::now()),
-        0,
-        "{report}"
-    );
+    assert_eq!(report.lost_between(healed + Duration::from_millis(100), Instant::now()), 0, "{report}");
     Ok(())
 }
 
@@ -114,11 +84,7 @@ fn not_one_packet_is_counted_where_none_arrived() -> Result<()> {
     let counter = PacketCounter::install(lab.host("web"), "tcp dport 80")?;
     let capture = Capture::start(lab.host("web"), |packet| packet.ports.is_some())?;
 
-    let attempt = tcp_connects(
-        lab.host("alice"),
-        (web, 80).into(),
-        Duration::from_millis(300),
-    )?;
+    let attempt = tcp_connects(lab.host("alice"), (web, 80).into(), Duration::from_millis(300))?;
 
     assert_eq!(attempt, Err(ConnectFailure::Silence));
     assert_eq!(counter.packets()?, 0);
@@ -129,25 +95,15 @@ fn not_one_packet_is_counted_where_none_arrived() -> Result<()> {
 #[test]
 fn a_capture_names_source_destination_and_ports() -> Result<()> {
     let lab = Lab::start(two_networks())?;
-    let (alice, web) = (
-        lab.topology().v4("alice", "wan"),
-        lab.topology().v4("web", "office"),
-    );
+    let (alice, web) = (lab.topology().v4("alice", "wan"), lab.topology().v4("web", "office"));
     let capture = Capture::start(lab.host("web"), move |packet| packet.destination == web)?;
 
     let attempt = tcp_connects(lab.host("alice"), (web, 81).into(), SOON)?;
 
     assert_eq!(attempt, Err(ConnectFailure::Refused));
     let packets = capture.stop()?;
-    assert_eq!(
-        packets.len(),
-        1,
-        "one SYN, answered by a reset: {packets:?}"
-    );
-    assert_eq!(
-        (packets[0].source, packets[0].ports.map(|(_, to)| to)),
-        (alice.into(), Some(81))
-    );
+    assert_eq!(packets.len(), 1, "one SYN, answered by a reset: {packets:?}");
+    assert_eq!((packets[0].source, packets[0].ports.map(|(_, to)| to)), (alice.into(), Some(81)));
     Ok(())
 }
 
@@ -166,15 +122,8 @@ fn download_probe_notices_a_stall_and_its_end() -> Result<()> {
     download.wait_for_more(1 << 20, SOON)?;
     let report = download.stop()?;
 
-    assert!(
-        last_byte < cut + Duration::from_millis(200),
-        "bytes came {:?} after the cut",
-        last_byte - cut
-    );
-    assert!(
-        report.longest_stall >= Duration::from_millis(400),
-        "{report:?}"
-    );
+    assert!(last_byte < cut + Duration::from_millis(200), "bytes came {:?} after the cut", last_byte - cut);
+    assert!(report.longest_stall >= Duration::from_millis(400), "{report:?}");
     assert_eq!(report.broken, None);
     Ok(())
 }
@@ -190,9 +139,7 @@ fn a_download_whose_server_dies_is_not_running_any_more() -> Result<()> {
     drop(nginx);
 
     download.wait_stalled(Duration::from_secs(5), SOON)?;
-    let error = download
-        .wait_for_more(64 << 20, Duration::from_millis(100))
-        .expect_err("no server, no bytes");
+    let error = download.wait_for_more(64 << 20, Duration::from_millis(100)).expect_err("no server, no bytes");
     assert!(error.to_string().contains("stands still"), "{error}");
     Ok(())
 }
@@ -205,25 +152,14 @@ fn a_waiting_request_is_answered_on_the_same_connection_once_it_is_let_through()
     let block = Fault::drop_arriving(lab.host("router"), "tcp dport 80")?;
     let capture = Capture::start(lab.host("web"), move |packet| packet.destination == web)?;
 
-    let request = WaitingRequest::start(
-        lab.host("alice"),
-        &Url::of((web, 80), "/"),
-        Duration::from_secs(60),
-    )?;
+    let request = WaitingRequest::start(lab.host("alice"), &Url::of((web, 80), "/"), Duration::from_secs(60))?;
     request.must_hang_for(Duration::from_millis(300))?;
     let port = request.local_port();
     drop(block);
     let reply = request.answer(SOON)?;
 
     assert_eq!((reply.status, reply.body), (200, nginx::page("web", 80)));
-    let ports: Vec<_> = capture
-        .stop()?
-        .into_iter()
-        .filter_map(|packet| packet.ports)
-        .collect();
-    assert!(
-        !ports.is_empty() && ports.iter().all(|(from, _)| *from == port),
-        "one connection only: {ports:?}"
-    );
+    let ports: Vec<_> = capture.stop()?.into_iter().filter_map(|packet| packet.ports).collect();
+    assert!(!ports.is_empty() && ports.iter().all(|(from, _)| *from == port), "one connection only: {ports:?}");
     Ok(())
 }

@@ -36,10 +36,7 @@ fn iperf_measures_both_directions() -> Result<()> {
     let run = IperfRun::to(lab.topology().v4("web", "office").into(), iperf::PORT).seconds(1);
     for run in [run.clone(), run.down()] {
         let report = run.run(&lab, "alice")?;
-        assert!(
-            report.bits_per_second > 1e8,
-            "a veth pair is faster than this: {report:?}"
-        );
+        assert!(report.bits_per_second > 1e8, "a veth pair is faster than this: {report:?}");
     }
     Ok(())
 }

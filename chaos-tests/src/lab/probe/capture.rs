@@ -69,9 +69,8 @@ impl Capture {
         let socket = at.enter(open_socket)?.context("open a packet socket")?;
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("capture".to_owned())
-            .spawn(move || for_thread.watch(&socket, &wanted))?;
+        let thread =
+            thread::Builder::new().name("capture".to_owned()).spawn(move || for_thread.watch(&socket, &wanted))?;
         Ok(Self { shared, thread })
     }
 
@@ -84,18 +83,14 @@ impl Capture {
     /// Stops and returns all packets.
     pub fn stop(self) -> Result<Vec<Seen>> {
         self.shared.stopped.store(true, Ordering::Release);
-        self.thread
-            .join()
-            .map_err(|_| anyhow!("the capturing thread panicked"))?;
+        self.thread.join().map_err(|_| anyhow!("the capturing thread panicked"))?;
         Ok(std::mem::take(&mut *self.shared.packets()))
     }
 }
 
 impl Shared {
     fn packets(&self) -> MutexGuard<'_, Vec<Seen>> {
-        self.packets
-            .lock()
-            .expect("no holder of the packets panics")
+        self.packets.lock().expect("no holder of the packets panics")
     }
 
     fn watch(&self, mut socket: &Socket, wanted: &dyn Fn(&Seen) -> bool) {
@@ -103,9 +98,7 @@ impl Shared {
         loop {
             match socket.read(&mut frame) {
                 Ok(length) => self.keep(parse(&frame[..length]).filter(wanted)),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     // Only an empty queue ends a capture: what arrived before `stop` is kept.
                     if self.stopped.load(Ordering::Acquire) {
                         return;
@@ -138,19 +131,11 @@ fn parse(frame: &[u8]) -> Option<Seen> {
     let (source, destination, length): (IpAddr, IpAddr, usize) = match packet.net? {
         LaxNetSlice::Ipv4(ip) => {
             let header = ip.header();
-            (
-                header.source_addr().into(),
-                header.destination_addr().into(),
-                ip.payload().payload.len(),
-            )
+            (header.source_addr().into(), header.destination_addr().into(), ip.payload().payload.len())
         }
         LaxNetSlice::Ipv6(ip) => {
             let header = ip.header();
-            (
-                header.source_addr().into(),
-                header.destination_addr().into(),
-                ip.payload().payload.len(),
-            )
+            (header.source_addr().into(), header.destination_addr().into(), ip.payload().payload.len())
         }
         LaxNetSlice::Arp(_) => return None,
     };
@@ -159,11 +144,5 @@ fn parse(frame: &[u8]) -> Option<Seen> {
         Some(TransportSlice::Udp(udp)) => Some((udp.source_port(), udp.destination_port())),
         _ => None,
     };
-    Some(Seen {
-        at: Instant::now(),
-        source,
-        destination,
-        ports,
-        length,
-    })
+    Some(Seen { at: Instant::now(), source, destination, ports, length })
 }

@@ -25,16 +25,10 @@ pub enum ConnectFailure {
 }
 
 /// Tries to connect once; the time it took if it worked.
-pub fn tcp_connects(
-    from: &Namespace,
-    to: SocketAddr,
-    timeout: Duration,
-) -> Result<Result<Duration, ConnectFailure>> {
+pub fn tcp_connects(from: &Namespace, to: SocketAddr, timeout: Duration) -> Result<Result<Duration, ConnectFailure>> {
     from.enter(|| {
         let start = Instant::now();
-        TcpStream::connect_timeout(&to, timeout)
-            .map(|_| start.elapsed())
-            .map_err(|error| classify(&error))
+        TcpStream::connect_timeout(&to, timeout).map(|_| start.elapsed()).map_err(|error| classify(&error))
     })
 }
 

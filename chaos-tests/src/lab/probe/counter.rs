@@ -32,10 +32,7 @@ impl PacketCounter {
                 }}
             }}"
         ))?;
-        Ok(Self {
-            namespace: at.clone(),
-            table,
-        })
+        Ok(Self { namespace: at.clone(), table })
     }
 
     /// Packets so far.
@@ -47,23 +44,15 @@ impl PacketCounter {
 impl Drop for PacketCounter {
     fn drop(&mut self) {
         // The namespace may be gone already, and the table with it.
-        let _ = self
-            .namespace
-            .nft(&format!("delete table inet {}", self.table));
+        let _ = self.namespace.nft(&format!("delete table inet {}", self.table));
     }
 }
 
 /// Reads a named counter.
-pub(in crate::lab) fn read_counter(
-    namespace: &Namespace,
-    table: &str,
-    counter: &str,
-) -> Result<u64> {
+pub(in crate::lab) fn read_counter(namespace: &Namespace, table: &str, counter: &str) -> Result<u64> {
     let text = namespace.output("nft", &["-j", "list", "counter", "inet", table, counter])?;
     let listing: Value = serde_json::from_str(&text).context("nft prints JSON")?;
     let objects = listing["nftables"].as_array().into_iter().flatten();
-    let packets = objects
-        .filter_map(|object| object["counter"]["packets"].as_u64())
-        .next();
+    let packets = objects.filter_map(|object| object["counter"]["packets"].as_u64()).next();
     packets.with_context(|| format!("no counter {counter} in table {table}"))
 }

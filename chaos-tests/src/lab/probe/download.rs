@@ -69,9 +69,7 @@ struct Progress {
 impl Download {
     /// Begins a download and returns once the server has begun to answer.
     pub fn start(from: &Namespace, url: &Url) -> Result<Self> {
-        let stream = from
-            .enter(|| begin(url))?
-            .with_context(|| format!("download from {}", url.address))?;
+        let stream = from.enter(|| begin(url))?.with_context(|| format!("download from {}", url.address))?;
         let now = Instant::now();
         let shared = Arc::new(Shared {
             stopped: AtomicBool::new(false),
@@ -86,9 +84,7 @@ impl Download {
             changed: Condvar::new(),
         });
         let for_reader = Arc::clone(&shared);
-        let reader = std::thread::Builder::new()
-            .name("download".to_owned())
-            .spawn(move || for_reader.read(stream))?;
+        let reader = std::thread::Builder::new().name("download".to_owned()).spawn(move || for_reader.read(stream))?;
         Ok(Self { shared, reader })
     }
 
@@ -109,10 +105,7 @@ impl Download {
         let start = Instant::now();
         let wanted = self.bytes() + more;
         let unfinished = |progress: &mut Progress| progress.bytes < wanted && !progress.ended;
-        let waited =
-            self.shared
-                .changed
-                .wait_timeout_while(self.shared.progress(), timeout, unfinished);
+        let waited = self.shared.changed.wait_timeout_while(self.shared.progress(), timeout, unfinished);
         let (progress, _) = waited.map_err(|_| anyhow!("the reading thread panicked"))?;
         ensure!(
             progress.bytes >= wanted,
@@ -143,9 +136,7 @@ impl Download {
     /// Ends the download and reports.
     pub fn stop(self) -> Result<DownloadReport> {
         self.shared.stopped.store(true, Ordering::Release);
-        self.reader
-            .join()
-            .map_err(|_| anyhow!("the reading thread panicked"))?;
+        self.reader.join().map_err(|_| anyhow!("the reading thread panicked"))?;
         let progress = self.shared.progress().clone();
         Ok(DownloadReport {
             bytes: progress.bytes,
@@ -164,9 +155,7 @@ impl Download {
 
 impl Shared {
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress
-            .lock()
-            .expect("no holder of the progress panics")
+        self.progress.lock().expect("no holder of the progress panics")
     }
 
     fn read(&self, mut stream: TcpStream) {
@@ -175,8 +164,7 @@ impl Shared {
             match stream.read(&mut buffer) {
                 Ok(0) => return self.end(None),
                 Ok(length) => self.advance(length),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 Err(error) => return self.end(Some(error.to_string())),
             }
         }
@@ -188,9 +176,7 @@ impl Shared {
         if progress.bytes == 0 {
             progress.first_byte = now;
         } else {
-            progress.longest_stall = progress
-                .longest_stall
-                .max(now.duration_since(progress.last_byte));
+            progress.longest_stall = progress.longest_stall.max(now.duration_since(progress.last_byte));
         }
         progress.bytes += length as u64;
         progress.last_byte = now;
@@ -212,14 +198,9 @@ fn begin(url: &Url) -> Result<TcpStream> {
     stream.write_all(url.request().as_bytes())?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        ensure!(
-            head.len() < LONGEST_HEAD,
-            "the head of the answer does not end"
-        );
+        ensure!(head.len() < LONGEST_HEAD, "the head of the answer does not end");
         let mut byte = [0];
-        stream
-            .read_exact(&mut byte)
-            .context("read the head of the answer")?;
+        stream.read_exact(&mut byte).context("read the head of the answer")?;
         head.push(byte[0]);
     }
     let status = parse_status(&String::from_utf8_lossy(&head))?;

@@ -81,9 +81,7 @@ impl EchoProbe {
             packets: Mutex::new(Vec::new()),
             arrived: Condvar::new(),
         });
-        let socket = from
-            .enter(|| open_socket(to))?
-            .context("open the probe's socket")?;
+        let socket = from.enter(|| open_socket(to))?.context("open the probe's socket")?;
         let sending = socket.try_clone()?;
         let interval = Duration::from_secs(1) / rate;
         let (for_sender, for_receiver) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -91,24 +89,15 @@ impl EchoProbe {
         let sender = thread::Builder::new()
             .name("echo-sender".to_owned())
             .spawn(move || for_sender.send_on_schedule(&sending, interval))?;
-        let receiver = thread::Builder::new()
-            .name("echo-receiver".to_owned())
-            .spawn(move || for_receiver.receive(&socket))?;
-        Ok(Self {
-            shared,
-            sender,
-            receiver,
-        })
+        let receiver =
+            thread::Builder::new().name("echo-receiver".to_owned()).spawn(move || for_receiver.receive(&socket))?;
+        Ok(Self { shared, sender, receiver })
     }
 
     /// How many came back so far.
     #[must_use]
     pub fn received(&self) -> usize {
-        self.shared
-            .packets()
-            .iter()
-            .filter(|packet| packet.answered.is_some())
-            .count()
+        self.shared.packets().iter().filter(|packet| packet.answered.is_some()).count()
     }
 
     /// Waits until a packet that was sent after `moment` comes back; returns the time from `moment` to its return.
@@ -117,52 +106,32 @@ impl EchoProbe {
         let (packets, late) = self
             .shared
             .arrived
-            .wait_timeout_while(packets, timeout, |packets| {
-                first_answer_after(packets, moment).is_none()
-            })
+            .wait_timeout_while(packets, timeout, |packets| first_answer_after(packets, moment).is_none())
             .map_err(|_| anyhow!("a thread of the probe panicked"))?;
         let answered = first_answer_after(&packets, moment);
-        answered
-            .map(|at| at.duration_since(moment))
-            .with_context(|| {
-                format!(
-                    "no echo from {} within {timeout:?}, waited: {}",
-                    self.shared.to,
-                    late.timed_out()
-                )
-            })
+        answered.map(|at| at.duration_since(moment)).with_context(|| {
+            format!("no echo from {} within {timeout:?}, waited: {}", self.shared.to, late.timed_out())
+        })
     }
 
     /// What happened so far, without stopping. Packets on their way count as lost.
     #[must_use]
     pub fn so_far(&self) -> EchoReport {
-        EchoReport::new(
-            &self.shared.packets(),
-            self.shared.duplicates.load(Ordering::Relaxed),
-        )
+        EchoReport::new(&self.shared.packets(), self.shared.duplicates.load(Ordering::Relaxed))
     }
 
     /// Stops sending, waits for what is still on its way, and reports.
     pub fn stop(self) -> Result<EchoReport> {
         self.shared.stopped.store(true, Ordering::Release);
-        self.sender
-            .join()
-            .map_err(|_| anyhow!("the sending thread panicked"))?;
-        self.receiver
-            .join()
-            .map_err(|_| anyhow!("the receiving thread panicked"))?;
-        Ok(EchoReport::new(
-            &self.shared.packets(),
-            self.shared.duplicates.load(Ordering::Relaxed),
-        ))
+        self.sender.join().map_err(|_| anyhow!("the sending thread panicked"))?;
+        self.receiver.join().map_err(|_| anyhow!("the receiving thread panicked"))?;
+        Ok(EchoReport::new(&self.shared.packets(), self.shared.duplicates.load(Ordering::Relaxed)))
     }
 }
 
 impl Shared {
     fn packets(&self) -> MutexGuard<'_, Vec<Packet>> {
-        self.packets
-            .lock()
-            .expect("no holder of the packets panics")
+        self.packets.lock().expect("no holder of the packets panics")
     }
 
     fn send_on_schedule(&self, socket: &UdpSocket, interval: Duration) {
@@ -178,17 +147,10 @@ impl Shared {
         // The answer may come before `send_to` returns: the packet is on the list first.
         let sequence = {
             let mut packets = self.packets();
-            packets.push(Packet {
-                sent: Instant::now(),
-                refused: false,
-                answered: None,
-            });
+            packets.push(Packet { sent: Instant::now(), refused: false, answered: None });
             packets.len() - 1
         };
-        if socket
-            .send_to(&encode(self.probe, sequence as u64), self.to)
-            .is_err()
-        {
+        if socket.send_to(&encode(self.probe, sequence as u64), self.to).is_err() {
             self.packets()[sequence].refused = true;
         }
     }
@@ -200,8 +162,7 @@ impl Shared {
             match socket.recv_from(&mut buffer) {
                 Ok((length, from)) if from == self.to => self.account(&buffer[..length]),
                 Ok(_) => {}
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 // An ICMP error of an earlier packet; that packet simply gets no answer.
                 Err(_) => {}
             }
@@ -221,9 +182,7 @@ impl Shared {
         };
         let mut packets = self.packets();
         match packets.get_mut(sequence) {
-            Some(Packet {
-                answered: Some(_), ..
-            }) => {
+            Some(Packet { answered: Some(_), .. }) => {
                 self.duplicates.fetch_add(1, Ordering::Relaxed);
             }
             Some(packet) => {
@@ -235,9 +194,7 @@ impl Shared {
     }
 
     fn all_answered(&self) -> bool {
-        self.packets()
-            .iter()
-            .all(|packet| packet.answered.is_some())
+        self.packets().iter().all(|packet| packet.answered.is_some())
     }
 }
 
@@ -253,10 +210,7 @@ fn open_socket(to: SocketAddr) -> std::io::Result<UdpSocket> {
 
 fn first_answer_after(packets: &[Packet], moment: Instant) -> Option<Instant> {
     let first = packets.partition_point(|packet| packet.sent <= moment);
-    packets[first..]
-        .iter()
-        .filter_map(|packet| packet.answered)
-        .min()
+    packets[first..].iter().filter_map(|packet| packet.answered).min()
 }
 
 fn encode(probe: u64, sequence: u64) -> [u8; LENGTH] {
@@ -269,9 +223,7 @@ fn encode(probe: u64, sequence: u64) -> [u8; LENGTH] {
 
 /// The sequence number of one of this probe's packets.
 fn decode(probe: u64, bytes: &[u8]) -> Option<usize> {
-    let rest = bytes
-        .strip_prefix(&MAGIC)?
-        .strip_prefix(&probe.to_be_bytes())?;
+    let rest = bytes.strip_prefix(&MAGIC)?.strip_prefix(&probe.to_be_bytes())?;
     usize::try_from(u64::from_be_bytes(rest.try_into().ok()?)).ok()
 }
 

@@ -38,35 +38,20 @@ pub struct HttpReply {
 impl Url {
     /// Parses the text form.
     pub fn parse(text: &str) -> Result<Self> {
-        let rest = text
-            .strip_prefix("http://")
-            .with_context(|| format!("'{text}' does not begin with http://"))?;
-        let (authority, path) = rest
-            .find('/')
-            .map_or((rest, "/"), |slash| rest.split_at(slash));
-        let address = authority
-            .parse()
-            .or_else(|_| format!("{authority}:80").parse());
+        let rest = text.strip_prefix("http://").with_context(|| format!("'{text}' does not begin with http://"))?;
+        let (authority, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
+        let address = authority.parse().or_else(|_| format!("{authority}:80").parse());
         let address = address.with_context(|| format!("'{authority}' is no address"))?;
-        Ok(Self {
-            address,
-            path: path.to_owned(),
-        })
+        Ok(Self { address, path: path.to_owned() })
     }
 
     /// The page at an address.
     pub fn of(address: impl Into<SocketAddr>, path: &str) -> Self {
-        Self {
-            address: address.into(),
-            path: path.to_owned(),
-        }
+        Self { address: address.into(), path: path.to_owned() }
     }
 
     pub(super) fn request(&self) -> String {
-        format!(
-            "GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: ringwall-lab\r\n\r\n",
-            self.path, self.address
-        )
+        format!("GET {} HTTP/1.0\r\nHost: {}\r\nUser-Agent: ringwall-lab\r\n\r\n", self.path, self.address)
     }
 }
 
@@ -77,45 +62,25 @@ pub fn http_get(from: &Namespace, url: &Url, timeout: Duration) -> Result<HttpRe
         let stream = TcpStream::connect_timeout(&url.address, timeout).context("connect")?;
         exchange(stream, url, start, timeout)
     };
-    from.enter(get)?
-        .with_context(|| format!("get http://{}{} in {}", url.address, url.path, from.name()))
+    from.enter(get)?.with_context(|| format!("get http://{}{} in {}", url.address, url.path, from.name()))
 }
 
 /// Sends the request on an open connection and reads the whole answer.
-pub(super) fn exchange(
-    mut stream: TcpStream,
-    url: &Url,
-    start: Instant,
-    timeout: Duration,
-) -> Result<HttpReply> {
+pub(super) fn exchange(mut stream: TcpStream, url: &Url, start: Instant, timeout: Duration) -> Result<HttpReply> {
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    stream
-        .write_all(url.request().as_bytes())
-        .context("send the request")?;
+    stream.write_all(url.request().as_bytes()).context("send the request")?;
     let mut answer = Vec::new();
-    stream
-        .take(LARGEST_ANSWER + 1)
-        .read_to_end(&mut answer)
-        .context("read the answer")?;
-    ensure!(
-        answer.len() as u64 <= LARGEST_ANSWER,
-        "the answer is longer than {LARGEST_ANSWER} bytes"
-    );
+    stream.take(LARGEST_ANSWER + 1).read_to_end(&mut answer).context("read the answer")?;
+    ensure!(answer.len() as u64 <= LARGEST_ANSWER, "the answer is longer than {LARGEST_ANSWER} bytes");
     let (status, body) = parse_answer(&answer)?;
-    Ok(HttpReply {
-        status,
-        body,
-        took: start.elapsed(),
-    })
+    Ok(HttpReply { status, body, took: start.elapsed() })
 }
 
 /// Splits an answer into its status and its body.
 fn parse_answer(answer: &[u8]) -> Result<(u16, String)> {
     let text = String::from_utf8_lossy(answer);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        bail!("no complete answer: '{text}'")
-    };
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { bail!("no complete answer: '{text}'") };
     Ok((parse_status(head)?, body.to_owned()))
 }
 
@@ -132,15 +97,9 @@ mod tests {
     #[test]
     fn urls_have_literal_addresses_of_both_families() {
         let v4 = Url::parse("http://10.20.0.10/page").unwrap();
-        assert_eq!(
-            (v4.address.to_string().as_str(), v4.path.as_str()),
-            ("10.20.0.10:80", "/page")
-        );
+        assert_eq!((v4.address.to_string().as_str(), v4.path.as_str()), ("10.20.0.10:80", "/page"));
         let v6 = Url::parse("http://[fd20::10]:8080").unwrap();
-        assert_eq!(
-            (v6.address.to_string().as_str(), v6.path.as_str()),
-            ("[fd20::10]:8080", "/")
-        );
+        assert_eq!((v6.address.to_string().as_str(), v6.path.as_str()), ("[fd20::10]:8080", "/"));
         assert!(Url::parse("http://web1.office/").is_err());
         assert!(Url::parse("10.20.0.10").is_err());
     }
@@ -148,9 +107,6 @@ mod tests {
     #[test]
     fn half_an_answer_is_an_error() {
         assert!(parse_answer(b"HTTP/1.1 200 OK\r\nContent-Le").is_err());
-        assert_eq!(
-            parse_answer(b"HTTP/1.1 404 Not Found\r\n\r\nno").unwrap(),
-            (404, "no".to_owned())
-        );
+        assert_eq!(parse_answer(b"HTTP/1.1 404 Not Found\r\n\r\nno").unwrap(), (404, "no".to_owned()));
     }
 }

@@ -46,14 +46,7 @@ impl IperfRun {
     /// One TCP stream to a server for 5 s.
     #[must_use]
     pub fn to(server: IpAddr, port: u16) -> Self {
-        Self {
-            server,
-            port,
-            seconds: 5,
-            streams: 1,
-            down: false,
-            udp: None,
-        }
+        Self { server, port, seconds: 5, streams: 1, down: false, udp: None }
     }
 
     /// Measures this long.
@@ -80,10 +73,7 @@ impl IperfRun {
     /// UDP packets of `payload` bytes at a rate.
     #[must_use]
     pub fn udp(mut self, bits_per_second: u64, payload: u16) -> Self {
-        self.udp = Some(Udp {
-            bits_per_second,
-            payload,
-        });
+        self.udp = Some(Udp { bits_per_second, payload });
         self
     }
 
@@ -93,14 +83,11 @@ impl IperfRun {
         let timeout = Duration::from_secs(u64::from(self.seconds)) + OVERHEAD;
         let finished = lab.run(from, &program, timeout)?;
         // iperf3 reports its failures in the same JSON, on standard output.
-        parse(&finished.stdout)
-            .with_context(|| format!("{} said: {}", finished.line, finished.stderr))
+        parse(&finished.stdout).with_context(|| format!("{} said: {}", finished.line, finished.stderr))
     }
 
     fn arguments(&self) -> Vec<String> {
-        let mut arguments: Vec<String> = ["--json", "--connect-timeout", "5000", "--client"]
-            .map(str::to_owned)
-            .into();
+        let mut arguments: Vec<String> = ["--json", "--connect-timeout", "5000", "--client"].map(str::to_owned).into();
         arguments.push(self.server.to_string());
         arguments.extend(["--port".to_owned(), self.port.to_string()]);
         arguments.extend(["--time".to_owned(), self.seconds.to_string()]);
@@ -149,16 +136,9 @@ fn parse(json: &str) -> Result<IperfReport> {
     }
     let end = output.end.context("iperf3 gives a result")?;
     let retransmits = end.sum_sent.map_or(0, |sent| sent.retransmits);
-    let got = end
-        .sum_received
-        .or(end.sum)
-        .context("iperf3 gives the receiver's sum")?;
+    let got = end.sum_received.or(end.sum).context("iperf3 gives the receiver's sum")?;
     let udp = got.packets > 0;
-    let loss = if udp {
-        got.lost_packets as f64 / got.packets as f64
-    } else {
-        0.0
-    };
+    let loss = if udp { got.lost_packets as f64 / got.packets as f64 } else { 0.0 };
     Ok(IperfReport {
         bits_per_second: got.bits_per_second * (1.0 - loss),
         retransmits,
@@ -184,8 +164,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_named() {
-        let error = parse(r#"{"start":{},"intervals":[],"end":{},"error":"unable to connect"}"#)
-            .unwrap_err();
+        let error = parse(r#"{"start":{},"intervals":[],"end":{},"error":"unable to connect"}"#).unwrap_err();
         assert!(error.to_string().contains("unable to connect"));
     }
 }

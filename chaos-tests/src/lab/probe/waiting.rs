@@ -36,20 +36,13 @@ impl WaitingRequest {
             let result = bound_socket(target.address).and_then(|(socket, local_port)| {
                 // The receivers live in the probe; if it is dropped nobody wants to know.
                 let _ = send_port.send(local_port);
-                socket
-                    .connect_timeout(&target.address.into(), patience)
-                    .context("connect")?;
+                socket.connect_timeout(&target.address.into(), patience).context("connect")?;
                 exchange(TcpStream::from(socket), &target, started, patience)
             });
             let _ = send_outcome.send(result);
         })?;
         let local_port = port.recv().context("the waiting request has no socket")?;
-        Ok(Self {
-            url: url.clone(),
-            started,
-            local_port,
-            outcome,
-        })
+        Ok(Self { url: url.clone(), started, local_port, outcome })
     }
 
     /// The port it connects from: one connection, one port.
@@ -68,11 +61,7 @@ impl WaitingRequest {
     pub fn must_hang_for(&self, time: Duration) -> Result<()> {
         match self.outcome.recv_timeout(time) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(Ok(reply)) => bail!(
-                "http://{} answered with {} instead of hanging",
-                self.url.address,
-                reply.status
-            ),
+            Ok(Ok(reply)) => bail!("http://{} answered with {} instead of hanging", self.url.address, reply.status),
             Ok(Err(error)) => Err(error.context("the request failed instead of hanging")),
             Err(RecvTimeoutError::Disconnected) => {
                 bail!("the waiting request ended without a word")
@@ -82,29 +71,19 @@ impl WaitingRequest {
 
     /// Waits for the answer.
     pub fn answer(self, timeout: Duration) -> Result<HttpReply> {
-        self.outcome.recv_timeout(timeout).map_err(|_| {
-            anyhow!(
-                "http://{} still hangs after {:?}",
-                self.url.address,
-                self.started.elapsed()
-            )
-        })?
+        self.outcome
+            .recv_timeout(timeout)
+            .map_err(|_| anyhow!("http://{} still hangs after {:?}", self.url.address, self.started.elapsed()))?
     }
 }
 
 /// A socket that has its port before it connects.
 fn bound_socket(to: SocketAddr) -> Result<(Socket, u16)> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
-    let any: SocketAddr = if to.is_ipv4() {
-        (Ipv4Addr::UNSPECIFIED, 0).into()
-    } else {
-        (Ipv6Addr::UNSPECIFIED, 0).into()
-    };
+    let any: SocketAddr =
+        if to.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     socket.bind(&any.into())?;
-    let local = socket
-        .local_addr()?
-        .as_socket()
-        .context("the socket has an address")?;
+    let local = socket.local_addr()?.as_socket().context("the socket has an address")?;
     ensure!(local.port() != 0, "the kernel gave no port");
     Ok((socket, local.port()))
 }

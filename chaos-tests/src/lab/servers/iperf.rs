@@ -21,11 +21,8 @@ pub struct IperfServer {
 impl IperfServer {
     /// Starts it on a port of a host, on all its addresses.
     pub fn start(lab: &Lab, host: &str, port: u16) -> Result<Self> {
-        let program = Program::system(&format!("iperf3-{host}"), "iperf3").args([
-            "--server",
-            "--port",
-            &port.to_string(),
-        ]);
+        let program =
+            Program::system(&format!("iperf3-{host}"), "iperf3").args(["--server", "--port", &port.to_string()]);
         let mut process = lab.spawn(host, program)?;
         process.wait_listening(port, START)?;
         Ok(Self { process })

@@ -41,20 +41,12 @@ impl Nginx {
     pub fn start(lab: &Lab, host: &str, ports: &[u16]) -> Result<Self> {
         let name = format!("nginx-{host}");
         let home = lab.directory().join(&name);
-        fs::create_dir_all(home.join("files"))
-            .with_context(|| format!("create {}", home.display()))?;
-        File::create(home.join("files/endless"))?
-            .set_len(DOWNLOAD_SIZE)
-            .context("make the file to download")?;
+        fs::create_dir_all(home.join("files")).with_context(|| format!("create {}", home.display()))?;
+        File::create(home.join("files/endless"))?.set_len(DOWNLOAD_SIZE).context("make the file to download")?;
         let configuration = home.join("nginx.conf");
         fs::write(&configuration, configure(&home, host, ports))?;
-        let program = Program::system(&name, "nginx")
-            .arg("-e")
-            .arg("stderr")
-            .arg("-p")
-            .arg(&home)
-            .arg("-c")
-            .arg(&configuration);
+        let program =
+            Program::system(&name, "nginx").arg("-e").arg("stderr").arg("-p").arg(&home).arg("-c").arg(&configuration);
         let mut process = lab.spawn(host, program)?;
         for port in ports {
             process.wait_listening(*port, START)?;
@@ -120,13 +112,7 @@ mod tests {
     #[test]
     fn every_port_says_its_own_name() {
         let text = configure(Path::new("/x"), "web1", &[80, 8080]);
-        assert!(
-            text.contains("return 200 \"this is web1, port 80\\n\""),
-            "{text}"
-        );
-        assert!(
-            text.contains("return 200 \"this is web1, port 8080\\n\""),
-            "{text}"
-        );
+        assert!(text.contains("return 200 \"this is web1, port 80\\n\""), "{text}");
+        assert!(text.contains("return 200 \"this is web1, port 8080\\n\""), "{text}");
     }
 }

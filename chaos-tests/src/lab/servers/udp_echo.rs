@@ -48,20 +48,12 @@ impl UdpEcho {
     /// Listens on an address in a namespace.
     pub fn start(at: &Namespace, address: impl Into<SocketAddr>) -> Result<Self> {
         let address = address.into();
-        let socket = at
-            .enter(|| UdpSocket::bind(address))?
-            .with_context(|| format!("listen on udp {address}"))?;
+        let socket = at.enter(|| UdpSocket::bind(address))?.with_context(|| format!("listen on udp {address}"))?;
         socket.set_read_timeout(Some(GLANCE))?;
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("udp-echo".to_owned())
-            .spawn(move || for_thread.serve(&socket))?;
-        Ok(Self {
-            address,
-            shared,
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("udp-echo".to_owned()).spawn(move || for_thread.serve(&socket))?;
+        Ok(Self { address, shared, thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -85,11 +77,7 @@ impl UdpEcho {
     /// How many arrived after a moment.
     #[must_use]
     pub fn arrived_after(&self, moment: Instant) -> usize {
-        self.shared
-            .arrivals()
-            .iter()
-            .filter(|arrival| arrival.at > moment)
-            .count()
+        self.shared.arrivals().iter().filter(|arrival| arrival.at > moment).count()
     }
 }
 
@@ -105,9 +93,7 @@ impl Drop for UdpEcho {
 
 impl Shared {
     fn arrivals(&self) -> MutexGuard<'_, Vec<Arrival>> {
-        self.arrivals
-            .lock()
-            .expect("no holder of the arrivals panics")
+        self.arrivals.lock().expect("no holder of the arrivals panics")
     }
 
     fn serve(&self, socket: &UdpSocket) {
@@ -115,15 +101,11 @@ impl Shared {
         while !self.stopped.load(Ordering::Acquire) {
             match socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {
-                    self.remember(Arrival {
-                        at: Instant::now(),
-                        from,
-                    });
+                    self.remember(Arrival { at: Instant::now(), from });
                     // A lost answer shows in the probe's report.
                     let _ = socket.send_to(&buffer[..length], from);
                 }
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 // An ICMP error of an earlier answer.
                 Err(_) => {}
             }

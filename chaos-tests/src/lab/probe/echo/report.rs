@@ -41,30 +41,18 @@ pub struct LostPacket {
 
 impl EchoReport {
     pub(super) fn new(packets: &[Packet], duplicates: u64) -> Self {
-        let mut answers: Vec<Instant> = packets
-            .iter()
-            .filter_map(|packet| packet.answered)
-            .collect();
+        let mut answers: Vec<Instant> = packets.iter().filter_map(|packet| packet.answered).collect();
         answers.sort_unstable();
-        let mut trips: Vec<Duration> = packets
-            .iter()
-            .filter_map(|packet| Some(packet.answered?.duration_since(packet.sent)))
-            .collect();
+        let mut trips: Vec<Duration> =
+            packets.iter().filter_map(|packet| Some(packet.answered?.duration_since(packet.sent))).collect();
         trips.sort_unstable();
-        let unanswered = packets
-            .iter()
-            .enumerate()
-            .filter(|(_, packet)| packet.answered.is_none());
+        let unanswered = packets.iter().enumerate().filter(|(_, packet)| packet.answered.is_none());
         Self {
             sent: packets.len(),
             received: answers.len(),
             duplicates,
             lost: unanswered
-                .map(|(sequence, packet)| LostPacket {
-                    sequence,
-                    sent: packet.sent,
-                    refused: packet.refused,
-                })
+                .map(|(sequence, packet)| LostPacket { sequence, sent: packet.sent, refused: packet.refused })
                 .collect(),
             longest_gap: longest_gap(packets.first().map(|packet| packet.sent), &answers),
             last_received: answers.last().copied(),
@@ -76,20 +64,13 @@ impl EchoReport {
     /// Packets lost that were sent in a span of time.
     #[must_use]
     pub fn lost_between(&self, from: Instant, to: Instant) -> usize {
-        self.lost
-            .iter()
-            .filter(|packet| from <= packet.sent && packet.sent < to)
-            .count()
+        self.lost.iter().filter(|packet| from <= packet.sent && packet.sent < to).count()
     }
 }
 
 impl fmt::Display for EchoReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{} of {} came back, longest gap {:.1?}",
-            self.received, self.sent, self.longest_gap
-        )?;
+        write!(formatter, "{} of {} came back, longest gap {:.1?}", self.received, self.sent, self.longest_gap)?;
         match self.rtt_median {
             Some(rtt) => write!(formatter, ", round trip {rtt:.1?}"),
             None => Ok(()),
@@ -99,11 +80,7 @@ impl fmt::Display for EchoReport {
 
 fn longest_gap(start: Option<Instant>, answers: &[Instant]) -> Duration {
     let earlier = start.into_iter().chain(answers.iter().copied());
-    earlier
-        .zip(answers)
-        .map(|(before, after)| after.duration_since(before))
-        .max()
-        .unwrap_or_default()
+    earlier.zip(answers).map(|(before, after)| after.duration_since(before)).max().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -112,46 +89,25 @@ mod tests {
 
     fn packet(start: Instant, sent: u64, answered: Option<u64>) -> Packet {
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        Packet {
-            sent: at(sent),
-            refused: false,
-            answered: answered.map(at),
-        }
+        Packet { sent: at(sent), refused: false, answered: answered.map(at) }
     }
 
     #[test]
     fn gap_and_losses_are_those_of_the_packets() {
         let start = Instant::now();
-        let packets = [
-            packet(start, 0, Some(1)),
-            packet(start, 10, None),
-            packet(start, 20, None),
-            packet(start, 30, Some(33)),
-        ];
+        let packets =
+            [packet(start, 0, Some(1)), packet(start, 10, None), packet(start, 20, None), packet(start, 30, Some(33))];
         let report = EchoReport::new(&packets, 0);
         assert_eq!((report.sent, report.received), (4, 2));
-        assert_eq!(
-            report
-                .lost
-                .iter()
-                .map(|lost| lost.sequence)
-                .collect::<Vec<_>>(),
-            [1, 2]
-        );
+        assert_eq!(report.lost.iter().map(|lost| lost.sequence).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(report.longest_gap, Duration::from_millis(32));
-        assert_eq!(
-            report.lost_between(start, start + Duration::from_millis(15)),
-            1
-        );
+        assert_eq!(report.lost_between(start, start + Duration::from_millis(15)), 1);
     }
 
     #[test]
     fn a_probe_that_heard_nothing_has_no_round_trip() {
         let report = EchoReport::new(&[packet(Instant::now(), 0, None)], 0);
-        assert_eq!(
-            (report.received, report.rtt_median, report.last_received),
-            (0, None, None)
-        );
+        assert_eq!((report.received, report.rtt_median, report.last_received), (0, None, None));
         assert_eq!(report.to_string(), "0 of 1 came back, longest gap 0.0ns");
     }
 }

@@ -1,0 +1,69 @@
+//! Step 1: a Collective is founded, two Controllers join, state is loaded, three Gateways join from seed files.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    demo::{
+        plan::{CONTROLLERS, GATEWAYS},
+        world::World,
+    },
+    lab::wait,
+    product::{
+        Controller, Founding, Gateway, Ringctl,
+        controller::{CLIENT_PORT, PEER_PORT, socket},
+        gateway,
+    },
+    report::Step,
+};
+
+/// The first administrator.
+pub const ADMINISTRATOR: &str = "operator";
+/// The administrator's password.
+pub const ADMINISTRATOR_PASSWORD: &str = "the operator has a long password";
+
+/// The state, as the operator wrote it.
+const STATE: &str = include_str!("state.yaml");
+
+/// A joined Controller becomes a voter once it has caught up for 10 s.
+const VOTERS: Duration = Duration::from_secs(60);
+
+/// Runs the step.
+pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+    let lab = world.lab;
+    let founding = Founding { collective: "demo", administrator: ADMINISTRATOR, password: ADMINISTRATOR_PASSWORD };
+    world.controllers.push(Controller::found(lab, CONTROLLERS[0], &founding)?);
+    step.proved("ringwall-controller init: a Collective of one Controller serves");
+
+    let operator = Ringctl::sign_in(lab, CONTROLLERS[0], ADMINISTRATOR, ADMINISTRATOR_PASSWORD)?;
+    for name in &CONTROLLERS[1..] {
+        let seed = operator.seed_controller(name, &socket(lab, name, PEER_PORT), &socket(lab, name, CLIENT_PORT))?;
+        world.controllers.push(Controller::join(lab, name, &seed)?);
+        ensure!(!seed.exists(), "{name} left its seed file behind");
+    }
+    wait::until_ok("three Controllers and one leader", VOTERS, || {
+        let members = operator.members()?;
+        let leaders = members.iter().filter(|member| member.leader).count();
+        ensure!(members.len() == CONTROLLERS.len() && leaders == 1, "members: {members:?}");
+        Ok(())
+    })?;
+    step.proved("ringwall-controller join: three Controllers agree on one leader");
+
+    let state = lab.directory().join("state.yaml");
+    fs::write(&state, STATE).context("write the state for ringctl")?;
+    operator.apply(&state)?;
+    let again = operator.apply(&state)?;
+    step.proved("ringctl apply -f state.yaml, twice: the state is loaded");
+    step.doing(again.lines().last().unwrap_or_default());
+
+    for planned in GATEWAYS {
+        let client = socket(lab, planned.host, gateway::CLIENT_PORT);
+        let seed = operator.seed_gateway(planned.host, planned.site, &client)?;
+        world.gateways.push(Gateway::start(lab, planned.host, planned.site, &seed)?);
+    }
+    step.proved("three Gateways joined from seed files");
+    world.profile = operator.profile_link("demo")?;
+    world.operator = Some(operator);
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Step 5: an administrator wants tokens renewed, at once and within a window, under a running download and an echo.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    demo::{
+        plan::{self, ALICE, PORT_OPEN},
+        world::World,
+    },
+    lab::{
+        probe::{Download, Url},
+        servers::nginx,
+        wait,
+    },
+    product::{RevocationMode, client::Status},
+    report::{Step, seconds},
+};
+
+/// For tokens to be replaced; the window is shorter.
+const SOON: Duration = Duration::from_secs(60);
+/// Seconds of the window.
+const WINDOW: u32 = 10;
+/// A renewal must not be felt: a download with a limited rate has small pauses of its own.
+const UNNOTICED: Duration = Duration::from_millis(500);
+/// What holds older tokens is cut after 20 s: a session that outlives this has really renewed.
+const AFTER_THE_CUT: Duration = Duration::from_secs(21);
+
+/// Runs the step.
+pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+    let url = Url { path: nginx::DOWNLOAD.to_owned(), ..world.page(plan::OFFICE_WEB, PORT_OPEN) };
+    let download = Download::start(world.alice.namespace(), &url)?;
+    let echo = world.echo_to_office(&world.alice)?;
+    download.wait_for_more(1 << 20, SOON)?;
+
+    for (mode, name) in [(RevocationMode::RenewNow, "renewNow"), (RevocationMode::RenewWindow(WINDOW), "renewWindow")] {
+        let before = world.alice.status()?;
+        world.operator()?.revoke(ALICE.name, mode, false)?;
+        let took =
+            wait::until("new tokens", SOON, || world.alice.status().is_ok_and(|now| all_replaced(&before, &now)))?;
+        step.proved(&format!("ringctl device revoke, {name}: every token was replaced"));
+        step.took(&format!("{name}: order until all tokens are new"), took);
+    }
+    let start = std::time::Instant::now();
+    wait::until("the cut of what did not renew", AFTER_THE_CUT * 2, || start.elapsed() >= AFTER_THE_CUT)?;
+    download.wait_for_more(1 << 20, SOON)?;
+
+    let report = echo.stop()?;
+    ensure!(report.lost.is_empty(), "packets were lost: {report}");
+    step.proved(&format!("not one of {} echoes was lost", report.sent));
+    let report = download.stop()?;
+    ensure!(report.broken.is_none() && report.longest_stall < UNNOTICED, "the download noticed: {report:?}");
+    step.proved(&format!("the download ran on; its longest pause was {}", seconds(report.longest_stall)));
+    Ok(())
+}
+
+/// True once no token of `before` is in use any more and the same Sites are connected.
+fn all_replaced(before: &Status, now: &Status) -> bool {
+    let claims_new = now.claims_token_id.is_some() && now.claims_token_id != before.claims_token_id;
+    let site_new = |old: &crate::product::client::SiteStatus| {
+        now.sites
+            .iter()
+            .any(|new| new.name == old.name && new.connected && new.entitlement_token_id != old.entitlement_token_id)
+    };
+    claims_new && before.sites.iter().all(site_new)
+}

@@ -1,0 +1,101 @@
+//! Step 3: `ringwall up`: a tunnel per Site; what policies give is reached, nothing else is; and how fast it is.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    demo::{
+        plan::{self, ALICE, BOB, PORT_ECHO, PORT_FORBIDDEN, PORT_OPEN},
+        world::World,
+    },
+    lab::{
+        Lab,
+        probe::{ConnectFailure, EchoProbe, IperfRun, PacketCounter, Url, http_get, tcp_connects},
+        servers::{IperfServer, nginx},
+        wait,
+    },
+    report::Step,
+};
+
+/// For what must work.
+const SOON: Duration = Duration::from_secs(10);
+/// For what must not: several repetitions of the first packet.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Seconds of each measurement of throughput.
+const MEASURE: u32 = 3;
+
+/// Runs the step.
+pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+    let took = world.alice.up(&world.profile, ALICE.name, ALICE.password, &["office", "lab"])?;
+    step.proved("alice signed in: claims token, entitlement tokens for two Sites, certificate, two tunnels");
+    step.took("sign-in until both tunnels carry (user's view)", took);
+    let took = world.bob.up(&world.profile, BOB.name, BOB.password, &["office"])?;
+    step.took("sign-in of a second user, one Site", took);
+
+    pages_load(world, step)?;
+    nothing_else_does(world, step)?;
+    echo_is_complete(world, step)?;
+    throughput(world, step)
+}
+
+fn pages_load(world: &World<'_>, step: &mut Step) -> Result<()> {
+    let topology = world.lab.topology();
+    for host in [plan::OFFICE_WEB, "office-web2", plan::LAB_WEB] {
+        for address in [plan::service(topology, host, PORT_OPEN), plan::service_v6(topology, host, PORT_OPEN)] {
+            let reply = http_get(world.alice.namespace(), &Url::of(address, "/"), SOON)?;
+            ensure!(reply.body == nginx::page(host, PORT_OPEN), "{host} says {reply:?}");
+        }
+    }
+    step.proved("alice's pages load through both tunnels, over IPv4 and IPv6");
+    http_get(world.bob.namespace(), &world.page(plan::OFFICE_WEB, PORT_OPEN), SOON)?;
+    step.proved("bob's page in the office loads");
+    Ok(())
+}
+
+fn nothing_else_does(world: &World<'_>, step: &mut Step) -> Result<()> {
+    let forbidden = world.count_arrivals(&format!("tcp dport {PORT_FORBIDDEN}"))?;
+    let attempt =
+        tcp_connects(world.alice.namespace(), world.page(plan::OFFICE_WEB, PORT_FORBIDDEN).address, PATIENCE)?;
+    ensure!(attempt == Err(ConnectFailure::Silence), "a port without entitlement: {attempt:?}");
+    let counted = forbidden.iter().map(PacketCounter::packets).sum::<Result<u64>>()?;
+    ensure!(counted == 0, "{counted} packets to a port without entitlement arrived");
+    step.proved("a port without entitlement: no answer, not one packet arrived");
+
+    let attempt = tcp_connects(world.bob.namespace(), world.page(plan::LAB_WEB, PORT_OPEN).address, PATIENCE)?;
+    ensure!(attempt.is_err(), "bob reaches the lab without an entitlement");
+    step.proved("bob does not reach the lab");
+    Ok(())
+}
+
+fn echo_is_complete(world: &World<'_>, step: &mut Step) -> Result<()> {
+    let lab_echo = plan::service(world.lab.topology(), plan::LAB_WEB, PORT_ECHO);
+    let probe = EchoProbe::start(world.alice.namespace(), lab_echo)?;
+    wait::until("100 echoes", SOON, || probe.received() >= 100)?;
+    let report = probe.stop()?;
+    ensure!(report.lost.is_empty(), "packets were lost in the tunnel: {report}");
+    step.proved("a 100-per-second echo through the tunnel loses nothing");
+    if let Some(rtt) = report.rtt_median {
+        step.took("round trip through the tunnel, median", rtt);
+    }
+    Ok(())
+}
+
+/// The tunnel beside plain forwarding by the kernel, in the same kind of lab.
+fn throughput(world: &World<'_>, step: &mut Step) -> Result<()> {
+    let run = IperfRun::to(plan::address(world.lab.topology(), plan::OFFICE_WEB), plan::iperf_port()).seconds(MEASURE);
+    let up = run.run(world.lab, ALICE.name)?.bits_per_second;
+    let down = run.clone().down().run(world.lab, ALICE.name)?.bits_per_second;
+    let bare = Lab::start(plan::bare_topology())?;
+    let _server = IperfServer::start(&bare, plan::OFFICE_WEB, plan::iperf_port())?;
+    let bare_up = run.run(&bare, ALICE.name)?.bits_per_second;
+    let bare_down = run.down().run(&bare, ALICE.name)?.bits_per_second;
+    for (name, tunnel, kernel) in [("up", up, bare_up), ("down", down, bare_down)] {
+        ensure!(tunnel > 0.0 && kernel > 0.0, "nothing was measured");
+        step.figure(
+            &format!("throughput of one TCP flow {name}, tunnel beside kernel forwarding"),
+            format!("{:.2} of {:.2} Gbit/s, ratio {:.2}", tunnel / 1e9, kernel / 1e9, tunnel / kernel),
+        );
+    }
+    Ok(())
+}

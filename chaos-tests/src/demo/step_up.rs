@@ -1,0 +1,110 @@
+//! Step 4: pages behind conditions. The request hangs, the user is asked, answers, and the *same* connection completes.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    demo::{
+        plan::{self, ALICE, ORDER_FILE, PORT_MESSAGE, PORT_OTP, PORT_PASSWORD, PORT_REASON},
+        world::World,
+    },
+    lab::{
+        probe::{Capture, WaitingRequest},
+        servers::nginx,
+    },
+    product::Prompt,
+    report::Step,
+};
+
+/// For the question to arrive, and for the answer to take effect.
+const SOON: Duration = Duration::from_secs(10);
+/// A waiting connection repeats its first packet after 1, 2, 4, … seconds.
+const RETRY: Duration = Duration::from_secs(20);
+/// How long the request is watched to hang.
+const HANGS: Duration = Duration::from_millis(300);
+/// How long the request itself would wait.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs the step.
+pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+    let codes = world.operator()?.one_time_passwords(ALICE.name)?;
+    behind_condition(world, step, PORT_OTP, "OtpAuthentication", |prompt| {
+        let code = codes.generate_current().to_string();
+        world.alice.answer(prompt, &code)
+    })?;
+    step.proved("one-time password: new claims token, new rules, the same connection completed");
+
+    behind_condition(world, step, PORT_PASSWORD, "PasswordAuthentication", |prompt| {
+        world.alice.answer(prompt, ALICE.password)
+    })?;
+    step.proved("password: likewise");
+
+    behind_condition(world, step, PORT_REASON, "Reason", |prompt| {
+        world.alice.answer(prompt, "the auditors are in the house")
+    })?;
+    step.proved("reason: told to the Gateway, the same connection completed");
+
+    let order = OrderFile::absent()?;
+    behind_condition(world, step, PORT_MESSAGE, "DisplayMessage", |prompt| {
+        ensure!(prompt.message.contains("not in order"), "the message does not say what to do: {prompt:?}");
+        order.create()?;
+        world.alice.recheck_device()
+    })?;
+    step.proved("message: the user mended the device, the same connection completed");
+    Ok(())
+}
+
+/// Asks for a page, waits for the question, answers, and holds that the one connection was used all the time.
+fn behind_condition(
+    world: &World<'_>,
+    step: &mut Step,
+    port: u16,
+    kind: &str,
+    answer: impl FnOnce(&Prompt) -> Result<()>,
+) -> Result<()> {
+    let url = world.page(plan::OFFICE_WEB, port);
+    let at_host =
+        Capture::start(world.host(plan::OFFICE_WEB), move |packet| packet.ports.is_some_and(|(_, to)| to == port))?;
+    let asked = Instant::now();
+    let request = WaitingRequest::start(world.alice.namespace(), &url, PATIENCE)?;
+    let prompt = world.alice.wait_prompt(kind, SOON)?;
+    step.took(&format!("{kind}: first packet until the question"), asked.elapsed());
+    request.must_hang_for(HANGS)?;
+    ensure!(at_host.packets().is_empty(), "packets passed before the answer");
+
+    let answered = Instant::now();
+    answer(&prompt)?;
+    let reply = request.answer(RETRY)?;
+    ensure!(reply.body == nginx::page(plan::OFFICE_WEB, port), "the page says {reply:?}");
+    let first = at_host.stop()?.first().map(|packet| packet.at);
+    let first = first.context("the page was loaded by packets that nobody saw")?;
+    step.took(&format!("{kind}: answer until the connection's next packet passed"), first - answered);
+    Ok(())
+}
+
+/// The file that shows that alice's device is in order.
+struct OrderFile;
+
+impl OrderFile {
+    fn absent() -> Result<Self> {
+        match fs::remove_file(ORDER_FILE) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("remove the file"),
+            _ => Ok(Self),
+        }
+    }
+
+    fn create(&self) -> Result<()> {
+        fs::write(ORDER_FILE, "in order\n").context("create the file that shows that the device is in order")
+    }
+}
+
+impl Drop for OrderFile {
+    fn drop(&mut self) {
+        // A file left behind is removed by the next run before it matters.
+        let _ = fs::remove_file(ORDER_FILE);
+    }
+}

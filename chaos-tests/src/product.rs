@@ -1,0 +1,14 @@
+//! The product's programs, as an operator or a user runs them: one file per program, and the only place that knows its
+//! flags and what it prints.
+
+pub mod client;
+pub mod controller;
+pub mod gateway;
+pub mod ringctl;
+
+pub use self::{
+    client::{Client, Prompt},
+    controller::{Controller, Founding},
+    gateway::Gateway,
+    ringctl::{RevocationMode, Ringctl},
+};

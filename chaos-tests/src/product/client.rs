@@ -1,0 +1,179 @@
+//! `ringwall`: the user's program. Each user has a home of their own, and answers prompts through the local socket.
+
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::lab::{Lab, command::Program, log::Log, namespace::Namespace, process::Process, wait};
+
+const BINARY: &str = "ringwall";
+
+/// Commands that only talk to the running Client.
+const LOCAL: Duration = Duration::from_secs(10);
+
+/// A user's Client on a host of the lab.
+#[derive(Debug)]
+pub struct Client<'lab> {
+    lab: &'lab Lab,
+    host: String,
+    home: PathBuf,
+    process: Option<Process>,
+}
+
+/// What `ringwall status --json` says, as far as the lab looks at it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Signed in, with a valid claims token.
+    pub signed_in: bool,
+    /// Changes whenever the claims token is replaced.
+    #[serde(default)]
+    pub claims_token_id: Option<String>,
+    /// One per entitlement token.
+    #[serde(default)]
+    pub sites: Vec<SiteStatus>,
+    /// Questions that wait for an answer.
+    #[serde(default)]
+    pub prompts: Vec<Prompt>,
+}
+
+/// A Site as the Client sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteStatus {
+    /// Its name.
+    pub name: String,
+    /// The tunnel is up.
+    pub connected: bool,
+    /// Name of the Gateway that carries the session.
+    #[serde(default)]
+    pub gateway: Option<String>,
+    /// Changes whenever the entitlement token is replaced.
+    #[serde(default)]
+    pub entitlement_token_id: Option<String>,
+}
+
+/// A question to the user.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Prompt {
+    /// Names it in the answer.
+    pub id: String,
+    /// `OtpAuthentication`, `PasswordAuthentication`, `Reason` or `DisplayMessage`.
+    pub kind: String,
+    /// What the user reads.
+    pub message: String,
+}
+
+impl<'lab> Client<'lab> {
+    /// A Client that has never signed in.
+    pub fn new(lab: &'lab Lab, host: &str) -> Result<Self> {
+        let home = lab.directory().join(format!("home-{host}"));
+        fs::create_dir_all(&home).with_context(|| format!("create {}", home.display()))?;
+        Ok(Self { lab, host: host.to_owned(), home, process: None })
+    }
+
+    /// The namespace of the user's device.
+    #[must_use]
+    pub fn namespace(&self) -> &'lab Namespace {
+        self.lab.host(&self.host)
+    }
+
+    /// Signs in with a profile link and waits until a tunnel to each of the Sites is up; returns how long that took.
+    pub fn up(&mut self, profile: &str, user: &str, password: &str, sites: &[&str]) -> Result<Duration> {
+        let start = Instant::now();
+        self.stop()?;
+        let secret = self.home.join("password");
+        fs::write(&secret, password).context("write the user's password")?;
+        let program = self
+            .program(&format!("client-{}", self.host))?
+            .args(["up", "--foreground", "--profile", profile, "--user", user])
+            .arg("--password-file")
+            .arg(&secret);
+        self.process = Some(self.lab.spawn(&self.host, program)?);
+        self.wait_connected(sites, Duration::from_secs(30))?;
+        Ok(start.elapsed())
+    }
+
+    /// Waits until a tunnel to each of the Sites is up.
+    pub fn wait_connected(&mut self, sites: &[&str], timeout: Duration) -> Result<()> {
+        let connected = || {
+            let status = self.status()?;
+            for wanted in sites {
+                let up = status.sites.iter().any(|site| site.name == *wanted && site.connected);
+                ensure!(up, "no tunnel to {wanted}: {status:?}");
+            }
+            Ok(())
+        };
+        wait::until_ok(&format!("tunnels of {} to {sites:?}", self.host), timeout, connected).with_context(|| {
+            let log = self.process.as_ref().map(|process| process.log().tail()).unwrap_or_default();
+            format!("the Client of {} wrote:\n{log}", self.host)
+        })
+    }
+
+    /// What the Client says of itself.
+    pub fn status(&self) -> Result<Status> {
+        let text = self.call(&["status", "--json"])?;
+        serde_json::from_str(&text).with_context(|| format!("unexpected status: {text}"))
+    }
+
+    /// Waits for a question of a kind.
+    pub fn wait_prompt(&self, kind: &str, timeout: Duration) -> Result<Prompt> {
+        wait::until_ok(&format!("a prompt of kind {kind}"), timeout, || {
+            let prompts = self.status()?.prompts;
+            let found = prompts.iter().find(|prompt| prompt.kind == kind).cloned();
+            found.with_context(|| format!("open prompts: {prompts:?}"))
+        })
+    }
+
+    /// Answers a question; the text goes over standard input, never onto a command line.
+    pub fn answer(&self, prompt: &Prompt, text: &str) -> Result<()> {
+        let program = self.program(&format!("answer-{}", self.host))?.args(["answer", &prompt.id, "--stdin"]);
+        self.lab.run(&self.host, &program.input(&format!("{text}\n")), LOCAL)?.success()?;
+        Ok(())
+    }
+
+    /// Lets the Client look at its device again.
+    pub fn recheck_device(&self) -> Result<()> {
+        self.call(&["recheck"])?;
+        Ok(())
+    }
+
+    /// Signs out and ends.
+    pub fn down(&mut self) -> Result<()> {
+        self.call(&["down"])?;
+        if let Some(mut process) = self.process.take() {
+            process.wait(LOCAL)?;
+        }
+        Ok(())
+    }
+
+    /// Its log, once it was started.
+    #[must_use]
+    pub fn log(&self) -> Option<&Log> {
+        self.process.as_ref().map(Process::log)
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take()
+            && process.is_running()?
+        {
+            process.terminate(LOCAL)?;
+        }
+        Ok(())
+    }
+
+    fn call(&self, arguments: &[&str]) -> Result<String> {
+        let program = self.program(&format!("{}-{}", arguments[0], self.host))?.args(arguments);
+        self.lab.run(&self.host, &program, LOCAL)?.success()
+    }
+
+    fn program(&self, name: &str) -> Result<Program> {
+        Ok(Program::product(name, BINARY)?.env("HOME", &self.home).env("RINGWALL_HOME", &self.home))
+    }
+}

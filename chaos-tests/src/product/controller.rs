@@ -1,0 +1,144 @@
+//! `ringwall-controller`: founding a Collective, joining one, serving.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+use crate::lab::{Lab, command::Program, log::Log, process::Process};
+
+/// The port of the client API.
+pub const CLIENT_PORT: u16 = 443;
+/// The port for other Controllers and Gateways.
+pub const PEER_PORT: u16 = 444;
+/// The port of the admin API.
+pub const ADMIN_PORT: u16 = 8443;
+
+const BINARY: &str = "ringwall-controller";
+
+/// Making keys and writing the first state takes a moment on a slow disk.
+const FOUNDING: Duration = Duration::from_secs(60);
+
+/// From the start of the program to its listeners.
+const START: Duration = Duration::from_secs(30);
+
+/// What a Collective is founded with.
+#[derive(Debug, Clone)]
+pub struct Founding<'a> {
+    /// The Collective's name.
+    pub collective: &'a str,
+    /// Name of the first administrator.
+    pub administrator: &'a str,
+    /// The administrator's first password.
+    pub password: &'a str,
+}
+
+/// A Controller on a host of the lab.
+#[derive(Debug)]
+pub struct Controller {
+    host: String,
+    process: Process,
+}
+
+impl Controller {
+    /// Founds a Collective on a host and begins to serve.
+    pub fn found(lab: &Lab, host: &str, founding: &Founding<'_>) -> Result<Self> {
+        let data = data_directory(lab, host);
+        let password = lab.directory().join(format!("{host}.password"));
+        fs::write(&password, founding.password).context("write the administrator's password")?;
+        let program = Program::product(&format!("{host}-init"), BINARY)?
+            .arg("init")
+            .arg("--data-dir")
+            .arg(&data)
+            .args(["--collective", founding.collective])
+            .args(["--hostname", &socket(lab, host, CLIENT_PORT)])
+            .args(["--admin", founding.administrator])
+            .arg("--admin-password-file")
+            .arg(&password)
+            .arg("--keep-root-sealed")
+            .args(addresses(lab, host));
+        let done = lab.run(host, &program, FOUNDING).and_then(crate::lab::process::Finished::success);
+        fs::remove_file(&password).context("remove the administrator's password")?;
+        done.context("found the Collective")?;
+        Self::serve(lab, host)
+    }
+
+    /// Joins a Collective with a seed file and begins to serve.
+    pub fn join(lab: &Lab, host: &str, seed: &Path) -> Result<Self> {
+        let program = Program::product(&format!("{host}-join"), BINARY)?
+            .arg("join")
+            .arg("--data-dir")
+            .arg(data_directory(lab, host))
+            .arg("--seed")
+            .arg(seed)
+            .args(addresses(lab, host));
+        lab.run(host, &program, FOUNDING)?.success().context("join the Collective")?;
+        Self::serve(lab, host)
+    }
+
+    /// The host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        self.process.log()
+    }
+
+    /// Kills it with SIGKILL; returns the moment just before.
+    pub fn kill(&mut self) -> Result<Instant> {
+        self.process.kill()
+    }
+
+    /// Starts it again on its data and waits for its listeners.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.restart()?;
+        self.wait_ready()
+    }
+
+    fn serve(lab: &Lab, host: &str) -> Result<Self> {
+        let program = Program::product(host, BINARY)?
+            .args(["--log-format", "json"])
+            .arg("run")
+            .arg("--data-dir")
+            .arg(data_directory(lab, host));
+        let mut controller = Self { host: host.to_owned(), process: lab.spawn(host, program)? };
+        controller.wait_ready()?;
+        Ok(controller)
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        for port in [PEER_PORT, CLIENT_PORT, ADMIN_PORT] {
+            self.process.wait_listening(port, START)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a Controller answers, `address:port` on the wide network.
+#[must_use]
+pub fn socket(lab: &Lab, host: &str, port: u16) -> String {
+    format!("{}:{port}", lab.topology().v4(host, "wan"))
+}
+
+fn addresses(lab: &Lab, host: &str) -> Vec<String> {
+    let flags = [
+        ("--listen-client", "0.0.0.0:443".to_owned()),
+        ("--listen-peer", "0.0.0.0:444".to_owned()),
+        // Orders come from the Controller's own machine, the default.
+        ("--listen-admin", format!("127.0.0.1:{ADMIN_PORT}")),
+        ("--advertise-client", socket(lab, host, CLIENT_PORT)),
+        ("--advertise-peer", socket(lab, host, PEER_PORT)),
+    ];
+    flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+}
+
+fn data_directory(lab: &Lab, host: &str) -> PathBuf {
+    lab.directory().join(host)
+}

@@ -1,1 +1,12 @@
-//! placeholder
+//! `ringctl`: what the operator orders. A client of the admin API and nothing else.
+//!
+//! Tables go to standard output for people, JSON or YAML for programs; everything else goes to standard error. Exit
+//! codes tell kinds of failure apart ([`exit_code::ExitCode`]).
+
+pub mod apply;
+pub mod cli;
+pub mod command;
+pub mod connection;
+pub mod exit_code;
+pub mod output;
+pub mod session;

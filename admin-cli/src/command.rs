@@ -1,0 +1,78 @@
+//! The commands: one noun each, one function per verb.
+
+mod apply;
+mod blocklist;
+mod collective;
+mod device;
+mod explain;
+mod object;
+mod otp;
+mod profile;
+mod session;
+mod sign_in;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command};
+use crate::connection::{ApiError, Connection};
+use crate::output::Format;
+use crate::session::Session;
+
+pub(crate) use object::parse_kind;
+
+/// What every command has: the connection and how to show results.
+pub(crate) struct Desk {
+    /// The admin API.
+    pub(crate) api: Connection,
+    /// How to show.
+    pub(crate) output: Format,
+}
+
+/// Runs what the command line says.
+///
+/// # Errors
+/// Whatever kept it from being done; [`crate::exit_code::ExitCode::of`] tells the kinds apart.
+pub async fn run(cli: Cli) -> Result<()> {
+    let path = Session::path(cli.session.as_deref())?;
+    match cli.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "ringctl", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::SignIn(order) => sign_in::sign_in(order, &path).await,
+        Command::SignOut => sign_in::sign_out(&path).await,
+        Command::Apply(order) => apply::apply(&desk(&path, cli.output)?, &order).await,
+        Command::Get(order) => object::get(&desk(&path, cli.output)?, &order).await,
+        Command::Delete(order) => object::delete(&desk(&path, cli.output)?, &order).await,
+        Command::Device(order) => device::run(&desk(&path, cli.output)?, order).await,
+        Command::Session(order) => session::run(&desk(&path, cli.output)?, order).await,
+        Command::Blocklist(order) => blocklist::run(&desk(&path, cli.output)?, order).await,
+        Command::Collective(order) => collective::run(&desk(&path, cli.output)?, order).await,
+        Command::Profile(order) => profile::run(&desk(&path, cli.output)?, order).await,
+        Command::Otp(order) => otp::run(&desk(&path, cli.output)?, order).await,
+        Command::Explain(order) => explain::explain(&desk(&path, cli.output)?, order).await,
+    }
+}
+
+fn desk(path: &Path, output: Format) -> Result<Desk> {
+    let session = Session::load(path)?.filter(|session| session.token.is_some()).ok_or(ApiError::NotSignedIn)?;
+    Ok(Desk { api: Connection::new(&session)?, output })
+}
+
+/// Reads a text file, or standard input for `-`; at most 1 MiB.
+pub(crate) fn read_text(path: &PathBuf) -> Result<String> {
+    use std::io::Read;
+    const MOST: u64 = 1024 * 1024;
+    let mut text = String::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().take(MOST + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text))
+    };
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    anyhow::ensure!(text.len() as u64 <= MOST, "{} is longer than 1 MiB", path.display());
+    Ok(text)
+}

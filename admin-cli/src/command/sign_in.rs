@@ -1,0 +1,85 @@
+//! `sign-in` and `sign-out`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use ringwall_protocol::id::DeviceId;
+use ringwall_protocol::wire::admin::{LoginAnswer, LoginRequest};
+use serde_json::Value;
+
+use super::read_text;
+use crate::cli::SignIn;
+use crate::connection::Connection;
+use crate::output::remark;
+use crate::session::Session;
+
+/// Signs in and writes the session file.
+pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
+    let known = Session::load(path)?;
+    let mut session = merge(&order, known)?;
+    let username = match order.username.or_else(|| session.user.clone()) {
+        Some(username) => username,
+        None => dialoguer::Input::new().with_prompt("User").interact_text().context("no user name given")?,
+    };
+    let password = match &order.password_file {
+        Some(file) => read_text(file)?.trim_end_matches(['\r', '\n']).to_owned(),
+        None => dialoguer::Password::new()
+            .with_prompt(format!("Password of {username}"))
+            .interact()
+            .context("no password given; use --password-file where there is no terminal")?,
+    };
+    let request = LoginRequest {
+        provider_name: order.provider,
+        username: username.clone(),
+        password,
+        device_id: session.device_id,
+    };
+    session.token = None;
+    let answer: LoginAnswer = Connection::new(&session)?.post("/login", &request).await?;
+    if answer.user.need_two_factor_auth {
+        bail!("this administrator needs another factor, which ringctl cannot give yet");
+    }
+    session.token = Some(answer.token);
+    session.expires = Some(answer.expires.to_string());
+    session.user = Some(username);
+    session.save(path)?;
+    if !answer.message_of_the_day.is_empty() {
+        remark(&answer.message_of_the_day);
+    }
+    remark(&format!("signed in as {} until {}", answer.user.name, answer.expires));
+    Ok(())
+}
+
+/// Ends the session here and there.
+pub(super) async fn sign_out(path: &Path) -> Result<()> {
+    let Some(mut session) = Session::load(path)? else { return Ok(()) };
+    if session.token.is_some() {
+        let ended = Connection::new(&session)?.post::<Value>("/authentication/logout", &Value::Null).await;
+        if let Err(error) = ended {
+            remark(&format!("the Controller was not told: {error}"));
+        }
+    }
+    session.token = None;
+    session.expires = None;
+    session.save(path)
+}
+
+fn merge(order: &SignIn, known: Option<Session>) -> Result<Session> {
+    let controllers = match (&order.controllers, &known) {
+        (named, _) if !named.is_empty() => named.clone(),
+        (_, Some(session)) => session.controllers.clone(),
+        _ => bail!("name a Controller's admin API, for example: ringctl sign-in 10.0.0.11:8443 --ca-fingerprint …"),
+    };
+    let ca_fingerprint = order
+        .ca_fingerprint
+        .clone()
+        .or_else(|| known.as_ref().map(|session| session.ca_fingerprint.clone()))
+        .context("--ca-fingerprint is wanted at the first sign-in; `ringwall-controller init` printed it")?;
+    let device_id = known.as_ref().map_or_else(random_device, |session| session.device_id);
+    let user = known.and_then(|session| session.user);
+    Ok(Session { controllers, ca_fingerprint, device_id, token: None, expires: None, user })
+}
+
+fn random_device() -> DeviceId {
+    DeviceId::new(uuid::Uuid::new_v4())
+}

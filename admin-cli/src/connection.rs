@@ -1,0 +1,250 @@
+//! The connection to the admin API: TLS 1.3 with the Collective's root pinned by fingerprint, HTTP/1.1, JSON.
+//!
+//! Controllers are tried in turn; a request that may have been carried out is not sent to another one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use ringwall_protocol::wire::admin::{AdminError, VERSION};
+use ringwall_trust::identity::Fingerprint;
+use ringwall_trust::tls::{Alpn, ControllerTrust, Tls};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::session::Session;
+
+/// Time for TCP and TLS to one Controller.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Time for an answer; `--wait enforced` may take as long as a lease.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// Longest answer, in bytes: 10,000 devices fit.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No Controller could be reached.
+    #[error("no Controller answers:\n{tried}")]
+    Unreachable {
+        /// Address by address.
+        tried: String,
+    },
+    /// Nobody is signed in.
+    #[error("not signed in; use `ringctl sign-in`")]
+    NotSignedIn,
+    /// What came back is no answer of an admin API.
+    #[error("the answer is not understood: {0}")]
+    Protocol(String),
+    /// The Controller refused.
+    #[error("{}", refusal(*.status, .body))]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        body: Box<AdminError>,
+    },
+}
+
+fn refusal(status: u16, body: &AdminError) -> String {
+    let fields: String = body.errors.iter().map(|error| format!("\n  {}: {}", error.field, error.message)).collect();
+    let hint = if status == 401 { "\nsign in again with `ringctl sign-in`" } else { "" };
+    format!("{} ({status} {}){fields}{hint}", body.message, body.id)
+}
+
+/// An admin API that is reachable and, if a token is held, spoken to with it.
+pub struct Connection {
+    controllers: Vec<String>,
+    tls: TlsConnector,
+    token: Option<String>,
+}
+
+impl Connection {
+    /// A connection with what the session knows.
+    ///
+    /// # Errors
+    /// If its fingerprint is malformed.
+    pub fn new(session: &Session) -> anyhow::Result<Self> {
+        let root: Fingerprint = session.ca_fingerprint.parse()?;
+        let config = Tls::new().controller_client(ControllerTrust { roots: vec![root], members: None }, None);
+        let mut config = ClientConfig::clone(&config);
+        config.alpn_protocols = vec![Alpn::Http.entry()];
+        Ok(Self {
+            controllers: session.controllers.clone(),
+            tls: TlsConnector::from(Arc::new(config)),
+            token: session.token.clone(),
+        })
+    }
+
+    /// `GET` below `/admin`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.call(&Method::GET, path, None).await
+    }
+
+    /// `POST` below `/admin`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
+        self.call(&Method::POST, path, Some(encode(body)?)).await
+    }
+
+    /// `PUT` below `/admin`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
+        self.call(&Method::PUT, path, Some(encode(body)?)).await
+    }
+
+    /// `DELETE` below `/admin`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
+        self.call::<Value>(&Method::DELETE, path, None).await.map(drop)
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<T, ApiError> {
+        let mut tried = String::new();
+        for controller in &self.controllers {
+            let stream = match self.reach(controller).await {
+                Ok(stream) => stream,
+                Err(why) => {
+                    tried.push_str(&format!("  {controller}: {why}\n"));
+                    continue;
+                }
+            };
+            let (status, bytes) = self.exchange(stream, controller, method, path, body.clone()).await?;
+            let elsewhere = status == StatusCode::SERVICE_UNAVAILABLE && controller != self.controllers.last().unwrap_or(controller);
+            if elsewhere {
+                tried.push_str(&format!("  {controller}: {}\n", describe(&bytes)));
+                continue;
+            }
+            return decode(status, &bytes);
+        }
+        Err(ApiError::Unreachable { tried: tried.trim_end().to_owned() })
+    }
+
+    async fn reach(&self, controller: &str) -> Result<TlsStream<TcpStream>, String> {
+        let connect = async {
+            let stream = TcpStream::connect(controller).await.map_err(|error| error.to_string())?;
+            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            // The name is not compared: a Controller is known by the pinned root and the role in its certificate.
+            let name = ServerName::try_from("ringwall.invalid").expect("a valid DNS name");
+            self.tls.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))
+        };
+        timeout(CONNECT_TIME, connect).await.map_err(|_| format!("no answer within {} s", CONNECT_TIME.as_secs()))?
+    }
+
+    async fn exchange(
+        &self,
+        stream: TlsStream<TcpStream>,
+        controller: &str,
+        method: &Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<(StatusCode, Bytes), ApiError> {
+        let broken = |error: &dyn std::fmt::Display| ApiError::Protocol(format!("{controller}: {error}"));
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+        let driver = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/admin{path}"))
+            .header("host", controller)
+            .header("accept", format!("application/vnd.appgate.peer-v{VERSION}+json"));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let request = request.body(Full::new(Bytes::from(body.unwrap_or_default()))).map_err(|error| broken(&error))?;
+        let answer = async {
+            let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| broken(&error))?;
+            Ok((status, body.to_bytes()))
+        };
+        let answer = timeout(ANSWER_TIME, answer)
+            .await
+            .map_err(|_| broken(&"no answer in time; whether the order was carried out is not known"))?;
+        driver.abort();
+        answer
+    }
+}
+
+fn encode(body: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(body).map_err(|error| ApiError::Protocol(error.to_string()))
+}
+
+fn describe(bytes: &[u8]) -> String {
+    serde_json::from_slice::<AdminError>(bytes).map_or_else(|_| "unavailable".to_owned(), |error| error.message)
+}
+
+fn decode<T: DeserializeOwned>(status: StatusCode, bytes: &[u8]) -> Result<T, ApiError> {
+    if status.is_success() {
+        let bytes = if bytes.is_empty() { b"null" } else { bytes };
+        return serde_json::from_slice(bytes).map_err(|error| ApiError::Protocol(error.to_string()));
+    }
+    let body = serde_json::from_slice::<AdminError>(bytes).unwrap_or_else(|_| AdminError {
+        id: "unknown".to_owned(),
+        message: String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned(),
+        ..AdminError::default()
+    });
+    if status == StatusCode::UNAUTHORIZED && body.id.is_empty() {
+        return Err(ApiError::NotSignedIn);
+    }
+    Err(ApiError::Refused { status: status.as_u16(), body: Box::new(body) })
+}
+
+/// Escapes a text for use as one segment or value of a path (RFC 3986 §2.1).
+#[must_use]
+pub fn escape(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+        escaped
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_for_paths() {
+        assert_eq!(escape("CN=a b,OU=local"), "CN%3Da%20b%2COU%3Dlocal");
+    }
+
+    #[test]
+    fn refusals_name_their_fields_and_the_next_step() {
+        let body = br#"{"id":"validation","message":"the object is invalid","errors":[{"field":"name","message":"missing"}]}"#;
+        let error = decode::<Value>(StatusCode::UNPROCESSABLE_ENTITY, body).expect_err("refused");
+        assert_eq!(error.to_string(), "the object is invalid (422 validation)\n  name: missing");
+        let error = decode::<Value>(StatusCode::UNAUTHORIZED, br#"{"id":"tokenExpired","message":"expired"}"#);
+        assert!(error.expect_err("refused").to_string().contains("ringctl sign-in"));
+    }
+}

@@ -172,7 +172,7 @@ impl Prepared {
 
     fn next_schedule(&self, id: ConditionId, now: UnixMillis) -> Option<UnixMillis> {
         let schedules = &self.token.conditions.get(&id)?.repeat_schedules;
-        schedules.iter().filter_map(|text| schedule::Schedule::parse(text)).map(|schedule| schedule.next(now)).min()
+        schedules.iter().filter_map(|text| Schedule::parse(text)).map(|schedule| schedule.next(now)).min()
     }
 }
 

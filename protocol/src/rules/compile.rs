@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Chain, Direction, Element, MAX_RULES, Protocol, RuleSet, Run, Verdict};
+use super::{Chain, Direction, Element, MAX_RULES, RuleSet, Run, Verdict};
 use crate::entitlement::{ActionKind, Host, ParsedAction};
 
 /// Most addresses that one name may stand for (review 3.10).
@@ -176,6 +176,7 @@ mod tests {
 
     use super::*;
     use crate::entitlement::{Action, Subtype};
+    use crate::rules::Protocol;
     use crate::rules::matching::Flow;
 
     fn action(kind: ActionKind, subtype: Subtype, host: &str, ports: &str) -> ParsedAction {

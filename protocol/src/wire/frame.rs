@@ -170,4 +170,17 @@ mod tests {
         }
         assert_eq!(Frame::at(&[9; 8], 0), Err(FrameError::Kind(9)));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_bytes_are_refused_or_read_as_what_they_say(bytes: Vec<u8>, at in 0..64_usize) {
+            if let Ok(Some(frame)) = Frame::at(&bytes, at) {
+                proptest::prop_assert_eq!(&bytes[at..at + HEADER_LEN], &frame.header.encode()[..]);
+                proptest::prop_assert!(frame.payload.end <= bytes.len());
+                proptest::prop_assert_eq!(frame.payload.len(), frame.header.length as usize);
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ pub mod ringctl;
 
 pub use self::{
     client::{Client, Prompt},
-    controller::{Controller, Founding},
+    controller::{Controller, Founded, Founding},
     gateway::Gateway,
-    ringctl::{RevocationMode, Ringctl},
+    ringctl::{Administrator, RevocationMode, Ringctl},
 };

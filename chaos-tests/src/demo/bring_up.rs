@@ -11,17 +11,17 @@ use crate::{
     },
     lab::wait,
     product::{
-        Controller, Founding, Gateway, Ringctl,
-        controller::{CLIENT_PORT, PEER_PORT, socket},
+        Administrator, Controller, Founding, Gateway, Ringctl,
+        controller::{PEER_PORT, socket},
         gateway,
     },
     report::Step,
 };
 
 /// The first administrator.
-pub const ADMINISTRATOR: &str = "operator";
+const ADMINISTRATOR: &str = "operator";
 /// The administrator's password.
-pub const ADMINISTRATOR_PASSWORD: &str = "the operator has a long password";
+const PASSWORD: &str = "the operator has a long password";
 
 /// The state, as the operator wrote it.
 const STATE: &str = include_str!("state.yaml");
@@ -32,23 +32,24 @@ const VOTERS: Duration = Duration::from_secs(60);
 /// Runs the step.
 pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let lab = world.lab;
-    let founding = Founding { collective: "demo", administrator: ADMINISTRATOR, password: ADMINISTRATOR_PASSWORD };
-    world.controllers.push(Controller::found(lab, CONTROLLERS[0], &founding)?);
+    let founding = Founding { collective: "demo", administrator: ADMINISTRATOR, password: PASSWORD };
+    let (first, founded) = Controller::found(lab, CONTROLLERS[0], &founding)?;
+    world.controllers.push(first);
+    world.ca_fingerprint = founded.ca_fingerprint;
     step.proved("ringwall-controller init: a Collective of one Controller serves");
 
-    let operator = Ringctl::sign_in(lab, CONTROLLERS[0], ADMINISTRATOR, ADMINISTRATOR_PASSWORD)?;
+    let operator = sign_in(world, CONTROLLERS[0])?;
     for name in &CONTROLLERS[1..] {
-        let seed = operator.seed_controller(name, &socket(lab, name, PEER_PORT), &socket(lab, name, CLIENT_PORT))?;
+        let seed = operator.add_controller(name, &socket(lab, name, PEER_PORT))?;
         world.controllers.push(Controller::join(lab, name, &seed)?);
         ensure!(!seed.exists(), "{name} left its seed file behind");
     }
     wait::until_ok("three Controllers and one leader", VOTERS, || {
-        let members = operator.members()?;
-        let leaders = members.iter().filter(|member| member.leader).count();
-        ensure!(members.len() == CONTROLLERS.len() && leaders == 1, "members: {members:?}");
+        let status = operator.status()?;
+        ensure!(status.voters() == CONTROLLERS.len() && status.leader.is_some(), "{status:?}");
         Ok(())
     })?;
-    step.proved("ringwall-controller join: three Controllers agree on one leader");
+    step.proved("ringwall-controller join: three Controllers vote, one of them leads");
 
     let state = lab.directory().join("state.yaml");
     fs::write(&state, STATE).context("write the state for ringctl")?;
@@ -59,11 +60,18 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
 
     for planned in GATEWAYS {
         let client = socket(lab, planned.host, gateway::CLIENT_PORT);
-        let seed = operator.seed_gateway(planned.host, planned.site, &client)?;
+        let seed = operator.add_gateway(planned.host, planned.site, &client)?;
         world.gateways.push(Gateway::start(lab, planned.host, planned.site, &seed)?);
     }
     step.proved("three Gateways joined from seed files");
     world.profile = operator.profile_link("demo")?;
     world.operator = Some(operator);
     Ok(())
+}
+
+/// Signs the operator in at the Controller of a host.
+pub fn sign_in<'lab>(world: &World<'lab>, host: &str) -> Result<Ringctl<'lab>> {
+    let administrator =
+        Administrator { name: ADMINISTRATOR, password: PASSWORD, ca_fingerprint: &world.ca_fingerprint };
+    Ringctl::sign_in(world.lab, host, &administrator)
 }

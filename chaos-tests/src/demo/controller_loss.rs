@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     demo::{
-        bring_up::{ADMINISTRATOR, ADMINISTRATOR_PASSWORD},
+        bring_up,
         plan::{self, BOB, PORT_OPEN},
         world::World,
     },
@@ -15,7 +15,6 @@ use crate::{
         servers::nginx,
         wait,
     },
-    product::Ringctl,
     report::{Step, seconds},
 };
 
@@ -26,8 +25,8 @@ const UNNOTICED: Duration = Duration::from_millis(500);
 
 /// Runs the step.
 pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
-    let members = world.operator()?.members()?;
-    let leader = members.iter().find(|member| member.leader).context("nobody leads")?.name.clone();
+    let status = world.operator()?.status()?;
+    let leader = status.leader_name().with_context(|| format!("nobody leads: {status:?}"))?.to_owned();
     let place = world.controllers.iter().position(|controller| controller.host() == leader);
     let place = place.with_context(|| format!("the plan has no Controller {leader}"))?;
     let url = Url { path: nginx::DOWNLOAD.to_owned(), ..world.page(plan::OFFICE_WEB, PORT_OPEN) };
@@ -47,14 +46,12 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     step.took("leader killed until a new sign-in is complete", took);
 
     let survivor = world.controllers[(place + 1) % world.controllers.len()].host().to_owned();
-    let operator = Ringctl::sign_in(world.lab, &survivor, ADMINISTRATOR, ADMINISTRATOR_PASSWORD)?;
+    let operator = bring_up::sign_in(world, &survivor)?;
     world.controllers[place].restart()?;
     let restarted = Instant::now();
     wait::until_ok("the killed Controller to catch up", SOON, || {
-        let members = operator.members()?;
-        let front = members.iter().filter_map(|member| member.applied_index).max();
-        let back = members.iter().find(|member| member.name == leader).and_then(|member| member.applied_index);
-        ensure!(front.is_some() && back == front, "members: {members:?}");
+        let (there, here) = (operator.status()?, bring_up::sign_in(world, &leader)?.status()?);
+        ensure!(here.applied >= there.applied, "{leader} is at {}, {survivor} at {}", here.applied, there.applied);
         Ok(())
     })?;
     step.proved(&format!("{leader} came back and caught up"));

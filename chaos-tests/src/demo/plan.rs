@@ -9,8 +9,8 @@ use crate::lab::{
     topology::{Host, Topology},
 };
 
-/// The hosts that run Controllers.
-pub const CONTROLLERS: [&str; 3] = ["controller1", "controller2", "controller3"];
+/// The hosts that run Controllers, and the appliances' names; the first one's is given by the product.
+pub const CONTROLLERS: [&str; 3] = ["controller-1", "controller-2", "controller-3"];
 
 /// A Gateway of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,6 @@ use crate::{
         servers::nginx,
         wait,
     },
-    product::RevocationMode,
     report::Step,
 };
 
@@ -35,12 +34,12 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     echo.wait_answer_after(Instant::now(), SOON)?;
 
     let ordered = Instant::now();
-    let enforced = world.operator()?.revoke(ALICE.name, RevocationMode::Cut, true)?;
+    let enforced = world.operator()?.cut(ALICE.name)?;
     let returned = Instant::now();
     ensure!(enforced.len() == world.gateways.len(), "not every Gateway answered: {enforced:?}");
     for gateway in &enforced {
-        let time = gateway.milliseconds.with_context(|| format!("{} was not reached", gateway.gateway))?;
-        step.figure(&format!("revocation enforced at {}", gateway.gateway), format!("{time:.1} ms"));
+        let time = gateway.enforced_after_ms.with_context(|| format!("{} was not reached", gateway.name))?;
+        step.figure(&format!("revocation enforced at {}", gateway.name), format!("{time:.1} ms"));
     }
     download.wait_stalled(QUIET, SOON)?;
     wait::until("the echo to fall silent", SOON, || echo.so_far().last_received.is_none_or(|at| at.elapsed() > QUIET))?;

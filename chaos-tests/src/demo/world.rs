@@ -12,7 +12,7 @@ use crate::{
         probe::{EchoProbe, PacketCounter, Url},
         servers::{IperfServer, Nginx, UdpEcho, iperf},
     },
-    product::{Client, Controller, Gateway, Ringctl},
+    product::{Client, Controller, Gateway, Ringctl, ringctl::session_file},
     report::Step,
 };
 
@@ -30,6 +30,8 @@ pub struct World<'lab> {
     pub gateways: Vec<Gateway>,
     /// The operator, once there is a Collective.
     pub operator: Option<Ringctl<'lab>>,
+    /// SHA-256 of the Collective's root certificate.
+    pub ca_fingerprint: String,
     /// The link by which Clients find the Collective.
     pub profile: String,
     /// The Client of the user who may use both Sites.
@@ -52,6 +54,7 @@ impl<'lab> World<'lab> {
             controllers: Vec::new(),
             gateways: Vec::new(),
             operator: None,
+            ca_fingerprint: String::new(),
             profile: String::new(),
             alice: Client::new(lab, ALICE.name)?,
             bob: Client::new(lab, BOB.name)?,
@@ -134,14 +137,14 @@ impl<'lab> World<'lab> {
             "\nThe lab stays up. To look around (the product's programs stand beside this one):\n\
              \n  ip netns exec rw-{id}-{alice} env HOME={home} ringwall status\
              \n  ip netns exec rw-{id}-{alice} curl http://{page}/\
-             \n  ip netns exec rw-{id}-{controller} env HOME={operator} ringctl session list\
+             \n  ip netns exec rw-{id}-{controller} env RINGCTL_SESSION={operator} ringctl session list\
              \n  ip netns exec rw-{id}-{gateway} nft list ruleset\
              \n  tail -f {logs}/*.log\
              \n\nmake clean-lab removes it.",
             alice = ALICE.name,
             home = home(ALICE.name).display(),
             controller = CONTROLLERS[0],
-            operator = home("operator").join(CONTROLLERS[0]).display(),
+            operator = session_file(self.lab, CONTROLLERS[0]).display(),
             gateway = GATEWAYS[0].host,
             logs = self.lab.directory().display(),
         )

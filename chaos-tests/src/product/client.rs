@@ -29,17 +29,25 @@ pub struct Client<'lab> {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// Signed in, with a valid claims token.
-    pub signed_in: bool,
-    /// Changes whenever the claims token is replaced.
+    /// `connected` once every Site is.
+    pub state: String,
+    /// When what expires; there once signed in.
     #[serde(default)]
-    pub claims_token_id: Option<String>,
+    pub expiries: Option<Expiries>,
     /// One per entitlement token.
-    #[serde(default)]
     pub sites: Vec<SiteStatus>,
     /// Questions that wait for an answer.
-    #[serde(default)]
     pub prompts: Vec<Prompt>,
+    /// What went wrong lately.
+    pub troubles: Vec<Trouble>,
+}
+
+/// When what expires; another time is another token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Expiries {
+    /// The claims token.
+    pub claims: String,
 }
 
 /// A Site as the Client sees it.
@@ -48,14 +56,25 @@ pub struct Status {
 pub struct SiteStatus {
     /// Its name.
     pub name: String,
-    /// The tunnel is up.
-    pub connected: bool,
+    /// `connected` once packets pass.
+    pub state: String,
     /// Name of the Gateway that carries the session.
     #[serde(default)]
     pub gateway: Option<String>,
-    /// Changes whenever the entitlement token is replaced.
-    #[serde(default)]
-    pub entitlement_token_id: Option<String>,
+    /// When its entitlement token expires.
+    pub expires: String,
+    /// How often the tunnel was lost and came back.
+    pub reconnects: u32,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trouble {
+    /// Where.
+    pub subject: String,
+    /// What was wrong.
+    pub cause: String,
 }
 
 /// A question to the user.
@@ -63,11 +82,19 @@ pub struct SiteStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Prompt {
     /// Names it in the answer.
-    pub id: String,
+    pub prompt_id: String,
     /// `OtpAuthentication`, `PasswordAuthentication`, `Reason` or `DisplayMessage`.
     pub kind: String,
     /// What the user reads.
     pub message: String,
+}
+
+impl SiteStatus {
+    /// True once packets pass.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.state == "connected"
+    }
 }
 
 impl<'lab> Client<'lab> {
@@ -105,7 +132,7 @@ impl<'lab> Client<'lab> {
         let connected = || {
             let status = self.status()?;
             for wanted in sites {
-                let up = status.sites.iter().any(|site| site.name == *wanted && site.connected);
+                let up = status.sites.iter().any(|site| site.name == *wanted && site.is_connected());
                 ensure!(up, "no tunnel to {wanted}: {status:?}");
             }
             Ok(())
@@ -133,7 +160,7 @@ impl<'lab> Client<'lab> {
 
     /// Answers a question; the text goes over standard input, never onto a command line.
     pub fn answer(&self, prompt: &Prompt, text: &str) -> Result<()> {
-        let program = self.program(&format!("answer-{}", self.host))?.args(["answer", &prompt.id, "--stdin"]);
+        let program = self.program(&format!("answer-{}", self.host))?.args(["answer", &prompt.prompt_id, "--stdin"]);
         self.lab.run(&self.host, &program.input(&format!("{text}\n")), LOCAL)?.success()?;
         Ok(())
     }

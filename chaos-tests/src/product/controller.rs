@@ -43,9 +43,16 @@ pub struct Controller {
     process: Process,
 }
 
+/// What the founding printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Founded {
+    /// SHA-256 of the Collective's root certificate.
+    pub ca_fingerprint: String,
+}
+
 impl Controller {
     /// Founds a Collective on a host and begins to serve.
-    pub fn found(lab: &Lab, host: &str, founding: &Founding<'_>) -> Result<Self> {
+    pub fn found(lab: &Lab, host: &str, founding: &Founding<'_>) -> Result<(Self, Founded)> {
         let data = data_directory(lab, host);
         let password = lab.directory().join(format!("{host}.password"));
         fs::write(&password, founding.password).context("write the administrator's password")?;
@@ -62,8 +69,10 @@ impl Controller {
             .args(addresses(lab, host));
         let done = lab.run(host, &program, FOUNDING).and_then(crate::lab::process::Finished::success);
         fs::remove_file(&password).context("remove the administrator's password")?;
-        done.context("found the Collective")?;
-        Self::serve(lab, host)
+        let printed = done.context("found the Collective")?;
+        let fingerprint = printed.lines().find_map(|line| line.strip_prefix("CA fingerprint"));
+        let ca_fingerprint = fingerprint.with_context(|| format!("no fingerprint in: {printed}"))?.trim().to_owned();
+        Ok((Self::serve(lab, host)?, Founded { ca_fingerprint }))
     }
 
     /// Joins a Collective with a seed file and begins to serve.

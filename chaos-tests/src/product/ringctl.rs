@@ -1,12 +1,11 @@
 //! `ringctl`: the operator's program. Runs on a Controller's machine, where the admin API answers.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 use serde_json::Value;
 use totp_rs::Totp;
@@ -14,6 +13,9 @@ use totp_rs::Totp;
 use crate::lab::{Lab, command::Program, process::Finished};
 
 const BINARY: &str = "ringctl";
+
+/// The admin API on the Controller's own machine.
+const ADMIN_API: &str = "127.0.0.1:8443";
 
 /// An order, the wait for its enforcement included.
 const ORDER: Duration = Duration::from_secs(60);
@@ -23,32 +25,69 @@ const ORDER: Duration = Duration::from_secs(60);
 pub struct Ringctl<'lab> {
     lab: &'lab Lab,
     host: String,
-    home: PathBuf,
+    session: PathBuf,
 }
 
-/// How a device's tokens are revoked.
+/// An administrator's credentials.
+#[derive(Debug, Clone, Copy)]
+pub struct Administrator<'a> {
+    /// User name at the local provider.
+    pub name: &'a str,
+    /// Password.
+    pub password: &'a str,
+    /// The Collective's root, as `ringwall-controller init` printed it.
+    pub ca_fingerprint: &'a str,
+}
+
+/// How tokens are revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevocationMode {
     /// At once, without mercy.
     Cut,
-    /// The Client renews at once, unnoticed.
+    /// Clients renew at once, unnoticed.
     RenewNow,
-    /// The Client renews within a window of these seconds.
-    RenewWindow(u32),
+    /// Clients are told one by one and have these minutes to renew.
+    RenewWindow {
+        /// Minutes from being told to the end of the old tokens.
+        minutes: u32,
+    },
 }
 
-/// A member of the Collective.
+/// The Collective as one Controller sees it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CollectiveStatus {
+    /// The leader's node id.
+    pub leader: Option<u64>,
+    /// The last entry that the answering Controller applied.
+    pub applied: u64,
+    /// Controllers.
+    pub controllers: Vec<ControllerStatus>,
+    /// Gateways.
+    pub gateways: Vec<GatewayStatus>,
+}
+
+/// A Controller.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Member {
-    /// Name of the Controller.
+pub struct ControllerStatus {
+    /// Its node id.
+    pub node: u64,
+    /// Its name.
     pub name: String,
-    /// It leads.
+    /// `voter` or `learner`.
+    pub role: String,
+}
+
+/// A Gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayStatus {
+    /// Its name.
+    pub name: String,
+    /// The last entry that its kernel enforces.
     #[serde(default)]
-    pub leader: bool,
-    /// The last entry that it applied.
-    #[serde(default)]
-    pub applied_index: Option<u64>,
+    pub enforced: Option<u64>,
 }
 
 /// How long a Gateway took to enforce a revocation.
@@ -56,114 +95,137 @@ pub struct Member {
 #[serde(rename_all = "camelCase")]
 pub struct Enforced {
     /// The Gateway.
-    pub gateway: String,
-    /// Milliseconds from the order's acceptance; none if it could not be reached.
+    pub name: String,
+    /// Milliseconds from the order to the kernel's acknowledgement; none if it could not be reached.
     #[serde(default)]
-    pub milliseconds: Option<f64>,
+    pub enforced_after_ms: Option<f64>,
+}
+
+impl CollectiveStatus {
+    /// The leader's name.
+    #[must_use]
+    pub fn leader_name(&self) -> Option<&str> {
+        let leader = self.controllers.iter().find(|controller| Some(controller.node) == self.leader);
+        leader.map(|controller| controller.name.as_str())
+    }
+
+    /// How many Controllers vote.
+    #[must_use]
+    pub fn voters(&self) -> usize {
+        self.controllers.iter().filter(|controller| controller.role == "voter").count()
+    }
 }
 
 impl<'lab> Ringctl<'lab> {
     /// Signs in at the Controller of a host.
-    pub fn sign_in(lab: &'lab Lab, host: &str, administrator: &str, password: &str) -> Result<Self> {
-        let home = lab.directory().join("home-operator").join(host);
-        fs::create_dir_all(&home).with_context(|| format!("create {}", home.display()))?;
-        let ringctl = Self { lab, host: host.to_owned(), home };
+    pub fn sign_in(lab: &'lab Lab, host: &str, administrator: &Administrator<'_>) -> Result<Self> {
+        let ringctl = Self { lab, host: host.to_owned(), session: session_file(lab, host) };
         let program = ringctl
             .program("sign-in")?
-            .args(["sign-in", "--user", administrator, "--password-stdin"])
-            .input(&format!("{password}\n"));
+            .args(["sign-in", ADMIN_API, "--ca-fingerprint", administrator.ca_fingerprint])
+            .args(["--username", administrator.name, "--password-file", "-"])
+            .input(&format!("{}\n", administrator.password));
         lab.run(host, &program, ORDER)?.success().context("sign in as administrator")?;
         Ok(ringctl)
     }
 
     /// Loads a file of objects.
     pub fn apply(&self, file: &Path) -> Result<String> {
-        self.order(&["apply", "-f", text(file)?])
+        self.order("apply", &["apply", "--file", text(file)?])
     }
 
-    /// Prepares a Controller's joining; returns its seed file.
-    pub fn seed_controller(&self, name: &str, peer: &str, client: &str) -> Result<PathBuf> {
+    /// Makes a Controller that may join; returns its seed file.
+    pub fn add_controller(&self, name: &str, peer: &str) -> Result<PathBuf> {
         let seed = self.seed_path(name);
-        self.order(&[
-            "collective",
-            "add",
-            name,
-            "--peer-address",
-            peer,
-            "--client-address",
-            client,
-            "--out",
-            text(&seed)?,
-        ])?;
+        self.order("add", &["collective", "add", name, "--controller", "--address", peer, "--seed", text(&seed)?])?;
         Ok(seed)
     }
 
-    /// Prepares a Gateway's joining; returns its seed file.
-    pub fn seed_gateway(&self, name: &str, site: &str, client: &str) -> Result<PathBuf> {
+    /// Makes a Gateway that may join; returns its seed file.
+    pub fn add_gateway(&self, name: &str, site: &str, client: &str) -> Result<PathBuf> {
         let seed = self.seed_path(name);
-        self.order(&["gateway", "add", name, "--site", site, "--client-address", client, "--out", text(&seed)?])?;
+        self.order(
+            "add",
+            &["collective", "add", name, "--gateway", "--site", site, "--address", client, "--seed", text(&seed)?],
+        )?;
         Ok(seed)
     }
 
     /// The link by which Clients find the Collective.
     pub fn profile_link(&self, profile: &str) -> Result<String> {
-        let answer = self.ask(&["get", "client-profile", profile, "--link"])?;
+        let answer = self.ask(&["profile", "link", profile])?;
         answer["url"].as_str().map(str::to_owned).with_context(|| format!("no link in {answer}"))
     }
 
-    /// The generator of a user's one-time passwords.
+    /// Makes a new seed for a user's one-time passwords.
     pub fn one_time_passwords(&self, user: &str) -> Result<Totp> {
-        let answer = self.ask(&["otp-seed", "create", user])?;
-        let url = answer["url"].as_str().with_context(|| format!("no link in the answer for {user}"))?;
-        Totp::from_url(url).map_err(|error| anyhow::anyhow!("unexpected seed of {user}: {error}"))
+        let answer = self.ask(&["otp", "seed", &user_dn(user)])?;
+        let url = answer["otpAuthUrl"].as_str().with_context(|| format!("no link in the answer for {user}"))?;
+        Totp::from_url(url).map_err(|error| anyhow!("unexpected seed of {user}: {error}"))
     }
 
-    /// The Controllers.
-    pub fn members(&self) -> Result<Vec<Member>> {
+    /// The Collective as this Controller sees it.
+    pub fn status(&self) -> Result<CollectiveStatus> {
         let answer = self.ask(&["collective", "status"])?;
-        let members = answer.get("controllers").cloned().unwrap_or(answer);
-        serde_json::from_value(members).context("unexpected status of the Collective")
+        serde_json::from_value(answer).context("unexpected status of the Collective")
     }
 
-    /// Revokes the tokens of all of a user's devices; with `wait`, returns when Gateways enforce it.
-    pub fn revoke(&self, user: &str, mode: RevocationMode, wait: bool) -> Result<Vec<Enforced>> {
-        let window;
-        let mut arguments = vec!["device", "revoke", "--user", user];
-        match mode {
-            RevocationMode::Cut => arguments.push("--cut"),
-            RevocationMode::RenewNow => arguments.push("--renew-now"),
-            RevocationMode::RenewWindow(seconds) => {
-                window = seconds.to_string();
-                arguments.extend(["--renew-window", &window]);
-            }
-        }
-        if wait {
-            arguments.extend(["--wait", "enforced"]);
-        }
-        let answer = self.ask(&arguments)?;
-        let gateways = answer.get("gateways").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
-        serde_json::from_value(gateways).context("unexpected answer to a revocation")
+    /// Revokes the tokens of all of a user's devices.
+    pub fn revoke(&self, user: &str, mode: RevocationMode) -> Result<()> {
+        self.ask(&revocation(&user_dn(user), mode)).map(drop)
     }
 
-    fn ask(&self, arguments: &[&str]) -> Result<Value> {
-        let mut all = arguments.to_vec();
+    /// Cuts all of a user's sessions and waits until Gateways enforce it.
+    pub fn cut(&self, user: &str) -> Result<Vec<Enforced>> {
+        let answer = self.ask(&["device", "revoke", &user_dn(user), "--cut", "--wait", "enforced"])?;
+        serde_json::from_value(answer["enforced"].clone()).with_context(|| format!("unexpected answer: {answer}"))
+    }
+
+    /// Evaluates a user's live sessions anew.
+    pub fn reevaluate(&self, user: &str) -> Result<()> {
+        self.ask(&["device", "reevaluate", &user_dn(user)]).map(drop)
+    }
+
+    fn ask<A: AsRef<str>>(&self, arguments: &[A]) -> Result<Value> {
+        let mut all: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         all.extend(["--output", "json"]);
-        let answer = self.order(&all)?;
-        serde_json::from_str(&answer).with_context(|| format!("ringctl {arguments:?} printed: {answer}"))
+        let answer = self.order(all[0], &all)?;
+        serde_json::from_str(&answer).with_context(|| format!("ringctl {all:?} printed: {answer}"))
     }
 
-    fn order(&self, arguments: &[&str]) -> Result<String> {
-        let program = self.program(arguments[0])?.args(arguments);
+    fn order(&self, what: &str, arguments: &[&str]) -> Result<String> {
+        let program = self.program(what)?.args(arguments.iter().copied());
         self.lab.run(&self.host, &program, ORDER).and_then(Finished::success)
     }
 
     fn program(&self, what: &str) -> Result<Program> {
-        Ok(Program::product(&format!("ringctl-{what}"), BINARY)?.env("HOME", &self.home))
+        Ok(Program::product(&format!("ringctl-{what}"), BINARY)?.env("RINGCTL_SESSION", &self.session))
     }
 
     fn seed_path(&self, name: &str) -> PathBuf {
         self.lab.directory().join(format!("{name}.seed.json"))
     }
+}
+
+/// Where the operator's session at a Controller is kept.
+#[must_use]
+pub fn session_file(lab: &Lab, host: &str) -> PathBuf {
+    lab.directory().join(format!("{host}.ringctl-session.json"))
+}
+
+fn revocation(dn: &str, mode: RevocationMode) -> Vec<String> {
+    let mut arguments = vec!["device".to_owned(), "revoke".to_owned(), dn.to_owned()];
+    match mode {
+        RevocationMode::Cut => arguments.push("--cut".to_owned()),
+        RevocationMode::RenewNow => {}
+        RevocationMode::RenewWindow { minutes } => arguments.extend(["--delay".to_owned(), minutes.to_string()]),
+    }
+    arguments
+}
+
+/// The Distinguished Name of a user of the local provider, which all of the user's devices share.
+fn user_dn(user: &str) -> String {
+    format!("CN={user},OU=local")
 }
 
 fn text(path: &Path) -> Result<&str> {

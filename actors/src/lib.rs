@@ -4,6 +4,9 @@
 //! socket, touches the kernel or reads a clock; adapters in `gateway/` and `collective/` do.
 #![forbid(unsafe_code)]
 
+pub mod feed;
 pub mod link;
 pub mod ports;
+pub mod registry;
+pub mod session;
 pub mod support;

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ringwall_protocol::time::UnixMillis;
 
+/// The farthest that [`Moment::instant_of`] looks ahead.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -25,10 +28,11 @@ impl Moment {
         Self { instant: self.instant + span, time: self.time.plus(span) }
     }
 
-    /// The instant at which `time` will be reached; now, if that has passed.
+    /// The instant at which `time` will be reached; now, if that has passed; in a day, if it is later than that: who
+    /// waits for longer looks again then.
     #[must_use]
     pub fn instant_of(self, time: UnixMillis) -> Instant {
-        self.instant + self.time.until(time)
+        self.instant + self.time.until(time).min(A_DAY)
     }
 }
 

@@ -1,0 +1,13 @@
+//! The Gateway's end of the revocation feed (`revocation.md`, review 3.11): one ordered stream from one Controller, the
+//! next Controller as soon as that one is silent.
+//!
+//! Promises: what arrives is handed to the registry in order, confirmations behind every change that they vouch for; a
+//! state of an older life of the Collective is refused; what this Gateway has to say is never lost by a full mailbox.
+//! Connections are made by a [`ports::Dialer`]; what changes mean is the registry's business.
+
+pub mod actor;
+pub mod audit;
+pub mod core;
+pub mod message;
+pub mod outbox;
+pub mod ports;

@@ -1,0 +1,211 @@
+//! What this Gateway has to tell the Controllers: the newest of everything, kept until a connection takes it.
+//!
+//! Not a mailbox but a state: the enforced index, one entry for each session, the audit buffer. So it is bounded by
+//! what exists, whoever is slow, and a new connection is told of every live session again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ringwall_protocol::feed::{FromGateway, SessionSummary};
+use ringwall_protocol::id::{CommandId, LogIndex, SessionId};
+use ringwall_protocol::name::SessionDn;
+use ringwall_protocol::wire::error::ErrorCode;
+use tokio::sync::Notify;
+
+use super::audit::{AuditBuffer, AuditRecord};
+
+/// All that waits. Shared by registry, sessions and feed.
+#[derive(Debug)]
+pub struct FeedOutbox {
+    pending: Mutex<Pending>,
+    wake: Notify,
+}
+
+#[derive(Debug)]
+struct Pending {
+    connected: bool,
+    enforced: Option<(LogIndex, Vec<SessionId>)>,
+    live: BTreeMap<SessionId, SessionSummary>,
+    dirty: BTreeMap<SessionId, Dirty>,
+    order: VecDeque<SessionId>,
+    load: Option<(u32, u32)>,
+    renewal: Option<(CommandId, String)>,
+    audit: AuditBuffer,
+    poll: bool,
+}
+
+#[derive(Debug)]
+enum Dirty {
+    Opened,
+    Updated,
+    Ended(SessionDn, ErrorCode),
+}
+
+impl FeedOutbox {
+    /// An empty one. `first_audit` must be above every number of an audit record that this Gateway has ever used.
+    #[must_use]
+    pub fn new(first_audit: u64) -> Self {
+        let pending = Pending {
+            connected: false,
+            enforced: None,
+            live: BTreeMap::new(),
+            dirty: BTreeMap::new(),
+            order: VecDeque::new(),
+            load: None,
+            renewal: None,
+            audit: AuditBuffer::new(first_audit),
+            poll: false,
+        };
+        Self { pending: Mutex::new(pending), wake: Notify::new() }
+    }
+
+    /// The kernel enforces everything up to `index`.
+    pub fn enforced(&self, index: LogIndex, failed: Vec<SessionId>) {
+        self.put(|pending| pending.enforced = Some((index, failed)));
+    }
+
+    /// A session was admitted.
+    pub fn opened(&self, summary: SessionSummary) {
+        self.put(|pending| {
+            pending.mark(summary.session, Dirty::Opened);
+            pending.live.insert(summary.session, summary);
+        });
+    }
+
+    /// A session changed.
+    pub fn updated(&self, summary: SessionSummary) {
+        self.put(|pending| {
+            let session = summary.session;
+            // One that has ended meanwhile, or was never opened, is nobody's business.
+            if let Some(known) = pending.live.get_mut(&session) {
+                *known = summary;
+                if !matches!(pending.dirty.get(&session), Some(Dirty::Opened)) {
+                    pending.mark(session, Dirty::Updated);
+                }
+            }
+        });
+    }
+
+    /// A session ended.
+    pub fn ended(&self, session: SessionId, dn: SessionDn, code: ErrorCode) {
+        self.put(|pending| {
+            if pending.live.remove(&session).is_some() {
+                pending.mark(session, Dirty::Ended(dn, code));
+            }
+        });
+    }
+
+    /// How much this Gateway carries.
+    pub fn load(&self, sessions: u32, rule_sets: u32) {
+        self.put(|pending| pending.load = Some((sessions, rule_sets)));
+    }
+
+    /// A further certificate is wanted.
+    pub fn renew_certificate(&self, command: CommandId, csr: String) {
+        self.put(|pending| pending.renewal = Some((command, csr)));
+    }
+
+    /// For the audit.
+    pub fn audit(&self, record: AuditRecord) {
+        self.put(|pending| pending.audit.add(record));
+    }
+
+    /// A confirmation is wanted sooner than it would come.
+    pub fn want_poll(&self) {
+        self.put(|pending| pending.poll = true);
+    }
+
+    /// Whether [`FeedOutbox::want_poll`] was called since.
+    pub fn takes_poll(&self) -> bool {
+        std::mem::take(&mut self.lock().poll)
+    }
+
+    /// Waits until something was put in.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// A connection stands: it is told of everything that lives.
+    pub fn connected(&self) {
+        let mut pending = self.lock();
+        pending.connected = true;
+        pending.dirty.clear();
+        pending.order.clear();
+        let live: Vec<_> = pending.live.keys().copied().collect();
+        live.into_iter().for_each(|session| pending.mark(session, Dirty::Opened));
+        pending.audit.disconnected();
+    }
+
+    /// The connection is gone. What ends meanwhile is told by its absence from the next one.
+    pub fn disconnected(&self) {
+        let mut pending = self.lock();
+        pending.connected = false;
+        pending.dirty.clear();
+        pending.order.clear();
+        pending.audit.disconnected();
+    }
+
+    /// A Controller has audit records up to `seq`.
+    pub fn audit_stored(&self, seq: u64) {
+        self.put(|pending| pending.audit.stored(seq));
+    }
+
+    /// The next thing to say, the most urgent first.
+    pub fn next(&self) -> Option<FromGateway> {
+        let pending = &mut *self.lock();
+        if !pending.connected {
+            return None;
+        }
+        if let Some((index, failed)) = pending.enforced.take() {
+            return Some(FromGateway::Enforced { index, failed });
+        }
+        if let Some(frame) = pending.next_session() {
+            return Some(frame);
+        }
+        if let Some((command_id, csr)) = pending.renewal.take() {
+            return Some(FromGateway::RenewCertificate { command_id, csr });
+        }
+        if let Some((sessions, rule_sets)) = pending.load.take() {
+            return Some(FromGateway::Load { sessions, rule_sets });
+        }
+        pending.audit.batch().map(|(seq, records)| FromGateway::Audit { seq, records })
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Pending)) {
+        change(&mut self.lock());
+        self.wake.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    fn mark(&mut self, session: SessionId, dirty: Dirty) {
+        if self.connected && self.dirty.insert(session, dirty).is_none() {
+            self.order.push_back(session);
+        }
+    }
+
+    fn next_session(&mut self) -> Option<FromGateway> {
+        while let Some(session) = self.order.pop_front() {
+            let summary = || self.live.get(&session).cloned();
+            match self.dirty.remove(&session) {
+                Some(Dirty::Opened) => {
+                    if let Some(session) = summary() {
+                        return Some(FromGateway::SessionOpened { session });
+                    }
+                }
+                Some(Dirty::Updated) => {
+                    if let Some(session) = summary() {
+                        return Some(FromGateway::SessionUpdated { session });
+                    }
+                }
+                Some(Dirty::Ended(dn, code)) => return Some(FromGateway::SessionEnded { session, dn, code }),
+                None => {}
+            }
+        }
+        None
+    }
+}

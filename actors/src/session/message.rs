@@ -1,0 +1,78 @@
+//! Messages to a [`ClientSession`](super::actor::ClientSession).
+
+use actix::Message;
+use ringwall_protocol::id::LogIndex;
+use ringwall_protocol::revocation::TokenKind;
+use ringwall_protocol::rules::compile::ResolvedNames;
+use ringwall_protocol::rules::matching::Flow;
+use ringwall_protocol::wire::session::{ExpiryReason, FromClient, FromGateway};
+use tokio::sync::mpsc;
+
+use super::core::{NewTokens, SocketId, TunnelNews};
+use crate::registry::admission::Admission;
+
+/// The session's end of a websocket: what is put in is written in order; dropping it closes the websocket.
+#[derive(Debug, Clone)]
+pub struct Socket {
+    /// Tells this websocket from the session's others.
+    pub id: SocketId,
+    /// To the Client.
+    pub outbox: mpsc::Sender<FromGateway>,
+}
+
+/// A message of the Client, other than tokens.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct FromSocket(pub SocketId, pub FromClient);
+
+/// A websocket is gone.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct SocketLost(pub SocketId);
+
+/// The Client is back; the registry has checked it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Resumed {
+    /// Its new websocket.
+    pub socket: Socket,
+    /// With what.
+    pub admission: Box<Admission>,
+    /// Feed index of the check.
+    pub checked_at: LogIndex,
+}
+
+/// Newer tokens that the registry accepted.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Tokens(pub Box<NewTokens>);
+
+/// A packet was not let pass. Lost if the session is busy: the kernel logs the next one.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Blocked(pub Flow);
+
+/// The tunnel changed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Tunnel(pub TunnelNews);
+
+/// Tokens are to be renewed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Renew(pub Vec<TokenKind>, pub ExpiryReason);
+
+/// Everything is to be evaluated anew.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Reevaluate;
+
+/// Names were resolved.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Names(pub ResolvedNames);
+
+/// The registry has cut the session; nothing is left to do.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Ended;

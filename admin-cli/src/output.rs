@@ -48,7 +48,7 @@ impl std::fmt::Display for Rows {
             return f.write_str("nothing");
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(self.titles.iter().map(|title| title.to_uppercase()));
         for row in &self.rows {
             table.add_row(row);

@@ -1,0 +1,147 @@
+//! Gateways: those that joined, with their keys, and whether they take sessions.
+//!
+//! Name, addresses and weight come from the administered appliance object; state and keys are kept here. A Gateway
+//! stays in the Site in which it joined.
+
+use ringwall_protocol::feed::FeedEvent;
+use ringwall_protocol::id::{ApplianceId, Thumbprint};
+use ringwall_protocol::membership::GatewayRecord;
+use ringwall_protocol::object::Appliance;
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::revocation::RevocationMode;
+use serde::{Deserialize, Serialize};
+
+use super::join_token::JoinTokenHash;
+use super::member::check_keys;
+use super::rejection::Rejection;
+use super::reply::Reply;
+use super::secret::Sealed;
+use super::spa::SpaKey;
+use super::step::{Cutoff, Step};
+
+/// A Gateway joins with a join token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmitGateway {
+    /// SHA-256 of the token that it brought.
+    pub token: JoinTokenHash,
+    /// Its key.
+    pub key: Thumbprint,
+    /// The key with which Clients knock on it, sealed.
+    pub spa_key: Sealed,
+}
+
+/// A Gateway's certificate was renewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenewGatewayKey {
+    /// Which.
+    pub gateway: ApplianceId,
+    /// Present key, and the next for a day.
+    pub keys: Vec<Thumbprint>,
+}
+
+/// `active ⇄ suspended → retiring → removed`; removal cuts the Site's entitlement tokens in the same entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeGatewayState {
+    /// Which.
+    pub gateway: ApplianceId,
+    /// Active, suspended, retiring or removed.
+    pub state: ApplianceState,
+}
+
+impl AdmitGateway {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        self.spa_key.check("spaKey")?;
+        let id = step.spend_join_token(&self.token, self.key)?;
+        let Some(appliance) = step.state.appliance(id) else {
+            return Err(Rejection::not_found("appliance", id));
+        };
+        let (true, Some(site)) = (appliance.gateway.enabled, appliance.site) else {
+            return Err(Rejection::invalid("role", "is not that of a Gateway with a Site"));
+        };
+        let record = GatewayRecord {
+            appliance: id,
+            name: appliance.base.name.clone(),
+            site,
+            state: ApplianceState::Active,
+            keys: vec![self.key],
+            addresses: appliance.client_interface.addresses.clone(),
+            weight: appliance.gateway.vpn.weight,
+        };
+        step.state.spa.insert(id, vec![SpaKey { generation: 1, sealed: self.spa_key.clone(), since: step.now }]);
+        Ok(step.write_gateway(record))
+    }
+}
+
+impl RenewGatewayKey {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        check_keys(&self.keys)?;
+        let record = GatewayRecord { keys: self.keys.clone(), ..step.living_gateway(self.gateway)? };
+        Ok(step.write_gateway(record))
+    }
+}
+
+impl ChangeGatewayState {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        use ApplianceState::{Active, Removed, Retiring, Suspended};
+        let record = step.living_gateway(self.gateway)?;
+        match (record.state, self.state) {
+            (Active | Suspended, Active | Suspended | Retiring) | (_, Removed) => {}
+            (from, _) => return Err(wrong_state(self.gateway, from)),
+        }
+        let (site, name) = (record.site, record.name.clone());
+        let reply = step.write_gateway(GatewayRecord { state: self.state, ..record });
+        if self.state != Removed {
+            return Ok(reply);
+        }
+        step.state.spa.remove(&self.gateway);
+        step.state.bindings.end_all_at(self.gateway);
+        let reason = format!("gateway {name} was removed");
+        step.revoke(Cutoff::entitlements(Some(site), RevocationMode::Cut, reason)).map(Reply::Revoked)
+    }
+}
+
+impl Step<'_> {
+    pub(crate) fn living_gateway(&self, id: ApplianceId) -> Result<GatewayRecord, Rejection> {
+        match self.state.gateways.find(&id) {
+            None => Err(Rejection::not_found("gateway", id)),
+            Some(record) if record.state == ApplianceState::Removed => Err(wrong_state(id, record.state)),
+            Some(record) => Ok(record.clone()),
+        }
+    }
+
+    fn write_gateway(&mut self, record: GatewayRecord) -> Reply {
+        self.state.gateways.insert(record.appliance, record.clone());
+        self.mirror_appliance(record.appliance, record.state);
+        self.tell_site(record.site, FeedEvent::GatewayChanged { gateway: record.clone() });
+        Reply::Gateway(Box::new(record))
+    }
+
+    /// Takes over what the administrator changed in the object of a Gateway that joined.
+    pub(crate) fn follow_appliance(&mut self, appliance: &Appliance) -> Result<(), Rejection> {
+        let Some(known) = self.state.gateways.find(&appliance.base.id) else { return Ok(()) };
+        if known.state == ApplianceState::Removed {
+            return Ok(());
+        }
+        if appliance.site != Some(known.site) || !appliance.gateway.enabled {
+            return Err(Rejection::invalid("site", "of a Gateway that has joined cannot change: remove it, add a new one"));
+        }
+        let record = GatewayRecord {
+            name: appliance.base.name.clone(),
+            addresses: appliance.client_interface.addresses.clone(),
+            weight: appliance.gateway.vpn.weight,
+            ..known.clone()
+        };
+        if record != *known {
+            self.write_gateway(record);
+        }
+        self.tell_spa(appliance.base.id);
+        Ok(())
+    }
+}
+
+fn wrong_state(id: ApplianceId, state: ApplianceState) -> Rejection {
+    Rejection::WrongState { what: format!("gateway {id}"), state: format!("{state:?}").to_lowercase() }
+}

@@ -1,0 +1,134 @@
+//! Ordered, persistent maps and sets: a clone costs nanoseconds and shares everything with its origin.
+//!
+//! Newtypes over imbl, so that the library is named in one file. Order and encoding are those of `BTreeMap`. Values
+//! stand behind an `Arc`, so that copying a tree node on change never copies large values.
+
+use std::fmt;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A persistent ordered map.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+#[serde(bound(serialize = "K: Ord + Serialize, V: Serialize", deserialize = "K: Ord + Clone + Deserialize<'de>, V: Deserialize<'de>"))]
+pub struct Map<K: Ord, V>(imbl::OrdMap<K, Arc<V>>);
+
+impl<K: Ord + Clone, V> Map<K, V> {
+    /// The value of a key.
+    #[must_use]
+    pub fn find(&self, key: &K) -> Option<&V> {
+        self.0.get(key).map(Arc::as_ref)
+    }
+
+    /// Whether the key is present.
+    #[must_use]
+    pub fn contains(&self, key: &K) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// How many entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All entries in order of their keys.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.0.iter().map(|(key, value)| (key, value.as_ref()))
+    }
+
+    /// All values in order of their keys.
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// Entries whose keys lie in `range`.
+    pub fn range<R: RangeBounds<K>>(&self, range: R) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.0.range(range).map(|(key, value)| (key, value.as_ref()))
+    }
+
+    /// The entry with the lowest key.
+    #[must_use]
+    pub fn first(&self) -> Option<(&K, &V)> {
+        self.0.get_min().map(|(key, value)| (key, value.as_ref()))
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        self.0.insert(key, Arc::new(value));
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<Arc<V>> {
+        self.0.remove(key)
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Map<K, V> {
+    /// The value of a key, to be changed in place; versions that share it keep theirs.
+    pub(crate) fn find_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.0.get_mut(key).map(Arc::make_mut)
+    }
+}
+
+impl<K: Ord, V> Default for Map<K, V> {
+    fn default() -> Self {
+        Self(imbl::OrdMap::new())
+    }
+}
+
+impl<K: Ord + fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(key, value)| (key, value))).finish()
+    }
+}
+
+/// A persistent ordered set.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+#[serde(bound(serialize = "K: Ord + Serialize", deserialize = "K: Ord + Clone + Deserialize<'de>"))]
+pub struct Set<K: Ord>(imbl::OrdSet<K>);
+
+impl<K: Ord + Clone> Set<K> {
+    /// Whether the element is present.
+    #[must_use]
+    pub fn contains(&self, key: &K) -> bool {
+        self.0.contains(key)
+    }
+
+    /// All elements in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &K> {
+        self.0.iter()
+    }
+
+    /// Elements that lie in `range`.
+    pub fn range<R: RangeBounds<K>>(&self, range: R) -> impl DoubleEndedIterator<Item = &K> {
+        self.0.range(range)
+    }
+
+    pub(crate) fn insert(&mut self, key: K) {
+        self.0.insert(key);
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.0.remove(key);
+    }
+}
+
+impl<K: Ord> Default for Set<K> {
+    fn default() -> Self {
+        Self(imbl::OrdSet::new())
+    }
+}
+
+impl<K: Ord + fmt::Debug> fmt::Debug for Set<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter()).finish()
+    }
+}

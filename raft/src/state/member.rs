@@ -1,0 +1,213 @@
+//! Controllers: who is a member, with which keys, and in which part of its life.
+//!
+//! Node ids are log indexes of admissions and never come back. A removed Controller stays recorded: verifiers must
+//! know that it is nobody.
+
+use ringwall_protocol::feed::FeedEvent;
+use ringwall_protocol::id::{ApplianceId, NodeId, Thumbprint};
+use ringwall_protocol::membership::{ControllerRecord, KeyState};
+use ringwall_protocol::object::Object;
+use ringwall_protocol::object::appliance::ApplianceState;
+use serde::{Deserialize, Serialize};
+
+use super::join_token::JoinTokenHash;
+use super::rejection::Rejection;
+use super::reply::Reply;
+use super::step::Step;
+
+/// Most addresses of one kind of listener.
+const MAX_ADDRESSES: usize = 16;
+/// The present key of an appliance and the next.
+const MAX_KEYS: usize = 2;
+
+/// A Controller joins with a join token: it becomes a member with the index of this entry as node id. It serves
+/// Clients once it has issuers and was made active.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmitController {
+    /// SHA-256 of the token that it brought.
+    pub token: JoinTokenHash,
+    /// Its key.
+    pub key: Thumbprint,
+    /// `host:port` of its peer listener.
+    pub peer_addresses: Vec<String>,
+    /// `host:port` of its client API.
+    pub client_addresses: Vec<String>,
+    /// `host:port` of its admin API.
+    pub admin_addresses: Vec<String>,
+}
+
+/// A Controller tells where it is reached and with which keys. What is absent stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateController {
+    /// Which.
+    pub node: NodeId,
+    /// Present key, and the next for a day.
+    pub keys: Option<Vec<Thumbprint>>,
+    /// Peer listener.
+    pub peer_addresses: Option<Vec<String>>,
+    /// Client API.
+    pub client_addresses: Option<Vec<String>>,
+    /// Admin API.
+    pub admin_addresses: Option<Vec<String>>,
+}
+
+/// The root signed a Controller's intermediates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetIssuers {
+    /// Whose.
+    pub node: NodeId,
+    /// DER, base64url.
+    pub client_issuer: String,
+    /// DER, base64url.
+    pub appliance_issuer: String,
+}
+
+/// `joining → active → retiring → removed`; also straight to removed. Removal voids its keys in the same entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeControllerState {
+    /// Which.
+    pub node: NodeId,
+    /// Active, retiring or removed.
+    pub state: ApplianceState,
+}
+
+impl AdmitController {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        let appliance = step.spend_join_token(&self.token, self.key)?;
+        let name = match step.state.appliance(appliance) {
+            Some(known) if known.controller.enabled => known.base.name.clone(),
+            Some(_) => return Err(Rejection::invalid("role", "is not that of a Controller")),
+            None => return Err(Rejection::not_found("appliance", appliance)),
+        };
+        for addresses in [&self.peer_addresses, &self.client_addresses, &self.admin_addresses] {
+            check_addresses(addresses)?;
+        }
+        let record = ControllerRecord {
+            node: NodeId(step.index.0),
+            appliance,
+            name,
+            state: ApplianceState::Joining,
+            keys: vec![self.key],
+            client_issuer: None,
+            appliance_issuer: None,
+            peer_addresses: self.peer_addresses.clone(),
+            client_addresses: self.client_addresses.clone(),
+            admin_addresses: self.admin_addresses.clone(),
+        };
+        Ok(step.write_controller(record))
+    }
+}
+
+impl UpdateController {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        let mut record = step.living_controller(self.node)?;
+        if let Some(keys) = &self.keys {
+            check_keys(keys)?;
+            record.keys.clone_from(keys);
+        }
+        for (new, old) in [
+            (&self.peer_addresses, &mut record.peer_addresses),
+            (&self.client_addresses, &mut record.client_addresses),
+            (&self.admin_addresses, &mut record.admin_addresses),
+        ] {
+            if let Some(new) = new {
+                check_addresses(new)?;
+                old.clone_from(new);
+            }
+        }
+        Ok(step.write_controller(record))
+    }
+}
+
+impl SetIssuers {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        for (field, text) in [("clientIssuer", &self.client_issuer), ("applianceIssuer", &self.appliance_issuer)] {
+            if text.is_empty() || text.len() > 8 * 1024 {
+                return Err(Rejection::invalid(field, "has 1 to 8192 characters"));
+            }
+        }
+        let record = ControllerRecord {
+            client_issuer: Some(self.client_issuer.clone()),
+            appliance_issuer: Some(self.appliance_issuer.clone()),
+            ..step.living_controller(self.node)?
+        };
+        Ok(step.write_controller(record))
+    }
+}
+
+impl ChangeControllerState {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        use ApplianceState::{Active, Joining, Removed, Retiring};
+        let record = step.living_controller(self.node)?;
+        match (record.state, self.state) {
+            (Joining, Active) if record.client_issuer.is_none() => {
+                return Err(Rejection::invalid("state", "cannot be active before the root signed its intermediates"));
+            }
+            (Joining | Active, Active) | (Active, Retiring) | (_, Removed) => {}
+            (from, _) => return Err(wrong_state(self.node, from)),
+        }
+        if self.state == Removed {
+            step.remove_keys_of(self.node);
+        }
+        Ok(step.write_controller(ControllerRecord { state: self.state, ..record }))
+    }
+}
+
+impl Step<'_> {
+    fn living_controller(&self, node: NodeId) -> Result<ControllerRecord, Rejection> {
+        match self.state.controllers.find(&node) {
+            None => Err(Rejection::not_found("controller", node)),
+            Some(record) if record.state == ApplianceState::Removed => Err(wrong_state(node, record.state)),
+            Some(record) => Ok(record.clone()),
+        }
+    }
+
+    fn write_controller(&mut self, record: ControllerRecord) -> Reply {
+        self.state.controllers.insert(record.node, record.clone());
+        self.mirror_appliance(record.appliance, record.state);
+        self.tell_all(FeedEvent::ControllerChanged { controller: record.clone() });
+        Reply::Controller(Box::new(record))
+    }
+
+    fn remove_keys_of(&mut self, node: NodeId) {
+        let mut gone: Vec<_> = self.state.keys().filter(|key| key.controller == node).cloned().collect();
+        for key in &mut gone {
+            key.state = KeyState::Removed;
+            self.write_key(key.clone());
+        }
+    }
+
+    /// Shows in the administered object what became of the appliance.
+    pub(crate) fn mirror_appliance(&mut self, id: ApplianceId, state: ApplianceState) {
+        let now = self.now;
+        self.state.objects.amend(ringwall_protocol::object::ObjectKind::Appliance, id.uuid(), self.index, |object| {
+            if let Object::Appliance(appliance) = object {
+                appliance.state = state;
+                appliance.activated = !matches!(state, ApplianceState::Inactive | ApplianceState::Removed);
+                appliance.base.updated = now;
+            }
+        });
+    }
+}
+
+fn wrong_state(node: NodeId, state: ApplianceState) -> Rejection {
+    Rejection::WrongState { what: format!("controller {node}"), state: format!("{state:?}").to_lowercase() }
+}
+
+pub(crate) fn check_addresses(addresses: &[String]) -> Result<(), Rejection> {
+    if addresses.len() > MAX_ADDRESSES || addresses.iter().any(|address| address.is_empty() || address.len() > 300) {
+        return Err(Rejection::invalid("addresses", format!("are at most {MAX_ADDRESSES}, each of 1 to 300 bytes")));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_keys(keys: &[Thumbprint]) -> Result<(), Rejection> {
+    if keys.is_empty() || keys.len() > MAX_KEYS {
+        return Err(Rejection::invalid("keys", "are the present one and at most one more"));
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! Keys with which Clients knock on Gateways: each Gateway its own, sealed, the former one beside it.
+
+use ringwall_protocol::feed::FeedEvent;
+use ringwall_protocol::id::ApplianceId;
+use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use super::rejection::Rejection;
+use super::reply::Reply;
+use super::secret::Sealed;
+use super::step::Step;
+
+/// Generations that are accepted: the present one, and the former while tokens carry it.
+const GENERATIONS: usize = 2;
+
+/// One generation of a Gateway's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaKey {
+    /// Counts up from 1.
+    pub generation: u32,
+    /// The key, sealed.
+    pub sealed: Sealed,
+    /// Since when.
+    pub since: UnixMillis,
+}
+
+/// A Gateway's key is replaced; the present one becomes the former.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RotateGatewaySpaKey {
+    /// Which.
+    pub gateway: ApplianceId,
+    /// The generation that is replaced: a repeated order changes nothing.
+    pub replaces: u32,
+    /// The new key.
+    pub key: Sealed,
+}
+
+impl RotateGatewaySpaKey {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        self.key.check("key")?;
+        step.living_gateway(self.gateway)?;
+        let mut keys = step.state.spa_keys(self.gateway).to_vec();
+        let present = keys.first().map_or(0, |key| key.generation);
+        if present != self.replaces {
+            let state = format!("at generation {present}");
+            return Err(Rejection::WrongState { what: format!("key of gateway {}", self.gateway), state });
+        }
+        keys.insert(0, SpaKey { generation: present + 1, sealed: self.key.clone(), since: step.now });
+        keys.truncate(GENERATIONS);
+        step.state.spa.insert(self.gateway, keys);
+        step.tell_spa(self.gateway);
+        Ok(Reply::Done)
+    }
+}
+
+impl Step<'_> {
+    pub(crate) fn tell_spa(&mut self, gateway: ApplianceId) {
+        if let Some((mode, keys, window_seconds)) = self.state.spa_of(gateway) {
+            self.tell_gateway(gateway, FeedEvent::SpaChanged { mode, keys, window_seconds });
+        }
+    }
+
+    pub(crate) fn tell_spa_of_all(&mut self) {
+        let gateways: Vec<_> = self.state.gateways().map(|gateway| gateway.appliance).collect();
+        gateways.into_iter().for_each(|gateway| self.tell_spa(gateway));
+    }
+}
+
+impl State {
+    /// Generations of a Gateway's key, newest first.
+    #[must_use]
+    pub fn spa_keys(&self, gateway: ApplianceId) -> &[SpaKey] {
+        self.spa.find(&gateway).map_or(&[], Vec::as_slice)
+    }
+
+    /// Mode, sealed keys and window of knocks on a Gateway.
+    pub(crate) fn spa_of(&self, gateway: ApplianceId) -> Option<(SpaMode, Vec<String>, u32)> {
+        let settings = self.settings();
+        let own = self.appliance(gateway)?.client_interface.override_spa_mode;
+        let keys = self.spa_keys(gateway).iter().map(|key| key.sealed.as_str().to_owned()).collect();
+        Some((own.unwrap_or(settings.spa_mode), keys, settings.spa_time_window_seconds))
+    }
+}

@@ -3,6 +3,7 @@
 //! Holds nothing that production code needs, and may use everything. `lab` knows nothing of the product, `product` knows
 //! its programs' flags, `demo` knows what must hold.
 
+pub mod bench;
 pub mod demo;
 pub mod lab;
 pub mod product;

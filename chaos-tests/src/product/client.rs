@@ -165,12 +165,6 @@ impl<'lab> Client<'lab> {
         Ok(())
     }
 
-    /// Lets the Client look at its device again.
-    pub fn recheck_device(&self) -> Result<()> {
-        self.call(&["recheck"])?;
-        Ok(())
-    }
-
     /// Signs out and ends.
     pub fn down(&mut self) -> Result<()> {
         self.call(&["down"])?;

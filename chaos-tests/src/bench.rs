@@ -1,0 +1,62 @@
+//! Benchmarks: the figures of the design, measured in the lab with the product's own programs, beside plain forwarding by
+//! the kernel over the same hops.
+//!
+//! Each figure is the median of several runs, taken in turns with its peer's, so that both see the same machine. The
+//! result is printed and written as `bench/summary.json` beside the binaries.
+
+pub mod figure;
+mod tunnel;
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    bench::figure::Figures,
+    demo::{
+        bring_up,
+        plan::{self, ALICE},
+        world::World,
+    },
+    lab::{Lab, command::binary_path},
+    report::Report,
+};
+
+/// Runs of each measurement.
+const RUNS: usize = 5;
+/// With `QUICK`.
+const QUICK_RUNS: usize = 3;
+
+/// Measures everything.
+pub fn run(quick: bool) -> Result<ExitCode> {
+    let runs = if quick { QUICK_RUNS } else { RUNS };
+    let mut report = Report::stdout();
+    let lab = Lab::start(plan::topology()).context("lay out the lab")?;
+    let bare = Lab::start(plan::bare_topology()).context("lay out the lab without a wall")?;
+    let mut world = World::new(&lab)?;
+    let mut figures = Figures::default();
+    report.step("The Collective comes up", |step| bring_up::run(&mut world, step));
+    report.step("Sign-in", |step| {
+        let mut samples = Vec::new();
+        for _ in 0..runs {
+            samples.push(
+                world.alice.up(&world.profile, ALICE.name, ALICE.password, &["office", "lab"])?.as_secs_f64() * 1e3,
+            );
+        }
+        figures.add(step, "signin.tunnels", "ms", &samples)
+    });
+    report.step("The tunnel beside kernel forwarding", |step| tunnel::measure(&world, &bare, runs, step, &mut figures));
+    report.print_summary();
+    let path = figures.write(&directory()?)?;
+    report.say(&format!("written to {}", path.display()));
+    Ok(report.exit_code())
+}
+
+/// `bench` in cargo's target directory: beside the directory of the binaries.
+fn directory() -> Result<PathBuf> {
+    let own = binary_path("ringwall-bench")?;
+    let target = own.ancestors().nth(2).context("the binaries stand in <target>/<profile>")?;
+    let directory = target.join("bench");
+    fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
+    Ok(directory)
+}

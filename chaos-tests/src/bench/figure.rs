@@ -1,0 +1,115 @@
+//! Figures with their peers', as the summary holds them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::report::Step;
+
+/// All figures by key.
+#[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Figures(BTreeMap<String, Figure>);
+
+/// One figure: a median, and what it is compared with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Figure {
+    /// Median of the runs.
+    pub value: f64,
+    /// Its unit.
+    pub unit: String,
+    /// Who was measured beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// The peer's median.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_value: Option<f64>,
+    /// Ours divided by the peer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+    /// Smallest run.
+    pub min: f64,
+    /// Largest run.
+    pub max: f64,
+    /// Number of runs.
+    pub runs: usize,
+}
+
+impl Figures {
+    /// Adds the median of samples.
+    pub fn add(&mut self, step: &mut Step, key: &str, unit: &str, samples: &[f64]) -> Result<()> {
+        self.insert(step, key, Figure::new(unit, samples)?);
+        Ok(())
+    }
+
+    /// Adds the median of samples and its ratio to a peer's.
+    pub fn add_beside(
+        &mut self,
+        step: &mut Step,
+        key: &str,
+        unit: &str,
+        samples: &[f64],
+        (peer, theirs): (&str, &[f64]),
+    ) -> Result<()> {
+        let other = Figure::new(unit, theirs)?;
+        let mut figure = Figure::new(unit, samples)?;
+        figure.peer = Some(peer.to_owned());
+        figure.peer_value = Some(other.value);
+        figure.ratio = Some(figure.value / other.value);
+        self.insert(step, key, figure);
+        Ok(())
+    }
+
+    /// Writes `summary.json` into a directory.
+    pub fn write(&self, directory: &Path) -> Result<PathBuf> {
+        let path = directory.join("summary.json");
+        fs::write(&path, serde_json::to_vec_pretty(self)?).with_context(|| format!("write {}", path.display()))?;
+        Ok(path)
+    }
+
+    fn insert(&mut self, step: &mut Step, key: &str, figure: Figure) {
+        let beside = match (&figure.peer, figure.peer_value, figure.ratio) {
+            (Some(peer), Some(value), Some(ratio)) => format!(", {peer} {value:.2}, ratio {ratio:.2}"),
+            _ => String::new(),
+        };
+        step.figure(key, format!("{:.2} {}{beside}", figure.value, figure.unit));
+        self.0.insert(key.to_owned(), figure);
+    }
+}
+
+impl Figure {
+    fn new(unit: &str, samples: &[f64]) -> Result<Self> {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (min, max) = sorted.first().copied().zip(sorted.last().copied()).context("nothing was measured")?;
+        let value = sorted[sorted.len() / 2];
+        Ok(Self {
+            value,
+            unit: unit.to_owned(),
+            peer: None,
+            peer_value: None,
+            ratio: None,
+            min,
+            max,
+            runs: sorted.len(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_value() {
+        let figure = Figure::new("ms", &[9.0, 1.0, 2.0]).unwrap();
+        assert_eq!((figure.value, figure.min, figure.max, figure.runs), (2.0, 1.0, 9.0, 3));
+        assert!(Figure::new("ms", &[]).is_err());
+    }
+}

@@ -106,7 +106,36 @@ fn what_comes_from_outside_the_site_never_reaches_the_client() -> Result<()> {
     let (length, from) = socket.recv_from(&mut bytes)?;
     assert_eq!((&bytes[..length], from.ip()), (&b"own"[..], ip(LAN[0])));
     assert_eq!(ends.client.counters().dropped(DropReason::OutsideSite), 1);
+    // The same address is welcome once the Site has a route to it; the tunnel stands meanwhile.
+    let routes = ["10.99.0.0/24", "10.98.0.0/24"].map(|prefix| prefix.parse().expect("a prefix"));
+    ends.client.reroute_site(SITE, routes.into(), true)?;
+    socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+    ends.until(|| {
+        foreign.send_to(b"welcome", "10.77.0.2:7001").is_ok()
+            && socket.recv_from(&mut bytes).is_ok_and(|(_, from)| from.ip() == ip("10.98.0.9"))
+    })?;
+    assert!(!ends.events().iter().any(|event| matches!(event, TunnelEvent::SiteLost { .. })));
     Ok(())
+}
+
+#[test]
+fn each_packet_goes_to_the_site_with_the_longest_prefix() -> Result<()> {
+    let ends = TwoEnds::start(1)?;
+    let other = ends.second_site(&["10.99.0.2/32"])?;
+    let server = ends.lab.host("server").enter(|| std::net::UdpSocket::bind((LAN[0], 7_002)))??;
+    server.set_read_timeout(Some(PATIENCE))?;
+    let socket = ends.lab.host("client").enter(|| std::net::UdpSocket::bind("0.0.0.0:0"))??;
+    let carried = |workers: &gateway::Workers| workers.counters().iter().map(|counters| counters.up().0).sum::<u64>();
+    let mut bytes = [0; 64];
+    socket.send_to(b"by the longer one", (LAN[0], 7_002))?;
+    server.recv(&mut bytes)?;
+    ends.until(|| carried(&other) == 1)?;
+    assert_eq!(carried(&ends.gateway), 0);
+    ends.client.remove_site(two_ends::OTHER_SITE)?;
+    ends.until(|| {
+        let sent = socket.send_to(b"by the one that is left", (LAN[0], 7_002));
+        sent.is_ok() && server.recv(&mut bytes).is_ok() && carried(&ends.gateway) > 0
+    })
 }
 
 #[test]

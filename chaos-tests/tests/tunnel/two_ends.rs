@@ -20,6 +20,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 /// The server's addresses behind the Gateway.
 pub(crate) const LAN: [&str; 2] = ["10.99.0.2", "fd99::2"];
 pub(crate) const SITE: SiteId = SiteId::from_random([5; 16]);
+pub(crate) const OTHER_SITE: SiteId = SiteId::from_random([7; 16]);
 const SESSION: SessionId = SessionId::from_random([6; 16]);
 const KEY: Thumbprint = Thumbprint([1; 32]);
 const NAME: &str = "gateway.test";
@@ -32,7 +33,7 @@ pub(crate) fn ip(text: &str) -> IpAddr {
 /// The lab with an attached tunnel. Fields drop in order: the ends before their namespaces.
 pub(crate) struct TwoEnds {
     pub(crate) client: ClientTunnel,
-    gateway: Workers,
+    pub(crate) gateway: Workers,
     events: Arc<Mutex<Vec<TunnelEvent>>>,
     server_tls: Arc<ServerConfig>,
     client_tls: Arc<ClientConfig>,
@@ -46,6 +47,7 @@ pub(crate) fn plan() -> Topology {
         .network("lan", "10.99.0.0/24", "fd99::/64")
         .host(Host::new("client").on("wan", 2))
         .host(Host::new("gateway").on("wan", 1).on("lan", 1).forwarding())
+        .host(Host::new("other").on("wan", 3).on("lan", 3).forwarding())
         .host(Host::new("server").on("lan", 2).route("0.0.0.0/0", "10.99.0.1").route("::/0", "fd99::1"))
 }
 
@@ -53,10 +55,7 @@ impl TwoEnds {
     /// Lays out the lab and attaches a tunnel.
     pub(crate) fn start(workers: usize) -> Result<Self> {
         let lab = Lab::start(plan())?;
-        let workers = NonZeroUsize::new(workers).context("at least one worker")?;
-        let config = GatewayConfig { device: "rwgate0".into(), workers, ..GatewayConfig::default() };
-        let gateway = lab.host("gateway").enter(|| Workers::start(&config, Arc::new(drop)))??;
-        lab.host("gateway").ip_batch("addr add 10.77.0.1/16 dev rwgate0\naddr add fd77::1/64 dev rwgate0 nodad\n")?;
+        let gateway = gateway(&lab, "gateway", workers)?;
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&events);
         let told = move |event| sink.lock().expect("no test panics with it").push(event);
@@ -69,17 +68,27 @@ impl TwoEnds {
         )?;
         let (server_tls, client_tls) = configurations()?;
         let ends = Self { client, gateway, events, server_tls, client_tls, lab };
-        let addresses = SessionAddresses { v4: Some([10, 77, 0, 2].into()), v6: Some("fd77::2".parse()?) };
-        ends.gateway.open(TunnelGrant { session: SESSION, addresses, key: KEY });
         ends.attach(1)?;
         Ok(ends)
     }
 
     /// Attaches a new tunnel for the session, in place of a former one; returns once it stands.
     pub(crate) fn attach(&self, token: u8) -> Result<()> {
+        self.join(&self.gateway, "10.88.0.1", SITE, &["10.99.0.0/24", "fd99::/64"], token)
+    }
+
+    /// Attaches a tunnel to a second Gateway, whose Site has these networks.
+    pub(crate) fn second_site(&self, routes: &[&str]) -> Result<Workers> {
+        let other = gateway(&self.lab, "other", 1)?;
+        self.join(&other, "10.88.0.3", OTHER_SITE, routes, 1)?;
+        Ok(other)
+    }
+
+    fn join(&self, gateway: &Workers, at: &str, site: SiteId, routes: &[&str], token: u8) -> Result<()> {
         let before = self.attachments();
-        self.gateway.expect(SESSION, AttachToken([token; 32]));
-        let listener = self.lab.host("gateway").enter(|| TcpListener::bind("10.88.0.1:0"))??;
+        gateway.expect(SESSION, AttachToken([token; 32]));
+        let host = if site == SITE { "gateway" } else { "other" };
+        let listener = self.lab.host(host).enter(|| TcpListener::bind((at, 0)))??;
         let at = listener.local_addr()?;
         let outside = self.lab.host("client").enter(|| TcpStream::connect_timeout(&at, PATIENCE))??;
         let (inside, peer) = listener.accept()?;
@@ -93,14 +102,14 @@ impl TwoEnds {
             other.join().expect("a handshake does not panic")?;
             Ok(())
         })?;
-        self.gateway.attach(AcceptedTunnel { stream: inside, connection: server, peer, key: KEY })?;
+        gateway.attach(AcceptedTunnel { stream: inside, connection: server, peer, key: KEY })?;
         self.client.add_site(SiteTunnel {
-            site: SITE,
+            site,
             stream: outside,
             connection: client,
             attach_token: [token; 32],
             addresses: vec![ip("10.77.0.2"), ip("fd77::2")],
-            routes: vec!["10.99.0.0/24".parse()?, "fd99::/64".parse()?],
+            routes: routes.iter().map(|route| route.parse()).collect::<Result<_, _>>()?,
             primary: true,
         })?;
         self.until(|| self.attachments() > before)
@@ -133,7 +142,7 @@ impl TwoEnds {
     }
 
     /// Waits for a condition that comes true by other threads' work.
-    pub(crate) fn until(&self, condition: impl Fn() -> bool) -> Result<()> {
+    pub(crate) fn until(&self, mut condition: impl FnMut() -> bool) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !condition() {
             ensure!(Instant::now() < deadline, "never came true; events {:?}, drops {:?}", self.events(), self.drops());
@@ -146,6 +155,17 @@ impl TwoEnds {
         let attached = |event: &&TunnelEvent| matches!(event, TunnelEvent::SiteAttached { .. });
         self.events().iter().filter(attached).count()
     }
+}
+
+/// Workers on a host of the lab that know the session.
+fn gateway(lab: &Lab, host: &str, workers: usize) -> Result<Workers> {
+    let workers = NonZeroUsize::new(workers).context("at least one worker")?;
+    let config = GatewayConfig { device: "rwgate0".into(), workers, ..GatewayConfig::default() };
+    let gateway = lab.host(host).enter(|| Workers::start(&config, Arc::new(drop)))??;
+    lab.host(host).ip_batch("addr add 10.77.0.1/16 dev rwgate0\naddr add fd77::1/64 dev rwgate0 nodad\n")?;
+    let addresses = SessionAddresses { v4: Some([10, 77, 0, 2].into()), v6: Some("fd77::2".parse()?) };
+    gateway.open(TunnelGrant { session: SESSION, addresses, key: KEY });
+    Ok(gateway)
 }
 
 /// Both sides' TLS, as the product has it: TLS 1.3, AES-128-GCM; with a certificate made for the test.

@@ -222,11 +222,8 @@ impl Pump {
     fn reroute(&self) {
         let sites = self.sites.borrow();
         let routes = sites.iter().flat_map(|site| {
-            let route = |prefix: &IpNet| Route {
-                prefix: *prefix,
-                preference: site.preference(),
-                target: Rc::clone(site),
-            };
+            let route =
+                |prefix: &IpNet| Route { prefix: *prefix, preference: site.preference(), target: Rc::clone(site) };
             site.routes.iter().map(route)
         });
         *self.routes.borrow_mut() = RouteTable::new(routes.collect());

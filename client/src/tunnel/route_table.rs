@@ -32,9 +32,7 @@ impl<T> Default for RouteTable<T> {
 impl<T: Clone> RouteTable<T> {
     /// The table of these routes.
     pub(super) fn new<P: Ord>(mut routes: Vec<Route<P, T>>) -> Self {
-        routes.sort_by(|a, b| {
-            (a.prefix.prefix_len(), &a.preference).cmp(&(b.prefix.prefix_len(), &b.preference))
-        });
+        routes.sort_by(|a, b| (a.prefix.prefix_len(), &a.preference).cmp(&(b.prefix.prefix_len(), &b.preference)));
         let of = |v4: bool| {
             routes
                 .iter()

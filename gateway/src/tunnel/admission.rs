@@ -107,9 +107,8 @@ async fn first_frame(worker: &Worker, pump: &mut RecordPump) -> Result<AttachTok
     loop {
         let received = std::future::poll_fn(|cx| {
             let Scratch { raw, plain } = &mut *worker.scratch.borrow_mut();
-            pump.poll_receive(cx, &mut raw[..RAW], plain).map_ok(|received| {
-                received.map(|bytes| first.extend_from_slice(&plain[..bytes.min(FIRST_FRAME + 1)]))
-            })
+            pump.poll_receive(cx, &mut raw[..RAW], plain)
+                .map_ok(|received| received.map(|bytes| first.extend_from_slice(&plain[..bytes.min(FIRST_FRAME + 1)])))
         });
         received.await?.ok_or(Refused::Closed)?;
         if first.len() > FIRST_FRAME {
@@ -118,7 +117,11 @@ async fn first_frame(worker: &Worker, pump: &mut RecordPump) -> Result<AttachTok
         let frame = Frame::at(&first, 0).map_err(|_| Refused::NoAttachFrame)?;
         if let Some(frame) = frame {
             let token = first[frame.payload].try_into().map_err(|_| Refused::NoAttachFrame)?;
-            return if frame.header.kind == FrameKind::Attach { Ok(AttachToken(token)) } else { Err(Refused::NoAttachFrame) };
+            return if frame.header.kind == FrameKind::Attach {
+                Ok(AttachToken(token))
+            } else {
+                Err(Refused::NoAttachFrame)
+            };
         }
     }
 }

@@ -195,13 +195,7 @@ fn hand_over(worker: &Worker, batch: &mut Batch, run: &Run, frames: &[u8]) {
 }
 
 /// A packet to no session of this worker: to its owner, if that is another one.
-fn pass_on(
-    worker: &Worker,
-    to: IpAddr,
-    header: VirtioHeader,
-    bytes: &[u8],
-    origin: Origin,
-) -> Result<(), DropReason> {
+fn pass_on(worker: &Worker, to: IpAddr, header: VirtioHeader, bytes: &[u8], origin: Origin) -> Result<(), DropReason> {
     let owner = worker.owner_of(to, origin == Origin::Worker).ok_or(DropReason::NoSession)?;
     let stray = Stray { header, packet: bytes.into() };
     worker.has.strays[owner].try_send(stray).map_err(|_| DropReason::WorkerBusy)

@@ -147,10 +147,7 @@ mod tests {
     fn attach_token_opens_one_tunnel_only() {
         let (mut grants, now) = (grants(), Instant::now());
         grants.expect(session(1), AttachToken([7; 32]), now);
-        assert_eq!(
-            grants.spend(&AttachToken([7; 32]), KEY, now),
-            Ok(Admitted { session: session(1), owner: 3 })
-        );
+        assert_eq!(grants.spend(&AttachToken([7; 32]), KEY, now), Ok(Admitted { session: session(1), owner: 3 }));
         assert_eq!(grants.spend(&AttachToken([7; 32]), KEY, now), Err(AttachRefusal::Token));
     }
 

@@ -40,8 +40,7 @@ pub(super) fn by_destination(queue: impl AsFd) -> io::Result<()> {
     let number = program.as_raw_fd();
     // SAFETY: the ioctl reads one int through the pointer, which lives until the call returns; both descriptors are
     // open. The kernel takes a reference of its own to the program, so that ours may be closed afterwards.
-    let result =
-        unsafe { libc::ioctl(queue.as_fd().as_raw_fd(), TUNSETSTEERINGEBPF, std::ptr::from_ref(&number)) };
+    let result = unsafe { libc::ioctl(queue.as_fd().as_raw_fd(), TUNSETSTEERINGEBPF, std::ptr::from_ref(&number)) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -18,8 +18,7 @@ const TASKS_BETWEEN_POLLS: u32 = 4;
 /// Starts a worker on a thread of its own.
 pub(super) fn start(queue: SyncDevice, equipment: Equipment, inbox: Inbox) -> io::Result<JoinHandle<()>> {
     let name = format!("tunnel-{}", equipment.number);
-    let mut alarm =
-        Alarm { worker: equipment.number, events: Arc::clone(&equipment.events), armed: true };
+    let mut alarm = Alarm { worker: equipment.number, events: Arc::clone(&equipment.events), armed: true };
     std::thread::Builder::new().name(name).spawn(move || match work(queue, equipment, inbox) {
         Ok(()) => alarm.disarm(),
         Err(error) => tracing::error!(%error, worker = alarm.worker, "tunnel worker failed"),

@@ -161,9 +161,8 @@ impl Worker {
         match self.routes.borrow().get(&destination) {
             Some(Route::There(owner)) => Some(*owner),
             Some(Route::Here(_)) => None,
-            None => {
-                Some(owner::of(destination, self.has.strays.len())).filter(|owner| !told_only && *owner != self.has.number)
-            }
+            None => Some(owner::of(destination, self.has.strays.len()))
+                .filter(|owner| !told_only && *owner != self.has.number),
         }
     }
 

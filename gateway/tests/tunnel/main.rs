@@ -237,7 +237,8 @@ fn lost_tunnel_is_told_and_packets_to_it_are_dropped() {
         let plant = Plant::start(1);
         let client = plant.attached(1, CLIENT);
         drop(client);
-        let lost = |event: &TunnelEvent| matches!(event, TunnelEvent::Lost { reason, .. } if *reason == LossReason::Closed);
+        let lost =
+            |event: &TunnelEvent| matches!(event, TunnelEvent::Lost { reason, .. } if *reason == LossReason::Closed);
         plant.until(|plant| plant.events().iter().any(lost));
         let socket = UdpSocket::bind(SocketAddr::from((SERVER, 4_003))).expect("the address is up");
         socket.send_to(b"too late", SocketAddr::from((CLIENT, 9))).expect("the route leads into the TUN");
@@ -252,9 +253,7 @@ fn frame_outside_the_protocol_ends_the_tunnel() {
         let mut client = plant.attached(1, CLIENT);
         client.send(&[9; 8]);
         assert!(client.frame().is_none() && client.is_closed());
-        plant.until(|plant| {
-            plant.events().iter().any(|event| matches!(event, TunnelEvent::ProtocolViolation { .. }))
-        });
+        plant.until(|plant| plant.events().iter().any(|event| matches!(event, TunnelEvent::ProtocolViolation { .. })));
     });
 }
 
@@ -290,6 +289,23 @@ fn every_session_is_served_by_its_owner() {
         let owners = plant.workers.counters().iter().filter(|counters| counters.down().0 > 0).count();
         assert_eq!(owners, 3, "each worker carried some");
         assert_eq!(plant.dropped(DropReason::WorkerBusy), 0);
+    });
+}
+
+#[test]
+fn workers_pass_packets_on_where_the_kernel_refuses_to_steer() {
+    inside(|| {
+        plant::give_up_bpf();
+        let plant = Plant::start(3);
+        assert!(!plant.workers.is_steered(), "without the right to load programs the kernel steers by itself");
+        for n in 2..12 {
+            let address = [10, 77, 0, n];
+            let mut client = plant.attached(n, address);
+            for sequence in 0..5 {
+                client.send_packet(&ping(address, SERVER, sequence));
+                assert!(client.packet().is_some(), "session {n}, ping {sequence}");
+            }
+        }
     });
 }
 

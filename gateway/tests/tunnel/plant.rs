@@ -11,6 +11,7 @@ use nix::sched::{CloneFlags, unshare};
 use ringwall_actors::ports::{AttachToken, SessionAddresses, TunnelGrant, TunnelPlane};
 use ringwall_gateway::tunnel::{AcceptedTunnel, DropReason, TunnelConfig, TunnelEvent, Workers};
 use ringwall_protocol::id::{SessionId, Thumbprint};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use crate::raw_client::{Party, RawClient};
 
@@ -28,6 +29,15 @@ pub(crate) fn inside(test: impl FnOnce() + Send + 'static) {
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// Takes the right to load eBPF programs from this thread and those that it starts. TUN devices may still be made.
+pub(crate) fn give_up_bpf() {
+    let mut sets = capabilities(None).expect("a thread may read its own");
+    let kept = CapabilitySet::all() - CapabilitySet::BPF - CapabilitySet::SYS_ADMIN;
+    (sets.effective, sets.permitted, sets.inheritable) =
+        (sets.effective & kept, sets.permitted & kept, CapabilitySet::empty());
+    set_capabilities(None, sets).expect("rights may be given up");
 }
 
 fn ip(arguments: &str) {

@@ -4,9 +4,9 @@
 //! checksum is still to be completed. On arrival nothing but these two comes from the peer; the rest is derived from
 //! the packet. The kernel takes a TCP type on a UDP packet without complaint, so copying a header would be a hole.
 
+use super::Refusal;
 use super::checksum;
 use super::layout::{Layout, TransportKind};
-use super::Refusal;
 use crate::wire::frame::{FLAG_PARTIAL_CHECKSUM, FrameHeader, MIN_SEGMENT};
 
 /// Bytes of a [`VirtioHeader`] in front of each packet of a TUN device with `IFF_VNET_HDR`.
@@ -156,4 +156,3 @@ pub fn arriving(packet: &mut [u8], layout: &Layout, segment: u16, partial: bool)
         csum_offset: short(kind.checksum_offset())?,
     })
 }
-

@@ -35,8 +35,7 @@ fn checksums(bytes: &[u8]) -> (u16, u16) {
     let v6 = bytes[0] >> 4 == 6;
     match sliced.transport.expect("has a transport header") {
         TransportSlice::Tcp(tcp) => {
-            let wanted =
-                if v6 { tcp.calc_checksum_ipv6(V6.0, V6.1) } else { tcp.calc_checksum_ipv4(V4.0, V4.1) };
+            let wanted = if v6 { tcp.calc_checksum_ipv6(V6.0, V6.1) } else { tcp.calc_checksum_ipv4(V4.0, V4.1) };
             (tcp.checksum(), wanted.expect("fits"))
         }
         TransportSlice::Udp(udp) => {

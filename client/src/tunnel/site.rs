@@ -57,7 +57,7 @@ impl Site {
     /// Closes the tunnel, if there is one; its task ends by itself.
     pub(super) fn close_link(&self) {
         let former = self.link.borrow_mut().take();
-        if let Some(mut link) = former {
+        if let Some(link) = former {
             link.wake();
             link.pump.close();
         }
@@ -117,7 +117,7 @@ impl Link {
     }
 
     /// Wakes the tunnel's task.
-    pub(super) fn wake(&mut self) {
+    pub(super) fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }

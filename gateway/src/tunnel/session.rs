@@ -41,7 +41,7 @@ impl Session {
     /// Closes the tunnel, if there is one; its task ends by itself.
     pub(super) fn close_tunnel(&self) {
         let former = self.tunnel.borrow_mut().take();
-        if let Some(mut tunnel) = former {
+        if let Some(tunnel) = former {
             tunnel.wake();
             tunnel.pump.close();
         }
@@ -61,7 +61,7 @@ impl Tunnel {
     }
 
     /// Wakes the tunnel's task.
-    pub(super) fn wake(&mut self) {
+    pub(super) fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }

@@ -101,7 +101,7 @@ fn turn(worker: &Worker, session: &Session, serial: u64, cx: &mut Context<'_>) -
 
 /// Handles every complete frame and keeps what is left for the next time.
 fn frames(worker: &Worker, session: &Session, tunnel: &mut Tunnel, plain: &mut [u8]) -> Result<(), Violation> {
-    let mut at = 0;
+    let (mut at, mut asked) = (0, false);
     while let Some(frame) = Frame::at(plain, at)? {
         at = frame.payload.end;
         match frame.header.kind {
@@ -112,9 +112,12 @@ fn frames(worker: &Worker, session: &Session, tunnel: &mut Tunnel, plain: &mut [
                     Err(reason) => worker.has.counters.count_drop(reason),
                 }
             }
-            FrameKind::KeepAlive => answer(worker, tunnel),
+            FrameKind::KeepAlive => asked = true,
             FrameKind::Attach => return Err(Violation::AttachedTwice),
         }
+    }
+    if asked {
+        answer(worker, tunnel);
     }
     tunnel.rest.clear();
     tunnel.rest.extend_from_slice(&plain[at..]);
@@ -140,7 +143,8 @@ fn packet(worker: &Worker, session: &Session, header: FrameHeader, bytes: &mut [
     })
 }
 
-/// A full queue is an answer too: the Client hears of us by what is in it.
+/// Answers keep-alives, once for all that came together: an answer costs us more than a question costs the peer.
+/// A full queue is an answer too, because the Client hears of us by what is in it.
 fn answer(worker: &Worker, tunnel: &mut Tunnel) {
     if tunnel.pump.pending() > worker.has.session_queue {
         return;

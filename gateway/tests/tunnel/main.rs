@@ -143,6 +143,27 @@ fn super_packet_leaves_the_tunnel_as_its_segments() {
 }
 
 #[test]
+fn super_packet_that_the_kernel_refuses_is_cut_before_it() {
+    inside(|| {
+        let plant = Plant::start(1);
+        let mut client = plant.attached(1, CLIENT);
+        let socket = UdpSocket::bind(SocketAddr::from((SERVER, 4_005))).expect("the address is up");
+        socket.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
+        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 4 << 20).expect("root may ask for more");
+        // More segments than the kernel takes in one datagram super-packet.
+        let payload: Vec<u8> = (0..60_000_u32).map(|i| (i / 7) as u8).collect();
+        client.send_super(&udp(CLIENT, SERVER, 4_005, &payload), 256);
+        let (mut got, mut datagram) = (Vec::new(), [0; 2_000]);
+        while got.len() < payload.len() {
+            let length = socket.recv(&mut datagram).expect("the next segment");
+            got.extend_from_slice(&datagram[..length]);
+        }
+        assert_eq!(got, payload);
+        assert_eq!(plant.dropped(DropReason::Device), 0);
+    });
+}
+
+#[test]
 fn attach_token_opens_one_tunnel_only() {
     inside(|| {
         let plant = Plant::start(2);

@@ -5,3 +5,4 @@ mod plan;
 mod probes;
 mod processes;
 mod servers;
+mod state;

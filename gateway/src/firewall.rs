@@ -1,0 +1,182 @@
+//! The firewall: what a session may reach, at the price of one map element in the kernel.
+//!
+//! [`Firewall::start`] replaces the nftables table by a skeleton that lets nothing pass, and returns the
+//! [`Enforcer`], through which sessions get their rules and the lease that lets packets pass at all. What the kernel
+//! then promises without this process: no lease, no packet; no session element, no packet; everything expires.
+//! Decisions (who may have which rules, when the lease may be renewed) are others': they come as values.
+
+mod batch;
+mod clock;
+mod config;
+mod conntrack;
+mod denials;
+mod enforcer;
+mod expression;
+mod flowtables;
+mod host;
+mod kernel;
+mod lease;
+mod ledger;
+mod objects;
+mod ranges;
+mod readback;
+mod rule;
+mod ruleset;
+mod skeleton;
+mod slots;
+mod wire;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use ipnet::IpNet;
+use tokio::sync::mpsc;
+
+pub use config::{FirewallConfig, Guard, InterfaceName, InvalidInterfaceName, Snat};
+pub use denials::{AlertedFlow, BlockedFlow, LoggedPort};
+pub use enforcer::{Enforcer, FirewallEvent};
+pub use host::{HostSettings, Severity, WrongSetting};
+pub use readback::Audit;
+
+use enforcer::{Parts, Request, Worker};
+use kernel::{CommitError, Kernel};
+use objects::Table;
+
+/// Denied and alerted flows, and events, that may wait for their reader.
+const WAITING: usize = 1_024;
+
+/// Why the firewall does not stand. Nothing may be let in then, and forwarding stays off.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be meant.
+    #[error("the firewall's configuration is wrong: {}", .0.join("; "))]
+    Config(Vec<String>),
+    /// A flow table of somebody else would let flows skip our rules.
+    #[error("flow table {table} takes packets of {interface}, which would skip every rule")]
+    FlowTable {
+        /// Its name.
+        table: String,
+        /// The interface it takes packets from.
+        interface: String,
+    },
+    /// Another process owns the table, or the kernel is older than 6.9.
+    #[error("the kernel refused the firewall's skeleton: {0}")]
+    Refused(String),
+    /// A socket or thread could not be had.
+    #[error("the firewall could not be started")]
+    System(#[from] io::Error),
+}
+
+/// The standing firewall: its threads, and what they report. Dropping it ends the lease and leaves the table, which
+/// then drops everything.
+#[derive(Debug)]
+pub struct Firewall {
+    enforcer: Enforcer,
+    /// What clients were not allowed; to be read by whoever tells sessions.
+    pub blocked: mpsc::Receiver<BlockedFlow>,
+    /// What `alert` rules let pass.
+    pub alerted: mpsc::Receiver<AlertedFlow>,
+    /// What the enforcer noticed by itself.
+    pub events: mpsc::Receiver<FirewallEvent>,
+    stop_readers: Arc<AtomicBool>,
+    worker: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Firewall {
+    /// Makes the table and starts the threads, all in the network namespace of the calling thread. When this returns
+    /// the skeleton is in force and lets nothing pass.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(config: FirewallConfig) -> Result<Self, StartError> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(StartError::Config(problems));
+        }
+        let mut kernel = Kernel::open()?;
+        refuse_flow_tables(&mut kernel, &config)?;
+        let table = Table::new(config.table.clone());
+        kernel.commit(skeleton::batch(&table, &config)).map_err(refused)?;
+        let baseline = readback::baseline(&mut kernel, &table)?;
+
+        let (enforcer, queue) = Enforcer::new();
+        let stop_readers = Arc::new(AtomicBool::new(false));
+        let (blocked_into, blocked) = mpsc::channel(WAITING);
+        let (alerted_into, alerted) = mpsc::channel(WAITING);
+        let (events_into, events) = mpsc::channel(WAITING);
+        let stop = || Arc::clone(&stop_readers);
+        let cleaned = enforcer.clone();
+        let done = move |addresses| cleaned.tell(Request::Cleaned(addresses));
+        let (conntrack, forgetting) = conntrack::start(pools(&config), done)?;
+        // Joined in this order after the enforcer, which lets go of the first one's work.
+        let readers = vec![
+            forgetting,
+            denials::start(config.denial_group, "rw-denials", BlockedFlow::parse, blocked_into, stop())?,
+            denials::start(config.alert_group, "rw-alerts", AlertedFlow::parse, alerted_into, stop())?,
+        ];
+        let knocks = enforcer.knocks();
+        let parts = Parts { kernel, table, config, baseline, conntrack, events: events_into, knocks };
+        let worker = std::thread::Builder::new()
+            .name("rw-enforcer".to_owned())
+            .spawn(move || Worker::new(parts).run(&queue))?;
+        Ok(Self { enforcer, blocked, alerted, events, stop_readers, worker: Some(worker), readers })
+    }
+
+    /// A handle for whoever installs rules, renews the lease or opens the door after a knock.
+    #[must_use]
+    pub fn enforcer(&self) -> Enforcer {
+        self.enforcer.clone()
+    }
+
+    /// Switches the host's forwarding on: only a standing firewall can.
+    ///
+    /// # Errors
+    /// If the kernel refuses a setting.
+    pub fn enable_forwarding(&self) -> io::Result<()> {
+        host::set_forwarding(true)
+    }
+
+    /// Switches the host's forwarding off, before the Gateway stops.
+    ///
+    /// # Errors
+    /// If the kernel refuses a setting.
+    pub fn disable_forwarding(&self) -> io::Result<()> {
+        host::set_forwarding(false)
+    }
+}
+
+impl Drop for Firewall {
+    fn drop(&mut self) {
+        self.enforcer.tell(Request::Stop);
+        self.stop_readers.store(true, Ordering::Relaxed);
+        for thread in self.worker.take().into_iter().chain(self.readers.drain(..)) {
+            if thread.join().is_err() {
+                tracing::error!("a firewall thread panicked");
+            }
+        }
+    }
+}
+
+fn refuse_flow_tables(kernel: &mut Kernel, config: &FirewallConfig) -> Result<(), StartError> {
+    let mut interfaces = vec![config.tun.as_str()];
+    interfaces.extend(config.snat.as_ref().map(|snat| snat.out.as_str()));
+    match flowtables::containing(kernel, &interfaces)? {
+        Some((table, interface)) => Err(StartError::FlowTable { table, interface }),
+        None => Ok(()),
+    }
+}
+
+fn refused(error: CommitError) -> StartError {
+    match error {
+        CommitError::Socket(error) => StartError::System(error),
+        other => StartError::Refused(other.to_string()),
+    }
+}
+
+fn pools(config: &FirewallConfig) -> Vec<IpNet> {
+    let v4 = config.pools4.iter().copied().map(IpNet::V4);
+    v4.chain(config.pools6.iter().copied().map(IpNet::V6)).collect()
+}

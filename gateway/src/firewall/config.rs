@@ -1,0 +1,166 @@
+//! What the firewall must know before it can be built: interface, pools, ports, how guarded, whom to log to.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+/// A network interface's name: 1 to 15 bytes without `/`, white space or NUL (`dev_valid_name` in the kernel).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InterfaceName(String);
+
+/// A text is no interface name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected an interface name of 1 to 15 bytes without '/' or white space, got {0:?}")]
+pub struct InvalidInterfaceName(String);
+
+impl InterfaceName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for InterfaceName {
+    type Err = InvalidInterfaceName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInterfaceName> {
+        let fits = (1..=15).contains(&text.len()) && text != "." && text != "..";
+        let clean = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':');
+        if fits && clean {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidInterfaceName(text.chars().take(64).collect()))
+        }
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who may reach the Gateway's own ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Everybody: the time before SPA is switched on. Junk still leaves no connection-tracking entry.
+    Open,
+    /// SPA mode TCP: the TCP port takes every SYN (the knock is in the TLS hello), the UDP port only knocks and peers.
+    Tcp,
+    /// SPA mode UDP-TCP: a SYN passes only from a source that knocked.
+    UdpTcp,
+}
+
+/// Source address translation toward the protected side (review F34).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snat {
+    /// The interface to the protected hosts.
+    pub out: InterfaceName,
+    /// Address that IPv4 flows get; none: untouched. Never a listener's address.
+    pub v4: Option<Ipv4Addr>,
+    /// The same for IPv6.
+    pub v6: Option<Ipv6Addr>,
+}
+
+/// Everything that shapes the firewall's table.
+#[derive(Debug, Clone)]
+pub struct FirewallConfig {
+    /// Name of the nftables table in family `inet`; lower-case letters, digits and `_`.
+    pub table: String,
+    /// The Gateway's one TUN interface.
+    pub tun: InterfaceName,
+    /// Tunnel addresses that may exist, IPv4.
+    pub pools4: Vec<Ipv4Net>,
+    /// Tunnel addresses that may exist, IPv6.
+    pub pools6: Vec<Ipv6Net>,
+    /// TCP port of the tunnel and websocket listeners.
+    pub tcp_port: u16,
+    /// UDP port of knocks and of DTLS.
+    pub udp_port: u16,
+    /// Who may reach these ports.
+    pub guard: Guard,
+    /// Source address translation, if the Site wants it.
+    pub snat: Option<Snat>,
+    /// NFLOG group of denied packets.
+    pub denial_group: u16,
+    /// NFLOG group of flows that `alert` rules let pass.
+    pub alert_group: u16,
+    /// Rule-set slots made ahead of need (256 by default; the kernel takes some 10 KB for each).
+    pub slots_ahead: usize,
+    /// Longest lease of the Site: tombstones outlive it by 60 s, and no mark gets another meaning within it.
+    pub longest_lease: Duration,
+}
+
+impl FirewallConfig {
+    /// The usual values for a TUN interface and pools: table `ringwall`, ports 443, mode UDP-TCP, no translation.
+    #[must_use]
+    pub fn new(tun: InterfaceName, pools4: Vec<Ipv4Net>, pools6: Vec<Ipv6Net>) -> Self {
+        Self {
+            table: "ringwall".to_owned(),
+            tun,
+            pools4,
+            pools6,
+            tcp_port: 443,
+            udp_port: 443,
+            guard: Guard::UdpTcp,
+            snat: None,
+            denial_group: 5,
+            alert_group: 6,
+            slots_ahead: 256,
+            longest_lease: Duration::from_secs(15),
+        }
+    }
+
+    /// Everything that is wrong, all at once; empty: nothing.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = vec![];
+        let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if self.table.is_empty() || self.table.len() > 64 || !self.table.bytes().all(named) {
+            problems.push(format!("table name {:?} is not made of lower-case letters, digits and _", self.table));
+        }
+        if self.tcp_port == 0 || self.udp_port == 0 {
+            problems.push("a listener's port is 0".to_owned());
+        }
+        if self.denial_group == self.alert_group {
+            problems.push(format!("denials and alerts share the NFLOG group {}", self.denial_group));
+        }
+        if self.pools4.is_empty() && self.pools6.is_empty() {
+            problems.push("no pool of tunnel addresses".to_owned());
+        }
+        if self.snat.as_ref().is_some_and(|snat| snat.out == self.tun) {
+            problems.push("translation toward the tunnel itself".to_owned());
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interface_names_follow_the_kernels_rules() {
+        for good in ["rw0", "a", "ringwall-tun-15"] {
+            assert_eq!(good.parse::<InterfaceName>().map(|name| name.to_string()), Ok(good.to_owned()));
+        }
+        for bad in ["", "sixteen-bytes-xx", "a b", "a/b", ".", "..", "a\0", "eth0:1"] {
+            assert!(bad.parse::<InterfaceName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_problem_of_a_configuration_is_named() {
+        let tun: InterfaceName = "rw0".parse().expect("a name");
+        let mut config = FirewallConfig::new(tun.clone(), vec![], vec![]);
+        config.table = "Bad-Name".to_owned();
+        config.udp_port = 0;
+        config.alert_group = config.denial_group;
+        config.snat = Some(Snat { out: tun, v4: None, v6: None });
+        assert_eq!(config.problems().len(), 5);
+    }
+}

@@ -1,0 +1,167 @@
+//! The enforcer: one thread that alone owns the kernel's rules, and the handle with which others ask it.
+//!
+//! Requests stand in one queue and take effect in the order of the calls, with one exception that only makes things
+//! stricter: removals and ends of the lease overtake. Installs never share a transaction with removals. Every answer
+//! is given after the kernel's acknowledgement.
+
+mod housekeeping;
+mod installs;
+mod leases;
+mod removals;
+mod worker;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use ringwall_actors::ports::{Install, InstallError, LeaseRenewal, Reply, RuleEnforcer};
+use ringwall_protocol::id::{LogIndex, SessionId};
+use tokio::sync::oneshot;
+
+use super::readback::Audit;
+
+pub(super) use worker::{Parts, Worker};
+
+/// Changes of the knock sets that may wait at a time: a flood of knocks must not fill the queue of cuts.
+const KNOCKS_WAITING: usize = 4_096;
+
+/// What the enforcer noticed by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirewallEvent {
+    /// The machine was suspended; the lease was ended and the feed must be subscribed anew (review F26).
+    Suspended,
+    /// The lease ran out, nothing passes until it is renewed.
+    LeaseLapsed,
+    /// The kernel refuses to take a session's rules out; its tunnel must be cut, its lease is not renewed meanwhile.
+    RemovalRefused(SessionId),
+    /// Somebody else changed rules of this host and ours no longer are what they should be.
+    ForeignChange(Vec<String>),
+}
+
+/// A handle to the enforcer thread.
+#[derive(Debug, Clone)]
+pub struct Enforcer {
+    requests: mpsc::Sender<Request>,
+    knocks: Arc<AtomicUsize>,
+}
+
+/// One entry of the queue.
+#[derive(Debug)]
+pub(super) enum Request {
+    Install(Box<Asked>),
+    Remove { session: SessionId, cut_at: LogIndex, reply: oneshot::Sender<()> },
+    Progress(LogIndex),
+    Renew { renewal: LeaseRenewal, reply: oneshot::Sender<bool> },
+    EndLease { at: Instant },
+    Knock { change: KnockChange, reply: oneshot::Sender<bool> },
+    /// Connection tracking has forgotten these addresses.
+    Cleaned(Vec<IpAddr>),
+    Audit(oneshot::Sender<Result<Audit, String>>),
+    Stop,
+}
+
+/// An install with the time of the call, from which its expiry counts.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) install: Install,
+    pub(super) at: Instant,
+    pub(super) reply: oneshot::Sender<Result<(), InstallError>>,
+}
+
+/// A change of the sets that open the Gateway's own ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KnockChange {
+    Open { source: IpAddr, port: u16, time: Duration },
+    Close { source: IpAddr, port: u16 },
+    AddPeer { peer: SocketAddr, time: Duration },
+    RemovePeer { peer: SocketAddr },
+}
+
+impl Enforcer {
+    /// A handle and the other end of its queue.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Request>) {
+        let (requests, queue) = mpsc::channel();
+        (Self { requests, knocks: Arc::new(AtomicUsize::new(0)) }, queue)
+    }
+
+    /// Lets `source` begin TCP connections to `port` for a time (at least 1 ms); answers whether the kernel took it.
+    /// Calling again counts from then.
+    pub fn open_knock(&self, source: IpAddr, port: u16, time: Duration) -> Reply<bool> {
+        self.knock(KnockChange::Open { source, port, time })
+    }
+
+    /// Takes back [`Self::open_knock`]: no further connection begins.
+    pub fn close_knock(&self, source: IpAddr, port: u16) -> Reply<bool> {
+        self.knock(KnockChange::Close { source, port })
+    }
+
+    /// Lets datagrams from `peer` in for a time: 10 s after a knock, as long as it is attached later.
+    pub fn add_peer(&self, peer: SocketAddr, time: Duration) -> Reply<bool> {
+        self.knock(KnockChange::AddPeer { peer, time })
+    }
+
+    /// Takes back [`Self::add_peer`].
+    pub fn remove_peer(&self, peer: SocketAddr) -> Reply<bool> {
+        self.knock(KnockChange::RemovePeer { peer })
+    }
+
+    /// Compares what the kernel holds with what it should hold. To be called every 60 s.
+    #[must_use]
+    pub fn audit(&self) -> Reply<Result<Audit, String>> {
+        self.ask(Request::Audit)
+    }
+
+    fn knock(&self, change: KnockChange) -> Reply<bool> {
+        let opens = matches!(change, KnockChange::Open { .. } | KnockChange::AddPeer { .. });
+        let waiting = self.knocks.fetch_add(1, Ordering::Relaxed);
+        if opens && waiting >= KNOCKS_WAITING {
+            self.knocks.fetch_sub(1, Ordering::Relaxed);
+            metrics::counter!("ringwall_firewall_knocks_dropped_total").increment(1);
+            let (reply, answer) = oneshot::channel();
+            let _ = reply.send(false);
+            return answer;
+        }
+        self.ask(|reply| Request::Knock { change, reply })
+    }
+
+    /// Asks, and promises an answer: a dropped one if the thread has stopped.
+    fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Reply<T> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(request(reply));
+        answer
+    }
+
+    pub(super) fn tell(&self, request: Request) {
+        // A stopped thread drops the request and with it the promise of an answer.
+        let _ = self.requests.send(request);
+    }
+
+    pub(super) fn knocks(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.knocks)
+    }
+}
+
+impl RuleEnforcer for Enforcer {
+    fn install(&self, install: Install) -> Reply<Result<(), InstallError>> {
+        let at = Instant::now();
+        self.ask(|reply| Request::Install(Box::new(Asked { install, at, reply })))
+    }
+
+    fn remove(&self, session: SessionId, cut_at: LogIndex) -> Reply<()> {
+        self.ask(|reply| Request::Remove { session, cut_at, reply })
+    }
+
+    fn progress(&self, index: LogIndex) {
+        self.tell(Request::Progress(index));
+    }
+
+    fn renew_lease(&self, renewal: LeaseRenewal) -> Reply<bool> {
+        self.ask(|reply| Request::Renew { renewal, reply })
+    }
+
+    fn end_lease(&self) {
+        self.tell(Request::EndLease { at: Instant::now() });
+    }
+}

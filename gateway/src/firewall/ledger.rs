@@ -1,0 +1,255 @@
+//! Who may stand at which address: sessions, tombstones, quarantine. Pure; the kernel is the enforcer's business.
+//!
+//! Promises: an install is refused if its session was cut, if it is older than what is applied, if its tokens were
+//! checked before the last cut at its address, or if another session holds the address (review F3, F18). A cut
+//! address waits until its connection-tracking entries are gone.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ringwall_actors::ports::{InstallError, SessionAddresses};
+use ringwall_protocol::id::{LogIndex, SessionId};
+
+use super::slots::Mark;
+
+/// What is in force for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) generation: u64,
+    pub(super) addresses: SessionAddresses,
+    pub(super) mark: Mark,
+    /// When its elements vanish by themselves.
+    pub(super) expires: Instant,
+}
+
+/// An install as far as admission goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    pub(super) session: SessionId,
+    pub(super) generation: u64,
+    pub(super) checked_at: LogIndex,
+    pub(super) addresses: SessionAddresses,
+}
+
+/// The answer to a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// The kernel may be changed.
+    Granted,
+    /// The address's former flows are being forgotten; ask again then.
+    Wait(IpAddr),
+    Refused(InstallError),
+}
+
+/// Sessions, addresses and the dead.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    sessions: HashMap<SessionId, Held>,
+    holders: HashMap<IpAddr, SessionId>,
+    quarantine: HashSet<IpAddr>,
+    tombstones: HashSet<SessionId>,
+    /// Index of the last cut at an address, for as long as its tombstone stands.
+    cuts: HashMap<IpAddr, LogIndex>,
+    graves: VecDeque<(Instant, SessionId, Vec<IpAddr>)>,
+    memory: Duration,
+}
+
+impl Ledger {
+    /// Tombstones stand for `memory`: the longest lease and 60 s.
+    pub(super) fn new(memory: Duration) -> Self {
+        Self {
+            sessions: HashMap::new(),
+            holders: HashMap::new(),
+            quarantine: HashSet::new(),
+            tombstones: HashSet::new(),
+            cuts: HashMap::new(),
+            graves: VecDeque::new(),
+            memory,
+        }
+    }
+
+    /// Whether the kernel may be changed for this claim.
+    pub(super) fn check(&self, claim: &Claim) -> Admission {
+        let addresses = || list(claim.addresses);
+        if self.tombstones.contains(&claim.session) {
+            return Admission::Refused(InstallError::Ended);
+        }
+        if addresses().any(|address| self.cuts.get(&address).is_some_and(|cut| claim.checked_at < *cut)) {
+            return Admission::Refused(InstallError::Ended);
+        }
+        if let Some(held) = self.sessions.get(&claim.session)
+            && claim.generation <= held.generation
+        {
+            return Admission::Refused(InstallError::Stale { got: claim.generation, applied: held.generation });
+        }
+        let foreign = |address: &IpAddr| self.holders.get(address).is_some_and(|holder| *holder != claim.session);
+        if let Some(address) = addresses().find(foreign) {
+            return Admission::Refused(InstallError::AddressHeld(address));
+        }
+        match addresses().find(|address| self.quarantine.contains(address)) {
+            Some(address) => Admission::Wait(address),
+            None => Admission::Granted,
+        }
+    }
+
+    /// The kernel has it. Returns what was in force before.
+    pub(super) fn installed(&mut self, session: SessionId, held: Held) -> Option<Held> {
+        let former = self.sessions.insert(session, held);
+        if let Some(former) = former {
+            for address in left_behind(former.addresses, held.addresses) {
+                self.holders.remove(&address);
+                self.quarantine.insert(address);
+            }
+        }
+        self.holders.extend(list(held.addresses).map(|address| (address, session)));
+        former
+    }
+
+    /// What is in force for a session.
+    pub(super) fn held(&self, session: SessionId) -> Option<Held> {
+        self.sessions.get(&session).copied()
+    }
+
+    /// The session is dead from now on, whether it was known or not.
+    pub(super) fn bury(&mut self, session: SessionId, cut_at: LogIndex, now: Instant) {
+        let addresses: Vec<IpAddr> = self.held(session).map(|held| list(held.addresses).collect()).unwrap_or_default();
+        for address in &addresses {
+            let last = self.cuts.entry(*address).or_insert(cut_at);
+            *last = (*last).max(cut_at);
+        }
+        if self.tombstones.insert(session) {
+            self.graves.push_back((now + self.memory, session, addresses));
+        }
+    }
+
+    /// The kernel no longer has a buried session. Its addresses wait in quarantine.
+    pub(super) fn removed(&mut self, session: SessionId) -> Option<Held> {
+        let held = self.sessions.remove(&session)?;
+        for address in list(held.addresses) {
+            self.holders.remove(&address);
+            self.quarantine.insert(address);
+        }
+        Some(held)
+    }
+
+    /// The kernel has forgotten the address's flows.
+    pub(super) fn cleaned(&mut self, address: IpAddr) {
+        self.quarantine.remove(&address);
+    }
+
+    /// Drops tombstones that nothing late can reach any more.
+    pub(super) fn forget(&mut self, now: Instant) {
+        while self.graves.front().is_some_and(|(until, ..)| *until <= now) {
+            let Some((_, session, addresses)) = self.graves.pop_front() else { return };
+            self.tombstones.remove(&session);
+            for address in addresses {
+                if !self.graves.iter().any(|(_, _, later)| later.contains(&address)) {
+                    self.cuts.remove(&address);
+                }
+            }
+        }
+    }
+
+    /// Every session in force.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = (&SessionId, &Held)> {
+        self.sessions.iter()
+    }
+
+    /// How many sessions are in force.
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+}
+
+/// The addresses that a session really has.
+pub(super) fn list(addresses: SessionAddresses) -> impl Iterator<Item = IpAddr> {
+    addresses.v4.map(IpAddr::V4).into_iter().chain(addresses.v6.map(IpAddr::V6))
+}
+
+/// Addresses that the session had and has no longer.
+pub(super) fn left_behind(former: SessionAddresses, now: SessionAddresses) -> impl Iterator<Item = IpAddr> {
+    list(former).filter(move |address| !now.contains(*address))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const MEMORY: Duration = Duration::from_secs(75);
+
+    fn session(n: u8) -> SessionId {
+        SessionId::from_random([n; 16])
+    }
+
+    fn at(last: u8) -> SessionAddresses {
+        SessionAddresses { v4: Some(Ipv4Addr::new(10, 9, 0, last)), v6: None }
+    }
+
+    fn claim(n: u8, generation: u64, checked_at: u64) -> Claim {
+        Claim { session: session(n), generation, checked_at: LogIndex(checked_at), addresses: at(1) }
+    }
+
+    fn held(generation: u64, now: Instant) -> Held {
+        Held { generation, addresses: at(1), mark: Mark(1), expires: now }
+    }
+
+    #[test]
+    fn late_install_after_cut_is_refused() {
+        let now = Instant::now();
+        let mut ledger = Ledger::new(MEMORY);
+        ledger.bury(session(1), LogIndex(101), now);
+        assert_eq!(ledger.check(&claim(1, 9, 200)), Admission::Refused(InstallError::Ended));
+        ledger.forget(now + MEMORY - Duration::from_secs(1));
+        assert_eq!(ledger.check(&claim(1, 9, 200)), Admission::Refused(InstallError::Ended));
+        ledger.forget(now + MEMORY);
+        assert_eq!(ledger.check(&claim(1, 9, 200)), Admission::Granted);
+    }
+
+    #[test]
+    fn an_older_generation_is_refused() {
+        let mut ledger = Ledger::new(MEMORY);
+        ledger.installed(session(1), held(5, Instant::now()));
+        let stale = InstallError::Stale { got: 5, applied: 5 };
+        assert_eq!(ledger.check(&claim(1, 5, 1)), Admission::Refused(stale));
+        assert_eq!(ledger.check(&claim(1, 6, 1)), Admission::Granted);
+    }
+
+    #[test]
+    fn an_address_has_one_holder_and_rests_until_its_flows_are_forgotten() {
+        let now = Instant::now();
+        let address = IpAddr::from([10, 9, 0, 1]);
+        let mut ledger = Ledger::new(MEMORY);
+        ledger.installed(session(1), held(1, now));
+        assert_eq!(ledger.check(&claim(2, 1, 100)), Admission::Refused(InstallError::AddressHeld(address)));
+        ledger.bury(session(1), LogIndex(50), now);
+        assert!(ledger.removed(session(1)).is_some());
+        assert_eq!(ledger.check(&claim(2, 1, 100)), Admission::Wait(address));
+        ledger.cleaned(address);
+        assert_eq!(ledger.check(&claim(2, 1, 100)), Admission::Granted);
+    }
+
+    #[test]
+    fn revocation_between_check_and_install_wins_for_the_next_session_of_the_address_too() {
+        let now = Instant::now();
+        let address = IpAddr::from([10, 9, 0, 1]);
+        let mut ledger = Ledger::new(MEMORY);
+        ledger.installed(session(1), held(1, now));
+        ledger.bury(session(1), LogIndex(101), now);
+        ledger.removed(session(1));
+        ledger.cleaned(address);
+        assert_eq!(ledger.check(&claim(2, 1, 100)), Admission::Refused(InstallError::Ended));
+        assert_eq!(ledger.check(&claim(2, 1, 101)), Admission::Granted);
+    }
+
+    #[test]
+    fn an_address_left_behind_is_free_after_cleaning() {
+        let now = Instant::now();
+        let mut ledger = Ledger::new(MEMORY);
+        ledger.installed(session(1), held(1, now));
+        ledger.installed(session(1), Held { addresses: at(2), ..held(2, now) });
+        assert_eq!(ledger.check(&claim(2, 1, 1)), Admission::Wait(IpAddr::from([10, 9, 0, 1])));
+    }
+}

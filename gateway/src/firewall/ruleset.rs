@@ -1,0 +1,280 @@
+//! One rule set in the kernel: two chains and the sets they ask, under the number of its slot.
+//!
+//! A slot is made ahead with what most rule sets need (both chains, the two sets of a first IPv4 run that allows), so
+//! that filling it adds only elements and the kernel has nothing to validate again. Further runs, IPv6, `down` and
+//! other verdicts get their sets and rules when they are needed. Elements with one address and one port go to a hash
+//! set; only real ranges go to an interval set, which costs 115 KiB of kernel memory from its first element on.
+
+use std::net::IpAddr;
+
+use netlink_packet_netfilter::nftables::SetFlags;
+use ringwall_protocol::rules::{Direction, Element as Rectangle, RuleSet, Run, Verdict};
+
+use super::expression::{Ending, Kept};
+use super::objects::{ELEMENTS_PER_MESSAGE, Element, Field, Message, SetSpec, Table, mark_data};
+use super::rule::{Family, Rule, Side, state};
+use super::skeleton::{ALERTS4, ALERTS6, DOWN, UP};
+use super::slots::Mark;
+
+/// Flows of one session that `alert` rules log: per second, and at once.
+const ALERTS_PER_SECOND: u64 = 20;
+const ALERTS_AT_ONCE: u32 = 50;
+
+/// How a set keeps its elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A hash set of single addresses and ports.
+    Exact,
+    /// An interval set.
+    Ranges,
+}
+
+/// A set of a rule set: part of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    mark: Mark,
+    direction: Direction,
+    family: Family,
+    run: usize,
+    kind: Kind,
+}
+
+impl Part {
+    fn name(&self) -> String {
+        let direction = letter(self.direction);
+        let family = self.family.pick(4, 6);
+        let kind = if self.kind == Kind::Exact { 'e' } else { 'r' };
+        format!("rs{}_{direction}{family}_{}{kind}", self.mark.0, self.run)
+    }
+
+    fn make(&self, table: &Table) -> Message {
+        let key = [self.family.address(), Field::Protocol, Field::Service];
+        let flags = if self.kind == Kind::Exact { SetFlags::empty() } else { SetFlags::Interval };
+        table.set(&SetSpec::new(&self.name(), &key).flags(flags))
+    }
+
+    fn asked(&self) -> Rule {
+        // The flow's other end: where the client went, or who came to it.
+        let side = match self.direction {
+            Direction::Up => Side::Destination,
+            Direction::Down => Side::Source,
+        };
+        Rule::in_chain(chain(self.mark, self.direction)).family(self.family).original_tuple_in(
+            self.family,
+            side,
+            &self.name(),
+        )
+    }
+
+    fn rules(&self, verdict: Verdict, alert_group: u16) -> Vec<Rule> {
+        let accept = self.asked().clear_mark().accept();
+        match verdict {
+            Verdict::Allow => vec![accept],
+            Verdict::Block => vec![self.asked().drop()],
+            Verdict::Alert => {
+                let client = match self.direction {
+                    Direction::Up => Side::Source,
+                    Direction::Down => Side::Destination,
+                };
+                let budget = Kept::within(ALERTS_PER_SECOND, ALERTS_AT_ONCE);
+                let log = self
+                    .asked()
+                    .ct_state(state::NEW)
+                    .per_original(self.family, client, self.family.pick(ALERTS4, ALERTS6), budget)
+                    .log(self.direction, alert_group);
+                vec![log, accept]
+            }
+        }
+    }
+
+    /// True for the sets that every slot has from the start.
+    const fn made_ahead(&self) -> bool {
+        matches!((self.direction, self.family, self.run), (Direction::Up, Family::V4, 0))
+    }
+}
+
+/// The messages that make an empty slot: everything about it drops.
+pub(super) fn make(table: &Table, mark: Mark) -> Vec<Message> {
+    let parts = ahead(mark);
+    let mut messages: Vec<Message> = parts.iter().map(|part| part.make(table)).collect();
+    messages.push(table.chain(&chain(mark, Direction::Up)));
+    messages.push(table.chain(&chain(mark, Direction::Down)));
+    let mut no_anonymous_sets = 0;
+    for part in &parts {
+        for rule in part.rules(Verdict::Allow, 0) {
+            messages.extend(rule.messages(table, &mut no_anonymous_sets));
+        }
+    }
+    for (map, direction) in [(UP, Direction::Up), (DOWN, Direction::Down)] {
+        let jump = Ending::Jump(&chain(mark, direction)).data();
+        messages.push(table.add(map, vec![Element::key(key(mark)).giving(jump)]));
+    }
+    messages
+}
+
+/// The messages that fill an empty slot, in order; nothing leads to it before the last of them is in force, so they
+/// may be sent in several batches. Those that make sets and rules
+/// come first.
+pub(super) fn fill(table: &Table, mark: Mark, rules: &RuleSet, alert_group: u16) -> Vec<Message> {
+    let mut heads = vec![];
+    let mut elements = vec![];
+    let mut no_anonymous_sets = 0;
+    for (part, verdict, members) in parts(mark, rules) {
+        if added_by_filling(&part, verdict) {
+            heads.push(part.make(table));
+            for rule in part.rules(verdict, alert_group) {
+                heads.extend(rule.messages(table, &mut no_anonymous_sets));
+            }
+        }
+        for chunk in members.chunks(ELEMENTS_PER_MESSAGE) {
+            elements.push(table.add(&part.name(), chunk.iter().map(|member| element(member, part.kind)).collect()));
+        }
+    }
+    heads.append(&mut elements);
+    heads
+}
+
+/// The messages that take a slot away with everything that filling it with `rules` added.
+pub(super) fn unmake(table: &Table, mark: Mark, rules: &RuleSet) -> Vec<Message> {
+    let mut messages: Vec<Message> =
+        [UP, DOWN].iter().map(|map| table.delete(map, vec![Element::key(key(mark))])).collect();
+    for direction in [Direction::Up, Direction::Down] {
+        messages.push(table.flush_chain(&chain(mark, direction)));
+        messages.push(table.delete_chain(&chain(mark, direction)));
+    }
+    messages.extend(ahead(mark).iter().map(|part| table.destroy_set(&part.name())));
+    let added = parts(mark, rules).into_iter().filter(|(part, verdict, _)| added_by_filling(part, *verdict));
+    messages.extend(added.map(|(part, _, _)| table.destroy_set(&part.name())));
+    messages
+}
+
+/// `table.add` of a session's address: its mark, gone after `milliseconds`.
+pub(super) fn session_element(address: IpAddr, mark: Mark, milliseconds: u64) -> Element {
+    Element::key(address_bytes(address)).giving(mark_data(mark.0)).expiring(milliseconds)
+}
+
+/// The elements of a rule set that the kernel must hold, by set name: what the read-back compares.
+pub(super) fn expected_sets(mark: Mark, rules: &RuleSet) -> Vec<(String, usize)> {
+    parts(mark, rules).into_iter().map(|(part, _, members)| (part.name(), members.len())).collect()
+}
+
+/// Name of one of a rule set's chains.
+pub(super) fn chain(mark: Mark, direction: Direction) -> String {
+    format!("rs{}{}", mark.0, letter(direction))
+}
+
+/// An address as the kernel keeps it.
+pub(super) fn address_bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
+fn ahead(mark: Mark) -> [Part; 2] {
+    [Kind::Exact, Kind::Ranges].map(|kind| Part { mark, direction: Direction::Up, family: Family::V4, run: 0, kind })
+}
+
+const fn added_by_filling(part: &Part, verdict: Verdict) -> bool {
+    !(part.made_ahead() && matches!(verdict, Verdict::Allow))
+}
+
+/// Every set with elements, in the order in which the chains must ask them.
+fn parts(mark: Mark, rules: &RuleSet) -> Vec<(Part, Verdict, Vec<&Rectangle>)> {
+    let mut found = vec![];
+    for direction in [Direction::Up, Direction::Down] {
+        for family in Family::BOTH {
+            for (number, run) in rules.chain(direction, family == Family::V6).iter().enumerate() {
+                found.extend(halves(mark, direction, family, number, run));
+            }
+        }
+    }
+    found
+}
+
+fn halves(
+    mark: Mark,
+    direction: Direction,
+    family: Family,
+    number: usize,
+    run: &Run,
+) -> impl Iterator<Item = (Part, Verdict, Vec<&Rectangle>)> {
+    // Names of the first run belong to the sets made ahead, which allow; any other run is counted from 1.
+    let ahead = number == 0 && run.verdict == Verdict::Allow;
+    let run_number = if ahead { 0 } else { number + 1 };
+    let (exact, ranges): (Vec<_>, Vec<_>) = run.elements.iter().partition(|element| element.is_exact());
+    [(Kind::Exact, exact), (Kind::Ranges, ranges)].into_iter().filter(|(_, members)| !members.is_empty()).map(
+        move |(kind, members)| (Part { mark, direction, family, run: run_number, kind }, run.verdict, members),
+    )
+}
+
+fn element(rectangle: &Rectangle, kind: Kind) -> Element {
+    let first = tuple(rectangle.first, rectangle, rectangle.first_port);
+    match kind {
+        Kind::Exact => Element::key(first),
+        Kind::Ranges => Element::range(first, tuple(rectangle.last, rectangle, rectangle.last_port)),
+    }
+}
+
+/// Address, protocol, port; every field filled up to 4 bytes.
+fn tuple(address: IpAddr, rectangle: &Rectangle, port: u16) -> Vec<u8> {
+    let mut bytes = address_bytes(address);
+    bytes.extend([rectangle.protocol.number(), 0, 0, 0]);
+    bytes.extend(port.to_be_bytes());
+    bytes.extend([0, 0]);
+    bytes
+}
+
+fn key(mark: Mark) -> Vec<u8> {
+    mark.0.to_ne_bytes().to_vec()
+}
+
+const fn letter(direction: Direction) -> char {
+    match direction {
+        Direction::Up => 'u',
+        Direction::Down => 'd',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringwall_protocol::rules::Protocol;
+
+    use super::*;
+
+    fn host(last: u8, port: u16) -> Rectangle {
+        let address = IpAddr::from([10, 0, 0, last]);
+        Rectangle { first: address, last: address, protocol: Protocol::Tcp, first_port: port, last_port: port }
+    }
+
+    fn run(verdict: Verdict, elements: Vec<Rectangle>) -> Run {
+        Run { verdict, elements }
+    }
+
+    #[test]
+    fn a_first_run_that_allows_adds_only_elements() {
+        let rules = RuleSet { up4: vec![run(Verdict::Allow, vec![host(1, 80), host(2, 80)])], ..RuleSet::default() };
+        let table = Table::new("t".to_owned());
+        assert_eq!(fill(&table, Mark(7), &rules, 6).len(), 1);
+        assert_eq!(expected_sets(Mark(7), &rules), [("rs7_u4_0e".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_block_in_front_gets_sets_of_its_own_and_keeps_its_place() {
+        let rules = RuleSet {
+            up4: vec![run(Verdict::Block, vec![host(1, 80)]), run(Verdict::Allow, vec![host(2, 80)])],
+            ..RuleSet::default()
+        };
+        let names: Vec<String> = expected_sets(Mark(7), &rules).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["rs7_u4_1e", "rs7_u4_2e"]);
+    }
+
+    #[test]
+    fn exact_elements_and_ranges_go_to_different_sets() {
+        let mut range = host(0, 80);
+        range.last = IpAddr::from([10, 0, 0, 255]);
+        let rules = RuleSet { down4: vec![run(Verdict::Allow, vec![range, host(1, 22)])], ..RuleSet::default() };
+        let names: Vec<String> = expected_sets(Mark(3), &rules).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["rs3_d4_0e", "rs3_d4_0r"]);
+    }
+}

@@ -1,0 +1,116 @@
+//! The table that stands before anybody is let in: who decides what, in which hook, in which order.
+//!
+//! Everything is made in one batch, with the table replaced if a former process left one. Rules look a session up by
+//! the tunnel address of the packet, jump to its rule set (`super::ruleset`) and end in `denied`. The reasons for
+//! every rule stand in `docs/` (firewall); the probes that each one answers are tests of the same names.
+
+mod guard;
+mod sessions;
+mod sets;
+
+use netlink_packet_netfilter::nftables::InetHookNumber;
+
+use super::batch::Batch;
+use super::config::FirewallConfig;
+use super::objects::{BaseChain, Message, Table};
+use super::rule::{Family, Rule, Side};
+
+pub(super) use sets::{
+    ALERTS4, ALERTS6, DOWN, KNOCK4, KNOCK6, LEASE, PEERS4, PEERS6, SESSIONS4, SESSIONS6, UP,
+};
+
+/// The chain where a client's packet goes that nothing allowed.
+pub(super) const DENIED: &str = "denied";
+
+/// The whole table, without any session.
+pub(super) fn batch(table: &Table, config: &FirewallConfig) -> Batch {
+    let mut build = Build { table, config, messages: vec![table.destroy(), table.create()], anonymous: 0 };
+    sets::make(&mut build);
+    base_chains(&mut build);
+    guard::raw(&mut build);
+    sessions::from_client(&mut build);
+    sessions::forward(&mut build);
+    sessions::denied(&mut build);
+    guard::input(&mut build);
+    guard::output(&mut build);
+    segment_size(&mut build);
+    translation(&mut build);
+    build.messages.into_iter().collect()
+}
+
+/// Collects the messages of the skeleton in order.
+struct Build<'a> {
+    table: &'a Table,
+    config: &'a FirewallConfig,
+    messages: Vec<Message>,
+    anonymous: u32,
+}
+
+impl Build<'_> {
+    fn push(&mut self, message: Message) {
+        self.messages.push(message);
+    }
+
+    fn rule(&mut self, rule: Rule) {
+        self.messages.extend(rule.messages(self.table, &mut self.anonymous));
+    }
+
+    fn tun(&self) -> String {
+        self.config.tun.as_str().to_owned()
+    }
+}
+
+/// Hook priorities (`NF_IP_PRI_…`).
+mod priority {
+    /// Before connection tracking.
+    pub(super) const RAW: i32 = -300;
+    pub(super) const MANGLE: i32 = -150;
+    /// After connection tracking, before routing and destination translation.
+    pub(super) const DECIDE: i32 = -140;
+    pub(super) const FILTER: i32 = 0;
+    pub(super) const SOURCE_NAT: i32 = 100;
+}
+
+fn base_chains(build: &mut Build<'_>) {
+    use InetHookNumber::{Forward, LocalIn, LocalOut, PostRouting, PreRouting};
+    let filter = |hook, priority, accept| BaseChain { kind: "filter", hook, priority, accept };
+    let bases = [
+        ("raw_in", filter(PreRouting, priority::RAW, true)),
+        ("raw_out", filter(LocalOut, priority::RAW, true)),
+        ("prerouting", filter(PreRouting, priority::DECIDE, true)),
+        ("forward", filter(Forward, priority::FILTER, false)),
+        ("input", filter(LocalIn, priority::FILTER, true)),
+        ("output", filter(LocalOut, priority::FILTER, true)),
+        ("mss", filter(Forward, priority::MANGLE, true)),
+    ];
+    for (name, base) in bases {
+        build.push(build.table.base_chain(name, base));
+    }
+    for name in ["from_client", "to_client", DENIED, "gateway_to_client"] {
+        build.push(build.table.chain(name));
+    }
+    if build.config.snat.is_some() {
+        let base = BaseChain { kind: "nat", hook: PostRouting, priority: priority::SOURCE_NAT, accept: true };
+        build.push(build.table.base_chain("site_nat", base));
+    }
+}
+
+/// TCP segments that fit the tunnel, both ways.
+fn segment_size(build: &mut Build<'_>) {
+    build.rule(Rule::in_chain("mss").iif_in(LEASE, true).clamp_segment_size());
+    build.rule(Rule::in_chain("mss").oif_in(LEASE, true).clamp_segment_size());
+}
+
+/// Clients appear to protected hosts under one address, if the Site wants it (review F34).
+fn translation(build: &mut Build<'_>) {
+    let Some(snat) = build.config.snat.clone() else { return };
+    let addresses = [
+        (Family::V4, snat.v4.map(|address| address.octets().to_vec())),
+        (Family::V6, snat.v6.map(|address| address.octets().to_vec())),
+    ];
+    for (family, address) in addresses {
+        let Some(address) = address else { continue };
+        let from_pool = Rule::in_chain("site_nat").address_in(family, Side::Source, sets::pool(family));
+        build.rule(from_pool.oifname(snat.out.as_str()).snat(family, &address));
+    }
+}

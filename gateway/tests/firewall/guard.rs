@@ -1,0 +1,133 @@
+//! The Gateway's own ports: dark to strangers, open to those who knocked.
+
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use ringwall_gateway::firewall::Guard;
+
+use crate::lab::{Lab, config, in_namespace, server};
+use crate::packets::{tcp, udp};
+
+const SHORT: Duration = Duration::from_secs(10);
+
+fn guarded(guard: Guard) -> Lab {
+    let mut config = config();
+    config.guard = guard;
+    let lab = Lab::with(config);
+    lab.at_server();
+    lab
+}
+
+fn gateway() -> SocketAddr {
+    SocketAddr::from(([10, 20, 0, 1], 443))
+}
+
+fn tracked() -> usize {
+    let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").expect("connection tracking");
+    count.trim().parse().expect("a number")
+}
+
+/// Whether a SYN from outside is answered by the listener.
+fn answers_syn(lab: &Lab, from: SocketAddr) -> bool {
+    lab.from_server(&tcp(from, gateway(), "S", (1, 0), b""));
+    lab.at_server().iter().any(|seen| seen.flags == (true, true, false) && seen.destination == from.ip())
+}
+
+#[test]
+fn strangers_hear_nothing_from_the_tcp_port_until_they_knock() {
+    in_namespace(|| {
+        let lab = guarded(Guard::UdpTcp);
+        let _listener = TcpListener::bind("0.0.0.0:443").expect("a free port");
+        for flags in ["S", "A", "F", "FPU", "", "SA", "R"] {
+            lab.from_server(&tcp(server(50_000), gateway(), flags, (1, 1), b""));
+            assert_eq!(lab.at_server(), [], "flags {flags:?}");
+        }
+        let knocked = server(50_001);
+        assert_eq!(lab.enforcer.open_knock(knocked.ip(), 443, SHORT).blocking_recv(), Ok(true));
+        assert!(answers_syn(&lab, knocked));
+        assert!(!answers_syn(&lab, SocketAddr::from(([10, 20, 0, 6], 50_001))), "nobody else");
+        assert_eq!(lab.enforcer.close_knock(knocked.ip(), 443).blocking_recv(), Ok(true));
+        assert!(!answers_syn(&lab, server(50_002)), "no further connection");
+        lab.from_server(&tcp(knocked, gateway(), "A", (2, 1), b""));
+        assert_eq!(lab.enforcer.close_knock(knocked.ip(), 443).blocking_recv(), Ok(true), "closing twice is no error");
+    });
+}
+
+#[test]
+fn a_knock_ends_by_itself() {
+    in_namespace(|| {
+        let lab = guarded(Guard::UdpTcp);
+        let _listener = TcpListener::bind("0.0.0.0:443").expect("a free port");
+        let time = Duration::from_millis(150);
+        let opened = std::time::Instant::now();
+        assert_eq!(lab.enforcer.open_knock(server(0).ip(), 443, time).blocking_recv(), Ok(true));
+        assert!(answers_syn(&lab, server(50_000)));
+        let mut port = 50_000;
+        while answers_syn(&lab, server(port)) {
+            port += 1;
+            assert!(opened.elapsed() < Duration::from_secs(1), "the knock does not expire");
+        }
+    });
+}
+
+#[test]
+fn only_knocks_and_peers_reach_the_udp_port() {
+    in_namespace(|| {
+        let lab = guarded(Guard::UdpTcp);
+        let socket = UdpSocket::bind("0.0.0.0:443").expect("a free port");
+        socket.set_nonblocking(true).expect("a socket");
+        let arrives = |payload: &[u8], from: SocketAddr| {
+            lab.from_server(&udp(from, gateway(), payload));
+            socket.recv_from(&mut [0; 2_048]).is_ok()
+        };
+        let (stranger, peer) = (server(50_000), server(50_001));
+        assert!(!arrives(&[22; 300], stranger), "a DTLS hello");
+        assert!(!arrives(&[0xc0; 127], stranger), "too short for a knock");
+        assert!(!arrives(&[0xc0; 129], stranger), "too long for a knock");
+        assert!(!arrives(&[0xbf; 128], stranger), "a wrong first byte");
+        assert!(arrives(&[0xc0; 128], stranger), "a knock");
+        assert_eq!(lab.enforcer.add_peer(peer, SHORT).blocking_recv(), Ok(true));
+        assert!(arrives(&[22; 300], peer));
+        assert!(!arrives(&[22; 300], stranger), "another port of the same address translator");
+        assert_eq!(lab.enforcer.remove_peer(peer).blocking_recv(), Ok(true));
+        assert!(!arrives(&[22; 300], peer));
+    });
+}
+
+#[test]
+fn junk_leaves_no_conntrack_entry() {
+    for guard in [Guard::Open, Guard::Tcp, Guard::UdpTcp] {
+        in_namespace(move || {
+            let lab = guarded(guard);
+            let before = tracked();
+            for n in 0..300u16 {
+                let [a, b] = n.to_be_bytes();
+                let from = SocketAddr::new(IpAddr::from([10, 20, 100 + a, b]), 1_000 + n);
+                lab.from_server(&udp(from, gateway(), &[0; 100]));
+                lab.from_server(&udp(from, gateway(), &[0xc0; 128]));
+                lab.from_server(&tcp(from, gateway(), "S", (1, 0), b""));
+            }
+            assert_eq!(tracked(), before, "{guard:?}");
+        });
+    }
+}
+
+#[test]
+fn an_unguarded_or_tcp_mode_port_answers_every_syn() {
+    for guard in [Guard::Open, Guard::Tcp] {
+        in_namespace(move || {
+            let lab = guarded(guard);
+            let _listener = TcpListener::bind("0.0.0.0:443").expect("a free port");
+            assert!(answers_syn(&lab, server(50_000)), "{guard:?}");
+        });
+    }
+}
+
+#[test]
+fn a_dead_process_looks_like_a_live_one() {
+    in_namespace(|| {
+        let lab = guarded(Guard::UdpTcp);
+        lab.from_server(&udp(server(50_000), gateway(), &[0xc0; 128]));
+        assert_eq!(lab.at_server(), [], "no port unreachable");
+    });
+}

@@ -5,6 +5,7 @@ pub mod client;
 pub mod controller;
 pub mod gateway;
 pub mod ringctl;
+mod secret_file;
 
 pub use self::{
     client::{Client, Prompt},

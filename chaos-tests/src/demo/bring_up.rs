@@ -64,7 +64,10 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
         world.gateways.push(Gateway::start(lab, planned.host, planned.site, &seed)?);
     }
     step.proved("three Gateways joined from seed files");
-    world.profile = operator.profile_link("demo")?;
+    let link = operator.profile_link("demo")?;
+    world.alice.add_profile(&link)?;
+    world.bob.add_profile(&link)?;
+    step.proved("both users' Clients know the Collective by its profile link");
     world.operator = Some(operator);
     Ok(())
 }

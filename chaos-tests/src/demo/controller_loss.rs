@@ -38,7 +38,7 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let killed = world.controllers[place].kill()?;
     step.doing(&format!("{leader}, the leader, was killed with SIGKILL"));
     let took = wait::until_ok("a new sign-in", SOON, || {
-        world.bob.up(&world.profile, BOB.name, BOB.password, &["office"])?;
+        world.bob.up(BOB.name, BOB.password, &["office"])?;
         http_get(world.bob.namespace(), &world.page(plan::OFFICE_WEB, PORT_OPEN), SOON)?;
         Ok(killed.elapsed())
     })?;

@@ -53,7 +53,7 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     step.took("order given until ringctl reported it", returned - ordered);
     drop((download.stop()?, echo.stop()?));
 
-    let took = world.alice.up(&world.profile, ALICE.name, ALICE.password, &["office", "lab"])?;
+    let took = world.alice.sign_in(ALICE.name, ALICE.password, &["office", "lab"])?;
     http_get(world.alice.namespace(), &world.page(plan::OFFICE_WEB, PORT_OPEN), SOON)?;
     step.proved("alice signed in again at once, and the page loads");
     step.took("sign-in after the revocation", took);

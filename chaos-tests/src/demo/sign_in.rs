@@ -27,10 +27,10 @@ const MEASURE: u32 = 3;
 
 /// Runs the step.
 pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
-    let took = world.alice.up(&world.profile, ALICE.name, ALICE.password, &["office", "lab"])?;
+    let took = world.alice.up(ALICE.name, ALICE.password, &["office", "lab"])?;
     step.proved("alice signed in: claims token, entitlement tokens for two Sites, certificate, two tunnels");
     step.took("sign-in until both tunnels carry (user's view)", took);
-    let took = world.bob.up(&world.profile, BOB.name, BOB.password, &["office"])?;
+    let took = world.bob.up(BOB.name, BOB.password, &["office"])?;
     step.took("sign-in of a second user, one Site", took);
 
     pages_load(world, step)?;

@@ -1,6 +1,6 @@
 //! Everything that the steps share: the lab, the servers behind the wall, and the product's running programs.
 
-use std::{fmt::Write, path::PathBuf};
+use std::fmt::Write;
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,7 +12,7 @@ use crate::{
         probe::{EchoProbe, PacketCounter, Url},
         servers::{IperfServer, Nginx, UdpEcho, iperf},
     },
-    product::{Client, Controller, Gateway, Ringctl, ringctl::session_file},
+    product::{Client, Controller, Gateway, Ringctl, client::state_directory, ringctl::session_file},
     report::Step,
 };
 
@@ -32,8 +32,6 @@ pub struct World<'lab> {
     pub operator: Option<Ringctl<'lab>>,
     /// SHA-256 of the Collective's root certificate.
     pub ca_fingerprint: String,
-    /// The link by which Clients find the Collective.
-    pub profile: String,
     /// The Client of the user who may use both Sites.
     pub alice: Client<'lab>,
     /// The Client of the user who may use the office.
@@ -55,9 +53,8 @@ impl<'lab> World<'lab> {
             gateways: Vec::new(),
             operator: None,
             ca_fingerprint: String::new(),
-            profile: String::new(),
-            alice: Client::new(lab, ALICE.name)?,
-            bob: Client::new(lab, BOB.name)?,
+            alice: Client::new(lab, ALICE.name),
+            bob: Client::new(lab, BOB.name),
             office_echo: echo(plan::OFFICE_WEB)?,
             lab_echo: echo(plan::LAB_WEB)?,
             _servers: (
@@ -131,18 +128,17 @@ impl<'lab> World<'lab> {
     #[must_use]
     pub fn hints(&self) -> String {
         let id = self.lab.id();
-        let home = |user: &str| -> PathBuf { self.lab.directory().join(format!("home-{user}")) };
         let page = self.page(plan::OFFICE_WEB, plan::PORT_OPEN).address;
         format!(
             "\nThe lab stays up. To look around (the product's programs stand beside this one):\n\
-             \n  ip netns exec rw-{id}-{alice} env HOME={home} ringwall status\
+             \n  ip netns exec rw-{id}-{alice} ringwall --state-dir {state} status\
              \n  ip netns exec rw-{id}-{alice} curl http://{page}/\
              \n  ip netns exec rw-{id}-{controller} env RINGCTL_SESSION={operator} ringctl session list\
              \n  ip netns exec rw-{id}-{gateway} nft list ruleset\
              \n  tail -f {logs}/*.log\
              \n\nmake clean-lab removes it.",
             alice = ALICE.name,
-            home = home(ALICE.name).display(),
+            state = state_directory(self.lab, ALICE.name).display(),
             controller = CONTROLLERS[0],
             operator = session_file(self.lab, CONTROLLERS[0]).display(),
             gateway = GATEWAYS[0].host,

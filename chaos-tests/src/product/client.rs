@@ -1,7 +1,6 @@
 //! `ringwall`: the user's program. Each user has a home of their own, and answers prompts through the local socket.
 
 use std::{
-    fs,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -9,20 +8,26 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::lab::{Lab, command::Program, log::Log, namespace::Namespace, process::Process, wait};
+use crate::{
+    lab::{Lab, command::Program, log::Log, namespace::Namespace, process::Process, wait},
+    product::secret_file::SecretFile,
+};
 
 const BINARY: &str = "ringwall";
 
-/// Commands that only talk to the running Client.
-const LOCAL: Duration = Duration::from_secs(10);
+/// Commands that only talk to the running daemon, which may ask a Controller.
+const LOCAL: Duration = Duration::from_secs(20);
+
+/// From the command to the tunnels; the first time a key is made.
+const SIGN_IN: Duration = Duration::from_secs(45);
 
 /// A user's Client on a host of the lab.
 #[derive(Debug)]
 pub struct Client<'lab> {
     lab: &'lab Lab,
     host: String,
-    home: PathBuf,
-    process: Option<Process>,
+    state: PathBuf,
+    daemon: Option<Process>,
 }
 
 /// What `ringwall status --json` says, as far as the lab looks at it.
@@ -98,11 +103,10 @@ impl SiteStatus {
 }
 
 impl<'lab> Client<'lab> {
-    /// A Client that has never signed in.
-    pub fn new(lab: &'lab Lab, host: &str) -> Result<Self> {
-        let home = lab.directory().join(format!("home-{host}"));
-        fs::create_dir_all(&home).with_context(|| format!("create {}", home.display()))?;
-        Ok(Self { lab, host: host.to_owned(), home, process: None })
+    /// A Client that knows no Collective yet.
+    #[must_use]
+    pub fn new(lab: &'lab Lab, host: &str) -> Self {
+        Self { lab, host: host.to_owned(), state: state_directory(lab, host), daemon: None }
     }
 
     /// The namespace of the user's device.
@@ -111,24 +115,44 @@ impl<'lab> Client<'lab> {
         self.lab.host(&self.host)
     }
 
-    /// Signs in with a profile link and waits until a tunnel to each of the Sites is up; returns how long that took.
-    pub fn up(&mut self, profile: &str, user: &str, password: &str, sites: &[&str]) -> Result<Duration> {
-        let start = Instant::now();
+    /// Adds the profile of a Collective; the link holds a key and goes over standard input.
+    pub fn add_profile(&self, link: &str) -> Result<()> {
+        let program = self.program("profile")?.args(["profile", "add", "-"]).input(link);
+        self.lab.run(&self.host, &program, LOCAL)?.success()?;
+        Ok(())
+    }
+
+    /// `ringwall up` with name and password; waits until a tunnel to each of the Sites is up, and returns how long that
+    /// took.
+    pub fn up(&mut self, user: &str, password: &str, sites: &[&str]) -> Result<Duration> {
         self.stop()?;
-        let secret = self.home.join("password");
-        fs::write(&secret, password).context("write the user's password")?;
+        let secret = self.password_file(password)?;
+        let start = Instant::now();
         let program = self
-            .program(&format!("client-{}", self.host))?
-            .args(["up", "--foreground", "--profile", profile, "--user", user])
-            .arg("--password-file")
-            .arg(&secret);
-        self.process = Some(self.lab.spawn(&self.host, program)?);
-        self.wait_connected(sites, Duration::from_secs(30))?;
+            .program("daemon")?
+            .args(["--log-json", "up", "--sign-in", "--no-prompt", "--username", user, "--password-file"])
+            .arg(secret.path());
+        self.daemon = Some(self.lab.spawn(&self.host, program)?);
+        self.wait_connected(sites, SIGN_IN)?;
+        Ok(start.elapsed())
+    }
+
+    /// `ringwall sign-in` beside the running daemon, which goes on with it; returns how long it took until a tunnel to
+    /// each of the Sites is up.
+    pub fn sign_in(&mut self, user: &str, password: &str, sites: &[&str]) -> Result<Duration> {
+        let secret = self.password_file(password)?;
+        let start = Instant::now();
+        let program =
+            self.program("sign-in")?.args(["sign-in", "--username", user, "--password-file"]).arg(secret.path());
+        self.lab.run(&self.host, &program, SIGN_IN)?.success()?;
+        self.wait_connected(sites, SIGN_IN)?;
         Ok(start.elapsed())
     }
 
     /// Waits until a tunnel to each of the Sites is up.
     pub fn wait_connected(&mut self, sites: &[&str], timeout: Duration) -> Result<()> {
+        let what = format!("tunnels of {} to {sites:?}", self.host);
+        let deadline = Instant::now() + timeout;
         let connected = || {
             let status = self.status()?;
             for wanted in sites {
@@ -137,64 +161,75 @@ impl<'lab> Client<'lab> {
             }
             Ok(())
         };
-        wait::until_ok(&format!("tunnels of {} to {sites:?}", self.host), timeout, connected).with_context(|| {
-            let log = self.process.as_ref().map(|process| process.log().tail()).unwrap_or_default();
+        let outcome = wait::until_ok(&what, deadline - Instant::now(), connected);
+        outcome.with_context(|| {
+            let log = self.daemon.as_ref().map(|daemon| daemon.log().tail()).unwrap_or_default();
             format!("the Client of {} wrote:\n{log}", self.host)
         })
     }
 
-    /// What the Client says of itself.
+    /// What the daemon says of itself.
     pub fn status(&self) -> Result<Status> {
-        let text = self.call(&["status", "--json"])?;
+        let text = self.call("status", &["status", "--json"])?;
         serde_json::from_str(&text).with_context(|| format!("unexpected status: {text}"))
     }
 
     /// Waits for a question of a kind.
     pub fn wait_prompt(&self, kind: &str, timeout: Duration) -> Result<Prompt> {
         wait::until_ok(&format!("a prompt of kind {kind}"), timeout, || {
-            let prompts = self.status()?.prompts;
-            let found = prompts.iter().find(|prompt| prompt.kind == kind).cloned();
-            found.with_context(|| format!("open prompts: {prompts:?}"))
+            let text = self.call("prompts", &["prompts", "--json"])?;
+            let prompts: Vec<Prompt> = serde_json::from_str(&text).with_context(|| format!("prompts: {text}"))?;
+            prompts.iter().find(|prompt| prompt.kind == kind).cloned().with_context(|| format!("open: {prompts:?}"))
         })
     }
 
     /// Answers a question; the text goes over standard input, never onto a command line.
     pub fn answer(&self, prompt: &Prompt, text: &str) -> Result<()> {
-        let program = self.program(&format!("answer-{}", self.host))?.args(["answer", &prompt.prompt_id, "--stdin"]);
+        let program = self.program("answer")?.args(["answer", &prompt.prompt_id, "--stdin"]);
         self.lab.run(&self.host, &program.input(&format!("{text}\n")), LOCAL)?.success()?;
         Ok(())
     }
 
-    /// Signs out and ends.
+    /// `ringwall down`: the daemon ends.
     pub fn down(&mut self) -> Result<()> {
-        self.call(&["down"])?;
-        if let Some(mut process) = self.process.take() {
-            process.wait(LOCAL)?;
+        self.call("down", &["down"])?;
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.wait(LOCAL)?;
         }
         Ok(())
     }
 
-    /// Its log, once it was started.
+    /// The daemon's log, once it was started.
     #[must_use]
     pub fn log(&self) -> Option<&Log> {
-        self.process.as_ref().map(Process::log)
+        self.daemon.as_ref().map(Process::log)
     }
 
     fn stop(&mut self) -> Result<()> {
-        if let Some(mut process) = self.process.take()
-            && process.is_running()?
+        if let Some(mut daemon) = self.daemon.take()
+            && daemon.is_running()?
         {
-            process.terminate(LOCAL)?;
+            daemon.terminate(LOCAL)?;
         }
         Ok(())
     }
 
-    fn call(&self, arguments: &[&str]) -> Result<String> {
-        let program = self.program(&format!("{}-{}", arguments[0], self.host))?.args(arguments);
+    fn call(&self, what: &str, arguments: &[&str]) -> Result<String> {
+        let program = self.program(what)?.args(arguments.iter().copied());
         self.lab.run(&self.host, &program, LOCAL)?.success()
     }
 
-    fn program(&self, name: &str) -> Result<Program> {
-        Ok(Program::product(name, BINARY)?.env("HOME", &self.home).env("RINGWALL_HOME", &self.home))
+    fn program(&self, what: &str) -> Result<Program> {
+        Ok(Program::product(&format!("{}-{what}", self.host), BINARY)?.arg("--state-dir").arg(&self.state))
     }
+
+    fn password_file(&self, password: &str) -> Result<SecretFile> {
+        SecretFile::write(self.lab.directory().join(format!("{}.password", self.host)), password)
+    }
+}
+
+/// Where the Client of a host keeps its state.
+#[must_use]
+pub fn state_directory(lab: &Lab, host: &str) -> PathBuf {
+    lab.directory().join(format!("{host}.ringwall"))
 }

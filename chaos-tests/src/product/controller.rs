@@ -1,14 +1,16 @@
 //! `ringwall-controller`: founding a Collective, joining one, serving.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 
-use crate::lab::{Lab, command::Program, log::Log, process::Process};
+use crate::{
+    lab::{Lab, command::Program, log::Log, process::Process},
+    product::secret_file::SecretFile,
+};
 
 /// The port of the client API.
 pub const CLIENT_PORT: u16 = 443;
@@ -54,8 +56,7 @@ impl Controller {
     /// Founds a Collective on a host and begins to serve.
     pub fn found(lab: &Lab, host: &str, founding: &Founding<'_>) -> Result<(Self, Founded)> {
         let data = data_directory(lab, host);
-        let password = lab.directory().join(format!("{host}.password"));
-        fs::write(&password, founding.password).context("write the administrator's password")?;
+        let password = SecretFile::write(lab.directory().join(format!("{host}.password")), founding.password)?;
         let program = Program::product(&format!("{host}-init"), BINARY)?
             .arg("init")
             .arg("--data-dir")
@@ -64,12 +65,10 @@ impl Controller {
             .args(["--hostname", &socket(lab, host, CLIENT_PORT)])
             .args(["--admin", founding.administrator])
             .arg("--admin-password-file")
-            .arg(&password)
+            .arg(password.path())
             .arg("--keep-root-sealed")
             .args(addresses(lab, host));
-        let done = lab.run(host, &program, FOUNDING).and_then(crate::lab::process::Finished::success);
-        fs::remove_file(&password).context("remove the administrator's password")?;
-        let printed = done.context("found the Collective")?;
+        let printed = lab.run(host, &program, FOUNDING)?.success().context("found the Collective")?;
         let fingerprint = printed.lines().find_map(|line| line.strip_prefix("CA fingerprint"));
         let ca_fingerprint = fingerprint.with_context(|| format!("no fingerprint in: {printed}"))?.trim().to_owned();
         Ok((Self::serve(lab, host)?, Founded { ca_fingerprint }))

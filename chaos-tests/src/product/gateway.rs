@@ -14,7 +14,7 @@ use crate::lab::{Lab, command::Program, log::Log, process::Process};
 pub const CLIENT_PORT: u16 = 443;
 
 /// Where it tells its health and metrics, to its own machine only.
-pub const HEALTH_PORT: u16 = 9443;
+pub const HEALTH_PORT: u16 = 9100;
 
 const BINARY: &str = "ringwall-gateway";
 

@@ -77,7 +77,10 @@ const fn rank(target: Target) -> u8 {
             ObjectKind::IpPool | ObjectKind::MfaProvider => 1,
             ObjectKind::Site => 2,
             ObjectKind::Appliance | ObjectKind::IdentityProvider => 3,
-            ObjectKind::LocalUser | ObjectKind::Condition | ObjectKind::CriteriaScript | ObjectKind::AdministrativeRole => 4,
+            ObjectKind::LocalUser
+            | ObjectKind::Condition
+            | ObjectKind::CriteriaScript
+            | ObjectKind::AdministrativeRole => 4,
             ObjectKind::Entitlement => 5,
             ObjectKind::Policy | ObjectKind::ClientProfile => 6,
         },
@@ -182,7 +185,9 @@ mod tests {
     fn what_is_wrong_is_said_with_its_place() {
         let message = |text: &str| format!("{:#}", read_documents(text).expect_err("refused"));
         assert!(message("name: x").contains("document 1: `kind` is missing"));
-        assert!(message("kind: Site\nname: a\n---\nkind: Castle\nname: b").contains("document 2: unknown kind \"Castle\""));
+        assert!(
+            message("kind: Site\nname: a\n---\nkind: Castle\nname: b").contains("document 2: unknown kind \"Castle\"")
+        );
         assert!(message("kind: Site").contains("`name` is missing"));
         assert!(message("kind: [").contains("not valid YAML"));
     }
@@ -190,7 +195,8 @@ mod tests {
     #[test]
     fn names_become_ids_and_unknown_ones_are_named() {
         let id = "4c07bc67-57ea-42dd-b702-c2d6c45419fc";
-        let find = |kind: ObjectKind, name: &str| (kind == ObjectKind::MfaProvider && name == "otp").then(|| id.to_owned());
+        let find =
+            |kind: ObjectKind, name: &str| (kind == ObjectKind::MfaProvider && name == "otp").then(|| id.to_owned());
         let body = json!({"name": "c", "remedyMethods": [{"providerId": "otp"}, {"message": "m"}]});
         let resolved = resolve(ObjectKind::Condition, body, find).expect("known");
         assert_eq!(resolved["remedyMethods"][0]["providerId"], id);

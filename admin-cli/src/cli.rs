@@ -62,7 +62,9 @@ pub enum Command {
     #[command(subcommand)]
     Otp(Otp),
     /// Why a user reaches a host, or does not.
-    #[command(after_help = "Examples:\n  ringctl explain alice 10.20.0.10:443\n  ringctl explain CN=bob,OU=ldap 10.20.0.10:53 --protocol udp")]
+    #[command(
+        after_help = "Examples:\n  ringctl explain alice 10.20.0.10:443\n  ringctl explain CN=bob,OU=ldap 10.20.0.10:53 --protocol udp"
+    )]
     Explain(Explain),
     /// Print a completion script for a shell.
     Completions {
@@ -104,7 +106,9 @@ pub struct Apply {
 
 /// `get`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ringctl get sites\n  ringctl get policy everybody -o yaml\n  ringctl get entitlements --query web")]
+#[command(
+    after_help = "Examples:\n  ringctl get sites\n  ringctl get policy everybody -o yaml\n  ringctl get entitlements --query web"
+)]
 pub struct Get {
     /// Kind, singular or plural: site, policy, entitlement, condition, local-user …; or global-settings.
     pub kind: String,

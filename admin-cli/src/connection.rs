@@ -134,7 +134,8 @@ impl Connection {
                 }
             };
             let (status, bytes) = self.exchange(stream, controller, method, path, body.clone()).await?;
-            let elsewhere = status == StatusCode::SERVICE_UNAVAILABLE && controller != self.controllers.last().unwrap_or(controller);
+            let elsewhere = status == StatusCode::SERVICE_UNAVAILABLE
+                && controller != self.controllers.last().unwrap_or(controller);
             if elsewhere {
                 tried.push_str(&format!("  {controller}: {}\n", describe(&bytes)));
                 continue;
@@ -182,7 +183,8 @@ impl Connection {
         let answer = async {
             let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| broken(&error))?;
+            let body =
+                Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| broken(&error))?;
             Ok((status, body.to_bytes()))
         };
         let answer = timeout(ANSWER_TIME, answer)
@@ -241,7 +243,8 @@ mod tests {
 
     #[test]
     fn refusals_name_their_fields_and_the_next_step() {
-        let body = br#"{"id":"validation","message":"the object is invalid","errors":[{"field":"name","message":"missing"}]}"#;
+        let body =
+            br#"{"id":"validation","message":"the object is invalid","errors":[{"field":"name","message":"missing"}]}"#;
         let error = decode::<Value>(StatusCode::UNPROCESSABLE_ENTITY, body).expect_err("refused");
         assert_eq!(error.to_string(), "the object is invalid (422 validation)\n  name: missing");
         let error = decode::<Value>(StatusCode::UNAUTHORIZED, br#"{"id":"tokenExpired","message":"expired"}"#);

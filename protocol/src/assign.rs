@@ -83,7 +83,9 @@ impl PolicySet {
             })
             .collect();
         set.policies.sort_by(|one, two| {
-            let key = |it: &CompiledPolicy| (it.policy.kind != PolicyKind::Stop, it.policy.base.name.clone(), it.policy.base.id);
+            let key = |it: &CompiledPolicy| {
+                (it.policy.kind != PolicyKind::Stop, it.policy.base.name.clone(), it.policy.base.id)
+            };
             key(one).cmp(&key(two))
         });
         set
@@ -116,7 +118,11 @@ impl PolicySet {
     }
 }
 
-fn finding(policy: &Policy, criteria: &Result<Expression, ExpressionError>, evaluator: &Evaluator<'_>) -> PolicyFinding {
+fn finding(
+    policy: &Policy,
+    criteria: &Result<Expression, ExpressionError>,
+    evaluator: &Evaluator<'_>,
+) -> PolicyFinding {
     let (matched, error) = match criteria {
         Ok(expression) => {
             let outcome = evaluator.evaluate(expression, Asked::default());
@@ -131,7 +137,11 @@ impl Assignment {
     fn collect<'a>(&mut self, policy: &Policy, facts: &Facts<'_>, all: impl Iterator<Item = &'a Entitlement>) {
         let site = policy.override_site.or_else(|| override_from_claim(policy, facts));
         let linked = |it: &&Entitlement| policy.entitlement_links.iter().any(|tag| it.base.tags.contains(tag));
-        let by_tag = if policy.entitlement_links.is_empty() { Vec::new() } else { all.filter(linked).map(|it| it.base.id).collect() };
+        let by_tag = if policy.entitlement_links.is_empty() {
+            Vec::new()
+        } else {
+            all.filter(linked).map(|it| it.base.id).collect()
+        };
         for id in policy.entitlements.iter().copied().chain(by_tag) {
             self.entitlements.entry((id, site)).or_default().insert(policy.base.id);
         }

@@ -169,7 +169,11 @@ fn because(
     if let Some(closed) = entitlements.iter().find(|it| !it.open) {
         let failing = closed.conditions.iter().filter(|it| !it.holds).map(|it| format!("{:?}", it.name));
         let failing: Vec<_> = failing.collect();
-        return format!("the entitlement {:?} would allow it, but its condition {} does not hold", closed.name, failing.join(", "));
+        return format!(
+            "the entitlement {:?} would allow it, but its condition {} does not hold",
+            closed.name,
+            failing.join(", ")
+        );
     }
     if assignment.matched().next().is_none() {
         return "no policy's criteria match this user".to_owned();

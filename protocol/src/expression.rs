@@ -95,7 +95,8 @@ impl Expression {
         if let Some(name) = shape.variables.iter().find(|name| !VARIABLES.contains(&name.as_str())) {
             return Err(ExpressionError::UnknownVariable(name.clone()));
         }
-        let known = |name: &str| FUNCTIONS.contains(&name) || scripts.0.contains_key(name) || nesting::is_standard(name);
+        let known =
+            |name: &str| FUNCTIONS.contains(&name) || scripts.0.contains_key(name) || nesting::is_standard(name);
         if let Some(name) = shape.functions.iter().find(|name| !known(name)) {
             return Err(ExpressionError::UnknownFunction(name.clone()));
         }

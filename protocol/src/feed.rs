@@ -175,7 +175,9 @@ impl FeedView {
                     known.effective = known.effective.max(*effective);
                 }
             }
-            FeedEvent::RevocationForgotten { revocation } => self.revocations.retain(|known| known.index != *revocation),
+            FeedEvent::RevocationForgotten { revocation } => {
+                self.revocations.retain(|known| known.index != *revocation)
+            }
             FeedEvent::KeyChanged { key } => {
                 self.keys.insert(key.kid.clone(), key.clone());
             }

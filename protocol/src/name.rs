@@ -268,9 +268,8 @@ fn unescape(text: &str, offset: usize) -> Result<(String, usize, bool), NameErro
                 if first.is_ascii_hexdigit() {
                     let (_, second) = input.next().ok_or(NameError::Escape(offset + at))?;
                     let pair = [first, second];
-                    let hex = data_encoding::HEXLOWER_PERMISSIVE
-                        .decode(&pair)
-                        .map_err(|_| NameError::Escape(offset + at))?;
+                    let hex =
+                        data_encoding::HEXLOWER_PERMISSIVE.decode(&pair).map_err(|_| NameError::Escape(offset + at))?;
                     bytes.extend(hex);
                 } else if b" \"#+,;<=>\\".contains(&first) {
                     bytes.push(first);

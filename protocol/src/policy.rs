@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
+use crate::entitlement::Logic;
 use crate::id::{ConditionId, EntitlementId, PolicyId, RoleId, SiteId};
 use crate::interaction::Interaction;
-use crate::entitlement::Logic;
 use crate::object::EntityBase;
 
 /// Longest source of an expression, in bytes.

@@ -4,7 +4,6 @@
 //! give an equal [`RuleSetHash`], so sessions with the same rights share one rule set in the kernel (`firewall.md`).
 //! `compile` makes it with the precedence of S45; `matching` asks it about one flow, exactly as the kernel would.
 
-
 pub mod compile;
 pub mod matching;
 
@@ -77,7 +76,7 @@ impl Protocol {
 /// One box of a run: an inclusive range of addresses, one protocol, an inclusive range of ports.
 ///
 /// First and last address are of one family. A single host has `first == last`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Element {
     /// First address of the range.

@@ -149,8 +149,8 @@ pub struct EntitlementToken {
     pub lease_seconds: u32,
 }
 
-/// A Gateway that the Client may choose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A Gateway that the Client may choose. Its `Debug` leaves the key out.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayOffer {
     /// Which.
@@ -171,6 +171,14 @@ pub struct GatewayOffer {
     /// Offers DTLS.
     #[serde(default)]
     pub datagram: bool,
+}
+
+impl std::fmt::Debug for GatewayOffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("GatewayOffer");
+        shown.field("id", &self.id).field("name", &self.name).field("addresses", &self.addresses);
+        shown.field("weight", &self.weight).field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 /// An entitlement as a Gateway needs it.

@@ -66,7 +66,8 @@ async fn add(desk: &Desk, order: Add) -> Result<()> {
         None => None,
     };
     let interface = json!({"addresses": order.address});
-    let mut body = json!({"name": order.name, "controller": {"enabled": order.controller}, "gateway": {"enabled": order.gateway}});
+    let mut body =
+        json!({"name": order.name, "controller": {"enabled": order.controller}, "gateway": {"enabled": order.gateway}});
     if let Some(weight) = order.weight {
         body["gateway"]["vpn"] = json!({"weight": weight});
     }
@@ -96,7 +97,12 @@ fn write_seed(path: &Path, seed: &Value) -> Result<()> {
 async fn remove(desk: &Desk, name: &str, yes: bool) -> Result<()> {
     let appliance = find(desk, ObjectKind::Appliance, name).await?;
     let question = format!("Remove {name} for ever? What it signed is void at once.");
-    if !yes && !dialoguer::Confirm::new().with_prompt(question).interact().context("use --yes where there is no terminal")? {
+    if !yes
+        && !dialoguer::Confirm::new()
+            .with_prompt(question)
+            .interact()
+            .context("use --yes where there is no terminal")?
+    {
         bail!("nothing was done");
     }
     let id = appliance["id"].as_str().context("the appliance has no id")?;

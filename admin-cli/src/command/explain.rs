@@ -46,7 +46,12 @@ fn entitlement_lines(entitlement: &ExplainedEntitlement) -> String {
     let mut text = format!("\n  {} {head}", mark(entitlement.open));
     for condition in &entitlement.conditions {
         let error = condition.error.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
-        text.push_str(&format!("\n      {} {}: {}{error}", mark(condition.holds), condition.name, condition.expression));
+        text.push_str(&format!(
+            "\n      {} {}: {}{error}",
+            mark(condition.holds),
+            condition.name,
+            condition.expression
+        ));
     }
     text
 }

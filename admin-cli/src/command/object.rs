@@ -24,7 +24,10 @@ pub(super) async fn get(desk: &Desk, order: &Get) -> Result<()> {
     let list: List<Value> = desk.api.get(&format!("/{}{query}", kind.collection())).await?;
     desk.output.print(&list.data, |objects| Rows {
         titles: vec!["name", "id", "tags", "updated"],
-        rows: objects.iter().map(|object| ["name", "id", "tags", "updated"].map(|field| cell(&object[field])).into()).collect(),
+        rows: objects
+            .iter()
+            .map(|object| ["name", "id", "tags", "updated"].map(|field| cell(&object[field])).into())
+            .collect(),
     })
 }
 
@@ -79,7 +82,10 @@ pub(crate) fn parse_kind(text: &str) -> Result<ObjectKind> {
 
 fn fields(object: &Value) -> Rows {
     let Value::Object(map) = object else { return Rows::default() };
-    Rows { titles: vec!["field", "value"], rows: map.iter().map(|(name, value)| vec![name.clone(), cell(value)]).collect() }
+    Rows {
+        titles: vec!["field", "value"],
+        rows: map.iter().map(|(name, value)| vec![name.clone(), cell(value)]).collect(),
+    }
 }
 
 fn cell(value: &Value) -> String {

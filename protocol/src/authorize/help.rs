@@ -27,13 +27,7 @@ impl Prepared {
     /// Interactions that could let `flow` pass, in the order in which they are to be offered; at most one that wants
     /// an answer per condition. Empty if the flow passes already, or nothing would help.
     #[must_use]
-    pub fn would_help(
-        &self,
-        flow: &Flow,
-        now: &Authorization,
-        facts: &Facts<'_>,
-        names: &ResolvedNames,
-    ) -> Vec<Help> {
+    pub fn would_help(&self, flow: &Flow, now: &Authorization, facts: &Facts<'_>, names: &ResolvedNames) -> Vec<Help> {
         if now.rules.passes(flow) {
             return Vec::new();
         }
@@ -64,14 +58,16 @@ impl Prepared {
     /// Whether the flow would pass if this entitlement were open beside those that are.
     fn would_pass(&self, at: usize, flow: &Flow, now: &Authorization, names: &ResolvedNames) -> bool {
         let open = |(index, state): (usize, &super::EntitlementState)| state.open || index == at;
-        let actions = now.states.iter().enumerate().filter(|entry| open(*entry)).flat_map(|(index, _)| &self.actions[index]);
+        let actions =
+            now.states.iter().enumerate().filter(|entry| open(*entry)).flat_map(|(index, _)| &self.actions[index]);
         compile(actions, names).is_ok_and(|rules| rules.passes(flow))
     }
 
     /// Messages of the condition, then the one interaction whose turn it is.
     fn offers(&self, id: ConditionId, facts: &Facts<'_>) -> impl Iterator<Item = (u8, &Interaction)> {
         let interactions = self.token.conditions.get(&id).map_or(&[][..], |condition| &condition.interactions);
-        let numbered = || interactions.iter().enumerate().filter_map(|(index, it)| Some((u8::try_from(index).ok()?, it)));
+        let numbered =
+            || interactions.iter().enumerate().filter_map(|(index, it)| Some((u8::try_from(index).ok()?, it)));
         let messages = numbered().filter(|(_, it)| it.kind == InteractionKind::DisplayMessage);
         let turn = numbered()
             .filter(|(_, it)| it.kind != InteractionKind::DisplayMessage)
@@ -91,4 +87,3 @@ fn answered_at(interaction: &Interaction, facts: &Facts<'_>) -> u64 {
         InteractionKind::DisplayMessage => 0,
     }
 }
-

@@ -103,8 +103,13 @@ impl Known {
     }
 
     fn with_otp(suffix: &str) -> Self {
-        let proof =
-            StepUp { kind: StepUpKind::Otp, provider_id: uuid::Uuid::nil(), condition_id: None, at: NOW, transaction_id: None };
+        let proof = StepUp {
+            kind: StepUpKind::Otp,
+            provider_id: uuid::Uuid::nil(),
+            condition_id: None,
+            at: NOW,
+            transaction_id: None,
+        };
         Self { step_ups: [(suffix.to_owned(), proof)].into(), ..Self::default() }
     }
 }
@@ -128,7 +133,8 @@ fn no_condition_is_always_and_one_of_none_is_never() {
 #[test]
 fn and_wants_all_conditions_or_wants_one() {
     let conditions = vec![(1, condition("true", vec![])), (2, condition("false", vec![]))];
-    let both = prepared(conditions, vec![entitlement(1, "80", Logic::And, &[1, 2]), entitlement(2, "81", Logic::Or, &[1, 2])]);
+    let both =
+        prepared(conditions, vec![entitlement(1, "80", Logic::And, &[1, 2]), entitlement(2, "81", Logic::Or, &[1, 2])]);
     let now = authorize(&both, &Known::default());
     assert!(!now.rules.passes(&flow(80)));
     assert!(now.rules.passes(&flow(81)));
@@ -137,7 +143,8 @@ fn and_wants_all_conditions_or_wants_one() {
 
 #[test]
 fn a_step_up_opens_the_way_and_its_end_is_known() {
-    let asked = condition(r#"hasMfa("vault", 60)"#, vec![interaction(InteractionKind::OtpAuthentication, Some("vault"))]);
+    let asked =
+        condition(r#"hasMfa("vault", 60)"#, vec![interaction(InteractionKind::OtpAuthentication, Some("vault"))]);
     let prepared = prepared(vec![(1, asked)], vec![entitlement(1, "443", Logic::And, &[1])]);
     let before = authorize(&prepared, &Known::default());
     assert!(!before.rules.passes(&flow(443)));
@@ -154,9 +161,11 @@ fn a_step_up_opens_the_way_and_its_end_is_known() {
 #[test]
 fn nothing_is_offered_for_what_passes_or_what_nothing_would_open() {
     let asked = condition("false", vec![interaction(InteractionKind::Reason, Some("why"))]);
-    let prepared = prepared(vec![(1, asked)], vec![entitlement(1, "80", Logic::And, &[]), entitlement(2, "81", Logic::And, &[1])]);
+    let prepared =
+        prepared(vec![(1, asked)], vec![entitlement(1, "80", Logic::And, &[]), entitlement(2, "81", Logic::And, &[1])]);
     let now = authorize(&prepared, &Known::default());
-    let offered = |port| prepared.would_help(&flow(port), &now, &Known::default().facts(), &ResolvedNames::default()).len();
+    let offered =
+        |port| prepared.would_help(&flow(port), &now, &Known::default().facts(), &ResolvedNames::default()).len();
     assert_eq!((offered(80), offered(81), offered(82)), (0, 1, 0));
 }
 

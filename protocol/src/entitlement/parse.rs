@@ -67,7 +67,12 @@ impl Action {
         {
             return Err(wrong("hosts", "icmp takes IPv4 addresses, icmpv6 takes IPv6 addresses".to_owned()));
         }
-        Ok(ParsedAction { kind: self.action, flow, hosts, ports: self.port_ranges(flow.map(|(protocol, _)| protocol))? })
+        Ok(ParsedAction {
+            kind: self.action,
+            flow,
+            hosts,
+            ports: self.port_ranges(flow.map(|(protocol, _)| protocol))?,
+        })
     }
 
     fn flow(&self) -> Result<Option<(Protocol, Direction)>, ActionError> {
@@ -176,7 +181,8 @@ fn parse_name(text: &str) -> Result<String, ActionError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if name.len() > 253 || !name.split('.').all(label) || name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+    if name.len() > 253 || !name.split('.').all(label) || name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
         return Err(wrong("hosts", format!("{text:?} is no address, prefix, range or DNS name")));
     }
     Ok(name)
@@ -208,9 +214,14 @@ mod tests {
 
     #[test]
     fn hosts_ports_and_types_become_ranges() {
-        let parsed = action(Some(Subtype::TcpUp), &["10.0.0.0/24", "10.0.1.5-10.0.1.9", "Web.Example.com", "*.corp.example"], &["80,443", "8000-8080"], &[])
-            .parse()
-            .expect("valid");
+        let parsed = action(
+            Some(Subtype::TcpUp),
+            &["10.0.0.0/24", "10.0.1.5-10.0.1.9", "Web.Example.com", "*.corp.example"],
+            &["80,443", "8000-8080"],
+            &[],
+        )
+        .parse()
+        .expect("valid");
         assert_eq!(parsed.ports, [(80, 80), (443, 443), (8000, 8080)]);
         assert_eq!(parsed.hosts[0], Host::Range("10.0.0.0".parse().expect("ip"), "10.0.0.255".parse().expect("ip")));
         assert_eq!(parsed.hosts[2], Host::Name("web.example.com".to_owned()));

@@ -41,8 +41,11 @@ impl ClaimArena {
         let empty = ClaimMap::default();
         let device = facts.device.map_or(&empty, |claims| &claims.0);
         for (slot, root, claims) in [(1, "user", facts.user), (2, "device", device), (3, "system", facts.system)] {
-            let children =
-                claims.0.iter().map(|(name, value)| (name.clone(), arena.add(format!("{root}.{name}"), value))).collect();
+            let children = claims
+                .0
+                .iter()
+                .map(|(name, value)| (name.clone(), arena.add(format!("{root}.{name}"), value)))
+                .collect();
             arena.slots[slot] = Slot::Map(children);
         }
         arena.slots[0] = Slot::Map((1..ROOTS.len()).map(|slot| (ROOTS[slot].to_owned(), slot)).collect());
@@ -72,7 +75,8 @@ impl ClaimArena {
     fn add(&mut self, path: String, value: &Json) -> usize {
         let Json::Object(map) = value else { return self.push(path, Slot::Leaf(leaf(value))) };
         let slot = self.push(path.clone(), Slot::Map(BTreeMap::new()));
-        let children = map.iter().map(|(name, value)| (name.clone(), self.add(format!("{path}.{name}"), value))).collect();
+        let children =
+            map.iter().map(|(name, value)| (name.clone(), self.add(format!("{path}.{name}"), value))).collect();
         self.slots[slot] = Slot::Map(children);
         slot
     }

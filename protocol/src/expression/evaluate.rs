@@ -80,7 +80,9 @@ impl<'a> Evaluator<'a> {
         bind_network(&mut context, &answers);
         for (name, script) in &scripts.0 {
             let script = script.clone();
-            bind(context.add_function(name, move |caller: &FunctionContext<'_, '_>| script.program.execute(caller.ptx)));
+            bind(
+                context.add_function(name, move |caller: &FunctionContext<'_, '_>| script.program.execute(caller.ptx)),
+            );
         }
         Self { arena, context, answers }
     }
@@ -164,9 +166,11 @@ impl Answers {
 fn bind_answers(context: &mut Context<'_, '_>, answers: &Arc<Answers>) {
     for (name, kind) in [("hasMfa", StepUpKind::Otp), ("hasPassword", StepUpKind::Password)] {
         let answers = answers.clone();
-        bind(context.add_function(name, move |suffix: Arc<String>, minutes: i64| {
-            answers.stepped_up(&suffix, kind, minutes)
-        }));
+        bind(
+            context.add_function(name, move |suffix: Arc<String>, minutes: i64| {
+                answers.stepped_up(&suffix, kind, minutes)
+            }),
+        );
     }
     let answers = answers.clone();
     bind(context.add_function("hasReason", move |suffix: Arc<String>, minutes: i64| {

@@ -68,9 +68,37 @@ impl Shape {
 /// Whether CEL itself defines the function: operators, and the standard library as far as it ends quickly.
 pub(super) fn is_standard(name: &str) -> bool {
     const STANDARD: [&str; 27] = [
-        "size", "contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "string", "bool", "bytes",
-        "timestamp", "duration", "type", "dyn", "has", "getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth",
-        "getDate", "getDayOfWeek", "getHours", "getMinutes", "getSeconds", "min", "max",
+        "size",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bool",
+        "bytes",
+        "timestamp",
+        "duration",
+        "type",
+        "dyn",
+        "has",
+        "getFullYear",
+        "getMonth",
+        "getDayOfYear",
+        "getDayOfMonth",
+        "getDate",
+        "getDayOfWeek",
+        "getHours",
+        "getMinutes",
+        "getSeconds",
+        "min",
+        "max",
     ];
-    name.starts_with('_') || name.starts_with('@') || name.starts_with('!') || name.starts_with('-') || STANDARD.contains(&name)
+    name.starts_with('_')
+        || name.starts_with('@')
+        || name.starts_with('!')
+        || name.starts_with('-')
+        || STANDARD.contains(&name)
 }

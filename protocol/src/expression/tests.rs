@@ -83,7 +83,8 @@ fn an_absent_claim_never_passes() {
 fn answers_count_for_their_time_only() {
     let mut scene = Scene::new();
     let at = UnixMillis(NOON.0 - 59 * 60_000);
-    let proof = StepUp { kind: StepUpKind::Otp, provider_id: uuid::Uuid::nil(), condition_id: None, at, transaction_id: None };
+    let proof =
+        StepUp { kind: StepUpKind::Otp, provider_id: uuid::Uuid::nil(), condition_id: None, at, transaction_id: None };
     scene.step_ups.insert("vault".to_owned(), proof);
     let (outcome, read) = scene.ask(r#"hasMfa("vault", 60)"#);
     assert_eq!(outcome, Outcome { holds: true, error: None, valid_until: Some(UnixMillis(NOON.0 + 60_000)) });

@@ -51,7 +51,9 @@ impl IpRange {
                 IpNet::V4(v4) => (v4.network().into(), v4.broadcast().into()),
                 IpNet::V6(v6) => (v6.network().into(), v6.broadcast().into()),
             }),
-            (None, Some(first), Some(last)) if first.is_ipv4() == last.is_ipv4() && first <= last => Some((first, last)),
+            (None, Some(first), Some(last)) if first.is_ipv4() == last.is_ipv4() && first <= last => {
+                Some((first, last))
+            }
             _ => None,
         }
     }

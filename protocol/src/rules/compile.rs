@@ -140,14 +140,14 @@ fn without(piece: Element, hole: &Element) -> Vec<Element> {
     let mut rest = Vec::new();
     let (low, high) = (piece.first.max(hole.first), piece.last.min(hole.last));
     if piece.first < low {
-        rest.push(Element { last: neighbour(low, false), ..piece.clone() });
+        rest.push(Element { last: neighbour(low, false), ..piece });
     }
     if high < piece.last {
-        rest.push(Element { first: neighbour(high, true), ..piece.clone() });
+        rest.push(Element { first: neighbour(high, true), ..piece });
     }
     let middle = Element { first: low, last: high, ..piece };
     if middle.first_port < hole.first_port {
-        rest.push(Element { last_port: hole.first_port - 1, ..middle.clone() });
+        rest.push(Element { last_port: hole.first_port - 1, ..middle });
     }
     if hole.last_port < middle.last_port {
         rest.push(Element { first_port: hole.last_port + 1, ..middle });
@@ -227,7 +227,8 @@ mod tests {
     fn names_become_the_addresses_that_they_stand_for() {
         let named = action(ActionKind::Allow, Subtype::TcpUp, "dns://web.example", "443");
         assert!(compile([&named], &ResolvedNames::default()).expect("small").is_empty());
-        let names = ResolvedNames([(Host::Name("web.example".to_owned()), vec!["10.1.1.1".parse().expect("ip")])].into());
+        let names =
+            ResolvedNames([(Host::Name("web.example".to_owned()), vec!["10.1.1.1".parse().expect("ip")])].into());
         let set = compile([&named], &names).expect("small");
         assert_eq!(set.verdict(&up("10.1.1.1", 443)), Some(Verdict::Allow));
     }
@@ -248,7 +249,8 @@ mod tests {
                     && (*from..=*to).contains(&flow.port)
             })
             .min_by_key(|(kind, first, last, from, to)| {
-                let tie = [ActionKind::Block, ActionKind::Alert, ActionKind::Allow].iter().position(|known| known == kind);
+                let tie =
+                    [ActionKind::Block, ActionKind::Alert, ActionKind::Allow].iter().position(|known| known == kind);
                 (number(*last) - number(*first), to - from, u16::MAX - from, tie)
             })
             .and_then(|(kind, ..)| verdict_of(kind))
@@ -257,17 +259,23 @@ mod tests {
     fn any_action() -> impl Strategy<Value = ParsedAction> {
         let kinds = prop::sample::select(vec![ActionKind::Allow, ActionKind::Alert, ActionKind::Block]);
         let subtypes = prop::sample::select(vec![Subtype::TcpUp, Subtype::TcpDown, Subtype::UdpUp]);
-        (kinds, subtypes, any::<bool>(), 0..24u8, 0..24u8, 0..12u16, 0..12u16).prop_map(|(kind, subtype, v6, a, b, p, q)| {
-            let address = |n: u8| -> IpAddr {
-                if v6 { Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n)).into() } else { Ipv4Addr::new(10, 0, 0, n).into() }
-            };
-            ParsedAction {
-                kind,
-                flow: subtype.flow(),
-                hosts: vec![Host::Range(address(a.min(b)), address(a.max(b)))],
-                ports: vec![(p.min(q), p.max(q))],
-            }
-        })
+        (kinds, subtypes, any::<bool>(), 0..24u8, 0..24u8, 0..12u16, 0..12u16).prop_map(
+            |(kind, subtype, v6, a, b, p, q)| {
+                let address = |n: u8| -> IpAddr {
+                    if v6 {
+                        Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n)).into()
+                    } else {
+                        Ipv4Addr::new(10, 0, 0, n).into()
+                    }
+                };
+                ParsedAction {
+                    kind,
+                    flow: subtype.flow(),
+                    hosts: vec![Host::Range(address(a.min(b)), address(a.max(b)))],
+                    ports: vec![(p.min(q), p.max(q))],
+                }
+            },
+        )
     }
 
     proptest! {
@@ -288,7 +296,7 @@ mod tests {
             for run in [&set.up4, &set.up6, &set.down4, &set.down6].into_iter().flatten() {
                 for (at, one) in run.elements.iter().enumerate() {
                     for two in &run.elements[at + 1..] {
-                        prop_assert_eq!(without(one.clone(), two), vec![one.clone()]);
+                        prop_assert_eq!(without(*one, two), vec![*one]);
                     }
                 }
             }

@@ -244,10 +244,10 @@ impl Receiver {
     fn turn_to(&mut self, middle: u64) {
         let former = match self.middle.replace(middle) {
             Some(former) if former == middle => return,
-            Some(former) => around(former),
+            Some(former) => Some(around(former)),
             None => {
                 self.hints.clear();
-                1..=0 // nothing is there yet
+                None
             }
         };
         if let Some(dropped) = self.replays.forget_before(*around(middle).start()) {
@@ -256,7 +256,7 @@ impl Receiver {
             self.floor = self.floor.max(after);
         }
         self.hints.retain(|_, hinted| around(middle).contains(&hinted.period));
-        for period in around(middle).filter(|period| !former.contains(period)) {
+        for period in around(middle).filter(|period| former.as_ref().is_none_or(|there| !there.contains(period))) {
             for (id, held) in &self.keys {
                 put_hints(&mut self.hints, *id, &held.key, period);
             }

@@ -8,8 +8,21 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod config;
+pub mod data_dir;
+mod log_store;
+mod machine;
+mod network;
+pub mod node;
+mod snapshot;
 pub mod state;
+mod types;
 
+pub use config::{NodeConfig, Timing};
+pub use data_dir::{DataDirError, Identity};
+pub use network::server::PeerError;
+pub use network::{Connecting, PeerConnector, PeerStream};
+pub use node::{Applied, FoundError, Node, ProposeError, ReadError, ReconfigureError, Role, StartError, Status};
 pub use state::command::{Command, CommandEnvelope, RequestDigest};
 pub use state::rejection::Rejection;
 pub use state::reply::{Outcome, Reply};

@@ -32,6 +32,7 @@ struct Version {
 
 #[derive(Deserialize)]
 struct Read {
+    version: u32,
     state: State,
 }
 
@@ -44,15 +45,27 @@ impl State {
         codec::encode(&Written { version: VERSION, state: self })
     }
 
+    /// Writes its bytes.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_to(&self, to: impl std::io::Write) -> Result<(), CodecError> {
+        codec::encode_into(to, &Written { version: VERSION, state: self })
+    }
+
     /// Reads bytes of this or an earlier version.
     ///
     /// # Errors
     /// [`StateEncodingError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateEncodingError> {
-        let Version { version } = codec::decode(bytes)?;
-        match version {
-            1 => Ok(codec::decode::<Read>(bytes)?.state),
-            other => Err(StateEncodingError::Newer(other)),
+        // Version 1 is tried first, so that a large state is not walked through only to learn its version.
+        match codec::decode::<Read>(bytes) {
+            Ok(Read { version: VERSION, state }) => Ok(state),
+            Ok(Read { version, .. }) => Err(StateEncodingError::Newer(version)),
+            Err(why) => match codec::decode::<Version>(bytes) {
+                Ok(Version { version }) if version > VERSION => Err(StateEncodingError::Newer(version)),
+                _ => Err(why.into()),
+            },
         }
     }
 }

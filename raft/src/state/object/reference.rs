@@ -11,14 +11,19 @@ use crate::state::rejection::{Referrer, Rejection};
 const NAMED: usize = 20;
 
 /// A reference: the field as the admin API writes it, and what it names.
-pub(crate) struct Reference {
-    pub(crate) field: String,
-    pub(crate) kind: ObjectKind,
-    pub(crate) id: Uuid,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// Where it stands.
+    pub field: String,
+    /// What it must be.
+    pub kind: ObjectKind,
+    /// Which.
+    pub id: Uuid,
 }
 
 /// Everything that `object` refers to.
-pub(crate) fn of(object: &Object) -> Vec<Reference> {
+#[must_use]
+pub fn of(object: &Object) -> Vec<Reference> {
     let mut found = Vec::new();
     let mut add = |field: String, kind: ObjectKind, id: Uuid| found.push(Reference { field, kind, id });
     match object {

@@ -1,0 +1,228 @@
+//! Configuration: TOML as written (unknown keys refused) becomes a [`Config`] in which everything was checked. All faults
+//! are reported at once.
+//!
+//! What belongs to the Collective (pools, lease, translation, knocks) comes over the feed; here is what belongs to this
+//! machine.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::firewall::InterfaceName;
+
+/// Largest configuration file that is read.
+const MAX_FILE: u64 = 64 * 1024;
+/// IPv6 needs this much; more than this no TUN device takes.
+const MTU: std::ops::RangeInclusive<u16> = 1_280..=9_000;
+/// More threads of one kind than any machine of ours has cores.
+const MAX_THREADS: usize = 256;
+
+/// The file as it is written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    /// Where the key, the certificate and what was learned are.
+    pub data_dir: PathBuf,
+    /// The seed file; needed until the Gateway has joined.
+    pub seed: Option<PathBuf>,
+    /// Addresses to listen on.
+    pub listen: RawListen,
+    /// Interfaces.
+    pub network: RawNetwork,
+    /// Threads.
+    pub workers: RawWorkers,
+}
+
+/// `[listen]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawListen {
+    /// Where Clients come: websocket and tunnel (TCP), knocks (UDP).
+    pub client: String,
+    /// Health and Prometheus metrics, plain HTTP; absent: none.
+    pub health: Option<String>,
+}
+
+impl Default for RawListen {
+    fn default() -> Self {
+        Self { client: "0.0.0.0:443".to_owned(), health: None }
+    }
+}
+
+/// `[network]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawNetwork {
+    /// Interfaces toward the protected hosts; the first one carries translated flows.
+    pub protected: Vec<String>,
+    /// Name of the TUN device.
+    pub tun: String,
+    /// MTU inside tunnels, bytes.
+    pub mtu: u16,
+    /// Address that translated IPv4 flows get; absent: the first one's of the first protected interface.
+    pub snat_v4: Option<Ipv4Addr>,
+    /// The same for IPv6.
+    pub snat_v6: Option<Ipv6Addr>,
+}
+
+impl Default for RawNetwork {
+    fn default() -> Self {
+        Self { protected: vec![], tun: "ringwall0".to_owned(), mtu: 1_400, snat_v4: None, snat_v6: None }
+    }
+}
+
+/// `[workers]`; 0 means as many as there are cores.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawWorkers {
+    /// Threads that move packets.
+    pub tunnel: usize,
+    /// Threads of session actors.
+    pub sessions: usize,
+    /// Threads that accept connections.
+    pub listeners: usize,
+}
+
+/// A checked configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the key, the certificate and what was learned are.
+    pub data_dir: PathBuf,
+    /// The seed file.
+    pub seed: Option<PathBuf>,
+    /// Where Clients come.
+    pub client: SocketAddr,
+    /// Health and metrics.
+    pub health: Option<SocketAddr>,
+    /// Interfaces toward the protected hosts.
+    pub protected: Vec<InterfaceName>,
+    /// The TUN device.
+    pub tun: InterfaceName,
+    /// MTU inside tunnels.
+    pub mtu: u16,
+    /// Addresses for translated flows.
+    pub snat: (Option<Ipv4Addr>, Option<Ipv6Addr>),
+    /// Threads that move packets.
+    pub tunnel_workers: NonZeroUsize,
+    /// Threads of session actors.
+    pub session_threads: NonZeroUsize,
+    /// Threads that accept connections.
+    pub listener_threads: NonZeroUsize,
+}
+
+/// Why a configuration is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the file cannot be read")]
+    Io(#[from] std::io::Error),
+    /// It is larger than any of ours.
+    #[error("the file has more than {MAX_FILE} bytes")]
+    TooLarge,
+    /// Not TOML, or an unknown key.
+    #[error("{0}")]
+    Syntax(Box<toml::de::Error>),
+    /// Everything that is wrong in it.
+    #[error("{}", .0.join("; "))]
+    Wrong(Vec<String>),
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with all faults at once.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        if std::fs::metadata(file)?.len() > MAX_FILE {
+            return Err(ConfigError::TooLarge);
+        }
+        Self::parse(&std::fs::read_to_string(file)?)
+    }
+
+    /// Reads and checks a text.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with all faults at once.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Syntax(Box::new(error)))?;
+        let mut wrong = Faults::default();
+        let config = Self {
+            client: wrong.socket("listen.client", &raw.listen.client),
+            health: raw.listen.health.as_deref().map(|text| wrong.socket("listen.health", text)),
+            protected: raw.network.protected.iter().map(|name| wrong.interface("network.protected", name)).collect(),
+            tun: wrong.interface("network.tun", &raw.network.tun),
+            mtu: raw.network.mtu,
+            snat: (raw.network.snat_v4, raw.network.snat_v6),
+            tunnel_workers: wrong.threads("workers.tunnel", raw.workers.tunnel),
+            session_threads: wrong.threads("workers.sessions", raw.workers.sessions),
+            listener_threads: wrong.threads("workers.listeners", raw.workers.listeners),
+            data_dir: raw.data_dir,
+            seed: raw.seed,
+        };
+        wrong.unless(!config.data_dir.as_os_str().is_empty(), "data_dir is missing");
+        wrong.unless(MTU.contains(&config.mtu), "network.mtu is not within 1280 to 9000");
+        wrong.unless(!config.protected.is_empty(), "network.protected names no interface");
+        wrong.unless(!config.protected.contains(&config.tun), "network.protected names the TUN device");
+        wrong.unless(config.client.port() != 0, "listen.client has port 0");
+        if wrong.0.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(wrong.0)) }
+    }
+}
+
+/// What is wrong so far. Readers answer a stand-in that is never used: a configuration with faults is not returned.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn unless(&mut self, right: bool, what: &str) {
+        if !right {
+            self.0.push(what.to_owned());
+        }
+    }
+
+    fn socket(&mut self, key: &str, text: &str) -> SocketAddr {
+        text.parse().unwrap_or_else(|_| {
+            self.0.push(format!("{key}: expected address:port, got {text:?}"));
+            SocketAddr::from(([0, 0, 0, 0], 1))
+        })
+    }
+
+    fn interface(&mut self, key: &str, name: &str) -> InterfaceName {
+        name.parse().unwrap_or_else(|error| {
+            self.0.push(format!("{key}: {error}"));
+            "faulty".parse().expect("a name")
+        })
+    }
+
+    fn threads(&mut self, key: &str, count: usize) -> NonZeroUsize {
+        self.unless(count <= MAX_THREADS, &format!("{key}: at most {MAX_THREADS}"));
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        NonZeroUsize::new(count).unwrap_or_else(cores)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_file_is_enough() {
+        let config = Config::parse("data_dir = \"/var/lib/ringwall\"\n[network]\nprotected = [\"lan0\"]").expect("right");
+        assert_eq!(config.client, "0.0.0.0:443".parse().expect("an address"));
+        assert_eq!(config.tun.as_str(), "ringwall0");
+        assert_eq!(config.health, None);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let text = "[listen]\nclient = \"somewhere\"\nhealth = \"1.2.3.4\"\n[network]\ntun = \"a/b\"\nmtu = 100\n[workers]\ntunnel = 1000";
+        let Err(ConfigError::Wrong(faults)) = Config::parse(text) else { panic!("accepted") };
+        assert_eq!(faults.len(), 7, "{faults:#?}");
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        assert!(matches!(Config::parse("data_dirr = \"/x\""), Err(ConfigError::Syntax(_))));
+    }
+}

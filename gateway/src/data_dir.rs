@@ -1,0 +1,264 @@
+//! A Gateway's data directory: who it is, and the private key that never leaves it.
+//!
+//! ```text
+//! identity.json    collective, appliance, root, key for knocking; the highest life of the Collective that was seen
+//! gateway.key/.pem its certificate's key and chain        next.key   of a certificate that is asked for
+//! members.json     Controllers, to be dialled after a restart
+//! joining.json     id of the command, while it joins
+//! ```
+//! All files are private (0600) and replaced atomically.
+
+use std::path::{Path, PathBuf};
+
+use ringwall_protocol::id::{ApplianceId, CollectiveId, CommandId, Incarnation};
+use ringwall_protocol::membership::ControllerRecord;
+use ringwall_trust::identity::{KeyError, KeyKind, PemError, PrivateKey, certificates_from_pem, certificates_to_pem};
+use ringwall_trust::secret::{FileError, read_private, write_private};
+use rustls::pki_types::CertificateDer;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Version of [`Identity`].
+const VERSION: u16 = 1;
+
+/// Why the data directory is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The directory cannot be made.
+    #[error("{0} cannot be made")]
+    Directory(PathBuf, #[source] std::io::Error),
+    /// A file is missing, too open or unreadable.
+    #[error("{0}")]
+    File(&'static str, #[source] FileError),
+    /// A key is damaged.
+    #[error("{0}")]
+    Key(&'static str, #[source] KeyError),
+    /// The certificate is damaged.
+    #[error("{CHAIN}")]
+    Chain(#[source] PemError),
+    /// A file is damaged, or of another version.
+    #[error("{0} is not what this version writes")]
+    Content(&'static str),
+}
+
+/// Who this Gateway is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Identity {
+    version: u16,
+    /// The Collective.
+    pub collective: CollectiveId,
+    /// The appliance.
+    pub appliance: ApplianceId,
+    /// The Collective's root certificate, DER, base64url.
+    pub root_certificate: String,
+    /// Key for knocking on peer ports, base64url.
+    pub spa_key: Option<String>,
+    /// The highest life of the Collective that was seen: a lower one is refused (review F19).
+    pub incarnation: Incarnation,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("appliance", &self.appliance).finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// An identity of this version.
+    #[must_use]
+    pub const fn new(
+        collective: CollectiveId,
+        appliance: ApplianceId,
+        root_certificate: String,
+        spa_key: Option<String>,
+        incarnation: Incarnation,
+    ) -> Self {
+        Self { version: VERSION, collective, appliance, root_certificate, spa_key, incarnation }
+    }
+}
+
+const IDENTITY: &str = "identity.json";
+const KEY: &str = "gateway.key";
+const NEXT_KEY: &str = "next.key";
+const CHAIN: &str = "gateway.pem";
+const MEMBERS: &str = "members.json";
+const JOINING: &str = "joining.json";
+
+/// The directory.
+#[derive(Debug, Clone)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// Opens the directory; makes it, for this user only, if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|error| DataDirError::Directory(path.to_owned(), error))?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Who this Gateway is; `None` before it has joined.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn identity(&self) -> Result<Option<Identity>, DataDirError> {
+        let identity: Option<Identity> = self.read_json(IDENTITY)?;
+        match identity {
+            Some(identity) if identity.version != VERSION => Err(DataDirError::Content(IDENTITY)),
+            identity => Ok(identity),
+        }
+    }
+
+    /// Keeps who this Gateway is.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
+        self.write_json(IDENTITY, identity)
+    }
+
+    /// The Controllers that were known last.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn members(&self) -> Result<Vec<ControllerRecord>, DataDirError> {
+        Ok(self.read_json(MEMBERS)?.unwrap_or_default())
+    }
+
+    /// Keeps the Controllers.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep_members(&self, members: &[ControllerRecord]) -> Result<(), DataDirError> {
+        self.write_json(MEMBERS, &members)
+    }
+
+    /// The own key; made and kept if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be made, read or kept.
+    pub fn key(&self) -> Result<PrivateKey, DataDirError> {
+        self.key_in(KEY)
+    }
+
+    /// The key of a certificate that is asked for; made and kept if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be made, read or kept.
+    pub fn next_key(&self) -> Result<PrivateKey, DataDirError> {
+        self.key_in(NEXT_KEY)
+    }
+
+    /// The own certificate chain, leaf first.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    pub fn chain(&self) -> Result<Vec<CertificateDer<'static>>, DataDirError> {
+        let text = read_private(&self.0.join(CHAIN)).map_err(|error| DataDirError::File(CHAIN, error))?;
+        certificates_from_pem(&text).map_err(DataDirError::Chain)
+    }
+
+    /// Keeps the certificate of the present key.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep_chain(&self, chain: &[CertificateDer<'_>]) -> Result<(), DataDirError> {
+        self.write(CHAIN, certificates_to_pem(chain).as_bytes())
+    }
+
+    /// The next key and its certificate become the present ones. The chain is written first: a crash in between leaves
+    /// a chain whose key is the next one, which [`DataDir::key`] then finds.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn turn_over(&self, chain: &[CertificateDer<'_>]) -> Result<(), DataDirError> {
+        self.keep_chain(chain)?;
+        let moved = std::fs::rename(self.0.join(NEXT_KEY), self.0.join(KEY));
+        moved.map_err(|error| DataDirError::Directory(self.0.join(KEY), error))
+    }
+
+    /// The id of the joining command: the same for every try.
+    ///
+    /// # Errors
+    /// If the file is damaged or cannot be written.
+    pub fn joining(&self, fresh: CommandId) -> Result<CommandId, DataDirError> {
+        if let Some(known) = self.read_json(JOINING)? {
+            return Ok(known);
+        }
+        self.write_json(JOINING, &fresh)?;
+        Ok(fresh)
+    }
+
+    /// Forgets the joining command.
+    pub fn joined(&self) {
+        // Left behind, it does no harm: its token is spent.
+        let _ = std::fs::remove_file(self.0.join(JOINING));
+    }
+
+    fn key_in(&self, name: &'static str) -> Result<PrivateKey, DataDirError> {
+        let path = self.0.join(name);
+        if path.exists() {
+            return PrivateKey::load(&path).map_err(|error| DataDirError::Key(name, error));
+        }
+        let key = PrivateKey::generate(KeyKind::P256).map_err(|error| DataDirError::Key(name, error))?;
+        key.save(&path).map_err(|error| DataDirError::Key(name, error))?;
+        Ok(key)
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, DataDirError> {
+        let path = self.0.join(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = read_private(&path).map_err(|error| DataDirError::File(name, error))?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| DataDirError::Content(name))
+    }
+
+    fn write_json<T: Serialize>(&self, name: &'static str, value: &T) -> Result<(), DataDirError> {
+        let bytes = serde_json::to_vec_pretty(value).map_err(|_| DataDirError::Content(name))?;
+        self.write(name, &bytes)
+    }
+
+    fn write(&self, name: &'static str, bytes: &[u8]) -> Result<(), DataDirError> {
+        write_private(&self.0.join(name), bytes).map_err(|error| DataDirError::File(name, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringwall_protocol::id::IncarnationId;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_found_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = DataDir::open(&directory.path().join("gateway")).expect("made");
+        assert_eq!(data.identity().expect("readable"), None);
+        let identity = Identity::new(
+            CollectiveId::from_random([1; 16]),
+            ApplianceId::from_random([2; 16]),
+            "root".to_owned(),
+            Some("key".to_owned()),
+            Incarnation { epoch: 7, id: IncarnationId::from_random([3; 16]) },
+        );
+        data.keep_identity(&identity).expect("written");
+        assert_eq!(data.identity().expect("readable"), Some(identity));
+        let key = data.key().expect("made");
+        assert_eq!(data.key().expect("read").thumbprint(), key.thumbprint());
+        let first = data.joining(CommandId::from_random([4; 16])).expect("kept");
+        assert_eq!(data.joining(CommandId::from_random([5; 16])).expect("kept"), first, "the same for every try");
+    }
+
+    #[test]
+    fn damaged_identity_is_an_error_and_not_a_new_beginning() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = DataDir::open(directory.path()).expect("made");
+        write_private(&directory.path().join(IDENTITY), b"{}").expect("written");
+        assert!(matches!(data.identity(), Err(DataDirError::Content(IDENTITY))));
+    }
+}

@@ -1,0 +1,134 @@
+//! Proving tokens: from text to what the registry can judge. A token whose key is not known yet waits for the feed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix::Addr;
+use ringwall_actors::registry::actor::Registry;
+use ringwall_actors::registry::admission::{Admission, Presentation, Refusal};
+use ringwall_actors::registry::message::{Admit, Admitted, Present};
+use ringwall_actors::registry::published::{Published, Snapshot};
+use ringwall_actors::session::message::Socket;
+use ringwall_actors::support::clock::Clock;
+use ringwall_protocol::id::SessionId;
+use ringwall_protocol::token::{ClaimsToken, EntitlementToken, TokenBody};
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_protocol::wire::session::{Hello, SESSION_VERSION};
+use ringwall_trust::identity::Leaf;
+use ringwall_trust::token::{Expected, TokenError, UnverifiedToken, Verified};
+
+/// Stands between websockets and the registry. Cheap to clone.
+#[derive(Clone)]
+pub struct Doorkeeper {
+    published: Published,
+    registry: Addr<Registry>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Doorkeeper {
+    /// A doorkeeper of this registry.
+    #[must_use]
+    pub const fn new(published: Published, registry: Addr<Registry>, clock: Arc<dyn Clock>) -> Self {
+        Self { published, registry, clock }
+    }
+
+    /// Proves a `hello` and asks for admission.
+    ///
+    /// # Errors
+    /// Why the Client is not let in.
+    pub async fn admit(&self, hello: Hello, leaf: &Leaf, peer: SocketAddr, socket: Socket) -> Result<Admitted, Refusal> {
+        if !hello.versions.contains(&SESSION_VERSION) {
+            let message = format!("this gateway speaks version {SESSION_VERSION}");
+            return Err(Refusal::new(ErrorCode::VersionUnsupported, message));
+        }
+        if let Err(error) = hello.device_claims.0.check() {
+            return Err(Refusal::new(ErrorCode::Invalid, error.to_string()));
+        }
+        let admission = Box::new(Admission {
+            claims: self.prove(&hello.claims_token, Snapshot::expects_claims).await?,
+            entitlement: self.prove(&hello.entitlement_token, Snapshot::expects_entitlement).await?,
+            identity: leaf.identity,
+            key: leaf.thumbprint,
+            certificate_until: leaf.not_after,
+            connect_seq: hello.connect_seq,
+            last_session: hello.last_session_id,
+            peer,
+            device: hello.device_claims,
+        });
+        self.registry.send(Admit { admission, socket }).await.unwrap_or_else(|_| Err(busy()))
+    }
+
+    /// Proves a newer claims token and presents it.
+    ///
+    /// # Errors
+    /// Why it is not taken; the session goes on with what it had.
+    pub async fn present_claims(&self, session: SessionId, token: &str) -> Result<(), Refusal> {
+        let claims = Some(self.prove::<ClaimsToken>(token, Snapshot::expects_claims).await?);
+        self.present(Presentation { session, claims, entitlement: None }).await
+    }
+
+    /// Proves a newer entitlement token and presents it.
+    ///
+    /// # Errors
+    /// Why it is not taken; the session goes on with what it had.
+    pub async fn present_entitlement(&self, session: SessionId, token: &str) -> Result<(), Refusal> {
+        let entitlement = Some(self.prove::<EntitlementToken>(token, Snapshot::expects_entitlement).await?);
+        self.present(Presentation { session, claims: None, entitlement }).await
+    }
+
+    async fn present(&self, presentation: Presentation) -> Result<(), Refusal> {
+        self.registry.send(Present(Box::new(presentation))).await.unwrap_or_else(|_| Err(busy()))
+    }
+
+    async fn prove<T: TokenBody>(
+        &self,
+        text: &str,
+        expected: impl Fn(&Snapshot) -> Expected,
+    ) -> Result<Verified<T>, Refusal> {
+        let token = UnverifiedToken::<T>::parse(text).map_err(|error| refusal(&error))?;
+        match self.verify(&token, &expected) {
+            // The key came after what this Gateway knows: its feed will tell (review F35).
+            Err(TokenError::UnknownKey { idx }) if self.published.reach(idx).await => {
+                self.verify(&token, &expected).map_err(|error| refusal(&error))
+            }
+            Err(TokenError::UnknownKey { .. }) => {
+                Err(Refusal::new(ErrorCode::FeedBehind, "the gateway does not know the token's key yet"))
+            }
+            proved => proved.map_err(|error| refusal(&error)),
+        }
+        .inspect_err(|refusal| {
+            tracing::info!(token = ?token.prefix(), code = ?refusal.code, %refusal, "token refused");
+        })
+    }
+
+    fn verify<T: TokenBody>(
+        &self,
+        token: &UnverifiedToken<'_, T>,
+        expected: &impl Fn(&Snapshot) -> Expected,
+    ) -> Result<Verified<T>, TokenError> {
+        let unknown = TokenError::UnknownKey { idx: ringwall_protocol::id::LogIndex(u64::MAX) };
+        let snapshot = self.published.snapshot().ok_or(unknown)?;
+        token.verify(&snapshot.keys, &expected(&snapshot), self.clock.now().time)
+    }
+}
+
+fn busy() -> Refusal {
+    Refusal::new(ErrorCode::Busy, "the gateway has too much to do; connect again")
+}
+
+fn refusal(error: &TokenError) -> Refusal {
+    let code = match error {
+        TokenError::Expired | TokenError::NotYetValid => ErrorCode::TokenExpired,
+        TokenError::KeyRemoved | TokenError::KeyRange(_) => ErrorCode::TokenRevoked,
+        TokenError::Incarnation | TokenError::Audience => ErrorCode::TokenMismatch,
+        TokenError::UnknownKey { .. } => ErrorCode::FeedBehind,
+        TokenError::TooLarge { .. }
+        | TokenError::Malformed
+        | TokenError::Kind { .. }
+        | TokenError::Algorithm
+        | TokenError::Signature
+        | TokenError::Body(_)
+        | TokenError::Life => ErrorCode::TokenInvalid,
+    };
+    Refusal::new(code, error.to_string())
+}

@@ -1,0 +1,118 @@
+//! The port where Clients come: each thread has a socket of its own on it (`SO_REUSEPORT`). Nothing is answered before the
+//! gate has let a connection in; what is under way is bounded for the process and for each source.
+
+mod crowd;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringwall_trust::identity::{Leaf, LeafIdentity};
+use ringwall_trust::tls::{Alpn, Gate, peer_leaf};
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+pub use self::crowd::Crowd;
+use crate::handshake::Doorkeeper;
+use crate::session_socket;
+use crate::tunnel::{AcceptedTunnel, Workers};
+
+/// Connections that the kernel holds for one thread.
+const BACKLOG: i32 = 4_096;
+/// After an error of the socket itself (no file descriptors left) it is left alone for this long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What every listener thread needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Reception {
+    /// Lets connections in.
+    pub gate: Arc<Gate>,
+    /// TLS, with verifiers that follow the members.
+    pub tls: Arc<ServerConfig>,
+    /// For websockets.
+    pub door: Doorkeeper,
+    /// For tunnels.
+    pub workers: Arc<Workers>,
+    /// Who is on the way in.
+    pub crowd: Arc<Crowd>,
+}
+
+/// A socket on the port, beside those of the other threads.
+///
+/// # Errors
+/// If the address is not to be had.
+pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts for ever. To be run in an arbiter: connections are served by its thread.
+pub async fn accept(listener: std::net::TcpListener, reception: Reception) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a listener could not be registered"),
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => match reception.crowd.enter(peer.ip()) {
+                Some(place) => {
+                    let reception = reception.clone();
+                    actix_rt::spawn(async move { receive(stream, peer, place, reception).await });
+                }
+                None => {
+                    metrics::counter!("ringwall_connections_refused_total", "why" => "crowd").increment(1);
+                    ringwall_trust::tls::reset(stream);
+                }
+            },
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn receive(stream: TcpStream, peer: SocketAddr, place: crowd::Place, reception: Reception) {
+    let admitted = match reception.gate.admit(stream).await {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            metrics::counter!("ringwall_connections_refused_total", "why" => "gate").increment(1);
+            return tracing::debug!(%peer, %error, "connection reset");
+        }
+    };
+    let protocol = admitted.protocol;
+    let stream = match admitted.hello.handshake(Arc::clone(&reception.tls)).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            metrics::counter!("ringwall_connections_refused_total", "why" => "handshake").increment(1);
+            return tracing::info!(%peer, %error, "handshake failed");
+        }
+    };
+    drop(place);
+    let leaf = match peer_leaf(stream.get_ref().1) {
+        Ok(Some(leaf)) if matches!(leaf.identity, LeafIdentity::Session { .. }) => leaf,
+        _ => return tracing::warn!(%peer, "a connection without a session's certificate came through the handshake"),
+    };
+    match protocol {
+        Alpn::Http => session_socket::serve(stream, leaf, peer, reception.door).await,
+        Alpn::Tunnel => hand_over(stream, &leaf, peer, &reception.workers),
+        other => tracing::debug!(%peer, protocol = %other, "a protocol that is not served here"),
+    }
+}
+
+fn hand_over(stream: tokio_rustls::server::TlsStream<TcpStream>, leaf: &Leaf, peer: SocketAddr, workers: &Workers) {
+    let (stream, connection) = stream.into_inner();
+    let stream = match stream.into_std() {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%peer, %error, "a tunnel's socket could not be handed over"),
+    };
+    if let Err(error) = workers.attach(AcceptedTunnel { stream, connection, peer, key: leaf.thumbprint }) {
+        tracing::warn!(%peer, %error, "a tunnel was not taken on");
+    }
+}

@@ -1,0 +1,135 @@
+//! Follows what the registry publishes of the feed: members for handshakes, keys for knocks, Controllers to dial; and
+//! notices when the firewall would have to be shaped anew.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::Addr;
+use data_encoding::BASE64URL_NOPAD;
+use ipnet::IpNet;
+use ringwall_actors::feed::actor::Feed;
+use ringwall_actors::feed::message::Candidates;
+use ringwall_actors::registry::published::Published;
+use ringwall_protocol::feed::FeedView;
+use ringwall_protocol::id::{ApplianceId, CollectiveId};
+use ringwall_protocol::membership::{ControllerRecord, GatewayRecord};
+use ringwall_protocol::object::settings::SpaMode;
+use ringwall_trust::secret::SecretKey;
+use ringwall_trust::spa::{KeyOwner, Receiver, SpaKey, SpaWindow};
+use ringwall_trust::tls::{CurrentMembers, Gate, Members, SpaPolicy};
+use rustls::pki_types::CertificateDer;
+
+use crate::controller_link::candidates;
+use crate::data_dir::DataDir;
+
+/// What the firewall was shaped by. Another shape needs another table, and so another start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// Pools of tunnel addresses.
+    pub pools: Vec<IpNet>,
+    /// Translation toward protected hosts.
+    pub snat: bool,
+    /// How the ports are guarded.
+    pub spa: SpaMode,
+}
+
+impl Shape {
+    /// The shape that a view asks for.
+    #[must_use]
+    pub fn of(view: &FeedView) -> Self {
+        let mut pools = view.site.pools.clone();
+        pools.sort();
+        pools.dedup();
+        Self { pools, snat: view.site.snat, spa: view.spa_mode }
+    }
+}
+
+/// The membership that records describe; nobody, if one of them is damaged.
+#[must_use]
+pub fn membership<'a>(
+    collective: CollectiveId,
+    root: &str,
+    controllers: impl IntoIterator<Item = &'a ControllerRecord>,
+    gateways: impl IntoIterator<Item = &'a GatewayRecord>,
+) -> Members {
+    let root = BASE64URL_NOPAD.decode(root.as_bytes()).map(CertificateDer::from);
+    let members = root
+        .map_err(|error| error.to_string())
+        .and_then(|root| Members::from_records(collective, &[root], controllers, gateways).map_err(|error| error.to_string()));
+    members.unwrap_or_else(|error| {
+        tracing::error!(error, "the members' records are damaged; nobody is believed");
+        Members::nobody(collective)
+    })
+}
+
+/// Keys, window and policy for knocks.
+pub struct Guard {
+    /// This Gateway.
+    pub me: ApplianceId,
+    /// The process's one receiver.
+    pub receiver: Arc<Mutex<Receiver>>,
+    /// The gates of all listeners.
+    pub gate: Arc<Gate>,
+}
+
+impl Guard {
+    /// Takes over what a view says of knocks.
+    pub fn follow(&self, view: &FeedView) {
+        let keys: Vec<_> = view.spa_keys.iter().filter_map(|text| text.parse::<SecretKey>().ok()).collect();
+        if keys.len() < view.spa_keys.len() {
+            tracing::error!("a key for knocks is damaged");
+        }
+        let window = SpaWindow::new(view.spa_window_seconds).unwrap_or(SpaWindow::DEFAULT);
+        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        // Destinations are not bound: Clients may reach this Gateway by addresses that it does not know of itself.
+        receiver.configure(window, None::<HashSet<_>>);
+        receiver.replace_keys(keys.iter().map(|key| (KeyOwner::Gateway(self.me), SpaKey::new(key))));
+        drop(receiver);
+        self.gate.set_policy(policy(view.spa_mode));
+    }
+}
+
+/// What is wanted in a ClientHello.
+#[must_use]
+pub const fn policy(mode: SpaMode) -> SpaPolicy {
+    match mode {
+        SpaMode::Open => SpaPolicy::Open,
+        SpaMode::Tcp | SpaMode::UdpTcp => SpaPolicy::Tcp,
+    }
+}
+
+/// Follows the feed for as long as its shape is `shape`; returns when it is another, or when the registry is gone.
+pub async fn follow(
+    mut published: Published,
+    members: &CurrentMembers,
+    guard: &Guard,
+    feed: &Addr<Feed>,
+    data: &DataDir,
+    shape: &Shape,
+) {
+    let mut known: Vec<ControllerRecord> = vec![];
+    loop {
+        if let Some(snapshot) = published.snapshot() {
+            let view = &snapshot.view;
+            let (controllers, gateways) = (view.controllers.values(), view.gateways.values());
+            members.replace(membership(view.collective, &view.root_certificate, controllers, gateways));
+            guard.follow(view);
+            let present: Vec<_> = view.controllers.values().cloned().collect();
+            if present != known {
+                // A feed that is gone is noticed by whoever watches the process.
+                let _ = feed.send(Candidates(candidates(&present))).await;
+                if let Err(error) = data.keep_members(&present) {
+                    tracing::error!(%error, "the members could not be kept on disk");
+                }
+                known = present;
+            }
+            if Shape::of(view) != *shape && !view.site.pools.is_empty() {
+                tracing::warn!("pools, translation or guard of the site changed: the firewall is built anew");
+                return;
+            }
+        }
+        if !published.changed().await {
+            return;
+        }
+    }
+}

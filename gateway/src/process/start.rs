@@ -1,0 +1,313 @@
+//! Starting, step by step. What a later step needs, an earlier one has made.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::{Actor as _, Addr};
+use anyhow::Context;
+use ipnet::IpNet;
+use metrics_exporter_prometheus::PrometheusHandle;
+use ringwall_actors::feed::actor::{Feed, FeedParts};
+use ringwall_actors::feed::core::FeedCore;
+use ringwall_actors::feed::outbox::FeedOutbox;
+use ringwall_actors::feed::ports::Candidate;
+use ringwall_actors::ports::TunnelPlane;
+use ringwall_actors::registry::actor::{Registry, RegistryParts};
+use ringwall_actors::registry::directory::Directory;
+use ringwall_actors::registry::message::AskHealth;
+use ringwall_actors::registry::published::{self, Published};
+use ringwall_actors::session::actor::SessionPorts;
+use ringwall_actors::support::clock::{Clock, SecurityClock};
+use ringwall_actors::support::entropy::ThreadEntropy;
+use ringwall_protocol::feed::FeedView;
+use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::spa::Service;
+use ringwall_trust::identity::LeafIdentity;
+use ringwall_trust::secret::SecretKey;
+use ringwall_trust::spa::{Receiver, SpaWindow};
+use ringwall_trust::tls::{Alpn, CurrentMembers, Gate, Presented, Tls};
+use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
+
+use super::arbiters::{Arbiters, run_in, start_in};
+use crate::blocked::{TunnelNewsroom, log_alerted, tell_blocked};
+use crate::clock::{GatewayClock, wall};
+use crate::config::Config;
+use crate::controller_link::{ControllerDialer, candidates};
+use crate::data_dir::{DataDir, Identity};
+use crate::dial::Knocking;
+use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard as PortGuard, HostSettings, Snat};
+use crate::handshake::Doorkeeper;
+use crate::interfaces::Interfaces;
+use crate::listener::{Crowd, Reception};
+use crate::members::{Guard, Shape, follow, membership, policy};
+use crate::renewal::Renewal;
+use crate::tunnel::{TunnelConfig, Workers};
+use crate::{first_view, health, host_watch, joining, knocks, listener};
+
+/// Idle seconds until a Client sends a keep-alive (review 3.6).
+const KEEP_ALIVE_SECONDS: u16 = 15;
+/// How often the first lease is looked for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Everything that runs. Dropped in the order of the fields.
+pub(super) struct Running {
+    pub(super) registry: Addr<Registry>,
+    pub(super) outbox: Arc<FeedOutbox>,
+    /// Done when the firewall must be shaped anew.
+    pub(super) reshaped: Pin<Box<dyn Future<Output = ()>>>,
+    /// Says what promise cannot be kept any more.
+    pub(super) broken: oneshot::Receiver<String>,
+    pub(super) firewall: Firewall,
+    _arbiters: Arbiters,
+}
+
+/// Who this Gateway is, and whom it believes.
+struct Member {
+    data: DataDir,
+    identity: Identity,
+    own: Arc<Presented>,
+    members: Arc<CurrentMembers>,
+    dialer: ControllerDialer,
+    candidates: Vec<Candidate>,
+}
+
+/// What stands below the actors.
+struct Ground {
+    firewall: Firewall,
+    enforcer: Enforcer,
+    workers: Arc<Workers>,
+    directory: Arc<Directory>,
+    settings: HostSettings,
+}
+
+pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::Result<Running> {
+    let member = become_member(&config).await?;
+    let highest = member.identity.incarnation;
+    let view = first_view::first_view(member.identity.appliance, highest, &member.candidates, &member.dialer).await;
+    let shape = Shape::of(&view);
+    let mut ground = prepare_ground(&config, &view).await?;
+    let arbiters = Arbiters::start(config.session_threads, config.listener_threads);
+
+    let security = SecurityClock::default();
+    let clock: Arc<dyn Clock> = Arc::new(GatewayClock::new(security.clone()));
+    // Numbers of audit records go on above those of an earlier process.
+    let outbox = Arc::new(FeedOutbox::new(wall().0.saturating_mul(1_000)));
+    let (registry, published) = start_registry(&config, &member, &ground, &arbiters, (security, &clock, &outbox));
+    let feed = start_feed(&member, &arbiters, &registry, &clock, &outbox);
+    watch_ground(&mut ground, &feed);
+    let broken = watch_host(&ground, &arbiters);
+    if let Some(address) = config.health {
+        serve_health(address, &arbiters, &registry, metrics);
+    }
+    wait_for_lease(&registry).await?;
+    let guard = open_door(&config, &member, &ground, &arbiters, &view, (&published, &registry, &clock)).await?;
+    tracing::info!(address = %config.client, site = view.site.name, "admitting sessions");
+
+    let Member { data, members, .. } = member;
+    let reshaped = Box::pin(async move { follow(published, &members, &guard, &feed, &data, &shape).await });
+    Ok(Running { registry, outbox, reshaped, broken, firewall: ground.firewall, _arbiters: arbiters })
+}
+
+async fn become_member(config: &Config) -> anyhow::Result<Member> {
+    let data = DataDir::open(&config.data_dir)?;
+    let identity = joining::identity(&data, config.seed.as_deref()).await?;
+    let own = Presented::new(data.chain()?, &data.key()?).context("use the own certificate")?;
+    let controllers = data.members()?;
+    let members = membership(identity.collective, &identity.root_certificate, &controllers, []);
+    let members = CurrentMembers::new(members);
+    let key = identity.spa_key.as_deref().map(str::parse::<SecretKey>).transpose();
+    let key = key.map_err(|_| anyhow::anyhow!("the kept key for knocking is damaged"))?;
+    let knocking = key.map(|key| Knocking { key, window: SpaWindow::DEFAULT });
+    let dialer =
+        ControllerDialer { members: Arc::clone(&members), own: Arc::clone(&own), knocking, data: data.clone() };
+    let candidates = candidates(&controllers);
+    anyhow::ensure!(!candidates.is_empty(), "no controller is known; join again with a new seed");
+    Ok(Member { data, identity, own, members, dialer, candidates })
+}
+
+async fn prepare_ground(config: &Config, view: &FeedView) -> anyhow::Result<Ground> {
+    let interfaces = Interfaces::open()?;
+    let firewall_config = shape_firewall(config, view, &interfaces).await?;
+    let firewall = Firewall::start(firewall_config).context("start the firewall")?;
+    let directory = Arc::new(Directory::default());
+    let tunnel = TunnelConfig {
+        device: config.tun.as_str().to_owned(),
+        mtu: config.mtu,
+        workers: config.tunnel_workers,
+        ..TunnelConfig::default()
+    };
+    let newsroom = Arc::new(TunnelNewsroom(Arc::clone(&directory)));
+    let workers = Workers::start(&tunnel, newsroom).context("start the tunnel workers")?;
+    interfaces.route(&view.site.pools, workers.device_index()).await?;
+    let settings = HostSettings::new(config.tun.clone(), config.protected.clone());
+    firewall.enable_forwarding().context("switch forwarding on")?;
+    if let Some(unsafe_setting) = host_watch::mend(&settings) {
+        anyhow::bail!(unsafe_setting);
+    }
+    let enforcer = firewall.enforcer();
+    Ok(Ground { firewall, enforcer, workers: Arc::new(workers), directory, settings })
+}
+
+async fn shape_firewall(config: &Config, view: &FeedView, interfaces: &Interfaces) -> anyhow::Result<FirewallConfig> {
+    let (mut pools4, mut pools6) = (vec![], vec![]);
+    for pool in &view.site.pools {
+        match pool {
+            IpNet::V4(net) => pools4.push(net.trunc()),
+            IpNet::V6(net) => pools6.push(net.trunc()),
+        }
+    }
+    let mut shaped = FirewallConfig::new(config.tun.clone(), pools4, pools6);
+    shaped.tcp_port = config.client.port();
+    shaped.udp_port = config.client.port();
+    shaped.guard = match view.spa_mode {
+        SpaMode::Open => PortGuard::Open,
+        SpaMode::Tcp => PortGuard::Tcp,
+        SpaMode::UdpTcp => PortGuard::UdpTcp,
+    };
+    let lease = view.site.lease_seconds.max(view.site.grace_seconds.unwrap_or(0));
+    shaped.longest_lease = Duration::from_secs(u64::from(lease));
+    if let Some(out) = config.protected.first().filter(|_| view.site.snat) {
+        let found = interfaces.addresses(out).await?;
+        let (v4, v6) = (config.snat.0.or(found.0), config.snat.1.or(found.1));
+        shaped.snat = Some(Snat { out: out.clone(), v4, v6 });
+    }
+    Ok(shaped)
+}
+
+fn start_registry(
+    config: &Config,
+    member: &Member,
+    ground: &Ground,
+    arbiters: &Arbiters,
+    (security, clock, outbox): (SecurityClock, &Arc<dyn Clock>, &Arc<FeedOutbox>),
+) -> (Addr<Registry>, Published) {
+    let (publisher, published) = published::channel();
+    let parts = RegistryParts {
+        gateway: member.identity.appliance,
+        ports: SessionPorts {
+            enforcer: Arc::new(ground.enforcer.clone()),
+            tunnel: Arc::clone(&ground.workers) as Arc<dyn TunnelPlane>,
+            outbox: Arc::clone(outbox),
+            clock: Arc::clone(clock),
+        },
+        security,
+        directory: Arc::clone(&ground.directory),
+        publisher,
+        arbiters: arbiters.session_handles(),
+        mtu: config.mtu,
+        keep_alive_seconds: KEEP_ALIVE_SECONDS,
+    };
+    (start_in(&arbiters.control, move || Registry::new(parts)), published)
+}
+
+fn start_feed(
+    member: &Member,
+    arbiters: &Arbiters,
+    registry: &Addr<Registry>,
+    clock: &Arc<dyn Clock>,
+    outbox: &Arc<FeedOutbox>,
+) -> Addr<Feed> {
+    let identity = &member.identity;
+    let name = LeafIdentity::Gateway { collective: identity.collective, appliance: identity.appliance };
+    let (data, own) = (member.data.clone(), Arc::clone(&member.own));
+    let renewal = Renewal { data, own, outbox: Arc::clone(outbox), name };
+    actix_rt::spawn(renewal.clone().watch());
+    // What was kept when this process began: the first view may have raised it since.
+    let highest = member.data.identity().ok().flatten().map_or(identity.incarnation, |kept| kept.incarnation);
+    let core =
+        FeedCore::new(identity.appliance, Some(highest), member.candidates.clone(), clock.now(), &mut ThreadEntropy);
+    let parts = FeedParts {
+        core,
+        dialer: Arc::new(member.dialer.clone()),
+        registry: registry.clone().recipient(),
+        outbox: Arc::clone(outbox),
+        clock: Arc::clone(clock),
+        on_certificate: Box::new(move |_, chain| renewal.take(&chain)),
+    };
+    Feed::start_in_arbiter(&arbiters.control.handle(), move |_| Feed::new(parts))
+}
+
+/// Carries what the firewall reports to those whom it concerns.
+fn watch_ground(ground: &mut Ground, feed: &Addr<Feed>) {
+    let (_, none) = tokio::sync::mpsc::channel(1);
+    let blocked = std::mem::replace(&mut ground.firewall.blocked, none);
+    actix_rt::spawn(tell_blocked(blocked, Arc::clone(&ground.directory)));
+    let (_, none) = tokio::sync::mpsc::channel(1);
+    actix_rt::spawn(log_alerted(std::mem::replace(&mut ground.firewall.alerted, none)));
+    let (_, none) = tokio::sync::mpsc::channel(1);
+    let events = std::mem::replace(&mut ground.firewall.events, none);
+    let tunnel = Arc::clone(&ground.workers) as Arc<dyn TunnelPlane>;
+    actix_rt::spawn(host_watch::follow_events(events, feed.clone(), tunnel));
+}
+
+fn watch_host(ground: &Ground, arbiters: &Arbiters) -> oneshot::Receiver<String> {
+    let (enforcer, settings) = (ground.enforcer.clone(), ground.settings.clone());
+    run_in(&arbiters.control, move || host_watch::watch(enforcer, settings))
+}
+
+fn serve_health(
+    address: std::net::SocketAddr,
+    arbiters: &Arbiters,
+    registry: &Addr<Registry>,
+    metrics: PrometheusHandle,
+) {
+    let registry = registry.clone();
+    drop(run_in(&arbiters.control, move || async move {
+        if let Err(error) = health::serve(address, registry, metrics).await {
+            tracing::error!(%error, %address, "health and metrics are not served");
+        }
+    }));
+}
+
+/// Nobody is let in before the kernel enforces what the Collective knows.
+async fn wait_for_lease(registry: &Addr<Registry>) -> anyhow::Result<()> {
+    loop {
+        let health = registry.send(AskHealth).await.context("the session registry has stopped")?;
+        if health.lease_held {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn open_door(
+    config: &Config,
+    member: &Member,
+    ground: &Ground,
+    arbiters: &Arbiters,
+    view: &FeedView,
+    (published, registry, clock): (&Published, &Addr<Registry>, &Arc<dyn Clock>),
+) -> anyhow::Result<Guard> {
+    let window = SpaWindow::new(view.spa_window_seconds).unwrap_or(SpaWindow::DEFAULT);
+    let receiver = Arc::new(Mutex::new(Receiver::new(window, None, wall())));
+    let served = [Alpn::Tunnel, Alpn::Http];
+    let gate = Gate::new(Service::Tunnel, &served, policy(view.spa_mode), Arc::clone(&receiver), wall);
+    let guard = Guard { me: member.identity.appliance, receiver, gate: Arc::new(gate) };
+    guard.follow(view);
+    if view.spa_mode == SpaMode::UdpTcp {
+        let socket = UdpSocket::bind(config.client).await.context("open the port for knocks")?;
+        let (receiver, port) = (Arc::clone(&guard.receiver), config.client.port());
+        actix_rt::spawn(knocks::listen(socket, receiver, ground.enforcer.clone(), port));
+    }
+    let membership = Arc::clone(&member.members) as Arc<dyn ringwall_trust::tls::Membership>;
+    // Members of the feed, not only those that were known from the last run.
+    let snapshot = published.snapshot().context("a lease without a view")?;
+    let (controllers, gateways) = (snapshot.view.controllers.values(), snapshot.view.gateways.values());
+    let root = &snapshot.view.root_certificate;
+    member.members.replace(crate::members::membership(snapshot.view.collective, root, controllers, gateways));
+    let reception = Reception {
+        gate: Arc::clone(&guard.gate),
+        tls: Tls::new().gateway_server(&member.own, membership),
+        door: Doorkeeper::new(published.clone(), registry.clone(), Arc::clone(clock)),
+        workers: Arc::clone(&ground.workers),
+        crowd: Arc::new(Crowd::default()),
+    };
+    for arbiter in &arbiters.listeners {
+        let socket = listener::bind(config.client).with_context(|| format!("listen on {}", config.client))?;
+        let reception = reception.clone();
+        drop(run_in(arbiter, move || listener::accept(socket, reception)));
+    }
+    Ok(guard)
+}

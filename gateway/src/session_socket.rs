@@ -1,0 +1,306 @@
+//! A Client's websocket: the handshake at `/session`, `hello`, then messages both ways until either side is done.
+//!
+//! Text frames of JSON only, bounded in size and rate; no `Origin` (a browser has no business here), no compression.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use ringwall_actors::registry::admission::Refusal;
+use ringwall_actors::registry::message::Admitted;
+use ringwall_actors::session::core::SocketId;
+use ringwall_actors::session::message::{FromSocket, Socket, SocketLost};
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_protocol::wire::session::{FromClient, FromGateway, MAX_MESSAGE, MAX_TOKEN_MESSAGE};
+use ringwall_trust::identity::Leaf;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::handshake::Doorkeeper;
+
+/// From the TLS handshake to the whole `hello`.
+const HELLO_TIME: Duration = Duration::from_secs(5);
+/// A Client that takes nothing for this long is gone.
+const WRITE_TIME: Duration = Duration::from_secs(5);
+/// Without a word for this long, the Client is asked for a sign of life.
+const IDLE: Duration = Duration::from_secs(15);
+/// And must give it within this.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
+/// Messages that may wait for a websocket.
+const OUTBOX: usize = 64;
+/// The library's own buffers; by default they have 128 KiB each.
+const BUFFER: usize = 4 * 1024;
+/// Messages a second, and at once (review 3.10).
+const RATE: (u32, u32) = (20, 50);
+/// `hello`s that may be read and proved at once: with the longest message 64 MiB (review F30).
+static UNPROVED: Semaphore = Semaphore::const_new(64 * 1024 * 1024 / MAX_TOKEN_MESSAGE);
+
+/// Numbers websockets of this process.
+static SOCKETS: AtomicU64 = AtomicU64::new(1);
+
+type Stream = WebSocketStream<TlsStream<TcpStream>>;
+
+/// Why a websocket ended, for the log.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the websocket broke: {0}")]
+    Broken(#[from] Box<Error>),
+    #[error("closed")]
+    Closed,
+    #[error("the client takes no message")]
+    Stuck,
+    #[error("the client gave no sign of life")]
+    Silent,
+    #[error("the session ended")]
+    Ended,
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+/// Serves one connection to its end.
+pub async fn serve(stream: TlsStream<TcpStream>, leaf: Leaf, peer: SocketAddr, door: Doorkeeper) {
+    let mut websocket = match timeout(HELLO_TIME, accept(stream)).await {
+        Ok(Ok(websocket)) => websocket,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "no websocket"),
+        Err(_) => return tracing::debug!(%peer, "the websocket's handshake took too long"),
+    };
+    let end = match begin(&mut websocket, &leaf, peer, &door).await {
+        Ok((admitted, socket, outgoing)) => {
+            let end = converse(&mut websocket, &admitted, socket, outgoing, &door).await;
+            // A session that has ended does not want to know.
+            let _ = admitted.actor.send(SocketLost(socket)).await;
+            end
+        }
+        Err(end) => end,
+    };
+    if let End::Refused(refusal) = &end {
+        tracing::info!(%peer, code = ?refusal.code, %refusal, "client refused");
+        let (code, message) = (refusal.code, refusal.message.clone());
+        // It is going anyway.
+        let _ = say(&mut websocket, &FromGateway::End { code, message }).await;
+    }
+    tracing::debug!(%peer, %end, "websocket ended");
+    let _ = timeout(WRITE_TIME, websocket.close(None)).await;
+}
+
+async fn accept(stream: TlsStream<TcpStream>) -> Result<Stream, Error> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_write_buffer_size(2 * MAX_TOKEN_MESSAGE)
+        .max_message_size(Some(MAX_TOKEN_MESSAGE))
+        .max_frame_size(Some(MAX_TOKEN_MESSAGE));
+    tokio_tungstenite::accept_hdr_async_with_config(stream, judge_request, Some(config)).await
+}
+
+#[expect(clippy::result_large_err, reason = "the library's callback has this type")]
+fn judge_request(request: &Request, response: Response) -> Result<Response, ErrorResponse> {
+    let refuse = |status| {
+        let mut response = ErrorResponse::new(None);
+        *response.status_mut() = status;
+        Err(response)
+    };
+    if request.uri().path() != "/session" {
+        return refuse(StatusCode::NOT_FOUND);
+    }
+    if request.headers().contains_key("origin") {
+        return refuse(StatusCode::FORBIDDEN);
+    }
+    Ok(response)
+}
+
+/// `hello` and admission.
+async fn begin(
+    websocket: &mut Stream,
+    leaf: &Leaf,
+    peer: SocketAddr,
+    door: &Doorkeeper,
+) -> Result<(Admitted, SocketId, mpsc::Receiver<FromGateway>), End> {
+    let first = async {
+        let seat = UNPROVED.acquire().await.map_err(|_| End::Closed)?;
+        let text = next_text(websocket).await?;
+        Ok::<_, End>((seat, text))
+    };
+    let (seat, text) = timeout(HELLO_TIME, first).await.map_err(|_| End::Silent)??;
+    let FromClient::Hello(hello) = parse(&text)? else { return Err(broken("expected hello first")) };
+    let (outbox, outgoing) = mpsc::channel(OUTBOX);
+    let socket = Socket { id: SocketId(SOCKETS.fetch_add(1, Ordering::Relaxed)), outbox };
+    let id = socket.id;
+    let admitted = door.admit(hello, leaf, peer, socket).await.map_err(End::Refused)?;
+    drop(seat);
+    Ok((admitted, id, outgoing))
+}
+
+/// Messages both ways.
+async fn converse(
+    websocket: &mut Stream,
+    admitted: &Admitted,
+    socket: SocketId,
+    mut outgoing: mpsc::Receiver<FromGateway>,
+    door: &Doorkeeper,
+) -> End {
+    let mut pace = Pace::new(Instant::now());
+    let mut asked: Option<Instant> = None;
+    let mut heard = Instant::now();
+    loop {
+        let deadline = asked.map_or(heard + IDLE, |asked| asked + SIGN_OF_LIFE);
+        let outcome = tokio::select! {
+            message = outgoing.recv() => match message {
+                Some(message) => say_and_maybe_end(websocket, &message).await,
+                None => Err(End::Ended),
+            },
+            message = websocket.next() => {
+                (heard, asked) = (Instant::now(), None);
+                match take(message, &mut pace) {
+                    Ok(Some(text)) => pass_on(&text, websocket, admitted, socket, door).await,
+                    Ok(None) => Ok(()),
+                    Err(end) => Err(end),
+                }
+            }
+            () = tokio::time::sleep_until(deadline.into()) => match asked {
+                Some(_) => Err(End::Silent),
+                None => {
+                    asked = Some(Instant::now());
+                    send(websocket, Message::Ping(bytes::Bytes::new())).await
+                }
+            },
+        };
+        if let Err(end) = outcome {
+            return end;
+        }
+    }
+}
+
+/// One message of the Client, to whom it concerns.
+async fn pass_on(
+    text: &str,
+    websocket: &mut Stream,
+    admitted: &Admitted,
+    socket: SocketId,
+    door: &Doorkeeper,
+) -> Result<(), End> {
+    let message = parse(text)?;
+    if text.len() > MAX_MESSAGE && !matches!(message, FromClient::EntitlementToken { .. } | FromClient::ClaimsToken { .. }) {
+        return Err(broken("a message of this kind is shorter"));
+    }
+    let presented = match message {
+        FromClient::Hello(_) => return Err(broken("a second hello")),
+        FromClient::ClaimsToken { token } => door.present_claims(admitted.session, &token).await,
+        FromClient::EntitlementToken { token } => door.present_entitlement(admitted.session, &token).await,
+        message => {
+            return admitted.actor.send(FromSocket(socket, message)).await.map_err(|_| End::Ended);
+        }
+    };
+    match presented {
+        Ok(()) => Ok(()),
+        Err(refusal) => {
+            let Refusal { code, message } = refusal;
+            say(websocket, &FromGateway::Refused { code, message }).await
+        }
+    }
+}
+
+/// What came: a text, or a sign of life.
+fn take(message: Option<Result<Message, Error>>, pace: &mut Pace) -> Result<Option<String>, End> {
+    if !pace.allows(Instant::now()) {
+        return Err(broken("too many messages"));
+    }
+    match message.ok_or(End::Closed)?.map_err(Box::new)? {
+        Message::Text(text) => Ok(Some(text.as_str().to_owned())),
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
+        Message::Binary(_) => Err(broken("expected text")),
+        Message::Close(_) => Err(End::Closed),
+    }
+}
+
+async fn next_text(websocket: &mut Stream) -> Result<String, End> {
+    let mut pace = Pace::new(Instant::now());
+    loop {
+        if let Some(text) = take(websocket.next().await, &mut pace)? {
+            return Ok(text);
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<FromClient, End> {
+    // The library's message may repeat a value, which may be a token.
+    serde_json::from_str(text).map_err(|error| broken(&format!("no message of this version, at column {}", error.column())))
+}
+
+fn broken(what: &str) -> End {
+    End::Refused(Refusal::new(ErrorCode::ProtocolError, what))
+}
+
+async fn say_and_maybe_end(websocket: &mut Stream, message: &FromGateway) -> Result<(), End> {
+    say(websocket, message).await?;
+    if matches!(message, FromGateway::End { .. }) { Err(End::Ended) } else { Ok(()) }
+}
+
+async fn say(websocket: &mut Stream, message: &FromGateway) -> Result<(), End> {
+    let text = serde_json::to_string(message).expect("our own messages serialise");
+    send(websocket, Message::text(text)).await
+}
+
+async fn send(websocket: &mut Stream, message: Message) -> Result<(), End> {
+    let sent = timeout(WRITE_TIME, websocket.send(message)).await.map_err(|_| End::Stuck)?;
+    Ok(sent.map_err(Box::new)?)
+}
+
+/// A token bucket of [`RATE`].
+struct Pace {
+    left: f64,
+    at: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { left: f64::from(RATE.1), at: now }
+    }
+
+    fn allows(&mut self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + since * f64::from(RATE.0)).min(f64::from(RATE.1));
+        self.at = now;
+        let allowed = self.left >= 1.0;
+        if allowed {
+            self.left -= 1.0;
+        }
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pace_allows_a_burst_and_then_a_rate() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        assert_eq!((0..100).filter(|_| pace.allows(start)).count(), 50);
+        let later = start + Duration::from_secs(1);
+        assert_eq!((0..100).filter(|_| pace.allows(later)).count(), 20);
+    }
+
+    #[test]
+    fn only_session_without_an_origin_is_served() {
+        let request = |path: &str, origin: bool| {
+            let mut request = Request::builder().uri(path);
+            if origin {
+                request = request.header("Origin", "https://evil.example");
+            }
+            judge_request(&request.body(()).expect("a request"), Response::new(())).map_err(|refused| refused.status())
+        };
+        assert!(request("/session", false).is_ok());
+        assert_eq!(request("/session", true).err(), Some(StatusCode::FORBIDDEN));
+        assert_eq!(request("/", false).err(), Some(StatusCode::NOT_FOUND));
+    }
+}

@@ -43,7 +43,7 @@ pub struct TunnelConfig {
 }
 
 impl Default for TunnelConfig {
-    /// 1 MiB per Site is four full batches, or 80 ms at 100 Mbit/s.
+    /// 1 MiB per Site is 16 of the largest packets, or 80 ms at 100 Mbit/s.
     fn default() -> Self {
         Self { device: "ringwall0".into(), mtu: 1_400, site_queue: 1024 * 1024 }
     }

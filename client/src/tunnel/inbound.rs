@@ -19,7 +19,7 @@ use super::keep_alive::{Due, KeepAlive};
 use super::pump::{Pump, Scratch};
 use super::site::{Link, Phase, Site};
 
-/// Reads from one socket before others get their turn: 4 × 256 KiB.
+/// Reads from one socket before others get their turn: 4 × 64 KiB.
 const READS_PER_TURN: usize = 4;
 
 /// Drives one tunnel until its end.

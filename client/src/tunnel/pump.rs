@@ -23,9 +23,10 @@ use super::route_table::{Route, RouteTable};
 use super::site::{Link, Site};
 use super::{SiteTunnel, inbound, outbound};
 
-/// What one read from a socket may take.
-const RAW: usize = 256 * 1024;
-/// Ready tasks that run before the kernel is asked for new readiness: each of them may move 1 MiB.
+/// What one read from a socket may take. More is slower: what was received, decrypted and gathered then no longer stays
+/// in the core's cache together (15 % of the processor's time between 256 and 64 KiB).
+const RAW: usize = 64 * 1024;
+/// Ready tasks that run before the kernel is asked for new readiness: each of them may move 256 KiB.
 const TASKS_BETWEEN_POLLS: u32 = 4;
 
 /// What the pump is told to do.

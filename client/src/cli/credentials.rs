@@ -1,0 +1,132 @@
+//! Name and password from the command line's options, files, descriptors or the terminal. A password is never an
+//! argument: those are for everybody to see.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ringwall_protocol::id::TransactionId;
+use ringwall_protocol::interaction::InteractionKind;
+use zeroize::Zeroizing;
+
+use super::output;
+use crate::failure::{Exit, Failure};
+use crate::sign_in::{AskFactor, Credentials};
+
+/// Longest password, in bytes, as a Controller takes it.
+const MAX_PASSWORD: usize = 1_024;
+
+/// Options that give credentials.
+#[derive(Args)]
+pub(super) struct CredentialOptions {
+    /// Name at the identity provider
+    #[arg(long, value_name = "NAME", env = "RINGWALL_USERNAME")]
+    pub(super) username: Option<String>,
+    /// File whose first line is the password
+    #[arg(long, value_name = "FILE", conflicts_with = "password_fd")]
+    pub(super) password_file: Option<PathBuf>,
+    /// Open file descriptor whose first line is the password
+    #[arg(long, value_name = "N")]
+    pub(super) password_fd: Option<RawFd>,
+}
+
+impl CredentialOptions {
+    /// True if a password is given without asking.
+    pub(super) const fn has_password(&self) -> bool {
+        self.password_file.is_some() || self.password_fd.is_some()
+    }
+
+    /// The credentials; asks on the terminal for what is missing. `remembered` is offered as the name.
+    pub(super) fn read(&self, remembered: Option<&str>) -> Result<Credentials, Failure> {
+        let username = match (&self.username, remembered) {
+            (Some(name), _) => name.clone(),
+            (None, Some(name)) if self.has_password() => name.to_owned(),
+            (None, remembered) => ask_name(remembered)?,
+        };
+        let password = match (&self.password_file, self.password_fd) {
+            (Some(file), _) => first_line(file)?,
+            // The kernel gives open descriptors names.
+            (None, Some(number)) => first_line(Path::new(&format!("/proc/self/fd/{number}")))?,
+            (None, None) => ask_secret("Password")?,
+        };
+        if password.is_empty() || password.len() > MAX_PASSWORD {
+            let cause = format!("expected a password of 1 to {MAX_PASSWORD} bytes, got {}", password.len());
+            return Err(usage(cause));
+        }
+        Ok(Credentials { username, password })
+    }
+}
+
+/// Asks on the terminal, or reads a line of standard input where there is none.
+pub(super) struct StdinFactors;
+
+impl AskFactor for StdinFactors {
+    async fn ask_factor(
+        &self,
+        _: TransactionId,
+        kind: InteractionKind,
+        message: &str,
+        again: bool,
+    ) -> Result<Zeroizing<String>, Failure> {
+        if again {
+            output::note("The answer was not accepted.");
+            if !io::stdin().is_terminal() {
+                return Err(Failure::told(Exit::Refused, "the further factor was refused", "try again with a new one"));
+            }
+        }
+        let message: String = message.chars().filter(|c| !c.is_control()).collect();
+        let fallback = if kind == InteractionKind::OtpAuthentication { "One-time password" } else { "Answer" };
+        let prompt = if message.is_empty() { fallback.to_owned() } else { message };
+        let read = tokio::task::spawn_blocking(move || {
+            if io::stdin().is_terminal() {
+                return ask_secret(&prompt);
+            }
+            output::note(&prompt);
+            line_of(io::stdin().lock())
+        });
+        read.await.map_err(|error| Failure::new(Exit::Unexpected, error, "try again"))?
+    }
+}
+
+/// The first line of some input, without its end.
+pub(super) fn line_of(input: impl Read) -> Result<Zeroizing<String>, Failure> {
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD + 2));
+    for byte in input.bytes().take(MAX_PASSWORD + 2) {
+        match byte.map_err(|error| usage(format!("cannot read it: {error}")))? {
+            b'\n' => break,
+            byte => text.push(byte),
+        }
+    }
+    let line = std::str::from_utf8(&text).map_err(|_| usage("expected UTF-8 text"))?;
+    Ok(Zeroizing::new(line.trim_end_matches('\r').to_owned()))
+}
+
+fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let file = File::open(path).map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
+    line_of(file).map_err(|failure| failure.while_doing(path.display().to_string()))
+}
+
+fn ask_name(remembered: Option<&str>) -> Result<String, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(usage("no user name was given, and there is no terminal to ask on"));
+    }
+    let mut input = dialoguer::Input::<String>::new().with_prompt("User name");
+    if let Some(name) = remembered {
+        input = input.default(name.to_owned());
+    }
+    input.interact_text().map_err(|error| usage(error.to_string()))
+}
+
+fn ask_secret(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(usage("no password was given, and there is no terminal to ask on"));
+    }
+    let answer = dialoguer::Password::new().with_prompt(prompt).interact();
+    answer.map(Zeroizing::new).map_err(|error| usage(error.to_string()))
+}
+
+fn usage(cause: impl std::fmt::Display) -> Failure {
+    Failure::told(Exit::Usage, cause, "give --username and --password-file or --password-fd")
+}

@@ -1,0 +1,91 @@
+//! `ringwall prompts` and `ringwall answer`
+
+use std::io;
+
+use clap::Args;
+use comfy_table::{Table, presets};
+use ringwall_protocol::id::PromptId;
+
+use super::credentials::line_of;
+use super::output;
+use super::up::{done, local_failure};
+use crate::failure::{Exit, Failure};
+use crate::local::{Answer, LocalClient, LocalError, Request};
+use crate::store::StateDirectory;
+
+#[derive(Args)]
+pub(super) struct PromptsCommand {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ringwall answer 3f0c1a52-… 'ticket 4711'
+  ringwall answer 3f0c1a52-… --stdin < otp.txt
+  ringwall answer 3f0c1a52-…           # a message was read
+
+An argument can be seen by everybody on this machine: give passwords by --stdin.")]
+pub(super) struct AnswerCommand {
+    /// Which prompt; its first digits are enough if no other begins with them
+    prompt: String,
+    /// The answer; nothing for a message
+    #[arg(conflicts_with = "stdin")]
+    text: Option<String>,
+    /// Read the answer from the first line of standard input
+    #[arg(long)]
+    stdin: bool,
+}
+
+impl PromptsCommand {
+    pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
+        let mut daemon = LocalClient::connect(&state.socket_path()).await.map_err(local_failure)?;
+        let prompts = list(&mut daemon).await?;
+        if self.json {
+            return output::json(&prompts);
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(["PROMPT", "KIND", "SITE", "FOR", "MESSAGE"]);
+        for prompt in prompts {
+            table.add_row([
+                prompt.prompt_id.to_string(),
+                format!("{:?}", prompt.kind),
+                prompt.site.unwrap_or_default(),
+                prompt.destination.unwrap_or_default(),
+                prompt.message,
+            ]);
+        }
+        output::line(&table.to_string())
+    }
+}
+
+impl AnswerCommand {
+    pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
+        let mut daemon = LocalClient::connect(&state.socket_path()).await.map_err(local_failure)?;
+        let prompt_id = self.prompt_id(&mut daemon).await?;
+        let text = if self.stdin { line_of(io::stdin().lock())?.to_string() } else { self.text.unwrap_or_default() };
+        done(daemon.ask(&Request::Answer { prompt_id, text }).await)
+    }
+
+    async fn prompt_id(&self, daemon: &mut LocalClient) -> Result<PromptId, Failure> {
+        if let Ok(id) = self.prompt.parse() {
+            return Ok(id);
+        }
+        let open: Vec<PromptId> = list(daemon).await?.iter().map(|prompt| prompt.prompt_id).collect();
+        let meant: Vec<_> = open.iter().filter(|id| id.to_string().starts_with(&self.prompt)).collect();
+        match meant.as_slice() {
+            [id] => Ok(**id),
+            [] => Err(Failure::told(Exit::NotFound, format!("no open prompt begins with {}", self.prompt), "ringwall prompts")),
+            _ => Err(Failure::told(Exit::Usage, format!("several prompts begin with {}", self.prompt), "ringwall prompts")),
+        }
+    }
+}
+
+async fn list(daemon: &mut LocalClient) -> Result<Vec<crate::core::prompts::Question>, Failure> {
+    match daemon.ask(&Request::Prompts {}).await.map_err(local_failure)? {
+        Answer::Prompts { prompts } => Ok(prompts),
+        _ => Err(local_failure(LocalError::Answer)),
+    }
+}

@@ -1,0 +1,116 @@
+//! `ringwall sign-in` and `ringwall sign-out`
+
+use std::sync::Arc;
+
+use clap::Args;
+use ringwall_trust::secret::SystemRandom;
+
+use super::credentials::{CredentialOptions, StdinFactors};
+use super::{KeyType, ProfileChoice, output};
+use crate::controller::{Controllers, Plane};
+use crate::device_claims::{self, FileHashes};
+use crate::failure::{Exit, Failure};
+use crate::local::{Answer, LocalClient, LocalError, Request};
+use crate::sign_in::{SignIn, presented};
+use crate::store::{StateDirectory, StoredProfile};
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ringwall sign-in
+  ringwall sign-in --username alice --password-fd 3 3< password.txt
+  printf '%s\\n' 123456 | ringwall sign-in --username alice --password-file p.txt   # a further factor on stdin")]
+pub(super) struct SignInCommand {
+    #[command(flatten)]
+    pub(super) choice: ProfileChoice,
+    #[command(flatten)]
+    pub(super) credentials: CredentialOptions,
+    /// Kind of this device's key, the first time
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) key_type: KeyType,
+    /// Believe any Controller that the profile's root vouches for, not only those named at the last sign-in
+    #[arg(long)]
+    pub(super) forget_controllers: bool,
+}
+
+#[derive(Args)]
+pub(super) struct SignOutCommand {
+    #[command(flatten)]
+    choice: ProfileChoice,
+}
+
+impl SignInCommand {
+    pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
+        let stored = state.choose(self.choice.profile.as_deref())?;
+        let session = self.sign_in(state, &stored).await?;
+        match session.no_entitlements {
+            Some(why) => output::note(&format!("Signed in, but nothing can be reached: {why}.")),
+            None => output::note(&format!("Signed in; {} Site(s) can be reached.", session.sites.len())),
+        }
+        tell_daemon(state).await
+    }
+
+    /// Signs in and keeps what comes of it.
+    pub(super) async fn sign_in(
+        &self,
+        state: &StateDirectory,
+        stored: &StoredProfile,
+    ) -> Result<crate::store::StoredSession, Failure> {
+        let store = state.store(&stored.slot);
+        let device = store.device(&SystemRandom)?;
+        let credentials = self.credentials.read(device.username.as_deref())?;
+        let key = store.key(self.key_type.into())?;
+        let controllers = controllers(state, stored, self.forget_controllers)?;
+        let sign_in = SignIn {
+            controllers: &controllers,
+            store: &store,
+            key: &key,
+            provider: stored.profile.identity_provider.as_str(),
+            claims: device_claims::collect(&[], &[], &mut FileHashes::default()),
+        };
+        sign_in.run(device, &credentials, &StdinFactors).await
+    }
+}
+
+impl SignOutCommand {
+    pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
+        match LocalClient::connect(&state.socket_path()).await {
+            Ok(mut daemon) => return super::up::done(daemon.ask(&Request::SignOut {}).await),
+            Err(LocalError::NotRunning) => {}
+            Err(error) => return Err(super::up::local_failure(error)),
+        }
+        let stored = state.choose(self.choice.profile.as_deref())?;
+        let store = state.store(&stored.slot);
+        let nobody = || Failure::told(Exit::NotSignedIn, "nobody is signed in", "nothing: there is nothing to sign out");
+        let session = store.session()?.ok_or_else(nobody)?;
+        let key = store.key(KeyType::default().into())?;
+        let own = presented(&session.chain, &key)?;
+        let controllers = controllers(state, &stored, false)?.with_certificate(own);
+        let request = ringwall_protocol::wire::client::SignOutRequest {
+            claims_token: session.claims_token.expose().to_owned(),
+        };
+        // Forgotten here whatever the Controllers say.
+        store.forget_session()?;
+        let answer = controllers.post::<_, serde::de::IgnoredAny>(Plane::Client, "/client/v1/sign-out", &request).await;
+        answer.map_err(Failure::from).map_err(|failure| failure.while_doing("the tokens are forgotten here only"))?;
+        output::note("Signed out.");
+        Ok(())
+    }
+}
+
+/// The Controllers of a profile, as far as they are known.
+fn controllers(state: &StateDirectory, stored: &StoredProfile, forget: bool) -> Result<Controllers, Failure> {
+    let store = state.store(&stored.slot);
+    let known = if forget { vec![] } else { store.session()?.map(|session| session.controllers).unwrap_or_default() };
+    let key = store.device(&SystemRandom)?.spa_key.and_then(|key| key.expose().parse().ok());
+    Ok(Controllers::of(Arc::new(stored.profile.clone())).known(known).with_device_key(key))
+}
+
+/// A running daemon goes on with the new tokens.
+async fn tell_daemon(state: &StateDirectory) -> Result<(), Failure> {
+    let Ok(mut daemon) = LocalClient::connect(&state.socket_path()).await else { return Ok(()) };
+    match daemon.ask(&Request::Reload {}).await {
+        Ok(Answer::Done {}) => Ok(()),
+        answer => super::up::done(answer).map_err(|failure| failure.while_doing("the daemon does not go on with it")),
+    }
+}

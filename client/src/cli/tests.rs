@@ -1,0 +1,40 @@
+//! The command line is consistent, and passwords cannot be given as arguments.
+
+use clap::CommandFactory;
+
+use super::*;
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn nothing_takes_a_password_as_an_argument() {
+    let refused = |arguments: &[&str]| Cli::try_parse_from(arguments).is_err();
+    assert!(refused(&["ringwall", "sign-in", "--password", "x"]));
+    assert!(refused(&["ringwall", "up", "--password", "x"]));
+    assert!(refused(&["ringwall", "up", "--reconnect"]), "reconnecting needs a name");
+    assert!(refused(&["ringwall", "up", "--device", "a/b"]));
+}
+
+#[test]
+fn every_command_of_the_help_is_understood() {
+    for arguments in [
+        vec!["profile", "add", "-"],
+        vec!["profile", "add", "--file", "x"],
+        vec!["profile", "add", "host:1", "--ca-fingerprint", "00".repeat(32).leak(), "--identity-provider", "p"],
+        vec!["up", "--detach", "--username", "alice", "--password-file", "p"],
+        vec!["up", "--reconnect", "--username", "alice", "--password-fd", "3", "--sign-in", "--no-prompt"],
+        vec!["status", "--watch", "--json"],
+        vec!["answer", "3f0c", "--stdin"],
+        vec!["prompts", "--json"],
+        vec!["sign-in", "--key-type", "p256", "--forget-controllers"],
+        vec!["sign-out"],
+        vec!["down"],
+        vec!["completions", "bash"],
+    ] {
+        let whole = std::iter::once("ringwall").chain(arguments.clone());
+        assert!(Cli::try_parse_from(whole).is_ok(), "{arguments:?}");
+    }
+}

@@ -1,0 +1,222 @@
+//! `ringwall up` and `ringwall down`
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ringwall_trust::secret::SystemRandom;
+
+use super::credentials::CredentialOptions;
+use super::{KeyType, ProfileChoice, block_on, output};
+use crate::clock;
+use crate::daemon::{self, UpOptions};
+use crate::failure::{Exit, Failure};
+use crate::held_token::Holder;
+use crate::local::{Answer, LocalClient, LocalError, Request};
+use crate::status::ClientState;
+use crate::store::{StateDirectory, StoredProfile};
+
+/// A detached daemon must be up within this time; a sign-in that waits for a prompt counts as up.
+const UP_TIME: Duration = Duration::from_secs(60);
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  ringwall up
+  ringwall up --detach --username alice --password-file p.txt
+  ringwall up --reconnect --username alice --password-file p.txt   # for machines without a user
+
+Without --reconnect nobody signs in again by itself: when an administrator revokes this device, or the sign-in has
+reached its end, the daemon waits for `ringwall sign-in`. With it, the given password is used once more; a refused one
+never again.")]
+pub(super) struct UpCommand {
+    #[command(flatten)]
+    choice: ProfileChoice,
+    #[command(flatten)]
+    credentials: CredentialOptions,
+    /// Kind of this device's key, the first time
+    #[arg(long, value_enum, default_value_t)]
+    key_type: KeyType,
+    /// Go to the background once it is up; the log goes to the state directory
+    #[arg(long)]
+    detach: bool,
+    /// Sign in again with the given credentials when only that helps
+    #[arg(long, requires = "username")]
+    reconnect: bool,
+    /// Sign in even if the last sign-in is still good
+    #[arg(long)]
+    sign_in: bool,
+    /// Do not ask on the terminal; prompts wait for `ringwall answer`
+    #[arg(long)]
+    no_prompt: bool,
+    /// Name of the tunnel device
+    #[arg(long, default_value = "ringwall0", value_name = "NAME", value_parser = device_name)]
+    device: String,
+    /// Believe any Controller that the profile's root vouches for, not only those named at the last sign-in
+    #[arg(long)]
+    forget_controllers: bool,
+    /// Made by --detach: leave the terminal's session
+    #[arg(long, hide = true)]
+    leave_terminal: bool,
+}
+
+impl UpCommand {
+    pub(super) fn run(self, state: StateDirectory, log: &str) -> Result<(), Failure> {
+        let stored = state.choose(self.choice.profile.as_deref())?;
+        if self.detach {
+            return block_on(self.detach(&state, &stored, log));
+        }
+        if self.leave_terminal {
+            // Fails only for one who leads a session already.
+            let _leader = rustix::process::setsid();
+        }
+        let device = state.store(&stored.slot).device(&SystemRandom)?;
+        let asks = io::stdin().is_terminal() && !self.no_prompt && !self.leave_terminal;
+        let given = self.credentials.has_password();
+        let needed = self.sign_in || !signed_in(&state, &stored, &device)?;
+        let credentials = if given || (needed && asks) {
+            Some(self.credentials.read(device.username.as_deref())?)
+        } else {
+            None
+        };
+        block_on(daemon::run(UpOptions {
+            state,
+            stored,
+            key_kind: self.key_type.into(),
+            credentials,
+            reconnect: self.reconnect,
+            fresh: self.sign_in,
+            forget_controllers: self.forget_controllers,
+            device: self.device,
+            interactive: asks,
+        }))
+    }
+
+    /// Starts the same program in the background and waits until it is up.
+    async fn detach(&self, state: &StateDirectory, stored: &StoredProfile, log: &str) -> Result<(), Failure> {
+        // Another daemon is told from here, not from a log.
+        drop(state.lock()?);
+        let device = state.store(&stored.slot).device(&SystemRandom)?;
+        let mut fresh = self.sign_in;
+        if !self.credentials.has_password() && (fresh || !signed_in(state, stored, &device)?) {
+            let sign_in = super::sign_in::SignInCommand {
+                choice: ProfileChoice { profile: Some(stored.slot.to_string()) },
+                credentials: CredentialOptions {
+                    username: self.credentials.username.clone(),
+                    password_file: None,
+                    password_fd: None,
+                },
+                key_type: self.key_type,
+                forget_controllers: self.forget_controllers,
+            };
+            sign_in.sign_in(state, stored).await?;
+            fresh = false;
+        }
+        let mut child = self.spawn(state, stored, log, fresh)?;
+        wait_until_up(state, &mut child).await
+    }
+
+    fn spawn(&self, state: &StateDirectory, stored: &StoredProfile, log: &str, fresh: bool) -> Result<Child, Failure> {
+        let failed = |error: io::Error| Failure::new(Exit::Unexpected, error, "try without --detach");
+        let log_file = OpenOptions::new().create(true).append(true).mode(0o600).open(state.log_path()).map_err(failed)?;
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        command.arg("--state-dir").arg(state.path()).args(["--log", log, "up", "--leave-terminal", "--no-prompt"]);
+        command.args(["--profile", &stored.slot.to_string(), "--device", &self.device]);
+        command.args(["--key-type", if self.key_type == KeyType::P256 { "p256" } else { "rsa3072" }]);
+        if let Some(name) = &self.credentials.username {
+            command.args(["--username", name]);
+        }
+        if let Some(file) = &self.credentials.password_file {
+            command.arg("--password-file").arg(std::path::absolute(file).map_err(failed)?);
+        }
+        if let Some(number) = self.credentials.password_fd {
+            command.args(["--password-fd", &number.to_string()]);
+        }
+        for (wanted, flag) in
+            [(self.reconnect, "--reconnect"), (fresh, "--sign-in"), (self.forget_controllers, "--forget-controllers")]
+        {
+            if wanted {
+                command.arg(flag);
+            }
+        }
+        let errors = log_file.try_clone().map_err(failed)?;
+        command.process_group(0).stdin(Stdio::null()).stdout(log_file).stderr(errors).spawn().map_err(failed)
+    }
+}
+
+/// `ringwall down`
+pub(super) async fn down(state: &StateDirectory) -> Result<(), Failure> {
+    let mut daemon = LocalClient::connect(&state.socket_path()).await.map_err(local_failure)?;
+    done(daemon.ask(&Request::Down {}).await)
+}
+
+/// Success only if the daemon did it.
+pub(super) fn done(answer: Result<Answer, LocalError>) -> Result<(), Failure> {
+    match answer.map_err(local_failure)? {
+        Answer::Refused { cause, next_step, not_found } => {
+            Err(Failure::told(if not_found { Exit::NotFound } else { Exit::Refused }, cause, next_step))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn local_failure(error: LocalError) -> Failure {
+    let (exit, next_step) = match &error {
+        LocalError::NotRunning => (Exit::NotRunning, "ringwall up"),
+        LocalError::NotAllowed => (Exit::Privilege, "use the user that the daemon runs as, or root"),
+        LocalError::Broken(_) | LocalError::Time => (Exit::Unexpected, "look at the daemon's log"),
+        LocalError::Answer => (Exit::Unexpected, "restart the daemon after the update: ringwall down; ringwall up"),
+    };
+    Failure::new(exit, error, next_step)
+}
+
+/// Whether the sign-in on disk is still good.
+fn signed_in(state: &StateDirectory, stored: &StoredProfile, device: &crate::store::Device) -> Result<bool, Failure> {
+    use ringwall_protocol::token::ClaimsToken;
+    let store = state.store(&stored.slot);
+    let Some(session) = store.session()? else { return Ok(false) };
+    // The kind does not matter: where there is a session there is a key.
+    let key = store.key(ringwall_trust::identity::KeyKind::P256)?;
+    let holder = Holder { device: device.device_id, key: key.thumbprint() };
+    let claims = crate::held_token::HeldToken::<ClaimsToken>::take(session.claims_token.expose(), holder);
+    Ok(claims.is_ok_and(|claims| clock::now() < claims.life().until))
+}
+
+async fn wait_until_up(state: &StateDirectory, child: &mut Child) -> Result<(), Failure> {
+    let log = state.log_path();
+    let failed = |cause: String, exit| Failure::told(exit, cause, format!("read {}", log.display()));
+    let give_up = Instant::now() + UP_TIME;
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            let exit = match status.code() {
+                Some(3) => Exit::NotSignedIn,
+                Some(4) => Exit::Refused,
+                Some(5) => Exit::Unreachable,
+                Some(8) => Exit::Privilege,
+                _ => Exit::Unexpected,
+            };
+            return Err(failed(format!("the daemon ended with {status}"), exit));
+        }
+        if let Ok(mut daemon) = LocalClient::connect(&state.socket_path()).await
+            && let Ok(Answer::Status { status }) = daemon.ask(&Request::Status {}).await
+            && (status.state != ClientState::SigningIn || !status.prompts.is_empty())
+        {
+            output::note(&format!("The daemon runs (process {}); its log is {}.", status.pid, log.display()));
+            return Ok(());
+        }
+        if Instant::now() >= give_up {
+            return Err(failed(format!("the daemon is not up after {} s", UP_TIME.as_secs()), Exit::Unreachable));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The kernel takes up to 15 bytes without slashes and blanks.
+fn device_name(text: &str) -> Result<String, String> {
+    let good = (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if good { Ok(text.to_owned()) } else { Err("expected 1 to 15 letters, digits, '-', '_' or '.'".into()) }
+}

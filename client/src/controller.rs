@@ -1,0 +1,290 @@
+//! Calls to Controllers: JSON over HTTP/1.1 over TLS, one connection a call, one Controller after the other.
+//!
+//! Promises: a call goes to Controllers that the profile's root vouches for and, after the first sign-in, whose keys
+//! were named then; nothing is sent before that is known. What is retryable is tried at the next Controller; what is
+//! refused is refused. Waiting between rounds is left to the caller.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringwall_protocol::id::Thumbprint;
+use ringwall_protocol::spa::Service;
+use ringwall_protocol::wire::client::ControllerAddress;
+use ringwall_protocol::wire::error::ErrorBody;
+use ringwall_trust::secret::SecretKey;
+use ringwall_trust::tls::{Alpn, ControllerTrust, Presented, Refused, Tls, peer_leaf};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::advice;
+use crate::dial::{DialError, Knock, Line, MAX_ADDRESSES, resolve};
+use crate::failure::{Exit, Failure};
+use crate::profile::{Profile, SpaMode};
+
+mod http;
+
+pub use http::ExchangeError;
+
+
+/// Which half of the client API (review F14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plane {
+    /// Without a client certificate.
+    SignIn,
+    /// With one.
+    Client,
+}
+
+/// Why one Controller gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// Its name has no address.
+    #[error("cannot resolve the name")]
+    Resolve(#[source] std::io::Error),
+    /// No connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// A Controller that was not named at the last sign-in.
+    #[error("the Controller's key is none of those named at the last sign-in")]
+    UnknownKey,
+    /// It broke off, or answered something else.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// It cannot answer now.
+    #[error("{}: {}", code(.0), .0.message)]
+    NotNow(ErrorBody),
+}
+
+/// Why a call failed.
+#[derive(Debug)]
+pub enum CallError {
+    /// A Controller said no.
+    Refused(ErrorBody),
+    /// None gave an answer; why, one by one.
+    Unreachable(Vec<(String, AttemptError)>),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(body) => write!(f, "the Controller refused ({}): {}", code(body), body.message),
+            Self::Unreachable(attempts) => {
+                f.write_str("no Controller answered")?;
+                for (controller, error) in attempts {
+                    write!(f, "; {controller}: {}", chain(error))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl CallError {
+    /// How long the Controllers want to be left alone, if one of them said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let of = |body: &ErrorBody| body.retry_after_ms.map(Duration::from_millis);
+        match self {
+            Self::Refused(body) => of(body),
+            Self::Unreachable(attempts) => attempts.iter().find_map(|(_, error)| match error {
+                AttemptError::NotNow(body) => of(body),
+                _ => None,
+            }),
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn retryable(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+
+    /// What the user can do.
+    #[must_use]
+    pub fn next_step(&self) -> &'static str {
+        let Self::Unreachable(attempts) = self else {
+            let Self::Refused(body) = self else { unreachable!("the other case") };
+            return advice::next_step(body.code);
+        };
+        let any = |wanted: fn(&AttemptError) -> bool| attempts.iter().any(|(_, error)| wanted(error));
+        if any(|error| matches!(error, AttemptError::Dial(DialError::Refused(Refused::Root)))) {
+            return "ask an administrator for the present profile link, compare its fingerprint, then: \
+                    ringwall profile add --replace-ca <link>";
+        }
+        if any(|error| matches!(error, AttemptError::UnknownKey)) {
+            return "if an administrator confirms that all Controllers were replaced: ringwall sign-in --forget-controllers";
+        }
+        if any(|error| matches!(error, AttemptError::Resolve(_))) {
+            return "check the network, and the host of the profile: ringwall profile list";
+        }
+        "check the network; if others are connected, ask an administrator"
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let exit = if error.retryable() { Exit::Unreachable } else { Exit::Refused };
+        let next_step = error.next_step();
+        Self::new(exit, error, next_step)
+    }
+}
+
+/// The Controllers of one Collective.
+#[derive(Clone)]
+pub struct Controllers {
+    tls: Tls,
+    profile: Arc<Profile>,
+    known: Vec<ControllerAddress>,
+    own: Option<Arc<Presented>>,
+    device_key: Option<SecretKey>,
+    last_good: Arc<AtomicUsize>,
+}
+
+impl Controllers {
+    /// Those of a profile, before anything else is known.
+    #[must_use]
+    pub fn of(profile: Arc<Profile>) -> Self {
+        Self { tls: Tls::new(), profile, known: vec![], own: None, device_key: None, last_good: Arc::default() }
+    }
+
+    /// Those named at the last sign-in, and their keys.
+    #[must_use]
+    pub fn known(mut self, known: Vec<ControllerAddress>) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// This device's certificate, which [`Plane::Client`] needs.
+    #[must_use]
+    pub fn with_certificate(mut self, own: Arc<Presented>) -> Self {
+        self.own = Some(own);
+        self
+    }
+
+    /// This device's own SPA key, which takes the place of the profile's.
+    #[must_use]
+    pub fn with_device_key(mut self, key: Option<SecretKey>) -> Self {
+        self.device_key = key;
+        self
+    }
+
+    /// One round: every Controller is asked until one answers.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn post<Q, A>(&self, plane: Plane, path: &str, question: &Q) -> Result<A, CallError>
+    where
+        Q: Serialize + Sync,
+        A: DeserializeOwned,
+    {
+        let request = http::Request::new(&self.profile.host.authority(), path, question);
+        let line = self.line(plane);
+        let mut failed = Vec::new();
+        let authorities = self.authorities();
+        let first = self.last_good.load(Ordering::Relaxed) % authorities.len().max(1);
+        for index in (0..authorities.len()).map(|step| (first + step) % authorities.len()) {
+            let authority = &authorities[index];
+            match self.ask(&line, authority, &request).await {
+                Ok(answer) => {
+                    self.last_good.store(index, Ordering::Relaxed);
+                    return answer.map_err(CallError::Refused);
+                }
+                Err(errors) => failed.extend(errors.into_iter().map(|error| (authority.clone(), error))),
+            }
+        }
+        Err(CallError::Unreachable(failed))
+    }
+
+    /// All addresses of one Controller.
+    async fn ask<A: DeserializeOwned>(
+        &self,
+        line: &Line,
+        authority: &str,
+        request: &http::Request,
+    ) -> Result<Result<A, ErrorBody>, Vec<AttemptError>> {
+        let addresses = resolve(authority).await.map_err(|error| vec![AttemptError::Resolve(error)])?;
+        let mut failed = Vec::new();
+        for address in addresses {
+            match self.ask_address(line, address, request).await {
+                Ok(Err(body)) if body.retryable => failed.push(AttemptError::NotNow(body)),
+                Ok(answer) => return Ok(answer),
+                Err(error) => failed.push(error),
+            }
+        }
+        Err(failed)
+    }
+
+    async fn ask_address<A: DeserializeOwned>(
+        &self,
+        line: &Line,
+        address: SocketAddr,
+        request: &http::Request,
+    ) -> Result<Result<A, ErrorBody>, AttemptError> {
+        let stream = line.dial(address).await?;
+        let pins = self.pins();
+        if !pins.is_empty() {
+            let leaf = peer_leaf(stream.get_ref().1).ok().flatten().ok_or(AttemptError::UnknownKey)?;
+            if !pins.contains(&leaf.thumbprint) {
+                return Err(AttemptError::UnknownKey);
+            }
+        }
+        Ok(request.exchange(stream).await?)
+    }
+
+    fn line(&self, plane: Plane) -> Line {
+        let trust = ControllerTrust { roots: self.profile.pins(), members: None };
+        let (alpn, own) = match plane {
+            Plane::SignIn => (Alpn::SignIn, None),
+            Plane::Client => (Alpn::Client, self.own.as_ref()),
+        };
+        Line { config: self.tls.controller_client(trust, own), alpn, knock: self.knock() }
+    }
+
+    fn knock(&self) -> Option<Knock> {
+        let profile = self.profile.spa.as_ref();
+        let mode = profile.map_or(SpaMode::Tcp, |spa| spa.mode);
+        let key = self.device_key.clone().or_else(|| profile.map(|spa| spa.key.clone()))?;
+        Some(Knock { key, service: Service::Client, mode })
+    }
+
+    fn pins(&self) -> Vec<Thumbprint> {
+        self.known.iter().flat_map(|controller| controller.spki_sha256.iter().copied()).collect()
+    }
+
+    /// Where to ask, each place once: known Controllers, then the profile's host.
+    fn authorities(&self) -> Vec<String> {
+        let mut list: Vec<String> = Vec::new();
+        let known = self.known.iter().flat_map(|controller| controller.addresses.iter().cloned());
+        for authority in known.chain([self.profile.host.authority()]).take(MAX_ADDRESSES) {
+            if !list.contains(&authority) {
+                list.push(authority);
+            }
+        }
+        list
+    }
+}
+
+/// An error with its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The code as it stands on the wire.
+pub(crate) fn code(body: &ErrorBody) -> String {
+    let text = serde_json::to_string(&body.code).expect("a code serialises");
+    text.trim_matches('"').to_owned()
+}

@@ -1,0 +1,118 @@
+//! One request and its answer on one fresh connection.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::StatusCode;
+use hyper_util::rt::TokioIo;
+use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+/// From the first byte sent to the last received: a sign-in that waits for a directory, and more.
+const EXCHANGE_TIME: Duration = Duration::from_secs(20);
+/// Longest answer: entitlement tokens of 16 Sites, each of the largest size.
+const MAX_ANSWER: usize = 8 << 20;
+
+/// Why an exchange failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The connection broke, or it was no HTTP.
+    #[error("the connection broke")]
+    Http(#[from] hyper::Error),
+    /// Nothing came in time.
+    #[error("no answer within {} s", EXCHANGE_TIME.as_secs())]
+    Time,
+    /// More than [`MAX_ANSWER`].
+    #[error("expected an answer of at most {MAX_ANSWER} bytes")]
+    TooLarge,
+    /// The body broke off.
+    #[error("the answer broke off")]
+    Body,
+    /// Not the JSON that was expected.
+    #[error("the answer (HTTP {status}) is not what this call answers, at column {column}")]
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// Where.
+        column: usize,
+    },
+}
+
+/// A request, ready to be sent to one Controller after the other.
+pub(super) struct Request {
+    host: String,
+    path: String,
+    body: Zeroizing<Vec<u8>>,
+    /// Names the wish, not the attempt, so that a repeated one is not carried out twice.
+    idempotency_key: String,
+}
+
+impl Request {
+    pub(super) fn new<Q: Serialize>(host: &str, path: &str, question: &Q) -> Self {
+        Self {
+            host: host.to_owned(),
+            path: path.to_owned(),
+            body: Zeroizing::new(serde_json::to_vec(question).expect("our own messages serialise")),
+            idempotency_key: uuid::Uuid::new_v4().to_string(),
+        }
+    }
+
+    /// The answer, or the refusal, of whoever is at the other end.
+    pub(super) async fn exchange<S, A>(&self, stream: S) -> Result<Result<A, ErrorBody>, ExchangeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        A: DeserializeOwned,
+    {
+        let (status, body) = timeout(EXCHANGE_TIME, self.send(stream)).await.map_err(|_| ExchangeError::Time)??;
+        if status.is_success() {
+            return read(status, &body).map(Ok);
+        }
+        match read::<ErrorBody>(status, &body) {
+            Ok(refusal) => Ok(Err(refusal)),
+            Err(_) if status.is_server_error() => Ok(Err(retryable(status))),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send<S>(&self, stream: S) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ExchangeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // Ends with the sender, which this function owns.
+        tokio::spawn(connection);
+        let request = hyper::Request::post(&self.path)
+            .header(HOST, &self.host)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json")
+            .header("idempotency-key", &self.idempotency_key)
+            .body(Full::new(Bytes::from(self.body.to_vec())))
+            .expect("paths and hosts were checked");
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() { ExchangeError::TooLarge } else { ExchangeError::Body }
+        })?;
+        Ok((status, Zeroizing::new(body.to_bytes().to_vec())))
+    }
+}
+
+fn read<A: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<A, ExchangeError> {
+    // `POST …/sign-out` may answer 204.
+    let body = if body.is_empty() { b"null" } else { body };
+    serde_json::from_slice(body)
+        .map_err(|error| ExchangeError::Answer { status: status.as_u16(), column: error.column() })
+}
+
+/// A Controller that fails without saying how is passed over like one that is busy.
+fn retryable(status: StatusCode) -> ErrorBody {
+    let mut body = ErrorBody::new(ErrorCode::Internal, format!("HTTP {}", status.as_u16()));
+    body.retryable = true;
+    body
+}

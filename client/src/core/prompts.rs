@@ -1,0 +1,284 @@
+//! The questions that wait for the user, and which answer may go where.
+//!
+//! A Gateway only names a condition and an interaction; what the user reads is taken from the entitlement token that a
+//! Controller signed (review F5), so that a Gateway cannot put words into the Client's mouth. One question per condition
+//! of a Site is open at a time; the number of all is bounded.
+
+use std::collections::BTreeMap;
+
+use ringwall_protocol::claims::MAX_REASON;
+use ringwall_protocol::id::{ConditionId, PromptId, SiteId, TransactionId};
+use ringwall_protocol::interaction::{InteractionKind, Prompt};
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::token::EntitlementToken;
+use serde::{Deserialize, Serialize};
+
+/// Most questions open at once: beyond it nobody reads them anyway.
+pub const MAX_OPEN: usize = 64;
+/// Longest answer, in bytes: a password (1,024).
+pub const MAX_ANSWER: usize = 1_024;
+/// A message that only informs vanishes by itself after this long.
+pub const MESSAGE_LIFE: std::time::Duration = std::time::Duration::from_mins(10);
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// A condition of a Site.
+    Condition {
+        /// The Site.
+        site: SiteId,
+        /// The condition.
+        condition: ConditionId,
+        /// Which of its interactions.
+        interaction_index: u8,
+    },
+    /// A step-up at a Controller that wants a further answer.
+    StepUp(TransactionId),
+    /// A sign-in.
+    SignIn(TransactionId),
+}
+
+impl Asker {
+    /// The Site whose traffic waits.
+    #[must_use]
+    pub const fn site(self) -> Option<SiteId> {
+        match self {
+            Self::Condition { site, .. } => Some(site),
+            Self::StepUp(_) | Self::SignIn(_) => None,
+        }
+    }
+}
+
+/// A question as people and programs see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    /// Answers name it.
+    pub prompt_id: PromptId,
+    /// What is asked for.
+    pub kind: InteractionKind,
+    /// From the signed token.
+    pub message: String,
+    /// The entitlement whose traffic waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entitlement: Option<String>,
+    /// The condition that does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// Name of the Site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Where the user wanted to go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// For messages: the user has to mend something.
+    #[serde(default)]
+    pub blocking: bool,
+    /// True if the former answer was wrong.
+    #[serde(default)]
+    pub again: bool,
+    /// Since when it waits.
+    pub opened_at: UnixMillis,
+}
+
+/// Why a Gateway's prompt is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mistrust {
+    /// No such condition in the signed token.
+    #[error("the Gateway asks for a condition that the entitlement token does not have")]
+    UnknownCondition,
+    /// No such interaction in it.
+    #[error("the Gateway asks for interaction {0}, which the condition does not have")]
+    UnknownInteraction(u8),
+    /// The interaction is of another kind.
+    #[error("the Gateway asks for {asked:?} where the entitlement token has {signed:?}")]
+    Kind {
+        /// What it asks.
+        asked: InteractionKind,
+        /// What the token says.
+        signed: InteractionKind,
+    },
+    /// More than [`MAX_OPEN`].
+    #[error("more than {MAX_OPEN} prompts are open")]
+    TooMany,
+}
+
+/// Why an answer is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// No question of this id is open.
+    #[error("no prompt {0} is open")]
+    NotOpen(PromptId),
+    /// Its answer is on its way.
+    #[error("prompt {0} is being answered")]
+    Busy(PromptId),
+    /// Nothing was said.
+    #[error("expected an answer")]
+    Empty,
+    /// Too much was said.
+    #[error("expected an answer of at most {limit} bytes, got {got}")]
+    TooLong {
+        /// The bound.
+        limit: usize,
+        /// What came.
+        got: usize,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    asker: Asker,
+    question: Question,
+    answering: bool,
+}
+
+/// All open questions.
+#[derive(Debug, Clone, Default)]
+pub struct Prompts(BTreeMap<PromptId, Open>);
+
+impl Prompts {
+    /// A Gateway of the Site of `token` asks. An older question for the same condition gives way; answers its id.
+    ///
+    /// # Errors
+    /// [`Mistrust`].
+    pub fn asked_by_gateway(
+        &mut self,
+        prompt: &Prompt,
+        token: &EntitlementToken,
+        now: UnixMillis,
+    ) -> Result<Option<PromptId>, Mistrust> {
+        let reference = prompt.interaction;
+        let condition = token.conditions.get(&reference.condition_id).ok_or(Mistrust::UnknownCondition)?;
+        let index = reference.interaction_index;
+        let signed =
+            condition.interactions.get(usize::from(index)).ok_or(Mistrust::UnknownInteraction(index))?;
+        if signed.kind != prompt.kind {
+            return Err(Mistrust::Kind { asked: prompt.kind, signed: signed.kind });
+        }
+        let site = SiteId::new(token.head.aud);
+        let asker = Asker::Condition { site, condition: reference.condition_id, interaction_index: index };
+        let entitlement = token.entitlements.iter().find(|granted| granted.id == prompt.entitlement_id);
+        let question = Question {
+            prompt_id: prompt.prompt_id,
+            kind: signed.kind,
+            message: signed.message.clone(),
+            entitlement: entitlement.map(|granted| granted.name.clone()),
+            condition: Some(condition.name.clone()),
+            site: Some(token.site_name.clone()),
+            destination: Some(readable(&prompt.destination)),
+            blocking: signed.blocking,
+            again: false,
+            opened_at: now,
+        };
+        let older = self.replaced_by(asker, prompt.prompt_id);
+        self.open(asker, question, older.is_some())?;
+        if let Some(older) = older {
+            self.0.remove(&older);
+        }
+        Ok(older)
+    }
+
+    /// The Client itself asks: at sign-in, or because a Controller wants more.
+    ///
+    /// # Errors
+    /// [`Mistrust::TooMany`].
+    pub fn ask(&mut self, asker: Asker, question: Question) -> Result<(), Mistrust> {
+        self.open(asker, question, false)
+    }
+
+    /// The user answers. Until [`Self::refused`] or [`Self::closed`] no second answer is taken.
+    ///
+    /// # Errors
+    /// [`AnswerError`].
+    pub fn answer(&mut self, id: PromptId, text: &str) -> Result<(Asker, InteractionKind), AnswerError> {
+        let open = self.0.get_mut(&id).ok_or(AnswerError::NotOpen(id))?;
+        if open.answering {
+            return Err(AnswerError::Busy(id));
+        }
+        let kind = open.question.kind;
+        let limit = if kind == InteractionKind::Reason { MAX_REASON } else { MAX_ANSWER };
+        if text.len() > limit {
+            return Err(AnswerError::TooLong { limit, got: text.len() });
+        }
+        if text.trim().is_empty() && kind != InteractionKind::DisplayMessage {
+            return Err(AnswerError::Empty);
+        }
+        open.answering = true;
+        Ok((open.asker, kind))
+    }
+
+    /// The answer was wrong, or did not arrive: the question stays open for another one.
+    pub fn refused(&mut self, id: PromptId) {
+        if let Some(open) = self.0.get_mut(&id) {
+            open.answering = false;
+            open.question.again = true;
+        }
+    }
+
+    /// The question needs no answer any more. True if it was open.
+    pub fn closed(&mut self, id: PromptId) -> bool {
+        self.0.remove(&id).is_some()
+    }
+
+    /// The Site's session is gone, and its questions with it; answers which.
+    pub fn site_gone(&mut self, site: SiteId) -> Vec<PromptId> {
+        self.remove_where(|open| open.asker.site() == Some(site))
+    }
+
+    /// The sign-in has ended, and its questions with it; answers which.
+    pub fn sign_in_over(&mut self) -> Vec<PromptId> {
+        self.remove_where(|open| matches!(open.asker, Asker::SignIn(_)))
+    }
+
+    /// Messages that only inform and have been there long enough; answers which.
+    pub fn expire(&mut self, now: UnixMillis) -> Vec<PromptId> {
+        self.remove_where(|open| {
+            open.question.kind == InteractionKind::DisplayMessage
+                && !open.question.blocking
+                && open.question.opened_at.until(now) >= MESSAGE_LIFE
+        })
+    }
+
+    /// The open questions, oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<Question> {
+        let mut list: Vec<_> = self.0.values().map(|open| open.question.clone()).collect();
+        list.sort_by_key(|question| (question.opened_at, question.prompt_id));
+        list
+    }
+
+    /// One question.
+    #[must_use]
+    pub fn question(&self, id: PromptId) -> Option<&Question> {
+        self.0.get(&id).map(|open| &open.question)
+    }
+
+    fn open(&mut self, asker: Asker, question: Question, replaces: bool) -> Result<(), Mistrust> {
+        let known = replaces || self.0.contains_key(&question.prompt_id);
+        if self.0.len() >= MAX_OPEN && !known {
+            return Err(Mistrust::TooMany);
+        }
+        self.0.insert(question.prompt_id, Open { asker, question, answering: false });
+        Ok(())
+    }
+
+    fn replaced_by(&self, asker: Asker, by: PromptId) -> Option<PromptId> {
+        self.0.iter().find(|(id, open)| open.asker == asker && **id != by).map(|(id, _)| *id)
+    }
+
+    fn remove_where(&mut self, gone: impl Fn(&Open) -> bool) -> Vec<PromptId> {
+        let ids: Vec<_> = self.0.iter().filter(|(_, open)| gone(open)).map(|(id, _)| *id).collect();
+        for id in &ids {
+            self.0.remove(id);
+        }
+        ids
+    }
+}
+
+/// The one text that does come from the Gateway: an address or a name, nothing that could pass for a message.
+fn readable(destination: &str) -> String {
+    destination.chars().filter(|c| c.is_ascii_graphic()).take(128).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! `ringwall up`: signs in, keeps tokens fresh, holds a link to every Site, and asks the user what has to be asked.
+//!
+//! One task, the [`Engine`], owns everything and never waits: calls to Controllers, hashing files and sign-ins run beside
+//! it and report back. Going down takes routes, rules, resolvers and the device with it; so does dying, except for
+//! blackholes and rules, which the next start removes, so that nothing leaks in between.
+
+use ringwall_trust::identity::KeyKind;
+
+use crate::failure::{Exit, Failure};
+use crate::local;
+use crate::sign_in::Credentials;
+use crate::store::{StateDirectory, StoredProfile};
+
+mod answering;
+mod calls;
+mod engine;
+mod network;
+mod privilege;
+mod renewing;
+mod report;
+mod session;
+mod signing_in;
+mod sites;
+mod terminal;
+
+use engine::Engine;
+
+/// What `ringwall up` was told.
+pub struct UpOptions {
+    /// Where the Client keeps what it knows.
+    pub state: StateDirectory,
+    /// Which profile.
+    pub stored: StoredProfile,
+    /// Kind of the device's key, if it has none yet.
+    pub key_kind: KeyKind,
+    /// Given on the command line.
+    pub credentials: Option<Credentials>,
+    /// Sign in again with them when the tokens are revoked or at their end.
+    pub reconnect: bool,
+    /// Sign in even if there are tokens on disk.
+    pub fresh: bool,
+    /// Believe in any Controller that the profile's root vouches for.
+    pub forget_controllers: bool,
+    /// Name of the TUN device.
+    pub device: String,
+    /// Ask on the terminal.
+    pub interactive: bool,
+}
+
+/// Runs until it is told to go down.
+///
+/// # Errors
+/// Before it is up: a missing privilege, another daemon, or what the sign-in was refused for.
+pub async fn run(options: UpOptions) -> Result<(), Failure> {
+    privilege::check_network_admin()?;
+    let lock = options.state.lock()?;
+    let (calls, inbox) = tokio::sync::mpsc::channel(16);
+    let (events, _) = tokio::sync::broadcast::channel(64);
+    let socket = options.state.socket_path();
+    let server = local::serve(&socket, calls.clone(), events.clone()).map_err(|error| {
+        let cause = anyhow::Error::new(error).context(format!("cannot open {}", socket.display()));
+        Failure::new(Exit::Usage, cause, "choose another --state-dir, with a path of less than 90 bytes")
+    })?;
+    let terminal = options.interactive.then(|| terminal::start(calls, events.subscribe()));
+    let engine = Engine::new(options, inbox, events)?;
+    let result = engine.run().await;
+    if let Some(terminal) = terminal {
+        terminal.abort();
+    }
+    server.finish().await;
+    drop(lock);
+    result
+}

@@ -1,0 +1,185 @@
+//! Questions to the user, and where the answers go: one-time passwords and passwords to a Controller, reasons to the
+//! Gateway, factors of a sign-in to the sign-in.
+
+use ringwall_protocol::id::{PromptId, SiteId};
+use ringwall_protocol::interaction::InteractionKind;
+use ringwall_protocol::wire::client::{MfaAnswer, StepUpRequest};
+use ringwall_protocol::wire::error::ErrorCode;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::calls::{Done, StepUpAnswer, step_up, step_up_factor};
+use super::engine::Engine;
+use crate::advice;
+use crate::clock;
+use crate::controller::CallError;
+use crate::core::prompts::{AnswerError, Asker, Mistrust, Question};
+use crate::local::{Answer, Event};
+use crate::site_link::LinkOrder;
+
+impl Engine {
+    /// A Gateway asked something.
+    pub(super) fn prompted(&self, site: &str, id: PromptId, result: Result<Option<PromptId>, Mistrust>) {
+        match result {
+            Ok(older) => {
+                if let Some(older) = older {
+                    self.tell(Event::PromptClosed { prompt_id: older });
+                }
+                if let Some(question) = self.prompts.question(id) {
+                    tracing::info!(site, prompt = %id, kind = ?question.kind, "prompt");
+                    self.tell(Event::Prompt { prompt: question.clone() });
+                }
+            }
+            Err(error) => tracing::warn!(site, cause = %error, "a prompt is not shown"),
+        }
+    }
+
+    /// The user answers.
+    pub(super) fn answer(&mut self, id: PromptId, text: Zeroizing<String>, reply: oneshot::Sender<Answer>) {
+        let (asker, kind) = match self.prompts.answer(id, &text) {
+            Ok(found) => found,
+            Err(error) => return say(reply, refusal(&error)),
+        };
+        match asker {
+            Asker::SignIn(transaction) => {
+                let waiting = self.pending_factors.remove(&transaction);
+                let taken = waiting.is_some_and(|sign_in| sign_in.send(text).is_ok());
+                say(reply, if taken { Answer::Done {} } else { refusal(&AnswerError::NotOpen(id)) });
+            }
+            Asker::Condition { site, condition, interaction_index } => match kind {
+                InteractionKind::DisplayMessage => self.close(id, reply),
+                InteractionKind::Reason => self.give_reason(site, id, &text, reply),
+                InteractionKind::OtpAuthentication | InteractionKind::PasswordAuthentication => {
+                    let Some(session) = &self.session else { return self.not_signed_in(id, reply) };
+                    let request = StepUpRequest {
+                        claims_token: session.claims.expose().to_owned(),
+                        condition_id: condition,
+                        interaction_index,
+                        prompt_id: id,
+                        answer: text.to_string(),
+                    };
+                    let call = step_up(session.controllers.clone(), request);
+                    self.tasks.spawn(async move { Done::SteppedUp { prompt: id, reply, result: call.await } });
+                }
+            },
+            Asker::StepUp(transaction) => {
+                let Some(session) = &self.session else { return self.not_signed_in(id, reply) };
+                let key_thumbprint = session.holder.key;
+                let answer = MfaAnswer { transaction, answer: text.to_string(), key_thumbprint };
+                let call = step_up_factor(session.controllers.clone(), answer);
+                self.tasks.spawn(async move { Done::SteppedUp { prompt: id, reply, result: call.await } });
+            }
+        }
+    }
+
+    /// A Controller has judged an answer.
+    pub(super) async fn stepped_up(
+        &mut self,
+        id: PromptId,
+        reply: oneshot::Sender<Answer>,
+        result: Result<StepUpAnswer, CallError>,
+    ) {
+        match result {
+            Ok(StepUpAnswer::Claims(answer)) => match self.take(Some(answer.claims_token), None, None).await {
+                Ok(()) => self.close(id, reply),
+                Err(failure) => {
+                    self.prompts.refused(id);
+                    say(reply, told(format!("{:#}", failure.cause), &failure.next_step));
+                }
+            },
+            Ok(StepUpAnswer::Factor(wanted)) => {
+                let former = self.prompts.question(id).cloned();
+                self.close(id, reply);
+                let prompt_id = PromptId::new(wanted.transaction.uuid());
+                let question = Question {
+                    prompt_id,
+                    kind: wanted.kind,
+                    message: wanted.message,
+                    entitlement: former.as_ref().and_then(|question| question.entitlement.clone()),
+                    condition: former.as_ref().and_then(|question| question.condition.clone()),
+                    site: former.as_ref().and_then(|question| question.site.clone()),
+                    destination: former.and_then(|question| question.destination),
+                    blocking: true,
+                    again: false,
+                    opened_at: clock::now(),
+                };
+                if self.prompts.ask(Asker::StepUp(wanted.transaction), question.clone()).is_ok() {
+                    self.tell(Event::Prompt { prompt: question });
+                }
+            }
+            Err(error) => self.step_up_refused(id, reply, &error),
+        }
+    }
+
+    fn step_up_refused(&mut self, id: PromptId, reply: oneshot::Sender<Answer>, error: &CallError) {
+        use ErrorCode as C;
+        let code = match error {
+            CallError::Refused(body) => Some(body.code),
+            CallError::Unreachable(_) => None,
+        };
+        // A wrong answer is no reason to sign in again.
+        let wrong_answer = matches!(code, None | Some(C::MfaRefused | C::SignInRefused | C::MfaRequired | C::Busy));
+        let next_step = match code {
+            Some(C::MfaRefused | C::SignInRefused) => "answer again; a one-time password counts only once",
+            _ => error.next_step(),
+        };
+        self.prompts.refused(id);
+        if !wrong_answer && code.is_some_and(advice::wants_sign_in) {
+            self.want_sign_in(error.to_string());
+        }
+        if matches!(code, Some(C::NotFound | C::NotEntitled | C::Conflict)) && self.prompts.closed(id) {
+            self.tell(Event::PromptClosed { prompt_id: id });
+        }
+        say(reply, told(error.to_string(), next_step));
+    }
+
+    fn give_reason(&mut self, site: SiteId, id: PromptId, text: &str, reply: oneshot::Sender<Answer>) {
+        match self.sites.get(&site).filter(|site| site.listens()) {
+            Some(site) => {
+                site.order(LinkOrder::Reason { prompt: id, text: text.to_owned() });
+                self.close(id, reply);
+            }
+            None => {
+                self.prompts.refused(id);
+                say(reply, told("the Site is not connected at the moment".into(), "answer again in a moment"));
+            }
+        }
+    }
+
+    fn close(&mut self, id: PromptId, reply: oneshot::Sender<Answer>) {
+        if self.prompts.closed(id) {
+            self.tell(Event::PromptClosed { prompt_id: id });
+        }
+        say(reply, Answer::Done {});
+    }
+
+    fn not_signed_in(&mut self, id: PromptId, reply: oneshot::Sender<Answer>) {
+        self.prompts.refused(id);
+        say(reply, told("nobody is signed in".into(), "ringwall sign-in"));
+    }
+
+    pub(super) fn close_prompts_of(&mut self, site: SiteId) {
+        for id in self.prompts.site_gone(site) {
+            self.tell(Event::PromptClosed { prompt_id: id });
+        }
+    }
+}
+
+/// Whoever asked may be gone by now.
+pub(super) fn say(reply: oneshot::Sender<Answer>, answer: Answer) {
+    drop(reply.send(answer));
+}
+
+pub(super) fn told(cause: String, next_step: &str) -> Answer {
+    Answer::Refused { cause, next_step: next_step.to_owned(), not_found: false }
+}
+
+fn refusal(error: &AnswerError) -> Answer {
+    let next_step = match error {
+        AnswerError::NotOpen(_) => "ringwall prompts lists those that are open",
+        AnswerError::Busy(_) => "wait for the answer that is on its way",
+        AnswerError::Empty | AnswerError::TooLong { .. } => "answer again",
+    };
+    let not_found = matches!(error, AnswerError::NotOpen(_));
+    Answer::Refused { cause: error.to_string(), next_step: next_step.to_owned(), not_found }
+}

@@ -1,0 +1,83 @@
+//! Work that runs beside the engine, and how its results come back.
+
+use ringwall_protocol::claims::UntrustedClaims;
+use ringwall_protocol::id::{PromptId, TransactionId};
+use ringwall_protocol::interaction::InteractionKind;
+use ringwall_protocol::wire::client::{ClaimsAnswer, MfaAnswer, MfaWanted, SignOutRequest, StepUpRequest};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::renewing::Fruits;
+use crate::controller::{CallError, Controllers, Plane};
+use crate::device_claims::FileHashes;
+use crate::failure::Failure;
+use crate::local::Answer;
+use crate::sign_in::AskFactor;
+use crate::store::StoredSession;
+
+/// What has come to its end.
+pub(super) enum Done {
+    /// A sign-in.
+    SignedIn(Result<Box<StoredSession>, Failure>),
+    /// A renewal; what it got before it failed counts.
+    Renewed(Fruits),
+    /// An answer to a question of a condition.
+    SteppedUp { prompt: PromptId, reply: oneshot::Sender<Answer>, result: Result<StepUpAnswer, CallError> },
+    /// A look at this device.
+    Looked(UntrustedClaims, FileHashes),
+    /// A sign-out; the engine goes down whatever came of it.
+    SignedOut { reply: oneshot::Sender<Answer>, result: Result<(), CallError> },
+}
+
+/// A sign-in wants a further factor from the user.
+pub(super) struct FactorWanted {
+    pub(super) transaction: TransactionId,
+    pub(super) kind: InteractionKind,
+    pub(super) message: String,
+    pub(super) again: bool,
+    pub(super) reply: oneshot::Sender<Zeroizing<String>>,
+}
+
+/// Answer to a step-up: done, or another factor first.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum StepUpAnswer {
+    Claims(ClaimsAnswer),
+    Factor(MfaWanted),
+}
+
+/// Asks through the daemon's prompts.
+pub(super) struct PromptFactors(pub(super) tokio::sync::mpsc::Sender<FactorWanted>);
+
+impl AskFactor for PromptFactors {
+    async fn ask_factor(
+        &self,
+        transaction: TransactionId,
+        kind: InteractionKind,
+        message: &str,
+        again: bool,
+    ) -> Result<Zeroizing<String>, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let wanted = FactorWanted { transaction, kind, message: message.to_owned(), again, reply };
+        let stopping = || Failure::told(crate::failure::Exit::Unexpected, "the daemon is going down", "ringwall up");
+        self.0.send(wanted).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+}
+
+/// `POST …/step-up`.
+pub(super) async fn step_up(controllers: Controllers, request: StepUpRequest) -> Result<StepUpAnswer, CallError> {
+    controllers.post(Plane::Client, "/client/v1/step-up", &request).await
+}
+
+/// `POST …/step-up/mfa`.
+pub(super) async fn step_up_factor(controllers: Controllers, answer: MfaAnswer) -> Result<StepUpAnswer, CallError> {
+    controllers.post(Plane::Client, "/client/v1/step-up/mfa", &answer).await
+}
+
+/// `POST …/sign-out`. What it answers does not matter, only that it does.
+pub(super) async fn sign_out(controllers: Controllers, claims_token: String) -> Result<(), CallError> {
+    let request = SignOutRequest { claims_token };
+    controllers.post::<_, serde::de::IgnoredAny>(Plane::Client, "/client/v1/sign-out", &request).await.map(|_| ())
+}

@@ -1,0 +1,172 @@
+//! From an address to an encrypted connection: knock, connect, TLS.
+//!
+//! Every socket of the Client carries [`SOCKET_MARK`], by which the routing rule lets it pass beside the tunnel
+//! (review 3.14): an exception for a socket, not for an address, so that nothing else can use it (C10). Server names
+//! are not sent; who answers is judged by its certificate alone.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringwall_protocol::spa::Service;
+use ringwall_trust::secret::{SecretKey, SystemRandom};
+use ringwall_trust::spa::{Destination, KnockRequest, SpaKey, SpaWindow};
+use ringwall_trust::tls::{Alpn, Refused};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::clock;
+use crate::profile::SpaMode;
+
+/// Mark of the Client's own sockets (`SO_MARK`).
+pub const SOCKET_MARK: u32 = 0x5257;
+/// One attempt to connect.
+const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// TLS may take this long.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// After a knock that was lost on its way, knock and connection are tried again after these times (review 3.5).
+const KNOCK_AGAIN: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// Looking a name up may take this long.
+const RESOLVE_TIME: Duration = Duration::from_secs(3);
+/// Most addresses of one name, and most that are tried in one round.
+pub(crate) const MAX_ADDRESSES: usize = 32;
+
+/// How to prove at the door that one may come in.
+#[derive(Clone)]
+pub struct Knock {
+    /// The key.
+    pub key: SecretKey,
+    /// What it is for.
+    pub service: Service,
+    /// Whether a UDP packet has to open the port first.
+    pub mode: SpaMode,
+}
+
+/// What to dial with.
+#[derive(Clone)]
+pub struct Line {
+    /// Who may be at the other end, and who is at this one.
+    pub config: Arc<ClientConfig>,
+    /// What will be spoken.
+    pub alpn: Alpn,
+    /// Absent while SPA is open.
+    pub knock: Option<Knock>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Nothing answers.
+    #[error("cannot connect")]
+    Connect(#[source] io::Error),
+    /// Who answers is not who should.
+    #[error("{0}")]
+    Refused(Refused),
+    /// TLS failed otherwise.
+    #[error("the TLS handshake failed")]
+    Tls(#[source] io::Error),
+    /// The other side speaks something else.
+    #[error("the server does not speak {0}")]
+    Protocol(Alpn),
+}
+
+impl Line {
+    /// Dials this address.
+    ///
+    /// # Errors
+    /// [`DialError`]; within some 8 s at most.
+    pub async fn dial(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, DialError> {
+        let stream = self.reach(address).await.map_err(DialError::Connect)?;
+        let mut protocols = vec![self.alpn.entry()];
+        if let Some(knock) = &self.knock {
+            protocols.insert(0, knock.request(address).alpn_entry(&SpaKey::new(&knock.key), &SystemRandom));
+        }
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let connector = connector.with_alpn(protocols);
+        let name = ServerName::IpAddress(address.ip().into());
+        let handshake = timeout(HANDSHAKE_TIME, connector.connect(name, stream)).await;
+        let secure = handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|error| {
+            match Refused::of(&error) {
+                Some(refused) => DialError::Refused(refused.clone()),
+                None => DialError::Tls(error),
+            }
+        })?;
+        if secure.get_ref().1.alpn_protocol() != Some(self.alpn.name().as_bytes()) {
+            return Err(DialError::Protocol(self.alpn));
+        }
+        Ok(secure)
+    }
+
+    async fn reach(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let Some(knock) = self.knock.as_ref().filter(|knock| knock.mode == SpaMode::UdpTcp) else {
+            return connect(address, CONNECT_TIME).await;
+        };
+        let mut last = io::Error::from(io::ErrorKind::TimedOut);
+        for patience in KNOCK_AGAIN {
+            knock.send(address).await?;
+            match connect(address, patience).await {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => last = error,
+                done => return done,
+            }
+        }
+        Err(last)
+    }
+}
+
+impl Knock {
+    fn request(&self, address: SocketAddr) -> KnockRequest {
+        KnockRequest {
+            service: self.service,
+            destination: Destination::of(address),
+            now: clock::now(),
+            window: SpaWindow::DEFAULT,
+        }
+    }
+
+    /// Sends the UDP packet from the address family that the connection will use.
+    async fn send(&self, address: SocketAddr) -> io::Result<()> {
+        let socket = marked(address, Type::DGRAM, Protocol::UDP)?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        socket.connect(address).await?;
+        let packet = self.request(address).packet(&SpaKey::new(&self.key), 1, &SystemRandom);
+        socket.send(&packet).await?;
+        Ok(())
+    }
+}
+
+/// The addresses behind `host:port`.
+pub(crate) async fn resolve(authority: &str) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = authority.parse() {
+        return Ok(vec![address]);
+    }
+    let found = timeout(RESOLVE_TIME, tokio::net::lookup_host(authority)).await;
+    let mut found: Vec<SocketAddr> =
+        found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?.take(MAX_ADDRESSES).collect();
+    found.dedup();
+    if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found) }
+}
+
+async fn connect(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let socket = TcpSocket::from_std_stream(marked(address, Type::STREAM, Protocol::TCP)?.into());
+    let stream = timeout(patience, socket.connect(address)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn marked(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    match socket.set_mark(SOCKET_MARK) {
+        // Without the privilege there is no tunnel of ours to be kept out of either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        other => other?,
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

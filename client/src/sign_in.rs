@@ -1,0 +1,247 @@
+//! A sign-in from credentials to entitlement tokens: drives [`SignInFlow`] against the Controllers and keeps what
+//! comes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringwall_protocol::claims::UntrustedClaims;
+use ringwall_protocol::id::TransactionId;
+use ringwall_protocol::interaction::InteractionKind;
+use ringwall_protocol::token::ClaimsToken;
+use ringwall_protocol::wire::client::{
+    CertificateAnswer, CertificateRequest, Credential, EntitlementsRequest, MfaAnswer, SignInRequest, SignedIn,
+};
+use ringwall_protocol::wire::error::ErrorBody;
+use ringwall_trust::identity::PrivateKey;
+use ringwall_trust::tls::{Presented, PresentedError};
+use rustls::pki_types::CertificateDer;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::clock;
+use crate::controller::{CallError, Controllers, Plane};
+use crate::core::back_off;
+use crate::core::sign_in::{Finished, SignInFlow, Step};
+use crate::failure::{Exit, Failure};
+use crate::held_token::{HeldToken, Holder};
+use crate::secret_text::SecretText;
+use crate::store::{Device, ProfileStore, StoredSession, StoredSite};
+
+/// How long Controllers that do not answer are asked again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Name and password, as the user gave them. No `Debug`.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Name at the identity provider.
+    pub username: String,
+    /// Password.
+    pub password: Zeroizing<String>,
+}
+
+/// Who can ask the user for a further factor.
+pub trait AskFactor: Sync {
+    /// Asks and waits for the answer.
+    fn ask_factor(
+        &self,
+        transaction: TransactionId,
+        kind: InteractionKind,
+        message: &str,
+        again: bool,
+    ) -> impl Future<Output = Result<Zeroizing<String>, Failure>> + Send;
+}
+
+/// What a sign-in needs besides credentials.
+pub struct SignIn<'a> {
+    /// Whom to ask.
+    pub controllers: &'a Controllers,
+    /// Where to keep what comes of it.
+    pub store: &'a ProfileStore,
+    /// The device's key.
+    pub key: &'a PrivateKey,
+    /// The provider's name.
+    pub provider: &'a str,
+    /// What the device says of itself.
+    pub claims: UntrustedClaims,
+}
+
+impl SignIn<'_> {
+    /// Signs in and keeps the session on disk.
+    ///
+    /// # Errors
+    /// What was refused, or that nobody answered for 30 s.
+    pub async fn run(
+        &self,
+        mut device: Device,
+        credentials: &Credentials,
+        factors: &impl AskFactor,
+    ) -> Result<StoredSession, Failure> {
+        let (mut flow, mut step) = SignInFlow::begin();
+        let mut factor = Zeroizing::new(String::new());
+        loop {
+            step = match step {
+                Step::PostCredentials => {
+                    let request = self.request(&device, credentials);
+                    flow.answered(self.post(Plane::SignIn, "/client/v1/sign-in", &request).await?)
+                }
+                Step::AskFactor { kind, message, transaction, again } => {
+                    factor = factors.ask_factor(transaction, kind, &message, again).await?;
+                    flow.factor()
+                }
+                Step::PostFactor(transaction) => {
+                    let key_thumbprint = self.key.thumbprint();
+                    let answer = MfaAnswer { transaction, answer: factor.to_string(), key_thumbprint };
+                    flow.answered(self.post(Plane::SignIn, "/client/v1/sign-in/mfa", &answer).await?)
+                }
+                Step::PostCertificate => {
+                    let signed_in = flow.signed_in().expect("the flow is past the sign-in");
+                    self.keep_device(&mut device, signed_in, &credentials.username)?;
+                    let request = self.certificate_request(signed_in)?;
+                    let answer = self.post(Plane::SignIn, "/client/v1/certificate", &request).await?;
+                    flow.certified(answer.map(|answer: CertificateAnswer| answer.chain))
+                }
+                Step::PostEntitlements => self.post_entitlements(&mut flow).await?,
+                Step::Finished(finished) => return self.keep(finished),
+                Step::Refused(error) => return Err(CallError::Refused(error).into()),
+            };
+        }
+    }
+
+    async fn post_entitlements(&self, flow: &mut SignInFlow) -> Result<Step, Failure> {
+        let (signed_in, chain) = flow.certificate().expect("the flow is past the certificate");
+        let own = presented(chain, self.key)?;
+        let controllers = self.controllers.clone().known(signed_in.controllers.clone()).with_certificate(own);
+        let request = EntitlementsRequest {
+            claims_token: signed_in.claims_token.clone(),
+            device_claims: self.claims.clone(),
+            sites: vec![],
+        };
+        let answer = patiently(&controllers, Plane::Client, "/client/v1/entitlements", &request).await?;
+        Ok(flow.entitled(answer))
+    }
+
+    fn request(&self, device: &Device, credentials: &Credentials) -> SignInRequest {
+        SignInRequest {
+            device_id: device.device_id,
+            identity_provider: self.provider.to_owned(),
+            credential: Credential::Password {
+                username: credentials.username.clone(),
+                password: credentials.password.to_string(),
+            },
+            device_cookie: device.cookie.as_ref().map(|cookie| cookie.expose().to_owned()),
+            key_thumbprint: self.key.thumbprint(),
+            device_claims: self.claims.clone(),
+        }
+    }
+
+    /// The new cookie is kept at once: the Controller has forgotten the old one, whatever becomes of the rest.
+    fn keep_device(&self, device: &mut Device, signed_in: &SignedIn, username: &str) -> Result<(), Failure> {
+        device.cookie = Some(SecretText::from(signed_in.device_cookie.clone()));
+        if let Some(key) = &signed_in.device_spa_key {
+            device.spa_key = Some(SecretText::from(key.clone()));
+        }
+        device.username = Some(username.to_owned());
+        let holder = Holder { device: device.device_id, key: self.key.thumbprint() };
+        HeldToken::<ClaimsToken>::take(&signed_in.claims_token, holder)
+            .map_err(|error| Failure::new(Exit::Refused, error, "ask an administrator: this Controller misbehaves"))?;
+        Ok(self.store.keep_device(device)?)
+    }
+
+    fn certificate_request(&self, signed_in: &SignedIn) -> Result<CertificateRequest, Failure> {
+        certificate_request(&signed_in.claims_token, self.key)
+    }
+
+    fn keep(&self, finished: Finished) -> Result<StoredSession, Failure> {
+        let session = StoredSession {
+            claims_token: finished.signed_in.claims_token.into(),
+            chain: finished.chain,
+            no_entitlements: why_none(&finished.entitlements),
+            sites: stored_sites(finished.entitlements),
+            controllers: finished.signed_in.controllers,
+            on_demand_claims: finished.signed_in.on_demand_claims,
+        };
+        self.store.keep_session(&session)?;
+        Ok(session)
+    }
+
+    async fn post<Q, A>(&self, plane: Plane, path: &str, question: &Q) -> Result<Result<A, ErrorBody>, Failure>
+    where
+        Q: Serialize + Sync,
+        A: DeserializeOwned,
+    {
+        patiently(self.controllers, plane, path, question).await
+    }
+}
+
+/// Round after round until somebody answers or 30 s have passed. A refusal is an answer.
+async fn patiently<Q, A>(
+    controllers: &Controllers,
+    plane: Plane,
+    path: &str,
+    question: &Q,
+) -> Result<Result<A, ErrorBody>, Failure>
+where
+    Q: Serialize + Sync,
+    A: DeserializeOwned,
+{
+    let give_up = tokio::time::Instant::now() + PATIENCE;
+    let mut failures = 0;
+    loop {
+        failures += 1;
+        let error = match controllers.post(plane, path, question).await {
+            Ok(answer) => return Ok(Ok(answer)),
+            Err(CallError::Refused(body)) => return Ok(Err(body)),
+            Err(error) => error,
+        };
+        let wait = back_off::between_calls(failures, clock::chance()).max(error.retry_after().unwrap_or_default());
+        if tokio::time::Instant::now() + wait >= give_up {
+            return Err(error.into());
+        }
+        tracing::info!(cause = %error, again_in_ms = wait.as_millis(), "sign-in waits for a Controller");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// A request for a certificate on this device's key.
+pub(crate) fn certificate_request(claims_token: &str, key: &PrivateKey) -> Result<CertificateRequest, Failure> {
+    let csr = key.request().map_err(|error| Failure::new(Exit::Unexpected, error, "try again"))?;
+    Ok(CertificateRequest { claims_token: claims_token.to_owned(), csr: data_encoding::BASE64URL_NOPAD.encode(&csr) })
+}
+
+/// The chain as it is shown in handshakes.
+pub(crate) fn presented(chain: &[String], key: &PrivateKey) -> Result<Arc<Presented>, Failure> {
+    let damaged = |cause: anyhow::Error| {
+        Failure::new(Exit::NotSignedIn, cause.context("the certificate cannot be used"), "ringwall sign-in")
+    };
+    let decoded: Result<Vec<_>, _> = chain
+        .iter()
+        .map(|text| data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).map(CertificateDer::from))
+        .collect();
+    let decoded = decoded.map_err(|error| damaged(error.into()))?;
+    Presented::new(decoded, key).map_err(|error: PresentedError| damaged(error.into()))
+}
+
+/// Entitlement tokens as they are kept.
+pub(crate) fn stored_sites(answer: ringwall_protocol::wire::client::EntitlementsAnswer) -> Vec<StoredSite> {
+    let keep = |site: ringwall_protocol::wire::client::SiteToken| StoredSite {
+        site_id: site.site_id,
+        site_name: site.site_name,
+        token: site.token.into(),
+    };
+    answer.sites.into_iter().map(keep).collect()
+}
+
+/// Why there are no entitlement tokens, for people.
+pub(crate) fn why_none(answer: &ringwall_protocol::wire::client::EntitlementsAnswer) -> Option<String> {
+    use ringwall_protocol::wire::client::NoEntitlements;
+    if !answer.sites.is_empty() {
+        return None;
+    }
+    let reason = match answer.reason {
+        Some(NoEntitlements::Stopped) => "a policy stops access",
+        Some(NoEntitlements::NothingGranted) => "the policies that concern you grant nothing",
+        Some(NoEntitlements::NoPolicyMatched) | None => "no policy concerns you on this device",
+    };
+    Some(answer.message.as_ref().map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}")))
+}

@@ -1,0 +1,195 @@
+//! One Site: which Gateway carries it, the session's websocket there, its tunnel, and what happens when one of them goes.
+//!
+//! Promises: a welcome is believed only as far as the signed entitlement token reaches; a tunnel that is lost is made
+//! anew while the session lives; a websocket that is lost is resumed; a Gateway that is dead is replaced by the next
+//! one with the tokens in hand, without asking a Controller; every `hello` has a higher number than all before it
+//! (review F12). Getting new tokens, asking the user and the kernel's routes are left to the daemon.
+
+use std::sync::Arc;
+
+use ringwall_protocol::authorize::EntitlementState;
+use ringwall_protocol::claims::UntrustedClaims;
+use ringwall_protocol::id::{DeviceId, PromptId, SessionId, SiteId};
+use ringwall_protocol::interaction::Prompt;
+use ringwall_protocol::revocation::TokenKind;
+use ringwall_protocol::token::{ClaimsToken, EntitlementToken, Routes};
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_protocol::wire::session::ExpiryReason;
+use ringwall_trust::tls::{Presented, Tls};
+use tokio::sync::{mpsc, watch};
+
+use crate::held_token::HeldToken;
+use crate::profile::SpaMode;
+use crate::status::SiteState;
+use crate::store::{ProfileStore, StoreError};
+use crate::tunnel::{ClientTunnel, TunnelEvent};
+
+mod attempt;
+mod live;
+mod race;
+mod run;
+mod tunnel_line;
+mod websocket;
+
+/// Tokens and certificate with which a Site's session is held.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The claims token.
+    pub claims: Arc<HeldToken<ClaimsToken>>,
+    /// The Site's entitlement token.
+    pub entitlement: Arc<HeldToken<EntitlementToken>>,
+    /// The certificate.
+    pub own: Arc<Presented>,
+    /// Counts certificates: a higher one is to be shown.
+    pub certificate_serial: u64,
+}
+
+/// What all links of a daemon share.
+pub struct Surroundings {
+    /// Makes TLS configurations.
+    pub tls: Tls,
+    /// This device.
+    pub device: DeviceId,
+    /// Which knock Gateways want.
+    pub spa_mode: SpaMode,
+    /// The packet pump.
+    pub tunnel: Arc<ClientTunnel>,
+    /// Numbers every `hello`.
+    pub sequence: ConnectSequence,
+}
+
+/// Gives every `hello` a number of its own.
+pub struct ConnectSequence(tokio::sync::Mutex<ProfileStore>);
+
+impl ConnectSequence {
+    /// The sequence that is kept in a profile's store.
+    #[must_use]
+    pub fn new(store: ProfileStore) -> Self {
+        Self(tokio::sync::Mutex::new(store))
+    }
+
+    async fn next(&self) -> Result<u64, StoreError> {
+        self.0.lock().await.next_connect_seq()
+    }
+}
+
+/// From the daemon to a link.
+#[derive(Debug)]
+pub enum LinkOrder {
+    /// Something happened to the Site's tunnel.
+    Tunnel(TunnelEvent),
+    /// A reason that the user typed.
+    Reason {
+        /// For which prompt.
+        prompt: PromptId,
+        /// The text.
+        text: String,
+    },
+    /// Say goodbye and end.
+    Stop,
+}
+
+/// From a link to the daemon.
+#[derive(Debug)]
+pub struct LinkReport {
+    /// Which Site.
+    pub site: SiteId,
+    /// What happened.
+    pub what: LinkNews,
+}
+
+/// What happened to a link.
+#[derive(Debug)]
+pub enum LinkNews {
+    /// It stands otherwise now.
+    State(SiteState),
+    /// A Gateway admitted the session.
+    Welcomed(Box<Admission>),
+    /// What may be reached now.
+    Entitlements(Vec<EntitlementState>),
+    /// The Gateway asks the user.
+    Prompt(Prompt),
+    /// A question needs no answer any more.
+    PromptClosed(PromptId),
+    /// Tokens end soon.
+    TokensExpiring {
+        /// Which kinds.
+        kinds: Vec<TokenKind>,
+        /// Why.
+        reason: ExpiryReason,
+    },
+    /// Nothing goes on without new tokens.
+    TokensNeeded(ErrorCode),
+    /// A token that was presented is not accepted; the session goes on.
+    TokenRefused(ErrorCode, String),
+    /// Over until the user does something.
+    Stopped(ErrorCode),
+    /// Something went wrong.
+    Trouble {
+        /// What.
+        cause: String,
+        /// What to do about it.
+        next_step: &'static str,
+    },
+    /// It works again.
+    Mended,
+}
+
+/// The part of a welcome that concerns the rest of the Client.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// Name of the Gateway.
+    pub gateway: String,
+    /// Its address.
+    pub address: std::net::SocketAddr,
+    /// The session.
+    pub session: SessionId,
+    /// The session of before goes on.
+    pub resumed: bool,
+    /// MTU inside the tunnel, in bytes.
+    pub mtu: u16,
+    /// Within those of the signed token.
+    pub routes: Routes,
+}
+
+/// A running link.
+pub struct SiteLink {
+    orders: mpsc::UnboundedSender<LinkOrder>,
+    credentials: watch::Sender<Credentials>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl SiteLink {
+    /// Starts to look for a Gateway.
+    #[must_use]
+    pub fn start(
+        surroundings: Arc<Surroundings>,
+        credentials: Credentials,
+        device_claims: watch::Receiver<Arc<UntrustedClaims>>,
+        reports: mpsc::UnboundedSender<LinkReport>,
+    ) -> Self {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let (credentials, held) = watch::channel(credentials);
+        let link = run::Link::new(surroundings, held, device_claims, inbox, reports);
+        Self { orders, credentials, task: tokio::spawn(link.run()) }
+    }
+
+    /// Goes on with newer tokens or another certificate.
+    pub fn renew(&self, credentials: Credentials) {
+        self.credentials.send_replace(credentials);
+    }
+
+    /// Gives an order; a link that has ended takes none.
+    pub fn order(&self, order: LinkOrder) {
+        let _ended = self.orders.send(order);
+    }
+
+    /// Says goodbye and waits for the end, two seconds at most.
+    pub async fn stop(self) {
+        self.order(LinkOrder::Stop);
+        let abort = self.task.abort_handle();
+        if tokio::time::timeout(std::time::Duration::from_secs(2), self.task).await.is_err() {
+            abort.abort();
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A tunnel connection to the Gateway that holds the session: dial with the same certificate, then hand it to the pump.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use ringwall_protocol::id::SiteId;
+use ringwall_protocol::token::GatewayOffer;
+use ringwall_protocol::wire::frame::ATTACH_TOKEN_LEN;
+use ringwall_trust::tls::Alpn;
+
+use super::attempt::line;
+use super::{Credentials, Surroundings};
+use crate::dial::DialError;
+use crate::tunnel::{SiteTunnel, Stopped};
+
+/// Why there is no tunnel.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TunnelLineError {
+    #[error("the tunnel's connection")]
+    Dial(#[from] DialError),
+    #[error("the Gateway's attach token has not {ATTACH_TOKEN_LEN} bytes")]
+    Token,
+    #[error("the tunnel's socket")]
+    Socket(#[source] std::io::Error),
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// A tunnel to be made.
+pub(super) struct TunnelLine {
+    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) credentials: Credentials,
+    pub(super) gateway: GatewayOffer,
+    pub(super) address: SocketAddr,
+    pub(super) routes: Vec<IpNet>,
+    pub(super) attach_token: String,
+}
+
+impl TunnelLine {
+    /// Dials and hands over; whether the Gateway takes the token is told by a tunnel event.
+    pub(super) async fn open(self) -> Result<(), TunnelLineError> {
+        let attach_token = decode(&self.attach_token).ok_or(TunnelLineError::Token)?;
+        let line = line(&self.surroundings, &self.credentials, &self.gateway, Alpn::Tunnel);
+        let (stream, connection) = line.dial(self.address).await?.into_inner();
+        let stream = stream.into_std().map_err(TunnelLineError::Socket)?;
+        let claims = &self.credentials.claims;
+        let v4 = claims.tun_ipv4.map(IpAddr::V4);
+        let v6 = claims.tun_ipv6.map(IpAddr::V6);
+        Ok(self.surroundings.tunnel.add_site(SiteTunnel {
+            site: SiteId::new(self.credentials.entitlement.head.aud),
+            stream,
+            connection,
+            attach_token,
+            addresses: v4.into_iter().chain(v6).collect(),
+            routes: self.routes,
+            primary: false,
+        })?)
+    }
+}
+
+fn decode(token: &str) -> Option<[u8; ATTACH_TOKEN_LEN]> {
+    data_encoding::BASE64URL_NOPAD.decode(token.as_bytes()).ok()?.try_into().ok()
+}

@@ -1,0 +1,108 @@
+//! What the Client keeps between runs: profiles, and per profile the device, its key, and the last sign-in.
+//!
+//! ```text
+//! <state directory>/               0700
+//!   daemon.lock                    held by the running daemon
+//!   ringwall.sock                  its local socket, 0600
+//!   profiles/<slot>/profile.link   the link, which may hold the SPA key
+//!                   device.json    device id, cookie, per-device SPA key
+//!                   key.pem        private key
+//!                   session.json   tokens, certificate, Controllers
+//!                   connect_seq    counts every hello (review F12)
+//! ```
+//!
+//! Every file has mode 0600 and is replaced whole (temporary file, fsync, rename); one that others may read is refused.
+//! What tokens mean is left to others.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ringwall_trust::identity::KeyError;
+use ringwall_trust::secret::FileError;
+
+use crate::profile::{LinkError, Profile, ProfileSlot};
+
+mod directory;
+mod file;
+mod lock;
+mod profile_store;
+mod session;
+
+pub use directory::StateDirectory;
+pub use file::MAX_STATE_FILE;
+pub use lock::DaemonLock;
+pub use profile_store::{Device, ProfileStore};
+pub use session::{StoredSession, StoredSite};
+
+/// Why something was not read from or written to the state directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("{path}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+    /// A secret file could not be written, or is not secret.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is larger than what we write.
+    #[error("expected {path} to have at most {MAX_STATE_FILE} bytes")]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The file does not say what it should.
+    #[error("expected {path} to hold {what}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What should be in it.
+        what: &'static str,
+    },
+    /// A stored link is damaged.
+    #[error("{path}")]
+    Link {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: LinkError,
+    },
+    /// The key could not be made or read.
+    #[error("the device's key")]
+    Key(#[from] KeyError),
+    /// Another daemon runs on this directory.
+    #[error("another ringwall daemon (process {0}) uses this state directory")]
+    Locked(String),
+    /// No profile of this name.
+    #[error("no profile is called {0:?}")]
+    NoSuchProfile(String),
+    /// There is no profile at all.
+    #[error("there is no profile yet")]
+    NoProfile,
+    /// Several profiles, and none was named.
+    #[error("there are several profiles: {}", .0.join(", "))]
+    WhichProfile(Vec<String>),
+}
+
+impl StoreError {
+    fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// A stored profile and where it is.
+#[derive(Debug, Clone)]
+pub struct StoredProfile {
+    /// Its place.
+    pub slot: ProfileSlot,
+    /// What its link says.
+    pub profile: Profile,
+}
+
+#[cfg(test)]
+mod tests;

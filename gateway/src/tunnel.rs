@@ -58,7 +58,7 @@ pub struct TunnelConfig {
 }
 
 impl Default for TunnelConfig {
-    /// One worker per core. 1 MiB per session is four full batches, or 80 ms at 100 Mbit/s.
+    /// One worker per core. 1 MiB per session is 16 of the largest packets, or 80 ms at 100 Mbit/s.
     fn default() -> Self {
         Self {
             device: "ringwall0".into(),

@@ -15,8 +15,8 @@ use super::counters::DropReason;
 use super::session::Session;
 use super::worker::{Stray, Worker};
 
-/// Plaintext gathered before it is sealed and sent.
-const BATCH: usize = 256 * 1024;
+/// Plaintext gathered before it is sealed and sent; the last packet may reach beyond it. More is slower, as with reads.
+const BATCH: usize = 64 * 1024;
 /// What one read may take: one byte more than the longest packet, so that a longer one is seen to be too long.
 const READ: usize = MAX_PACKET + 1;
 

@@ -12,7 +12,7 @@ use super::device::Queue;
 use super::event::{TunnelEvent, TunnelEvents};
 use super::worker::{Equipment, Inbox, Worker};
 
-/// Ready tasks that a worker runs before it asks the kernel for new readiness: each of them may move 1 MiB.
+/// Ready tasks that a worker runs before it asks the kernel for new readiness: each of them may move 256 KiB.
 const TASKS_BETWEEN_POLLS: u32 = 4;
 
 /// Starts a worker on a thread of its own.

@@ -15,7 +15,7 @@ use super::event::{LossReason, TunnelEvent, Violation};
 use super::session::{Session, Tunnel};
 use super::worker::{Scratch, Worker};
 
-/// Reads from one socket before others get their turn: 4 × 256 KiB.
+/// Reads from one socket before others get their turn: 4 × 64 KiB.
 const READS_PER_TURN: usize = 4;
 
 /// Why a tunnel's task ends.

@@ -26,8 +26,9 @@ use super::grants::Gate;
 use super::session::{Session, Tunnel};
 use super::{AcceptedTunnel, downward, owner, upward};
 
-/// What one read from a socket may take.
-const RAW: usize = 256 * 1024;
+/// What one read from a socket may take. More is slower: what was received, decrypted and gathered then no longer stays
+/// in the core's cache together (15 % of the processor's time between 256 and 64 KiB).
+const RAW: usize = 64 * 1024;
 /// Packets that may wait for another worker's attention.
 pub(super) const STRAYS: usize = 256;
 /// How often counters go to the metrics.

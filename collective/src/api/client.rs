@@ -1,0 +1,128 @@
+//! The client API (`/client/v1`): what runs before a certificate, and what needs one.
+
+use actix_web::error::JsonPayloadError;
+use actix_web::web::{Data, Json, JsonConfig, ServiceConfig, post, scope};
+use actix_web::{HttpRequest, HttpResponse};
+use ringwall_protocol::wire::client::{
+    CertificateAnswer, CertificateRequest, ClaimsAnswer, EntitlementsAnswer, EntitlementsRequest, MAX_CLIENT_BODY,
+    MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignOutRequest, StepUpRequest,
+};
+
+use super::extract::{CertifiedClient, Stranger};
+use crate::controller::Controller;
+use crate::refusal::Refusal;
+
+type Answer<T> = Result<Json<T>, Refusal>;
+
+/// Registers the routes of the client API.
+pub fn configure(routes: &mut ServiceConfig) {
+    routes.service(
+        scope("/client/v1/sign-in")
+            .app_data(json(MAX_SIGN_IN_BODY))
+            .route("", post().to(sign_in))
+            .route("/mfa", post().to(sign_in_mfa)),
+    );
+    routes.service(
+        scope("/client/v1")
+            .app_data(json(MAX_CLIENT_BODY))
+            .route("/certificate", post().to(certificate))
+            .route("/certificate/renew", post().to(renew_certificate))
+            .route("/entitlements", post().to(entitlements))
+            .route("/renew", post().to(renew))
+            .route("/step-up", post().to(step_up))
+            .route("/sign-out", post().to(sign_out)),
+    );
+}
+
+/// JSON bodies of at most `limit` bytes; what does not parse is answered in the form of every refusal.
+#[must_use]
+pub fn json(limit: usize) -> JsonConfig {
+    JsonConfig::default().limit(limit).error_handler(refuse_body)
+}
+
+fn refuse_body(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
+    let text = match &error {
+        JsonPayloadError::ContentType => "expected content type application/json".to_owned(),
+        // serde's text may repeat a value of the body, which may be a secret: only the place is told.
+        JsonPayloadError::Deserialize(error) => {
+            format!("body is not what this request takes (line {}, column {})", error.line(), error.column())
+        }
+        JsonPayloadError::OverflowKnownLength { limit, .. } | JsonPayloadError::Overflow { limit } => {
+            format!("expected a body of at most {limit} bytes")
+        }
+        _ => "body could not be read".to_owned(),
+    };
+    Refusal::invalid(text).into()
+}
+
+async fn sign_in(
+    controller: Data<Controller>,
+    caller: Stranger,
+    body: Json<SignInRequest>,
+) -> Result<HttpResponse, Refusal> {
+    Ok(answer_sign_in(&controller.sign_in(&caller, body.into_inner()).await?))
+}
+
+async fn sign_in_mfa(
+    controller: Data<Controller>,
+    caller: Stranger,
+    body: Json<MfaAnswer>,
+) -> Result<HttpResponse, Refusal> {
+    Ok(answer_sign_in(&controller.finish_sign_in(&caller, body.into_inner()).await?))
+}
+
+fn answer_sign_in(answer: &SignInAnswer) -> HttpResponse {
+    match answer {
+        SignInAnswer::SignedIn(_) => HttpResponse::Ok().json(answer),
+        SignInAnswer::MfaWanted(_) => HttpResponse::Accepted().json(answer),
+    }
+}
+
+async fn certificate(
+    controller: Data<Controller>,
+    _caller: Stranger,
+    body: Json<CertificateRequest>,
+) -> Answer<CertificateAnswer> {
+    controller.issue_certificate(&body, None).await.map(Json)
+}
+
+async fn renew_certificate(
+    controller: Data<Controller>,
+    caller: CertifiedClient,
+    body: Json<CertificateRequest>,
+) -> Answer<CertificateAnswer> {
+    controller.issue_certificate(&body, Some(&caller)).await.map(Json)
+}
+
+async fn entitlements(
+    controller: Data<Controller>,
+    caller: CertifiedClient,
+    body: Json<EntitlementsRequest>,
+) -> Answer<EntitlementsAnswer> {
+    controller.entitle(&caller, &body).await.map(Json)
+}
+
+async fn renew(
+    controller: Data<Controller>,
+    caller: CertifiedClient,
+    body: Json<RenewRequest>,
+) -> Answer<ClaimsAnswer> {
+    controller.renew(&caller, &body).await.map(Json)
+}
+
+async fn step_up(
+    controller: Data<Controller>,
+    caller: CertifiedClient,
+    body: Json<StepUpRequest>,
+) -> Answer<ClaimsAnswer> {
+    controller.step_up(&caller, body.into_inner()).await.map(Json)
+}
+
+async fn sign_out(
+    controller: Data<Controller>,
+    caller: CertifiedClient,
+    body: Json<SignOutRequest>,
+) -> Result<HttpResponse, Refusal> {
+    controller.sign_out(&caller, &body).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

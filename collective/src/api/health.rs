@@ -1,0 +1,71 @@
+//! Health and metrics over plain HTTP, on an address of their own; nothing here is secret and nothing can be changed.
+
+use std::net::TcpListener;
+use std::sync::OnceLock;
+
+use actix_web::web::{self, Data};
+use actix_web::{App, HttpResponse, HttpServer};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde::Serialize;
+
+use crate::controller::Controller;
+
+/// What `/healthz` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Health {
+    /// This Controller can decide now.
+    ready: bool,
+    node: u64,
+    leader: Option<u64>,
+    applied: u64,
+    term: u64,
+}
+
+/// The process's metrics; the first call installs the recorder.
+fn recorder() -> &'static PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        // Fails only if another recorder is installed, which then keeps its figures for itself.
+        drop(metrics::set_global_recorder(recorder));
+        handle
+    })
+}
+
+/// Registers `/healthz`, also on the admin API.
+pub fn configure(routes: &mut web::ServiceConfig) {
+    routes.route("/healthz", web::get().to(health));
+}
+
+/// Serves health and metrics. The server must be awaited inside an actix system.
+///
+/// # Errors
+/// If the listener cannot be registered.
+pub fn serve(listener: TcpListener, controller: Data<Controller>) -> std::io::Result<actix_server::Server> {
+    recorder();
+    let app = move || {
+        App::new().app_data(controller.clone()).configure(configure).route("/metrics", web::get().to(render))
+    };
+    Ok(HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+}
+
+/// 200 if this Controller can decide, otherwise 503.
+async fn health(controller: Data<Controller>) -> HttpResponse {
+    let ready = controller.current().await.is_ok_and(|state| state.collective().is_some());
+    let status = controller.node.status();
+    let health = Health {
+        ready,
+        node: controller.identity.node.0,
+        leader: status.leader.map(|node| node.0),
+        applied: status.applied.0,
+        term: status.term,
+    };
+    if ready { HttpResponse::Ok().json(health) } else { HttpResponse::ServiceUnavailable().json(health) }
+}
+
+#[expect(clippy::unused_async, reason = "handlers are async")]
+async fn render() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(recorder().render())
+}

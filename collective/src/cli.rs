@@ -1,0 +1,51 @@
+//! The command line: what each sub-command does.
+
+mod addresses;
+mod arguments;
+mod init;
+mod join;
+mod recover;
+mod run;
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use zeroize::Zeroizing;
+
+pub use arguments::{Arguments, Command, LogFormat};
+
+/// Longest secret read from a file or descriptor.
+const MAX_SECRET: u64 = 4096;
+
+/// Carries a command out.
+///
+/// # Errors
+/// What went wrong, for people.
+pub fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Init(arguments) => init::execute(&arguments),
+        Command::Join(arguments) => join::execute(&arguments),
+        Command::Run(arguments) => run::execute(&arguments),
+        Command::Recover(arguments) => recover::execute(&arguments),
+    }
+}
+
+/// A secret from a file or a descriptor that was given; without its last line end.
+fn secret(file: Option<&Path>, descriptor: Option<i32>) -> anyhow::Result<Option<Zeroizing<String>>> {
+    let path = match (file, descriptor) {
+        (None, None) => return Ok(None),
+        (Some(path), _) => path.to_owned(),
+        (None, Some(descriptor)) if descriptor >= 0 => Path::new("/dev/fd").join(descriptor.to_string()),
+        (None, Some(descriptor)) => bail!("expected a file descriptor, got {descriptor}"),
+    };
+    let reading = || format!("reading a secret from {}", path.display());
+    let mut text = Zeroizing::new(String::new());
+    let file = std::fs::File::open(&path).with_context(reading)?;
+    file.take(MAX_SECRET).read_to_string(&mut text).with_context(reading)?;
+    let text = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
+    if text.is_empty() {
+        bail!("expected a secret in {}, it is empty", path.display());
+    }
+    Ok(Some(text))
+}

@@ -1,0 +1,38 @@
+//! The bounds of a Controller's listeners and services (review 3.10), in one place.
+
+use std::time::Duration;
+
+/// Sign-ins in progress at once; beyond it `busy`.
+pub const MAX_SIGN_INS: usize = 256;
+/// Callers that may wait for a password hash; a queue longer than this takes longer than callers wait.
+pub const MAX_WAITING_HASHES: usize = 256;
+/// Refused sign-ins leave no earlier than this after they came (review F39): what was wrong does not show in time.
+pub const REFUSAL_FLOOR: Duration = Duration::from_millis(250);
+/// Failed sign-ins of one source (/32, /64) in a minute.
+pub const FAILURES_PER_SOURCE: u32 = 10;
+/// Proposals a second that strangers can cause (lock-outs).
+pub const STRANGER_PROPOSALS_PER_SECOND: u32 = 20;
+/// Requests of one kind that a device may make in a minute, on average; twice as many in a burst.
+pub const DEVICE_REQUESTS_PER_MINUTE: u32 = 6;
+/// How long a read at a current index may take before the Controller says that it has no quorum.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a proposal may take until its outcome counts as unknown.
+pub const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the acceptance of a connection to the end of its handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A request's head must be complete within this.
+pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// An idle connection to an API is closed after this.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// Life of a sign-in or step-up that waits for another factor.
+pub const TRANSACTION_LIFE: Duration = Duration::from_secs(120);
+/// Tries that a transaction has.
+pub const TRANSACTION_ATTEMPTS: u8 = 3;
+/// A revocation that asks Clients to renew cuts what is left after this (`renewNow`).
+pub const RENEW_NOW_GRACE: Duration = Duration::from_secs(20);
+/// Distance between two slices of a `renewWindow`.
+pub const SLICE_INTERVAL: Duration = Duration::from_secs(5);
+/// Open connections of one source at the client API.
+pub const CONNECTIONS_PER_SOURCE: usize = 32;
+/// Open connections of one source at the peer port: a NAT may hide a whole Site of Gateways.
+pub const PEER_CONNECTIONS_PER_SOURCE: usize = 256;

@@ -1,0 +1,175 @@
+//! The gates of a Controller and the TLS configurations behind them; which one a connection gets follows from its ALPN.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use ipnet::IpNet;
+use ringwall_protocol::spa::Service;
+use ringwall_trust::identity::Leaf;
+use ringwall_trust::spa::{KeyOwner, Receiver};
+use ringwall_trust::tls::{
+    Admitted, Alpn, CurrentMembers, Gate, GateError, Membership, PeerRoles, Presented, SpaPolicy, Tls, peer_leaf, reset,
+};
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::crowd::{Crowd, Place};
+use super::http::{Channel, Connection, Secured};
+use crate::clock;
+use crate::limits::{CONNECTIONS_PER_SOURCE, PEER_CONNECTIONS_PER_SOURCE};
+
+/// A proved connection on the peer port.
+#[derive(Debug)]
+pub struct Peer {
+    /// The connection.
+    pub stream: TlsStream<TcpStream>,
+    /// Raft, feed or join.
+    pub protocol: Alpn,
+    /// Who; absent for those who join.
+    pub leaf: Option<Leaf>,
+    /// The other end's address.
+    pub address: SocketAddr,
+    /// Kept as long as the connection.
+    pub place: Place,
+}
+
+/// All gates. Cheap to share; policies change while connections come.
+#[derive(Debug)]
+pub struct Gates {
+    client: Gate,
+    admin: Gate,
+    peer: Gate,
+    admin_sources: Vec<IpNet>,
+    client_crowd: Arc<Crowd>,
+    peer_crowd: Arc<Crowd>,
+    sign_in_tls: Arc<ServerConfig>,
+    client_tls: Arc<ServerConfig>,
+    admin_tls: Arc<ServerConfig>,
+    raft_tls: Arc<ServerConfig>,
+    feed_tls: Arc<ServerConfig>,
+    join_tls: Arc<ServerConfig>,
+}
+
+impl Gates {
+    /// Gates that show `own`, trust `members` and judge knocks by `receiver`. All are open until told otherwise.
+    #[must_use]
+    pub fn new(
+        own: &Arc<Presented>,
+        members: &Arc<CurrentMembers>,
+        receiver: &Arc<Mutex<Receiver>>,
+        admin_sources: Vec<IpNet>,
+    ) -> Self {
+        let tls = Tls::new();
+        let membership = || Arc::clone(members) as Arc<dyn Membership>;
+        let gate = |service, served: &[Alpn]| {
+            Gate::new(service, served, SpaPolicy::Open, Arc::clone(receiver), clock::now)
+        };
+        Self {
+            client: gate(Service::Client, &[Alpn::Client, Alpn::SignIn]),
+            admin: gate(Service::Admin, &[Alpn::Http]),
+            peer: gate(Service::Peer, &[Alpn::Raft, Alpn::Feed, Alpn::Join]),
+            admin_sources,
+            client_crowd: Crowd::new(CONNECTIONS_PER_SOURCE),
+            peer_crowd: Crowd::new(PEER_CONNECTIONS_PER_SOURCE),
+            sign_in_tls: tls.sign_in_server(own),
+            client_tls: tls.client_api_server(own, membership()),
+            admin_tls: tls.admin_server(own),
+            raft_tls: tls.peer_server(own, membership(), PeerRoles::CONTROLLERS, Alpn::Raft),
+            feed_tls: tls.peer_server(own, membership(), PeerRoles::GATEWAYS, Alpn::Feed),
+            join_tls: tls.join_server(own),
+        }
+    }
+
+    /// Whether knocks are wanted from now on, at the ports for Clients, administrators and peers.
+    pub fn set_policy(&self, policy: SpaPolicy) {
+        for gate in [&self.client, &self.admin, &self.peer] {
+            gate.set_policy(policy);
+        }
+    }
+
+    /// A connection to the client API.
+    ///
+    /// # Errors
+    /// If it did not prove what it must; it is closed then.
+    pub async fn client(&self, stream: TcpStream) -> io::Result<Secured> {
+        let peer = stream.peer_addr()?;
+        let Some(place) = self.client_crowd.enter(peer.ip()) else { return turned_away(stream) };
+        let admitted = self.client.admit(stream).await.map_err(|error| silent(peer, &error))?;
+        let knock = owner(&admitted);
+        let config = match admitted.protocol {
+            Alpn::SignIn => &self.sign_in_tls,
+            _ => &self.client_tls,
+        };
+        let signing_in = admitted.protocol == Alpn::SignIn;
+        let stream = handshake(admitted, config).await?;
+        let channel = match leaf(&stream)? {
+            None if signing_in => Channel::SignIn,
+            Some(leaf) if !signing_in => Channel::Client(Arc::new(leaf)),
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        };
+        Ok(Secured::new(stream, Connection { peer, channel, knock }, place))
+    }
+
+    /// A connection to the admin API.
+    ///
+    /// # Errors
+    /// As [`Gates::client`].
+    pub async fn admin(&self, stream: TcpStream) -> io::Result<Secured> {
+        let peer = stream.peer_addr()?;
+        let Some(place) = self.client_crowd.enter(peer.ip()) else { return turned_away(stream) };
+        let address = peer.ip().to_canonical();
+        let allowed = self.admin_sources.iter().any(|network| network.contains(&address));
+        let admitted = if allowed { self.admin.admit_without_knock(stream).await } else { self.admin.admit(stream).await };
+        let admitted = admitted.map_err(|error| silent(peer, &error))?;
+        let knock = owner(&admitted);
+        let stream = handshake(admitted, &self.admin_tls).await?;
+        Ok(Secured::new(stream, Connection { peer, channel: Channel::Admin, knock }, place))
+    }
+
+    /// A connection to the peer port.
+    ///
+    /// # Errors
+    /// As [`Gates::client`].
+    pub async fn peer(&self, stream: TcpStream) -> io::Result<Peer> {
+        let address = stream.peer_addr()?;
+        let Some(place) = self.peer_crowd.enter(address.ip()) else { return turned_away(stream) };
+        let admitted = self.peer.admit(stream).await.map_err(|error| silent(address, &error))?;
+        let protocol = admitted.protocol;
+        let config = match protocol {
+            Alpn::Raft => &self.raft_tls,
+            Alpn::Feed => &self.feed_tls,
+            _ => &self.join_tls,
+        };
+        let stream = handshake(admitted, config).await?;
+        let leaf = leaf(&stream)?;
+        Ok(Peer { stream, protocol, leaf, address, place })
+    }
+}
+
+fn owner(admitted: &Admitted) -> Option<KeyOwner> {
+    admitted.knock.as_ref().map(|knock| knock.owner.clone())
+}
+
+async fn handshake(admitted: Admitted, config: &Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+    admitted.hello.handshake(Arc::clone(config)).await.map_err(|error| {
+        tracing::debug!(%error, "handshake failed");
+        io::Error::other(error)
+    })
+}
+
+fn leaf(stream: &TlsStream<TcpStream>) -> io::Result<Option<Leaf>> {
+    peer_leaf(stream.get_ref().1).map_err(io::Error::other)
+}
+
+fn silent(peer: SocketAddr, error: &GateError) -> io::Error {
+    metrics::counter!("ringwall_connections_refused_total").increment(1);
+    tracing::debug!(%peer, %error, "connection refused without an answer");
+    io::ErrorKind::ConnectionRefused.into()
+}
+
+fn turned_away<T>(stream: TcpStream) -> io::Result<T> {
+    reset(stream);
+    Err(io::ErrorKind::ConnectionRefused.into())
+}

@@ -1,0 +1,28 @@
+//! The program `ringwall-controller`.
+//!
+//! Exit codes: 0 done; 64 a configuration that is not usable (`EX_USAGE`); 1 anything else.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use ringwall_collective::cli::{self, Arguments};
+use ringwall_collective::config::ConfigError;
+use ringwall_collective::logging;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = logging::install(arguments.log_format, &arguments.log).and_then(|()| cli::execute(arguments.command));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(if error.is::<ConfigError>() { 64 } else { 1 })
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a program that ends goes to its caller's terminal")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}

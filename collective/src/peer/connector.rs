@@ -1,0 +1,100 @@
+//! How Raft reaches other Controllers: over the peer port, by membership.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ringwall_protocol::id::NodeId;
+use ringwall_protocol::membership::ControllerRecord;
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::object::settings::SpaMode;
+use ringwall_raft::{Connecting, PeerConnector, PeerStream, State};
+use ringwall_trust::secret::SecretKey;
+use ringwall_trust::spa::{PeerRole, SpaWindow};
+use ringwall_trust::tls::{Alpn, CurrentMembers, ExpectedController, Membership, Presented, Tls};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::Conversation;
+use super::dial::{Knocking, dial};
+use crate::vault::Vault;
+
+/// Dials Controllers by node id. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Connector(Arc<Shared>);
+
+struct Shared {
+    own: Arc<Presented>,
+    members: Arc<CurrentMembers>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    addresses: BTreeMap<NodeId, Vec<String>>,
+    knock: Option<(SecretKey, SpaWindow)>,
+}
+
+impl Connector {
+    /// A connector that shows `own` and begins with the members known from joining.
+    #[must_use]
+    pub fn new(own: &Arc<Presented>, members: &Arc<CurrentMembers>, first: &[ControllerRecord]) -> Self {
+        let known = Known { addresses: addresses(first.iter()), knock: None };
+        let (own, members) = (Arc::clone(own), Arc::clone(members));
+        Self(Arc::new(Shared { own, members, known: Mutex::new(known) }))
+    }
+
+    /// Takes over addresses and knock keys from the state.
+    pub fn follow(&self, state: &State, vault: &Vault) {
+        let knock = (state.settings().spa_mode != SpaMode::Open)
+            .then(|| {
+                let window = SpaWindow::new(state.settings().spa_time_window_seconds).unwrap_or(SpaWindow::DEFAULT);
+                crate::spa::peer_key(state, vault, PeerRole::Raft).ok().map(|key| (key, window))
+            })
+            .flatten();
+        let mut known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Known { addresses: addresses(state.controllers()), knock };
+    }
+
+    /// A proved connection to a Controller, for one conversation.
+    ///
+    /// # Errors
+    /// The last address's error.
+    pub(crate) async fn connect(&self, node: NodeId, conversation: Conversation) -> io::Result<TlsStream<TcpStream>> {
+        let (addresses, knocking) = {
+            let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let knocking = known.knock.as_ref().map(|(key, window)| Knocking { key: key.clone(), window: *window });
+            (known.addresses.get(&node).cloned().unwrap_or_default(), knocking)
+        };
+        let membership = Arc::clone(&self.0.members) as Arc<dyn Membership>;
+        let config = Tls::new().peer_client(membership, ExpectedController::Node(node), &self.0.own);
+        let mut last = io::Error::new(io::ErrorKind::NotFound, format!("no address of controller {node} is known"));
+        for address in addresses {
+            match dial(&address, Alpn::Raft, &config, knocking.as_ref()).await {
+                Ok(mut stream) => {
+                    stream.write_u8(conversation as u8).await?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+impl PeerConnector for Connector {
+    fn connect(&self, peer: NodeId) -> Connecting<'_> {
+        Box::pin(async move {
+            let stream = self.connect(peer, Conversation::Raft).await?;
+            Ok(Box::new(stream) as Box<dyn PeerStream>)
+        })
+    }
+}
+
+fn addresses<'a>(records: impl Iterator<Item = &'a ControllerRecord>) -> BTreeMap<NodeId, Vec<String>> {
+    records
+        .filter(|record| record.state != ApplianceState::Removed)
+        .map(|record| (record.node, record.peer_addresses.clone()))
+        .collect()
+}

@@ -1,0 +1,303 @@
+//! A Controller as a running process: listeners, the Raft node, links, duties; started together, stopped in good order.
+//! Tests run several in one process.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::web::Data;
+use anyhow::Context;
+use ringwall_protocol::membership::ControllerRecord;
+use ringwall_protocol::object::settings::SpaMode;
+use ringwall_raft::{Node, State};
+use ringwall_trust::spa::{Receiver, SpaWindow};
+use ringwall_trust::tls::{CurrentMembers, Members, Presented, SpaPolicy};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::audit::AuditFile;
+use crate::config::Config;
+use crate::controller::{Controller, IssuerKeys, Parts};
+use crate::data_dir::{DataDir, NodeIdentity, NodeKeys};
+use crate::hashing::HashingPool;
+use crate::listener::gates::Gates;
+use crate::peer::connector::Connector;
+use crate::peer::feed::Feeds;
+use crate::reports::Reports;
+use crate::service::duties;
+use crate::signers::Signers;
+use crate::vault::Vault;
+use crate::{api, bootstrap, clock, listener, peer, spa};
+
+/// Connections get this long to finish what they do.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A running Controller.
+pub struct Process {
+    /// What tests and the admin API look at.
+    pub controller: Arc<Controller>,
+    /// Addresses that the listeners have.
+    pub bound: Bound,
+    stop: watch::Sender<bool>,
+    http: HttpServers,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Addresses of listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// Client API.
+    pub client: SocketAddr,
+    /// Admin API.
+    pub admin: SocketAddr,
+    /// Peers.
+    pub peer: SocketAddr,
+    /// Metrics and health.
+    pub metrics: Option<SocketAddr>,
+}
+
+struct Listeners {
+    client: TcpListener,
+    admin: TcpListener,
+    peer: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+/// The thread in which HTTP servers and links live.
+struct HttpServers {
+    handles: Vec<actix_server::ServerHandle>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Process {
+    /// Starts a Controller whose data directory `init` or `join` has made. Must be called on a multi-threaded runtime.
+    ///
+    /// # Errors
+    /// What is wrong with data directory, addresses or log.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let data_dir = DataDir::existing(&config.data_dir);
+        let identity = data_dir.identity().context("reading who this node is")?;
+        let keys = data_dir.keys().context("reading this node's keys")?;
+        let first_members = data_dir.members().context("reading the members known from joining")?;
+        let listeners = Listeners::bind(&config)?;
+        let bound = listeners.bound()?;
+        let NodeKeys { node: own_key, chain, client_ca, appliance_ca, signer, kek, root } = keys;
+        let presented = Presented::new(chain.clone(), &own_key).context("this node's certificate")?;
+        let roots: Vec<CertificateDer<'static>> = chain.last().cloned().into_iter().collect();
+        let members = CurrentMembers::new(known_members(&identity, &roots, &first_members)?);
+        let connector = Connector::new(&presented, &members, &first_members);
+        let node = Node::start(bootstrap::raft_config(&config, &identity, &data_dir), Arc::new(connector.clone()))
+            .await
+            .context("starting the replicated log")?;
+        let hashing = HashingPool::new(config.password_hashes, tokio::runtime::Handle::current());
+        let controller = Arc::new(Controller::new(Parts {
+            identity,
+            data_dir: data_dir.clone(),
+            node,
+            vault: Vault::new(kek),
+            signers: Signers::new(signer),
+            hashing,
+            issuer_keys: IssuerKeys { client: client_ca, appliance: appliance_ca },
+            connector: connector.clone(),
+            presented: Arc::clone(&presented),
+        }));
+        let receiver = Arc::new(Mutex::new(Receiver::new(SpaWindow::DEFAULT, None, clock::now())));
+        let gates = Arc::new(Gates::new(&presented, &members, &receiver, config.admin_sources.clone()));
+        let (stop, stopping) = watch::channel(false);
+        let follower = Follower { controller: Arc::clone(&controller), members, roots, gates: Arc::clone(&gates), receiver, connector };
+        let audit = Arc::new(AuditFile::open(data_dir.path()).context("opening the audit file")?);
+        let (reports, recording) = Reports::new(&controller, audit);
+        let (http, arbiter) = HttpServers::start(listeners.http()?, &config, &gates, &controller).await?;
+        let feeds = Feeds::new(arbiter, &controller, reports);
+        let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
+        let tasks = vec![
+            tokio::spawn(follower.follow(stopping.clone())),
+            tokio::spawn(recording),
+            tokio::spawn(duties::run(Arc::clone(&controller), root, config.advertise.clone(), stopping.clone())),
+            tokio::spawn(peer::serve(peer_listener, gates, Arc::clone(&controller), feeds, stopping)),
+        ];
+        tracing::info!(node = %controller.identity.node, client = %bound.client, admin = %bound.admin, peer = %bound.peer, "serving");
+        Ok(Self { controller, bound, stop, http, tasks })
+    }
+
+    /// Serves until SIGINT or SIGTERM, then stops in good order.
+    ///
+    /// # Errors
+    /// If signals cannot be received.
+    pub async fn until_told_to_stop(self) -> anyhow::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Stops: listeners first, then links and duties, the log last.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for handle in &self.http.handles {
+            handle.stop(true).await;
+        }
+        for task in self.tasks {
+            let abort = task.abort_handle();
+            if tokio::time::timeout(GRACE, task).await.is_err() {
+                abort.abort();
+            }
+        }
+        self.controller.node.shutdown().await;
+        let thread = self.http.thread;
+        // The thread ends by itself once its servers have; waiting for it blocks no runtime thread.
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+}
+
+impl Listeners {
+    fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = |what: &str, address: SocketAddr| -> anyhow::Result<TcpListener> {
+            let listener = TcpListener::bind(address).with_context(|| format!("listening on {address} ({what})"))?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        Ok(Self {
+            client: bind("client API", config.listen_client)?,
+            admin: bind("admin API", config.listen_admin)?,
+            peer: bind("peers", config.listen_peer)?,
+            metrics: config.listen_metrics.map(|address| bind("metrics", address)).transpose()?,
+        })
+    }
+
+    fn bound(&self) -> anyhow::Result<Bound> {
+        Ok(Bound {
+            client: self.client.local_addr()?,
+            admin: self.admin.local_addr()?,
+            peer: self.peer.local_addr()?,
+            metrics: self.metrics.as_ref().map(TcpListener::local_addr).transpose()?,
+        })
+    }
+
+    /// Second handles for the HTTP thread.
+    fn http(&self) -> anyhow::Result<(TcpListener, TcpListener, Option<TcpListener>)> {
+        let metrics = self.metrics.as_ref().map(TcpListener::try_clone).transpose()?;
+        Ok((self.client.try_clone()?, self.admin.try_clone()?, metrics))
+    }
+}
+
+impl HttpServers {
+    /// Starts the servers in an actix system of their own; answers when they serve, with an arbiter for links.
+    async fn start(
+        (client, admin, metrics): (TcpListener, TcpListener, Option<TcpListener>),
+        config: &Config,
+        gates: &Arc<Gates>,
+        controller: &Arc<Controller>,
+    ) -> anyhow::Result<(Self, actix_rt::ArbiterHandle)> {
+        let (ready, started) = oneshot::channel();
+        let workers = config.http_workers;
+        let (client_gates, admin_gates) = (Arc::clone(gates), Arc::clone(gates));
+        let data = Data::from(Arc::clone(controller));
+        let serve = move || -> std::io::Result<Vec<actix_server::Server>> {
+            let client_gate = move |stream| {
+                let gates = Arc::clone(&client_gates);
+                async move { gates.client(stream).await }
+            };
+            let admin_gate = move |stream| {
+                let gates = Arc::clone(&admin_gates);
+                async move { gates.admin(stream).await }
+            };
+            let mut servers = vec![
+                listener::http::serve("client-api", client, workers, client_gate, api::client::configure, data.clone())?,
+                listener::http::serve("admin-api", admin, 1, admin_gate, api::admin_routes, data.clone())?,
+            ];
+            if let Some(metrics) = metrics {
+                servers.push(api::health::serve(metrics, data)?);
+            }
+            Ok(servers)
+        };
+        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+            actix_rt::System::new().block_on(async move {
+                let arbiter = actix_rt::Arbiter::new();
+                match serve() {
+                    Ok(servers) => {
+                        let handles = servers.iter().map(actix_server::Server::handle).collect();
+                        if ready.send(Ok((handles, arbiter.handle()))).is_ok() {
+                            futures_util::future::join_all(servers).await;
+                        }
+                    }
+                    Err(error) => drop(ready.send(Err(error))),
+                }
+                arbiter.stop();
+            });
+        })?;
+        let (handles, arbiter) = started.await.context("the HTTP thread ended")??;
+        Ok((Self { handles, thread }, arbiter))
+    }
+}
+
+/// The membership known before the state is: from joining, or nobody.
+fn known_members(
+    identity: &NodeIdentity,
+    roots: &[CertificateDer<'static>],
+    controllers: &[ControllerRecord],
+) -> anyhow::Result<Members> {
+    Members::from_records(identity.collective_id, roots, controllers, []).context("members known from joining")
+}
+
+/// Keeps what connections are judged by in step with the state.
+struct Follower {
+    controller: Arc<Controller>,
+    members: Arc<CurrentMembers>,
+    roots: Vec<CertificateDer<'static>>,
+    gates: Arc<Gates>,
+    receiver: Arc<Mutex<Receiver>>,
+    connector: Connector,
+}
+
+impl Follower {
+    async fn follow(self, mut stop: watch::Receiver<bool>) {
+        let mut applied = self.controller.node.watch_applied();
+        let mut followed = spa::Followed::default();
+        let mut last: Option<Arc<State>> = None;
+        loop {
+            applied.mark_unchanged();
+            let state = self.controller.node.state();
+            self.update(&state, last.as_deref(), &mut followed);
+            last = Some(state);
+            tokio::select! {
+                changed = applied.changed() => if changed.is_err() { return },
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    fn update(&self, state: &State, last: Option<&State>, followed: &mut spa::Followed) {
+        if state.collective().is_none() {
+            return;
+        }
+        let same = last.is_some_and(|last| {
+            last.collective().is_some() && last.controllers().eq(state.controllers()) && last.gateways().eq(state.gateways())
+        });
+        if !same {
+            self.follow_members(state);
+        }
+        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        followed.follow(&mut receiver, state, &self.controller.vault);
+        drop(receiver);
+        self.gates.set_policy(match state.settings().spa_mode {
+            SpaMode::Open => SpaPolicy::Open,
+            SpaMode::Tcp | SpaMode::UdpTcp => SpaPolicy::Tcp,
+        });
+        self.connector.follow(state, &self.controller.vault);
+    }
+
+    fn follow_members(&self, state: &State) {
+        let id = self.controller.identity.collective_id;
+        match Members::from_records(id, &self.roots, state.controllers(), state.gateways()) {
+            Ok(members) => self.members.replace(members),
+            Err(error) => tracing::error!(%error, "membership in the state is damaged; the former one stays"),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Why a service refused: a code of the closed set, a text for people, and how HTTP says it.
+
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
+
+/// A refusal. Its text reaches the caller: never a secret, before authentication never a reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code:?}: {message}")]
+pub struct Refusal {
+    /// What the caller's program looks at.
+    pub code: ErrorCode,
+    /// What people read.
+    pub message: String,
+    /// How long the caller should wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// A refusal with a code and a text.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after: None }
+    }
+
+    /// The one answer to a failed sign-in, whatever was wrong (review F39).
+    #[must_use]
+    pub fn sign_in() -> Self {
+        Self::new(ErrorCode::SignInRefused, "user name, password or device was not accepted")
+    }
+
+    /// Too much at once.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(ErrorCode::Busy, "too many requests at once") }
+    }
+
+    /// This Controller cannot decide anything now.
+    #[must_use]
+    pub fn no_quorum() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Self::new(ErrorCode::NoQuorum, "this controller has no quorum; try another one")
+        }
+    }
+
+    /// A defect or a broken disk; the cause belongs into the log, which the caller of this writes.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(ErrorCode::Internal, "the controller could not do this; its log says why")
+    }
+
+    /// The request makes no sense.
+    #[must_use]
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Invalid, message)
+    }
+
+    /// The body that goes over the wire.
+    #[must_use]
+    pub fn body(&self) -> ErrorBody {
+        ErrorBody {
+            retry_after_ms: self.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            ..ErrorBody::new(self.code, self.message.clone())
+        }
+    }
+}
+
+/// The HTTP status of a code.
+#[must_use]
+pub const fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::SignInRefused
+        | ErrorCode::MfaRequired
+        | ErrorCode::MfaRefused
+        | ErrorCode::Unauthorized
+        | ErrorCode::TokenExpired
+        | ErrorCode::TokenRevoked
+        | ErrorCode::TokenMismatch
+        | ErrorCode::TokenInvalid => StatusCode::UNAUTHORIZED,
+        ErrorCode::DeviceConflict | ErrorCode::Conflict => StatusCode::CONFLICT,
+        ErrorCode::DeviceLimit
+        | ErrorCode::NotEntitled
+        | ErrorCode::Forbidden
+        | ErrorCode::Revoked
+        | ErrorCode::AdministratorEnded => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::Invalid
+        | ErrorCode::PolicyTooLarge
+        | ErrorCode::UnsupportedAction
+        | ErrorCode::VersionUnsupported
+        | ErrorCode::ProtocolError => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        status_of(self.code)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(wait) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
+        }
+        response.json(self.body())
+    }
+}

@@ -1,0 +1,19 @@
+//! What a Controller does for its callers. Each service decides from one state of the Collective that is at least as new
+//! as the request (ReadIndex), proposes what must be recorded, and mints from the state in which it checked.
+
+mod certificate;
+pub(crate) mod check;
+mod devices;
+mod entitle;
+mod lockout;
+mod mfa;
+mod mint;
+mod renew;
+mod sign_in;
+mod sign_out;
+mod step_up;
+
+pub mod duties;
+pub mod enforcement;
+pub mod keys;
+pub mod revoke;

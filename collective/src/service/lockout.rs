@@ -1,0 +1,46 @@
+//! Lock-outs: asked before a credential is checked, proposed when failures were counted often enough (review F39).
+
+use std::net::IpAddr;
+
+use ringwall_protocol::name::{SessionDn, UserDn};
+use ringwall_protocol::object::IdentityProvider;
+use ringwall_protocol::time::UnixMillis;
+use ringwall_raft::State;
+use ringwall_raft::state::lockout::{LockOut, LockoutSubject};
+
+use crate::controller::Controller;
+
+/// Who is counted: a device that brought its cookie and key by itself, all others of the user together.
+fn subject(user: &UserDn, device: Option<ringwall_protocol::id::DeviceId>) -> LockoutSubject {
+    LockoutSubject { user: user.clone(), device }
+}
+
+impl Controller {
+    /// Whether this sign-in is locked out.
+    pub(crate) fn is_locked(&self, state: &State, dn: &SessionDn, known_device: bool, now: UnixMillis) -> bool {
+        state.locked_out(&subject(&dn.user, known_device.then_some(dn.device)), now).is_some()
+    }
+
+    /// Counts a failure; proposes a lock-out when the provider's threshold is reached.
+    pub(crate) async fn failed(
+        &self,
+        from: IpAddr,
+        dn: &SessionDn,
+        known_device: bool,
+        provider: &IdentityProvider,
+        now: UnixMillis,
+    ) {
+        metrics::counter!("ringwall_sign_ins_refused_total").increment(1);
+        tracing::info!(dn = %dn, %from, known_device, "sign-in refused");
+        self.failures.count_source(from, now);
+        let subject = subject(&dn.user, known_device.then_some(dn.device));
+        if !self.failures.count_subject(&subject, provider.user_lockout_threshold, now) {
+            return;
+        }
+        tracing::warn!(user = %dn.user, known_device, "locked out after failed sign-ins");
+        let lock_out = LockOut { subject, base_minutes: provider.user_lockout_duration_minutes };
+        if let Err(error) = self.propose(lock_out.into()).await {
+            tracing::warn!(%error, "lock-out was not recorded");
+        }
+    }
+}

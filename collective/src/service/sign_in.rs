@@ -1,0 +1,254 @@
+//! Sign-in. The order of steps is fixed (`token-flow.md`), every refusal looks alike to a stranger (review F39), and the
+//! token's `idx` is that of the state in which the first check was made, however late it is minted (review F4).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ringwall_protocol::claims::{StepUp, UntrustedClaims};
+use ringwall_protocol::id::{LogIndex, SignInId, Thumbprint};
+use ringwall_protocol::name::{SessionDn, UserDn};
+use ringwall_protocol::object::IdentityProvider;
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::wire::client::{SignInAnswer, SignInRequest, SignedIn};
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_raft::State;
+use ringwall_raft::state::device::{DeviceMatch, match_device};
+use uuid::Uuid;
+
+use super::check;
+use super::devices::{Cookie, Registering};
+use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head, minutes};
+use crate::api::extract::Stranger;
+use crate::clock;
+use crate::controller::Controller;
+use crate::directory::{Directory, KnownUser, claimed_name};
+use crate::limits::REFUSAL_FLOOR;
+use crate::refusal::Refusal;
+
+/// A user who proved himself, on a device, in a sign-in that is not finished.
+#[derive(Debug, Clone)]
+pub(crate) struct Proved {
+    pub(crate) user: KnownUser,
+    pub(crate) provider: IdentityProvider,
+    pub(crate) dn: SessionDn,
+    pub(crate) jkt: Thumbprint,
+    pub(crate) cookie: Option<Cookie>,
+    pub(crate) hostname: String,
+    /// Index of the state in which the first check was made.
+    pub(crate) started_idx: LogIndex,
+    pub(crate) started_at: UnixMillis,
+    pub(crate) step_ups: BTreeMap<String, StepUp>,
+}
+
+impl Controller {
+    /// First request of a sign-in.
+    ///
+    /// # Errors
+    /// `signInRefused` for whatever is wrong with user, password or permission; after the password was right also
+    /// `deviceConflict` and `deviceLimit`; `busy`, `noQuorum`.
+    pub async fn sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
+        let _place = self.sign_ins.try_acquire().map_err(|_| Refusal::busy())?;
+        let came = tokio::time::Instant::now();
+        let outcome = self.try_sign_in(caller, request).await;
+        if outcome.is_err() {
+            tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
+        }
+        outcome
+    }
+
+    async fn try_sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
+        let now = clock::now();
+        self.failures.may_try(caller.address, now)?;
+        let state = self.current().await?;
+        let proved = self.prove(&state, caller, &request, now).await?;
+        let known = self.match_registration(&state, &proved, now)?;
+        match self.wanted_factor(&state, &proved, known)? {
+            Some(wanted) => self.open_sign_in(proved, wanted).await.map(SignInAnswer::MfaWanted),
+            None => self.complete_sign_in(proved, false).await.map(SignInAnswer::SignedIn),
+        }
+    }
+
+    /// Blocklist, lock-out, identity provider, in this order; all take the same time.
+    async fn prove(
+        &self,
+        state: &Arc<State>,
+        caller: &Stranger,
+        request: &SignInRequest,
+        now: UnixMillis,
+    ) -> Result<Proved, Refusal> {
+        let provider = permitted_provider(state, caller, request);
+        let claimed = claimed_name(&request.credential);
+        let user_dn = provider.zip(claimed).and_then(|(provider, user)| {
+            let provider = ringwall_protocol::name::ProviderName::parse(provider.base.name.clone()).ok()?;
+            Some(UserDn { user, provider })
+        });
+        let (Some(provider), Some(user_dn)) = (provider, user_dn) else {
+            return self.refuse(caller.address, None, request, now).await;
+        };
+        let dn = SessionDn { device: request.device_id, user: user_dn };
+        let cookie = Cookie::parse(request.device_cookie.as_deref());
+        let known_device = self.is_known_device(state, provider, &dn, cookie.as_ref(), request.key_thumbprint, now);
+        if state.blocked(&dn.user).is_some() || self.is_locked(state, &dn, known_device, now) {
+            return self.refuse(caller.address, Some((&dn, known_device, provider)), request, now).await;
+        }
+        match self.directories.prove(state, provider, &request.credential).await? {
+            Some(user) => Ok(Proved {
+                user,
+                provider: provider.clone(),
+                dn,
+                jkt: request.key_thumbprint,
+                cookie,
+                hostname: hostname(&request.device_claims),
+                started_idx: state.index(),
+                started_at: now,
+                step_ups: BTreeMap::new(),
+            }),
+            None => {
+                self.failed(caller.address, &dn, known_device, provider, now).await;
+                Err(Refusal::sign_in())
+            }
+        }
+    }
+
+    /// The one refusal, after the work that a right user would have cost.
+    async fn refuse(
+        &self,
+        address: IpAddr,
+        who: Option<(&SessionDn, bool, &IdentityProvider)>,
+        request: &SignInRequest,
+        now: UnixMillis,
+    ) -> Result<Proved, Refusal> {
+        self.directories.prove_nobody(&request.credential).await?;
+        match who {
+            Some((dn, known, provider)) => self.failed(address, dn, known, provider, now).await,
+            None => self.failures.count_source(address, now),
+        }
+        Err(Refusal::sign_in())
+    }
+
+    /// Whether a registered device is trying, by its cookie and key, before anybody proved anything.
+    fn is_known_device(
+        &self,
+        state: &State,
+        provider: &IdentityProvider,
+        dn: &SessionDn,
+        cookie: Option<&Cookie>,
+        key: Thumbprint,
+        now: UnixMillis,
+    ) -> bool {
+        let user = self.directories.id_of(state, provider, &dn.user.user);
+        let presented = cookie.map(Cookie::hash);
+        user.and_then(|user| state.device(user, dn.device)).is_some_and(|device| {
+            device.dn == *dn && match_device(device, presented.as_deref(), key, now) == DeviceMatch::Known
+        })
+    }
+
+    /// How the device compares with its registration, before anybody is asked for another factor (review F15).
+    fn match_registration(&self, state: &State, proved: &Proved, now: UnixMillis) -> Result<bool, Refusal> {
+        let limit = proved.provider.device_limit_per_user;
+        let Some(known) = state.device(proved.user.id, proved.dn.device) else {
+            let has = state.devices_of(proved.user.id).filter(|one| one.provider_id == proved.provider.base.id).count();
+            if has >= limit as usize {
+                return Err(Refusal::new(
+                    ErrorCode::DeviceLimit,
+                    format!("the user has {has} registered devices, at most {limit} are allowed"),
+                ));
+            }
+            return Ok(false);
+        };
+        let presented = proved.cookie.as_ref().map(Cookie::hash);
+        match match_device(known, presented.as_deref(), proved.jkt, now) {
+            DeviceMatch::Known if known.dn == proved.dn => Ok(true),
+            standing => {
+                tracing::warn!(dn = %proved.dn, ?standing, "device does not match its registration");
+                if takeover_possible(&proved.provider) { Ok(false) } else { Err(device_conflict()) }
+            }
+        }
+    }
+
+    /// Registers the device, allocates addresses, mints the claims token.
+    pub(crate) async fn complete_sign_in(&self, proved: Proved, mfa_given: bool) -> Result<SignedIn, Refusal> {
+        let (new_cookie, cookie_text) = Cookie::fresh();
+        let registering = Registering { proved: &proved, new_cookie: &new_cookie, mfa_given };
+        let (addresses, spa_key) = self.register(registering).await?;
+        // The registration is part of this state, and so is every revocation that was committed before it.
+        let state = self.current().await?;
+        if state.blocked(&proved.dn.user).is_some() {
+            return Err(Refusal::sign_in());
+        }
+        let collective = check::collective(&state)?;
+        let now = clock::now();
+        let bearer = Bearer {
+            dn: proved.dn.clone(),
+            sid: SignInId::new(Uuid::new_v4()),
+            user: proved.user.id,
+            provider: proved.provider.base.id,
+            device: proved.dn.device,
+            jkt: proved.jkt,
+        };
+        let sign_in_life = minutes(collective.settings.max_sign_in_minutes, u32::MAX / 60);
+        let sign_in_until = proved.started_at.plus(sign_in_life).seconds();
+        let validity = Validity {
+            idx: proved.started_idx,
+            now,
+            life: claims_life(collective),
+            not_after: sign_in_until,
+        };
+        let known = KnownClaims {
+            sign_in_idx: proved.started_idx,
+            auth_time: proved.started_at.seconds(),
+            sign_in_until,
+            user: proved.user.claims,
+            step_ups: proved.step_ups,
+            addresses,
+        };
+        let token = claims_token(head(collective, &bearer, collective.id.uuid(), validity), known);
+        check::stands(&state, &token)?;
+        let text = self.sign(&state, &token)?;
+        tracing::info!(dn = %proved.dn, index = %proved.started_idx, "signed in");
+        metrics::counter!("ringwall_sign_ins_total").increment(1);
+        Ok(SignedIn {
+            claims_token: text,
+            device_cookie: cookie_text,
+            device_spa_key: spa_key,
+            controllers: super::devices::controllers(&state),
+            on_demand_claims: proved.provider.on_demand_claim_mappings,
+        })
+    }
+}
+
+/// The provider that the request names, if the knock permits it (review F21).
+fn permitted_provider<'a>(state: &'a State, caller: &Stranger, request: &SignInRequest) -> Option<&'a IdentityProvider> {
+    let provider = state.identity_providers().find(|provider| provider.base.name == request.identity_provider)?;
+    let permitted = match &caller.knock {
+        None => true,
+        Some(ringwall_trust::spa::KeyOwner::Profile(name)) => state.client_profiles().any(|profile| {
+            crate::spa::key_name(profile) == &**name && profile.identity_provider == provider.base.id
+        }),
+        Some(ringwall_trust::spa::KeyOwner::Device(user, device)) => {
+            *device == request.device_id
+                && state.device(*user, *device).is_some_and(|known| known.provider_id == provider.base.id)
+        }
+        Some(_) => false,
+    };
+    permitted.then_some(provider)
+}
+
+fn takeover_possible(provider: &IdentityProvider) -> bool {
+    use ringwall_protocol::object::identity_provider::DeviceTakeover;
+    provider.device_takeover == DeviceTakeover::ReplaceWithMfa && provider.on_boarding_2fa.is_some()
+}
+
+pub(super) fn device_conflict() -> Refusal {
+    Refusal::new(
+        ErrorCode::DeviceConflict,
+        "this device is registered with another key or cookie; an administrator can remove the registration",
+    )
+}
+
+/// What the device calls itself, for people; cut to what is kept.
+fn hostname(claims: &UntrustedClaims) -> String {
+    let name = claims.0.claim("hostname").and_then(|value| value.as_str()).unwrap_or_default();
+    name.chars().filter(|c| !c.is_control()).take(64).collect()
+}

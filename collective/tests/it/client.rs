@@ -1,0 +1,176 @@
+//! A Client as the wire sees it: TLS with the root pinned, HTTP/1.1 by hand.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use data_encoding::BASE64URL_NOPAD;
+use ringwall_protocol::id::{DeviceId, Thumbprint};
+use ringwall_protocol::token::{ClaimsToken, EntitlementToken};
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_trust::identity::{Fingerprint, KeyKind, PrivateKey};
+use ringwall_trust::tls::{Alpn, ControllerTrust, Presented, Tls};
+use rustls::pki_types::{CertificateDer, ServerName};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::harness::PASSWORD;
+
+/// A Client on one device.
+pub struct Client {
+    pub user: String,
+    pub device: DeviceId,
+    pub key: PrivateKey,
+    pub cookie: Option<String>,
+    pub claims: Option<String>,
+    pub certificate: Option<Arc<Presented>>,
+    root: Fingerprint,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn code(&self) -> ErrorCode {
+        serde_json::from_value(self.body["code"].clone()).unwrap_or_else(|_| panic!("no refusal: {self:?}"))
+    }
+
+    pub fn ok(self) -> Value {
+        assert!((200..300).contains(&self.status), "refused: {self:?}");
+        self.body
+    }
+}
+
+impl Client {
+    pub fn new(user: &str, root: Fingerprint) -> Self {
+        Self {
+            user: user.to_owned(),
+            device: DeviceId::new(uuid::Uuid::new_v4()),
+            key: PrivateKey::generate(KeyKind::P256).expect("a key"),
+            cookie: None,
+            claims: None,
+            certificate: None,
+            root,
+        }
+    }
+
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.key.thumbprint()
+    }
+
+    /// The first request of a sign-in.
+    pub async fn try_sign_in(&self, at: SocketAddr, password: &str) -> Answer {
+        let body = json!({
+            "deviceId": self.device,
+            "identityProvider": "local",
+            "credential": { "kind": "password", "username": self.user, "password": password },
+            "deviceCookie": self.cookie,
+            "keyThumbprint": self.thumbprint(),
+            "deviceClaims": { "hostname": "test" },
+        });
+        self.post(at, Alpn::SignIn, "/client/v1/sign-in", &body).await
+    }
+
+    /// Takes over what a sign-in answered.
+    pub fn keep(&mut self, answer: &Value) {
+        self.cookie = Some(answer["deviceCookie"].as_str().expect("a cookie").to_owned());
+        self.claims = Some(answer["claimsToken"].as_str().expect("a token").to_owned());
+    }
+
+    /// A whole sign-in with certificate.
+    pub async fn sign_in(&mut self, at: SocketAddr) {
+        let answer = self.try_sign_in(at, PASSWORD).await.ok();
+        self.keep(&answer);
+        let answer = self.try_certificate(at).await.ok();
+        self.keep_certificate(&answer);
+    }
+
+    pub async fn try_certificate(&self, at: SocketAddr) -> Answer {
+        let csr = BASE64URL_NOPAD.encode(&self.key.request().expect("a request"));
+        let body = json!({ "claimsToken": self.claims, "csr": csr });
+        self.post(at, Alpn::SignIn, "/client/v1/certificate", &body).await
+    }
+
+    pub fn keep_certificate(&mut self, answer: &Value) {
+        let chain = answer["chain"].as_array().expect("a chain").iter().map(|der| {
+            let der = BASE64URL_NOPAD.decode(der.as_str().expect("text").as_bytes()).expect("base64url");
+            CertificateDer::from(der)
+        });
+        self.certificate = Some(Presented::new(chain.collect(), &self.key).expect("our certificate"));
+    }
+
+    pub async fn entitlements(&self, at: SocketAddr) -> Answer {
+        let body = json!({ "claimsToken": self.claims, "deviceClaims": {} });
+        self.post(at, Alpn::Client, "/client/v1/entitlements", &body).await
+    }
+
+    pub async fn renew(&self, at: SocketAddr) -> Answer {
+        let body = json!({ "claimsToken": self.claims, "deviceClaims": {} });
+        self.post(at, Alpn::Client, "/client/v1/renew", &body).await
+    }
+
+    /// The content of the claims token; nobody but its bearer may trust it unverified.
+    pub fn claims_content(&self) -> ClaimsToken {
+        content(self.claims.as_deref().expect("signed in"))
+    }
+
+    /// One request on a connection of its own.
+    pub async fn post(&self, at: SocketAddr, alpn: Alpn, path: &str, body: &Value) -> Answer {
+        let own = if alpn == Alpn::Client { self.certificate.as_ref() } else { None };
+        self.post_with(at, alpn, path, body, own).await.expect("an answer")
+    }
+
+    pub async fn post_with(
+        &self,
+        at: SocketAddr,
+        alpn: Alpn,
+        path: &str,
+        body: &Value,
+        own: Option<&Arc<Presented>>,
+    ) -> std::io::Result<Answer> {
+        let trust = ControllerTrust { roots: vec![self.root], members: None };
+        let config = Tls::new().controller_client(trust, own);
+        let stream = TcpStream::connect(at).await?;
+        stream.set_nodelay(true)?;
+        let connector = TlsConnector::from(config);
+        let mut stream =
+            connector.with_alpn(vec![alpn.entry()]).connect(ServerName::from(at.ip()), stream).await?;
+        let body = body.to_string();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: controller\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+             connection: close\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(body.as_bytes()).await?;
+        let mut answer = Vec::new();
+        // A server may end without TLS's good-bye; the length tells whether everything came.
+        let _ = stream.read_to_end(&mut answer).await;
+        parse(&answer)
+    }
+}
+
+fn parse(answer: &[u8]) -> std::io::Result<Answer> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, body) = text.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body)? };
+    Ok(Answer { status, body })
+}
+
+/// The body of a token, unverified.
+pub fn content<T: serde::de::DeserializeOwned>(token: &str) -> T {
+    let body = token.split('.').nth(1).expect("three parts");
+    serde_json::from_slice(&BASE64URL_NOPAD.decode(body.as_bytes()).expect("base64url")).expect("a body")
+}
+
+/// The entitlement tokens of an answer.
+pub fn site_tokens(answer: &Value) -> Vec<EntitlementToken> {
+    let sites = answer["sites"].as_array().expect("sites");
+    sites.iter().map(|site| content(site["token"].as_str().expect("a token"))).collect()
+}

@@ -1,0 +1,156 @@
+//! Gateways at a Controller: joining, feed, confirmations, proof of enforcement.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ringwall_collective::service::enforcement::EnforcementOutcome;
+use ringwall_protocol::claims::ClaimMap;
+use ringwall_protocol::feed::{FeedEvent, FromController, FromGateway, SessionSummary};
+use ringwall_protocol::id::{LogIndex, SessionId, SignInId};
+use ringwall_protocol::object::Site;
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_protocol::wire::join::{JoinReply, JoinRole};
+use ringwall_raft::state::gateway::ChangeGatewayState;
+use ringwall_trust::identity::{KeyKind, PrivateKey};
+use serde_json::json;
+
+use crate::gateway::{Gateway, ask, join_request};
+use crate::harness::{Lab, until};
+
+async fn site(lab: &Lab) -> Site {
+    lab.put(json!({ "id": uuid::Uuid::new_v4(), "name": format!("site {}", uuid::Uuid::new_v4()) })).await
+}
+
+fn peer_address(lab: &Lab, at: usize) -> String {
+    lab.process(at).bound.peer.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_token_admits_one_key_once_and_the_same_key_hears_the_same_again() {
+    let lab = Lab::start().await;
+    let site = site(&lab).await;
+    let seed = lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await;
+    let (key, other) = [(); 2].map(|()| PrivateKey::generate(KeyKind::P256).expect("a key")).into();
+    let request = join_request(&seed, &key);
+    let JoinReply::Admitted(first) = ask(&seed, &request).await else { panic!("refused") };
+    assert_eq!(first.site_id, Some(site.base.id));
+    let JoinReply::Admitted(again) = ask(&seed, &join_request(&seed, &key)).await else { panic!("refused") };
+    assert_eq!(again.appliance_id, first.appliance_id);
+    let JoinReply::Refused(refused) = ask(&seed, &join_request(&seed, &other)).await else { panic!("admitted") };
+    assert_eq!(refused.code, ErrorCode::Unauthorized);
+    assert_eq!(lab.controller(0).node.state().gateways().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_gives_the_full_state_then_changes_and_confirms_behind_them() {
+    let lab = Lab::start().await;
+    let site = site(&lab).await;
+    let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
+    let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
+    let view = feed.view().await;
+    assert_eq!(view.site.id, site.base.id);
+    assert!(view.gateways.contains_key(&gateway.id));
+    let user = "CN=alice,OU=local".parse().expect("a DN");
+    let index = lab.controller(0).block(user, "test".to_owned()).await.expect("blocked");
+    feed.say(&FromGateway::Poll { nonce: 7 }).await;
+    let mut seen = false;
+    let read_index = feed
+        .until(|frame| match frame {
+            FromController::Change { index: at, event: FeedEvent::RevocationAdded { revocation } } => {
+                seen |= at == index && revocation.index == index;
+                None
+            }
+            FromController::Confirmed { nonce: 7, read_index } => Some(read_index),
+            _ => None,
+        })
+        .await;
+    assert!(read_index >= index && seen, "the confirmation came behind the change");
+    // A connection that resumes hears only what is new.
+    let position = ringwall_protocol::feed::FeedPosition { incarnation: view.position.incarnation, index };
+    let mut resumed = gateway.feed(&peer_address(&lab, 0), Some(position)).await;
+    let first = resumed.next().await.expect("the feed goes on");
+    assert!(!matches!(first, FromController::Full { .. }), "{first:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn waiting_for_enforcement_tells_of_each_gateway_how_long_it_took() {
+    let lab = Lab::start().await;
+    let site = site(&lab).await;
+    let (near, gone) = (
+        Gateway::join(&lab.seed("near", JoinRole::Gateway, Some(site.base.id)).await).await,
+        Gateway::join(&lab.seed("gone", JoinRole::Gateway, Some(site.base.id)).await).await,
+    );
+    let mut feed = near.feed(&peer_address(&lab, 0), None).await;
+    feed.view().await;
+    let controller = Arc::clone(&lab.process(0).controller);
+    let begun = Instant::now();
+    let index = controller.block("CN=alice,OU=local".parse().expect("a DN"), String::new()).await.expect("blocked");
+    let waiting = tokio::spawn(async move {
+        controller.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await
+    });
+    feed.until(|frame| matches!(frame, FromController::Change { index: at, .. } if at >= index).then_some(())).await;
+    feed.say(&FromGateway::Enforced { index, failed: vec![] }).await;
+    let outcome = waiting.await.expect("no panic");
+    let of = |id| outcome.iter().find(|one| one.gateway == id).expect("listed").outcome;
+    assert!(matches!(of(near.id), EnforcementOutcome::Enforced(after) if after < Duration::from_secs(5)));
+    assert_eq!(of(gone.id), EnforcementOutcome::Unreachable { lease_ends: None });
+    assert!(begun.elapsed() < Duration::from_secs(10), "unreachable gateways are not waited for");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_gateways_report_are_known_to_the_collective() {
+    let lab = Lab::start().await;
+    let site = site(&lab).await;
+    let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
+    let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
+    feed.view().await;
+    let session = SessionSummary {
+        session: SessionId::from_random([3; 16]),
+        dn: "CN=4c07bc6757ea42ddb702c2d6c45419fc,CN=alice,OU=local".parse().expect("a DN"),
+        sid: SignInId::from_random([1; 16]),
+        sign_in_idx: LogIndex(1),
+        connect_seq: 1,
+        site: site.base.id,
+        gateway: gateway.id,
+        since: UnixMillis(1),
+        client_address: "192.0.2.9:4000".to_owned(),
+        tunnel_addresses: vec![],
+        entitlements: vec![],
+        device: ClaimMap::default(),
+        reasons: BTreeMap::new(),
+        rules: 3,
+        generation: 1,
+    };
+    feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
+    until("the session is bound", async || {
+        lab.controller(0).node.state().binding(&session.dn, site.base.id).is_some()
+    })
+    .await;
+    assert_eq!(lab.controller(0).sessions.of(&session.dn).len(), 1);
+    let ended =
+        FromGateway::SessionEnded { session: session.session, dn: session.dn.clone(), code: ErrorCode::Revoked };
+    feed.say(&ended).await;
+    until("the session is gone", async || {
+        lab.controller(0).node.state().binding(&session.dn, site.base.id).is_none()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_gateway_is_nobody_from_the_next_handshake_on() {
+    let lab = Lab::start().await;
+    let site = site(&lab).await;
+    let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
+    let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
+    feed.view().await;
+    let remove = ChangeGatewayState { gateway: gateway.id, state: ApplianceState::Removed };
+    lab.controller(0).change(remove).await.expect("removed");
+    until("new handshakes fail", async || {
+        let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
+        feed.next().await.is_none()
+    })
+    .await;
+}

@@ -1,0 +1,234 @@
+//! Controllers in this process, over loopback, with data directories of their own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ringwall_collective::bootstrap;
+use ringwall_collective::config::{Advertise, Config, RaftPace, RawConfig};
+use ringwall_collective::controller::Controller;
+use ringwall_collective::data_dir::DataDir;
+use ringwall_collective::founding::{Wishes, found};
+use ringwall_collective::joining;
+use ringwall_collective::process::Process;
+use ringwall_protocol::id::{SiteId, UserId};
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::object::{Appliance, LocalUser, Object};
+use ringwall_protocol::wire::join::{JoinRole, SEED_VERSION, Seed, SeedController};
+use ringwall_raft::state::join_token::{CreateJoinToken, JoinTokenHash};
+use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
+use ringwall_raft::state::object::PutObject;
+use ringwall_trust::identity::Fingerprint;
+use ringwall_trust::password::{self, Cost};
+use ringwall_trust::secret::{SecretKey, SystemRandom, write_private};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Password of every user in these tests.
+pub const PASSWORD: &str = "correct horse";
+
+/// One Controller that can be stopped and started again.
+pub struct Node {
+    pub config: Config,
+    pub process: Option<Process>,
+}
+
+/// A Collective.
+pub struct Lab {
+    pub directory: TempDir,
+    pub nodes: Vec<Node>,
+    pub root: Fingerprint,
+}
+
+impl Lab {
+    /// A Collective of one Controller that serves.
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = config(directory.path().join("c1"));
+        let wishes = Wishes {
+            name: "test".to_owned(),
+            hostname: config.advertise.client[0].clone(),
+            admin: "root".to_owned(),
+            advertise: config.advertise.clone(),
+            keep_root: true,
+        };
+        let founded =
+            found(&wishes, "a long password", ringwall_collective::clock::now(), &SystemRandom).expect("founded");
+        let root = founded.root.fingerprint();
+        let data = DataDir::create(&config.data_dir).expect("a fresh directory");
+        data.write_keys(&founded.keys, &SystemRandom).expect("keys");
+        bootstrap::begin(&data, &config, &founded.identity, founded.command).await.expect("begun");
+        data.write_identity(&founded.identity).expect("identity");
+        let process = Process::start(config.clone()).await.expect("started");
+        let lab = Self { directory, nodes: vec![Node { config, process: Some(process) }], root };
+        lab.until_ready(0).await;
+        lab
+    }
+
+    /// The Controller with this number, from 0.
+    pub fn controller(&self, at: usize) -> &Controller {
+        &self.process(at).controller
+    }
+
+    pub fn process(&self, at: usize) -> &Process {
+        self.nodes[at].process.as_ref().expect("running")
+    }
+
+    /// Where a Controller's client API listens.
+    pub fn client_address(&self, at: usize) -> SocketAddr {
+        self.process(at).bound.client
+    }
+
+    pub async fn stop(&mut self, at: usize) {
+        self.nodes[at].process.take().expect("running").stop().await;
+    }
+
+    pub async fn restart(&mut self, at: usize) {
+        let config = self.nodes[at].config.clone();
+        self.nodes[at].process = Some(Process::start(config).await.expect("started again"));
+        self.until_ready(at).await;
+    }
+
+    /// Waits until a Controller can decide.
+    pub async fn until_ready(&self, at: usize) {
+        until("the controller can decide", async || {
+            let controller = self.controller(at);
+            controller.current().await.is_ok_and(|state| state.collective().is_some()) && controller.can_sign()
+        })
+        .await;
+    }
+
+    /// Makes an appliance and the seed with which it joins at the running Controllers.
+    pub async fn seed(&self, name: &str, role: JoinRole, site: Option<SiteId>) -> Seed {
+        let is = |wanted| json!({ "enabled": role == wanted });
+        let appliance: Appliance = self
+            .put(json!({
+                "id": uuid::Uuid::new_v4(), "name": name, "site": site,
+                "controller": is(JoinRole::Controller), "gateway": is(JoinRole::Gateway),
+                "clientInterface": { "addresses": ["192.0.2.7:443"] },
+            }))
+            .await;
+        let token = SecretKey::generate(&SystemRandom);
+        let not_after = ringwall_collective::clock::now().plus(Duration::from_secs(600));
+        let create = CreateJoinToken {
+            appliance: appliance.base.id,
+            token: JoinTokenHash::new(token.digest()),
+            not_after,
+        };
+        self.some_controller().change(create).await.expect("created");
+        let state = self.some_controller().current().await.expect("a quorum");
+        let collective = state.collective().expect("founded");
+        let running = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        Seed {
+            version: SEED_VERSION,
+            collective_id: collective.id,
+            incarnation: collective.incarnation,
+            role,
+            appliance_id: appliance.base.id,
+            name: name.to_owned(),
+            site_id: site,
+            root_certificate: collective.root_certificate.clone(),
+            controllers: running
+                .filter_map(|process| state.controller(process.controller.identity.node))
+                .map(|record| SeedController {
+                    addresses: record.peer_addresses.clone(),
+                    spki_sha256: record.keys.clone(),
+                })
+                .collect(),
+            spa_key: None,
+            join_token: token.expose_text().to_string(),
+            not_after,
+        }
+    }
+
+    /// A further Controller joins and serves; returns when it votes and is active.
+    pub async fn join(&mut self) {
+        let name = format!("c{}", self.nodes.len() + 1);
+        let seed = self.seed(&name, JoinRole::Controller, None).await;
+        let file = self.directory.path().join(format!("{name}.seed"));
+        write_private(&file, &serde_json::to_vec(&seed).expect("JSON")).expect("written");
+        let config = config(self.directory.path().join(&name));
+        let raw = RawConfig { data_dir: config.data_dir.clone(), ..RawConfig::default() };
+        let joined = joining::join(&file, &config, &raw).await.expect("joined");
+        assert!(joined.signed, "the founding node holds the root");
+        assert!(!file.exists(), "the seed is used up");
+        let process = Process::start(config.clone()).await.expect("started");
+        self.nodes.push(Node { config, process: Some(process) });
+        let at = self.nodes.len() - 1;
+        self.until_ready(at).await;
+        until("the controller is active", async || {
+            let state = self.controller(at).node.state();
+            state.controller(joined.node).is_some_and(|record| record.state == ApplianceState::Active)
+        })
+        .await;
+    }
+
+    /// Which Controller leads.
+    pub async fn leader(&self) -> usize {
+        let running = || self.nodes.iter().enumerate().filter_map(|(at, node)| Some((at, node.process.as_ref()?)));
+        until("somebody leads", async || running().any(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader)).await;
+        running().find(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader).expect("just seen").0
+    }
+
+    /// Any Controller that runs.
+    pub fn some_controller(&self) -> &Controller {
+        let mut running = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        &running.next().expect("one runs").controller
+    }
+
+    /// Writes an object given as the admin API writes it.
+    pub async fn put<T>(&self, json: serde_json::Value) -> T
+    where
+        T: serde::de::DeserializeOwned + Into<Object> + Clone,
+    {
+        let object: T = serde_json::from_value(json).expect("a valid object");
+        self.some_controller().change(PutObject::new(object.clone())).await.expect("written");
+        object
+    }
+
+    /// A local user whose password is [`PASSWORD`].
+    pub async fn user(&self, name: &str) -> UserId {
+        let id = UserId::new(uuid::Uuid::new_v4());
+        let user: LocalUser = self.put(json!({ "id": id, "name": name, "labels": { "team": "dev" } })).await;
+        let phc = password::hash(PASSWORD, Cost::FAST, &SystemRandom).expect("hashed");
+        let set = SetLocalPassword { user: user.base.id, hash: PasswordHash::new(phc), must_change: false };
+        self.some_controller().change(set).await.expect("set");
+        id
+    }
+}
+
+/// A configuration with free ports of the loopback.
+pub fn config(data_dir: PathBuf) -> Config {
+    let [client, admin, peer] = [(); 3].map(|()| free_port());
+    let text = |address: SocketAddr| vec![address.to_string()];
+    Config {
+        data_dir,
+        listen_client: client,
+        listen_admin: admin,
+        listen_peer: peer,
+        listen_metrics: None,
+        advertise: Advertise { client: text(client), admin: text(admin), peer: text(peer) },
+        admin_sources: vec!["127.0.0.0/8".parse().expect("a network")],
+        raft: RaftPace {
+            heartbeat: Duration::from_millis(100),
+            election_min: Duration::from_millis(400),
+            election_max: Duration::from_millis(800),
+        },
+        http_workers: 1,
+        password_hashes: 2,
+    }
+}
+
+/// A port that nobody listens on now. Tests run in one process, and every one takes its own.
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+/// Waits until something holds.
+pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "timed out: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

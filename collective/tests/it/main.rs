@@ -1,0 +1,11 @@
+//! Controllers as others see them: in-process, over loopback, with real TLS and HTTP.
+
+mod client;
+mod cluster;
+mod entitlements;
+mod feed;
+mod gateway;
+mod harness;
+mod mfa;
+mod revocation;
+mod sign_in;

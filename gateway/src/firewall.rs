@@ -119,9 +119,8 @@ impl Firewall {
         ];
         let knocks = enforcer.knocks();
         let parts = Parts { kernel, table, config, baseline, conntrack, events: events_into, knocks };
-        let worker = std::thread::Builder::new()
-            .name("rw-enforcer".to_owned())
-            .spawn(move || Worker::new(parts).run(&queue))?;
+        let worker =
+            std::thread::Builder::new().name("rw-enforcer".to_owned()).spawn(move || Worker::new(parts).run(&queue))?;
         Ok(Self { enforcer, blocked, alerted, events, stop_readers, worker: Some(worker), readers })
     }
 

@@ -7,12 +7,13 @@ use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_core::{DefaultNla, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NlaBuffer, NlasIterator};
-use netlink_packet_netfilter::conntrack::{ConntrackAttribute, ConntrackMessage};
-use netlink_packet_netfilter::{NetfilterMessageInner, NetfilterProtoFamily};
+use netlink_packet_netfilter::conntrack::ConntrackMessage;
+use netlink_packet_netfilter::{NetfilterMessageInner, NetfilterProtoFamily, NetfilterSubsystem};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
 use super::batch;
@@ -23,6 +24,9 @@ use super::wire::{Answers, ErrorAnswer, HEADER, kind_of, sequence_of};
 const READ: usize = 1 << 16;
 /// Up to so many addresses are looked for in the kernel, one pass each; more in one listing.
 const ONE_BY_ONE: usize = 8;
+
+/// How long until addresses are tried again that could not be cleaned.
+const RETRY: Duration = Duration::from_secs(1);
 
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
@@ -42,20 +46,35 @@ pub(super) fn start(
     let mut tracking = Tracking::open()?;
     tracking.forget_where(|address| pools.iter().any(|pool| pool.contains(&address)))?;
     let (work, requests) = mpsc::channel::<Vec<IpAddr>>();
-    let thread = std::thread::Builder::new().name("rw-conntrack".to_owned()).spawn(move || {
-        while let Ok(mut addresses) = requests.recv() {
-            addresses.extend(requests.try_iter().flatten());
-            match tracking.forget(&addresses) {
-                Ok(()) => done(addresses),
-                // The addresses stay in quarantine: safe, and visible in the metric.
-                Err(error) => {
-                    metrics::counter!("ringwall_firewall_conntrack_errors_total").increment(1);
-                    tracing::error!(%error, addresses = addresses.len(), "flows of cut sessions were not forgotten");
-                }
+    let thread = std::thread::Builder::new()
+        .name("rw-conntrack".to_owned())
+        .spawn(move || serve(&mut tracking, &requests, done))?;
+    Ok((work, thread))
+}
+
+fn serve(tracking: &mut Tracking, requests: &mpsc::Receiver<Vec<IpAddr>>, done: impl Fn(Vec<IpAddr>)) {
+    let mut waiting: Vec<IpAddr> = vec![];
+    loop {
+        let next = if waiting.is_empty() {
+            requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            requests.recv_timeout(RETRY)
+        };
+        match next {
+            Ok(addresses) => waiting.extend(addresses),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        waiting.extend(requests.try_iter().flatten());
+        match tracking.forget(&waiting) {
+            Ok(()) => done(std::mem::take(&mut waiting)),
+            // The addresses stay in quarantine meanwhile: safe, and visible in the metric.
+            Err(error) => {
+                metrics::counter!("ringwall_firewall_conntrack_errors_total").increment(1);
+                tracing::error!(%error, addresses = waiting.len(), "flows of cut sessions were not forgotten");
             }
         }
-    })?;
-    Ok((work, thread))
+    }
 }
 
 struct Tracking {
@@ -109,8 +128,11 @@ impl Tracking {
     }
 
     fn delete(&mut self, family: NetfilterProtoFamily, attributes: Vec<DefaultNla>) -> io::Result<()> {
-        let attributes = attributes.into_iter().map(ConntrackAttribute::Other).collect();
-        self.send(family, NLM_F_ACK, NetfilterMessageInner::from(ConntrackMessage::Delete(attributes)))?;
+        const IPCTNL_MSG_CT_DELETE: u8 = 2;
+        // Not `ConntrackMessage::Delete`: it loses the flag that marks nested attributes, which the kernel insists on.
+        let subsys = NetfilterSubsystem::Conntrack;
+        let inner = NetfilterMessageInner::Other { subsys, message_type: IPCTNL_MSG_CT_DELETE, attributes };
+        self.send(family, NLM_F_ACK, inner)?;
         self.receive(|_| ())
     }
 

@@ -51,11 +51,23 @@ pub struct Enforcer {
 #[derive(Debug)]
 pub(super) enum Request {
     Install(Box<Asked>),
-    Remove { session: SessionId, cut_at: LogIndex, reply: oneshot::Sender<()> },
+    Remove {
+        session: SessionId,
+        cut_at: LogIndex,
+        reply: oneshot::Sender<()>,
+    },
     Progress(LogIndex),
-    Renew { renewal: LeaseRenewal, reply: oneshot::Sender<bool> },
-    EndLease { at: Instant },
-    Knock { change: KnockChange, reply: oneshot::Sender<bool> },
+    Renew {
+        renewal: LeaseRenewal,
+        reply: oneshot::Sender<bool>,
+    },
+    EndLease {
+        at: Instant,
+    },
+    Knock {
+        change: KnockChange,
+        reply: oneshot::Sender<bool>,
+    },
     /// Connection tracking has forgotten these addresses.
     Cleaned(Vec<IpAddr>),
     Audit(oneshot::Sender<Result<Audit, String>>),

@@ -156,11 +156,8 @@ pub(super) fn immediate(to: Register, value: &[u8]) -> Expr {
 
 pub(super) fn ending(ending: Ending<'_>) -> Expr {
     Expr(
-        Expressions::Immediate(vec![
-            Immediate::DestinationRegister(Register::Verdict),
-            Immediate::Data(ending.data()),
-        ])
-        .into(),
+        Expressions::Immediate(vec![Immediate::DestinationRegister(Register::Verdict), Immediate::Data(ending.data())])
+            .into(),
     )
 }
 

@@ -134,9 +134,10 @@ impl Kernel {
     pub(super) fn generation(&mut self) -> io::Result<u32> {
         let messages = self.ask(NfTablesMessage::GetGen(GenMessage { attributes: vec![] }), NLM_F_ACK)?;
         let number = |message: NfTablesMessage| match message {
-            NfTablesMessage::NewGen(generation) => generation.attributes.into_iter().find_map(|attribute| {
-                if let GenAttribute::Id(number) = attribute { Some(number) } else { None }
-            }),
+            NfTablesMessage::NewGen(generation) => generation
+                .attributes
+                .into_iter()
+                .find_map(|attribute| if let GenAttribute::Id(number) = attribute { Some(number) } else { None }),
             _ => None,
         };
         messages.into_iter().find_map(number).ok_or_else(|| io::Error::other("no generation in the kernel's answer"))

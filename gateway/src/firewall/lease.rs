@@ -40,20 +40,16 @@ impl Lease {
         self.enforced = self.enforced.max(index);
     }
 
-    /// What is enforced.
-    pub(super) const fn enforced(&self) -> LogIndex {
-        self.enforced
-    }
-
     /// What a confirmation is worth now.
     pub(super) fn asked(&self, renewal: &LeaseRenewal, removals_outstanding: bool, now: Instant) -> Renewal {
         let end = renewal.sent_at + renewal.lease;
         let before_an_end = self.not_before.is_some_and(|end| renewal.sent_at < end);
-        if removals_outstanding || self.enforced < renewal.read_index || before_an_end || end <= now {
+        if removals_outstanding || self.enforced < renewal.read_index || before_an_end {
             return Renewal::Refused;
         }
         match self.ends {
-            Some(current) if end <= current => Renewal::Held,
+            Some(current) if end <= current && now < current => Renewal::Held,
+            _ if end <= now => Renewal::Refused,
             _ => Renewal::Until(end),
         }
     }

@@ -6,8 +6,8 @@
 use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, Nla};
 use netlink_packet_netfilter::nftables::{
     ChainAttribute, ChainMessage, DataAttribute, Hook, InetHookNumber, ListAttribute, NfTablesMessage, RuleAttribute,
-    RuleMessage, SetAttribute, SetDescription, SetElementAttribute, SetElementFlags, SetElementList,
-    SetElementMessage, SetFlags, SetMessage, TableAttribute, TableFlags, TableMessage,
+    RuleMessage, SetAttribute, SetDescription, SetElementAttribute, SetElementFlags, SetElementList, SetElementMessage,
+    SetFlags, SetMessage, TableAttribute, TableFlags, TableMessage,
 };
 
 use super::expression::{Expr, nest, text, u32be};
@@ -20,6 +20,8 @@ pub(super) const ANONYMOUS: &str = "__set%d";
 
 /// Deletes elements whether they are there or not (kernel ≥ 6.3); the crate has no name for it.
 const NFT_MSG_DESTROYSETELEM: u8 = 30;
+/// Deletes a chain whether it is there or not.
+const NFT_MSG_DESTROYCHAIN: u8 = 27;
 /// Deletes a set whether it is there or not.
 const NFT_MSG_DESTROYSET: u8 = 29;
 /// Deletes a table whether it is there or not.
@@ -315,8 +317,12 @@ impl Table {
         Message::create(NfTablesMessage::NewChain(ChainMessage { attributes: self.chain_attributes(name) }))
     }
 
-    pub(super) fn delete_chain(&self, name: &str) -> Message {
-        Message::plain(NfTablesMessage::DeleteChain(ChainMessage { attributes: self.chain_attributes(name) }))
+    /// Deletes a chain and its rules, if it is there.
+    pub(super) fn destroy_chain(&self, name: &str) -> Message {
+        const NFTA_CHAIN_TABLE: u16 = 1;
+        const NFTA_CHAIN_NAME: u16 = 3;
+        let attributes = vec![text(NFTA_CHAIN_TABLE, &self.name), text(NFTA_CHAIN_NAME, name)];
+        Message::plain(NfTablesMessage::Other { message_type: NFT_MSG_DESTROYCHAIN, attributes })
     }
 
     fn chain_attributes(&self, name: &str) -> Vec<ChainAttribute> {
@@ -334,12 +340,6 @@ impl Table {
         let body = NfTablesMessage::NewRule(RuleMessage { attributes });
         // Without APPEND the kernel puts rules in front, in reverse order.
         Message { body, flags: NLM_F_CREATE | NLM_F_APPEND }
-    }
-
-    /// Removes all rules of a chain.
-    pub(super) fn flush_chain(&self, chain: &str) -> Message {
-        let attributes = vec![RuleAttribute::Table(self.name.clone()), RuleAttribute::Chain(chain.to_owned())];
-        Message::plain(NfTablesMessage::DeleteRule(RuleMessage { attributes }))
     }
 }
 

@@ -4,7 +4,7 @@
 //! what the enforcer believes. The table is owned by the enforcer's socket, so a difference is a defect of ours or
 //! somebody with other means than nftables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -148,32 +148,48 @@ fn sessions(kernel: &mut Kernel, wanted: &Wanted<'_>, differences: &mut Differen
 }
 
 fn jumps(kernel: &mut Kernel, wanted: &Wanted<'_>, differences: &mut Differences) -> io::Result<usize> {
-    let mut count = 0;
-    for (map, direction) in [(UP, Direction::Up), (DOWN, Direction::Down)] {
-        let mut found: HashMap<u32, Option<String>> = elements(kernel, wanted.table, map)?
-            .into_iter()
-            .filter_map(|(key, data)| Some((host_order(&key)?, data.as_ref().and_then(target))))
-            .collect();
-        count = found.len();
-        for mark in wanted.slots.marks() {
-            let right = ruleset::chain(mark, direction);
-            match found.remove(&mark.0) {
-                None => differences.tell(|| format!("mark {} is missing in {map}", mark.0)),
-                Some(target) if target.as_deref() != Some(&right) => {
-                    differences.tell(|| format!("mark {} leads to {target:?} in {map}", mark.0));
-                }
-                Some(_) => {}
-            }
+    let up = targets(kernel, wanted.table, UP)?;
+    let down = targets(kernel, wanted.table, DOWN)?;
+    for mark in wanted.slots.marks() {
+        leads(&up, UP, mark, Direction::Up, differences);
+        let has_down = wanted.contents.get(&mark).is_some_and(|rules| ruleset::has_down(rules));
+        if has_down && wanted.slots.filled(mark) {
+            leads(&down, DOWN, mark, Direction::Down, differences);
         }
-        for mark in found.keys() {
-            differences.tell(|| format!("mark {mark} in {map} is no slot of ours"));
+        if !has_down && down.contains_key(&mark) {
+            differences.tell(|| format!("mark {} is in {DOWN} and has no such rules", mark.0));
         }
     }
-    Ok(count)
+    let ours: HashSet<Mark> = wanted.slots.marks().collect();
+    for mark in up.keys().chain(down.keys()).filter(|mark| !ours.contains(mark)) {
+        differences.tell(|| format!("mark {} is no slot of ours", mark.0));
+    }
+    Ok(up.len())
+}
+
+fn targets(kernel: &mut Kernel, table: &Table, map: &str) -> io::Result<HashMap<Mark, Option<String>>> {
+    let found = elements(kernel, table, map)?.into_iter();
+    Ok(found.filter_map(|(key, data)| Some((Mark(host_order(&key)?), data.as_ref().and_then(target)))).collect())
+}
+
+fn leads(
+    found: &HashMap<Mark, Option<String>>,
+    map: &str,
+    mark: Mark,
+    direction: Direction,
+    differences: &mut Differences,
+) {
+    match found.get(&mark) {
+        None => differences.tell(|| format!("mark {} is missing in {map}", mark.0)),
+        Some(target) if target.as_ref() != Some(&ruleset::chain(mark, direction)) => {
+            differences.tell(|| format!("mark {} leads to {target:?} in {map}", mark.0));
+        }
+        Some(_) => {}
+    }
 }
 
 fn rule_sets(kernel: &mut Kernel, wanted: &Wanted<'_>, differences: &mut Differences) -> io::Result<()> {
-    let mut marks: Vec<&Mark> = wanted.contents.keys().collect();
+    let mut marks: Vec<&Mark> = wanted.contents.keys().filter(|mark| wanted.slots.filled(**mark)).collect();
     marks.sort_unstable();
     let start = if marks.is_empty() { 0 } else { wanted.cursor % marks.len() };
     marks.rotate_left(start);

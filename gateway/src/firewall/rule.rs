@@ -114,7 +114,11 @@ pub(super) struct Rule {
 enum Part {
     Ready(Expr),
     /// A look-up in a set that is made for this rule alone.
-    OneOf { field: Field, values: Vec<Vec<u8>>, inverted: bool },
+    OneOf {
+        field: Field,
+        values: Vec<Vec<u8>>,
+        inverted: bool,
+    },
 }
 
 impl Rule {
@@ -216,19 +220,18 @@ impl Rule {
 
     /// `ip saddr @set` (or `daddr`).
     pub(super) fn address_in(self, family: Family, side: Side, set: &str) -> Self {
-        self.family(family).with([
-            load_address(family, side, Register::Reg1),
-            ex::lookup(SetRef::Named(set), Register::Reg1, false),
-        ])
+        self.family(family)
+            .with([load_address(family, side, Register::Reg1), ex::lookup(SetRef::Named(set), Register::Reg1, false)])
     }
 
     /// `icmp type { … }` or `!= { … }` of the family's ICMP.
     pub(super) fn icmp_type_in(self, family: Family, types: &[u8], inside: bool) -> Self {
         let values = types.iter().map(|number| vec![*number]).collect();
-        self.family(family)
-            .l4proto(family.icmp())
-            .with([ex::payload(Base::Transport, 0, 1, Register::Reg1)])
-            .one_of(family.pick(Field::IcmpType, Field::Icmpv6Type), values, !inside)
+        self.family(family).l4proto(family.icmp()).with([ex::payload(Base::Transport, 0, 1, Register::Reg1)]).one_of(
+            family.pick(Field::IcmpType, Field::Icmpv6Type),
+            values,
+            !inside,
+        )
     }
 
     /// `icmp type t icmp code c` of the family's ICMP.

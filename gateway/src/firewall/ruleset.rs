@@ -1,8 +1,9 @@
 //! One rule set in the kernel: two chains and the sets they ask, under the number of its slot.
 //!
-//! A slot is made ahead with what most rule sets need (both chains, the two sets of a first IPv4 run that allows), so
-//! that filling it adds only elements and the kernel has nothing to validate again. Further runs, IPv6, `down` and
-//! other verdicts get their sets and rules when they are needed. Elements with one address and one port go to a hash
+//! A slot is made ahead with what most rule sets need (the `up` chain, the two sets of a first IPv4 run that allows),
+//! so that filling it adds only elements and the kernel has nothing to validate again. Further runs, IPv6, `down` and
+//! other verdicts get their chain, sets and rules when they are needed: everything in the table costs a little whenever
+//! the kernel validates it. Elements with one address and one port go to a hash
 //! set; only real ranges go to an interval set, which costs 115 KiB of kernel memory from its first element on.
 
 use std::net::IpAddr;
@@ -59,11 +60,7 @@ impl Part {
             Direction::Up => Side::Destination,
             Direction::Down => Side::Source,
         };
-        Rule::in_chain(chain(self.mark, self.direction)).family(self.family).original_tuple_in(
-            self.family,
-            side,
-            &self.name(),
-        )
+        Rule::in_chain(chain(self.mark, self.direction)).original_tuple_in(self.family, side, &self.name())
     }
 
     fn rules(&self, verdict: Verdict, alert_group: u16) -> Vec<Rule> {
@@ -98,17 +95,13 @@ pub(super) fn make(table: &Table, mark: Mark) -> Vec<Message> {
     let parts = ahead(mark);
     let mut messages: Vec<Message> = parts.iter().map(|part| part.make(table)).collect();
     messages.push(table.chain(&chain(mark, Direction::Up)));
-    messages.push(table.chain(&chain(mark, Direction::Down)));
     let mut no_anonymous_sets = 0;
     for part in &parts {
         for rule in part.rules(Verdict::Allow, 0) {
             messages.extend(rule.messages(table, &mut no_anonymous_sets));
         }
     }
-    for (map, direction) in [(UP, Direction::Up), (DOWN, Direction::Down)] {
-        let jump = Ending::Jump(&chain(mark, direction)).data();
-        messages.push(table.add(map, vec![Element::key(key(mark)).giving(jump)]));
-    }
+    messages.push(jump(table, mark, Direction::Up));
     messages
 }
 
@@ -117,6 +110,10 @@ pub(super) fn make(table: &Table, mark: Mark) -> Vec<Message> {
 /// come first.
 pub(super) fn fill(table: &Table, mark: Mark, rules: &RuleSet, alert_group: u16) -> Vec<Message> {
     let mut heads = vec![];
+    if has_down(rules) {
+        heads.push(table.chain(&chain(mark, Direction::Down)));
+        heads.push(jump(table, mark, Direction::Down));
+    }
     let mut elements = vec![];
     let mut no_anonymous_sets = 0;
     for (part, verdict, members) in parts(mark, rules) {
@@ -136,11 +133,12 @@ pub(super) fn fill(table: &Table, mark: Mark, rules: &RuleSet, alert_group: u16)
 
 /// The messages that take a slot away with everything that filling it with `rules` added.
 pub(super) fn unmake(table: &Table, mark: Mark, rules: &RuleSet) -> Vec<Message> {
-    let mut messages: Vec<Message> =
-        [UP, DOWN].iter().map(|map| table.delete(map, vec![Element::key(key(mark))])).collect();
-    for direction in [Direction::Up, Direction::Down] {
-        messages.push(table.flush_chain(&chain(mark, direction)));
-        messages.push(table.delete_chain(&chain(mark, direction)));
+    let mut messages = vec![];
+    for (map, direction) in [(UP, Direction::Up), (DOWN, Direction::Down)] {
+        if direction == Direction::Up || has_down(rules) {
+            messages.push(table.destroy_elements(map, vec![Element::key(key(mark))]));
+            messages.push(table.destroy_chain(&chain(mark, direction)));
+        }
     }
     messages.extend(ahead(mark).iter().map(|part| table.destroy_set(&part.name())));
     let added = parts(mark, rules).into_iter().filter(|(part, verdict, _)| added_by_filling(part, *verdict));
@@ -158,6 +156,11 @@ pub(super) fn expected_sets(mark: Mark, rules: &RuleSet) -> Vec<(String, usize)>
     parts(mark, rules).into_iter().map(|(part, _, members)| (part.name(), members.len())).collect()
 }
 
+/// True if the rule set has a `down` chain.
+pub(super) const fn has_down(rules: &RuleSet) -> bool {
+    !rules.down4.is_empty() || !rules.down6.is_empty()
+}
+
 /// Name of one of a rule set's chains.
 pub(super) fn chain(mark: Mark, direction: Direction) -> String {
     format!("rs{}{}", mark.0, letter(direction))
@@ -169,6 +172,15 @@ pub(super) fn address_bytes(address: IpAddr) -> Vec<u8> {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
     }
+}
+
+/// The map element that leads from the mark to one of its chains.
+fn jump(table: &Table, mark: Mark, direction: Direction) -> Message {
+    let map = match direction {
+        Direction::Up => UP,
+        Direction::Down => DOWN,
+    };
+    table.add(map, vec![Element::key(key(mark)).giving(Ending::Jump(&chain(mark, direction)).data())])
 }
 
 fn ahead(mark: Mark) -> [Part; 2] {
@@ -203,9 +215,10 @@ fn halves(
     let ahead = number == 0 && run.verdict == Verdict::Allow;
     let run_number = if ahead { 0 } else { number + 1 };
     let (exact, ranges): (Vec<_>, Vec<_>) = run.elements.iter().partition(|element| element.is_exact());
-    [(Kind::Exact, exact), (Kind::Ranges, ranges)].into_iter().filter(|(_, members)| !members.is_empty()).map(
-        move |(kind, members)| (Part { mark, direction, family, run: run_number, kind }, run.verdict, members),
-    )
+    [(Kind::Exact, exact), (Kind::Ranges, ranges)]
+        .into_iter()
+        .filter(|(_, members)| !members.is_empty())
+        .map(move |(kind, members)| (Part { mark, direction, family, run: run_number, kind }, run.verdict, members))
 }
 
 fn element(rectangle: &Rectangle, kind: Kind) -> Element {

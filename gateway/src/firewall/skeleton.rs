@@ -15,9 +15,7 @@ use super::config::FirewallConfig;
 use super::objects::{BaseChain, Message, Table};
 use super::rule::{Family, Rule, Side};
 
-pub(super) use sets::{
-    ALERTS4, ALERTS6, DOWN, KNOCK4, KNOCK6, LEASE, PEERS4, PEERS6, SESSIONS4, SESSIONS6, UP,
-};
+pub(super) use sets::{ALERTS4, ALERTS6, DOWN, KNOCK4, KNOCK6, LEASE, PEERS4, PEERS6, SESSIONS4, SESSIONS6, UP};
 
 /// The chain where a client's packet goes that nothing allowed.
 pub(super) const DENIED: &str = "denied";

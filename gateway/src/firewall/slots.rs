@@ -43,8 +43,14 @@ pub(super) struct Full;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Free,
-    Used { hash: RuleSetHash, users: usize },
-    Retired { hash: RuleSetHash, since: Instant },
+    Used {
+        hash: RuleSetHash,
+        users: usize,
+    },
+    Retired {
+        hash: RuleSetHash,
+        since: Instant,
+    },
     /// Its rules are being taken out, or were never completed.
     Dirty,
     /// The kernel has no such slot (yet).
@@ -198,6 +204,11 @@ impl Slots {
     /// The numbers of all slots that the kernel holds.
     pub(super) fn marks(&self) -> impl Iterator<Item = Mark> {
         (1..).map(Mark).zip(&self.states).filter(|(_, state)| **state != State::Unmade).map(|(mark, _)| mark)
+    }
+
+    /// True if the slot's rules must be in the kernel, whole.
+    pub(super) fn filled(&self, mark: Mark) -> bool {
+        matches!(self.state(mark), State::Used { .. } | State::Retired { .. })
     }
 
     fn another(&mut self) -> Option<Mark> {

@@ -15,10 +15,8 @@ fn next_owner_never_sees_old_replies() {
         let lab = Lab::new();
         lab.admit(7, &allow_everything()).expect("new");
         lab.hold_lease(Duration::from_secs(60));
-        let flows = [
-            (SocketAddr::new(client(7), 4_000), server(53)),
-            (SocketAddr::new(client6(7), 4_000), server6(53)),
-        ];
+        let flows =
+            [(SocketAddr::new(client(7), 4_000), server(53)), (SocketAddr::new(client6(7), 4_000), server6(53))];
         for (client, server) in flows {
             assert!(lab.client_reaches(&udp(client, server, b"question")));
         }

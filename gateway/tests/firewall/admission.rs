@@ -166,20 +166,17 @@ fn slots_are_reused_after_their_rest_and_the_table_stays_as_wanted() {
         config.longest_lease = Duration::from_millis(20);
         let lab = Lab::with(config);
         lab.hold_lease(HOUR);
-        for n in 1..300u16 {
+        let begun = Instant::now();
+        for n in 2.. {
             lab.admit(n, &RuleSet { down4: allow_port(n).up4, ..allow_port(n) }).expect("new");
             assert!(lab.client_reaches(&udp(from(n), server(n), b"own rules")));
             lab.cut(n);
-        }
-        let begun = Instant::now();
-        loop {
             let audit = lab.enforcer.audit().blocking_recv().expect("answered").expect("readable");
-            assert_eq!(audit.differences, Vec::<String>::new());
-            assert_eq!(audit.addresses, 0);
-            if audit.slots < 299 {
+            assert_eq!((audit.addresses, audit.differences), (0, vec![]));
+            if audit.slots + 100 < usize::from(n) {
                 break;
             }
-            assert!(begun.elapsed() < Duration::from_secs(5), "no slot was ever used again: {}", audit.slots);
+            assert!(begun.elapsed() < Duration::from_secs(20), "no slot was ever used again: {}", audit.slots);
         }
     });
 }

@@ -1,7 +1,7 @@
 //! A Gateway in miniature: a namespace, a TUN toward clients, another toward protected hosts, the firewall between.
 //!
-//! A packet that is written into a TUN has gone its whole way through the kernel when `write` returns (this is
-//! asserted when the lab is built), so "nothing arrived" needs no waiting.
+//! A packet that is written into a TUN has gone its whole way through the kernel when `write` returns (one test holds
+//! the kernel to this), so "nothing arrived" needs no waiting.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
@@ -14,7 +14,7 @@ use ringwall_protocol::id::{LogIndex, SessionId};
 use ringwall_protocol::rules::{Element, Protocol, RuleSet, Run, Verdict};
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-use crate::packets::{Seen, udp};
+use crate::packets::Seen;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -46,7 +46,7 @@ pub(crate) struct Lab {
     pub(crate) enforcer: Enforcer,
 }
 
-/// Pools 10.9.0.0/16 and fd09::/64; protected 10.20.0.0/16 and fd20::/64; the Gateway is .0.1 and ::1 on both.
+/// Pools 10.9.0.0/16 and fd09::/64, protected 10.20.0.0/16 and fd20::/64. The Gateway is 10.9.255.254 and 10.20.0.1.
 pub(crate) fn config() -> FirewallConfig {
     let pools4 = vec!["10.9.0.0/16".parse().expect("a network")];
     let pools6 = vec!["fd09::/64".parse().expect("a network")];
@@ -66,6 +66,8 @@ pub(crate) fn interface(name: &str, addresses: [&str; 2]) -> SyncDevice {
         run("ip", &arguments);
     }
     run("ip", &["link", "set", name, "up"]);
+    // Without a queue the kernel's own chatter cannot make a packet wait for another processor.
+    run("tc", &["qdisc", "replace", "dev", name, "root", "noqueue"]);
     device
 }
 
@@ -75,28 +77,12 @@ impl Lab {
     }
 
     pub(crate) fn with(config: FirewallConfig) -> Self {
-        let tun = interface("rw0", ["10.9.0.1/16", "fd09::1/64"]);
+        let tun = interface("rw0", ["10.9.255.254/16", "fd09::ffff:1/64"]);
         let lan = interface("lan0", ["10.20.0.1/16", "fd20::1/64"]);
         let firewall = Firewall::start(config).expect("root and a kernel of 6.9 or later");
         firewall.enable_forwarding().expect("root");
         let enforcer = firewall.enforcer();
-        let lab = Self { tun, lan, firewall, enforcer };
-        lab.is_synchronous();
-        lab
-    }
-
-    /// What is written is through the kernel when `write` returns.
-    fn is_synchronous(&self) {
-        let witness = client(65_000);
-        self.admit(65_000, &allow_everything()).expect("an address of its own");
-        self.hold_lease(Duration::from_secs(15));
-        for round in 0..100u8 {
-            self.from_client(&udp(SocketAddr::new(witness, 9), server(9), &[round]));
-            assert_eq!(self.at_server().len(), 1, "the kernel forwards while write runs");
-        }
-        self.cut(65_000);
-        self.enforcer.end_lease();
-        assert!(!self.renew(Duration::from_nanos(1)), "answered behind the end of the lease");
+        Self { tun, lan, firewall, enforcer }
     }
 
     pub(crate) fn hold_lease(&self, lease: Duration) {
@@ -154,7 +140,7 @@ impl Lab {
     }
 }
 
-fn arrived(device: &SyncDevice) -> Vec<Seen> {
+pub(crate) fn arrived(device: &SyncDevice) -> Vec<Seen> {
     let mut buffer = [0; 2_048];
     let mut seen = vec![];
     while let Ok(length) = device.recv(&mut buffer) {
@@ -215,7 +201,8 @@ pub(crate) fn run_of(verdict: Verdict, elements: Vec<Element>) -> Run {
 
 /// One host and one port, TCP and UDP over IPv4.
 pub(crate) fn allow_port(port: u16) -> RuleSet {
-    let elements = [Protocol::Tcp, Protocol::Udp].map(|protocol| element("10.20.0.5", "10.20.0.5", protocol, port..=port));
+    let elements =
+        [Protocol::Tcp, Protocol::Udp].map(|protocol| element("10.20.0.5", "10.20.0.5", protocol, port..=port));
     RuleSet { up4: vec![run_of(Verdict::Allow, elements.into())], ..RuleSet::default() }
 }
 

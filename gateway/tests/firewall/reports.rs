@@ -6,9 +6,7 @@ use std::time::Duration;
 use ringwall_gateway::firewall::{AlertedFlow, BlockedFlow, HostSettings, LoggedPort, Severity};
 use ringwall_protocol::rules::{Direction, Protocol, RuleSet, Verdict};
 
-use crate::lab::{
-    HOUR, Lab, allow_port, client, client6, element, in_namespace, run_of, server, server6,
-};
+use crate::lab::{HOUR, Lab, allow_port, client, client6, element, in_namespace, run_of, server, server6};
 use crate::packets::{echo, tcp, udp};
 
 fn lab(rules: &RuleSet) -> Lab {

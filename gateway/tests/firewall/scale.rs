@@ -131,3 +131,30 @@ fn cuts_do_not_wait_for_a_large_rule_set() {
         assert!(cut_after < filled_after / 2, "{cut_after:?} of {filled_after:?}");
     });
 }
+
+#[test]
+#[ignore = "measures for half a minute"]
+fn five_thousand_users_with_rules_of_their_own() {
+    in_namespace(|| {
+        let mut config = config();
+        config.slots_ahead = 256;
+        let lab = Lab::with(config);
+        let mut fresh = vec![];
+        for n in 2..5_002 {
+            let wanted = install(n, 1, &fifty_ranges(n));
+            let begun = Instant::now();
+            lab.install(wanted).expect("new");
+            fresh.push(begun.elapsed());
+            if n % 1_000 == 0 {
+                percentiles(&format!("new rule set of 50 ranges, up to {n} present"), std::mem::take(&mut fresh));
+                let known = (0..200u16).map(|i| {
+                    let wanted = install(30_000 + n + i, 1, &fifty_ranges(2));
+                    let begun = Instant::now();
+                    lab.install(wanted).expect("new");
+                    begun.elapsed()
+                });
+                percentiles(&format!("known rules, {n} rule sets present"), known.collect());
+            }
+        }
+    });
+}

@@ -10,12 +10,13 @@ use crate::firewall::batch::Batch;
 use crate::firewall::readback::{self, Audit};
 use crate::firewall::ruleset;
 
-/// Slots made in one transaction: 2 ms at 1,000 slots, and everything else waits that long.
-const GROWTH: usize = 50;
-/// Slots emptied in one transaction, and in a large table, where validating takes its time.
-const EMPTIED: usize = 40;
-const EMPTIED_OF_MANY: usize = 8;
-const MANY: usize = 1_000;
+/// Slots made or emptied in one transaction of a small table. Everything else waits for it: 2 to 4 ms at 1,000 slots.
+const AT_ONCE: usize = 50;
+/// Divided by the number of slots: how many a larger table takes at once, since finding sets takes the longer the more
+/// there are.
+const SLOTS_TIMES_STEP: usize = 40_000;
+/// Fewest at once: validating the table costs the same for one.
+const AT_LEAST: usize = 5;
 /// Rule sets from which on the operator is warned: kernel memory and the time of a change grow with them.
 const WARN_RULE_SETS: usize = 2_000;
 
@@ -61,9 +62,9 @@ impl Worker {
     fn make_slots(&mut self) -> bool {
         let (made, ahead) = (self.slots.made(), self.config.slots_ahead);
         let count = if made < ahead {
-            GROWTH.min(ahead - made)
-        } else if self.slots.free() < GROWTH.min(ahead) {
-            GROWTH
+            AT_ONCE.min(ahead - made)
+        } else if self.slots.free() < AT_ONCE.min(ahead) {
+            self.step()
         } else {
             0
         };
@@ -81,9 +82,13 @@ impl Worker {
         made
     }
 
+    /// How many slots one transaction may touch.
+    fn step(&self) -> usize {
+        (SLOTS_TIMES_STEP / self.slots.made().max(1)).clamp(AT_LEAST, AT_ONCE)
+    }
+
     fn empty_slots(&mut self) -> bool {
-        let most = if self.slots.made() > MANY { EMPTIED_OF_MANY } else { EMPTIED };
-        let marks = self.slots.take_dirty(Instant::now(), most);
+        let marks = self.slots.take_dirty(Instant::now(), self.step());
         if marks.is_empty() {
             return false;
         }

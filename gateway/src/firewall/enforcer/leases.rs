@@ -53,9 +53,8 @@ impl Worker {
     fn renewal(&self, index: u32, milliseconds: u64) -> Batch {
         let key = || Element::key(index.to_ne_bytes().to_vec());
         let former = self.leased_index.filter(|former| *former != index);
-        let former = former.map(|former| {
-            self.table.destroy_elements(LEASE, vec![Element::key(former.to_ne_bytes().to_vec())])
-        });
+        let former =
+            former.map(|former| self.table.destroy_elements(LEASE, vec![Element::key(former.to_ne_bytes().to_vec())]));
         let renewed = [
             self.table.add(LEASE, vec![key().expiring(milliseconds)]),
             self.table.delete(LEASE, vec![key()]),
@@ -94,11 +93,7 @@ impl Worker {
 
     /// The number of the TUN now: a renamed or replaced interface gets no lease.
     fn tunnel_index(&self) -> Option<u32> {
-        let socket = rustix::net::socket(
-            rustix::net::AddressFamily::INET,
-            rustix::net::SocketType::DGRAM,
-            None,
-        );
+        let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None);
         rustix::net::netdevice::name_to_index(socket.ok()?, self.config.tun.as_str()).ok()
     }
 }

@@ -29,7 +29,7 @@ impl Worker {
             let _ = reply.send(());
             return;
         }
-        self.cuts.push(Removal { session, replies: vec![reply] });
+        self.cuts.push(Removal { session, replies: vec![reply], refused: false });
     }
 
     /// Takes every waiting cut out of the kernel in one transaction of its own.
@@ -39,10 +39,12 @@ impl Worker {
         match self.commit(batch) {
             Ok(()) => self.removed(cuts),
             Err(_) => {
-                for cut in &cuts {
-                    self.notice(FirewallEvent::RemovalRefused(cut.session));
+                for cut in cuts {
+                    if !cut.refused {
+                        self.notice(FirewallEvent::RemovalRefused(cut.session));
+                    }
+                    self.outstanding.push(Removal { refused: true, ..cut });
                 }
-                self.outstanding.extend(cuts);
                 self.retry_at = Some(Instant::now() + RETRY);
             }
         }
@@ -59,7 +61,10 @@ impl Worker {
     }
 
     fn addresses(&self, cuts: &[Removal]) -> Vec<IpAddr> {
-        cuts.iter().filter_map(|cut| self.ledger.held(cut.session)).flat_map(|held| ledger::list(held.addresses)).collect()
+        cuts.iter()
+            .filter_map(|cut| self.ledger.held(cut.session))
+            .flat_map(|held| ledger::list(held.addresses))
+            .collect()
     }
 
     fn removed(&mut self, cuts: Vec<Removal>) {

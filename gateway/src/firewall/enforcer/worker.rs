@@ -42,6 +42,8 @@ const AFTER_LEASE: Duration = Duration::from_secs(60);
 pub(super) struct Removal {
     pub(super) session: SessionId,
     pub(super) replies: Vec<oneshot::Sender<()>>,
+    /// The kernel refused it before; whoever listens knows.
+    pub(super) refused: bool,
 }
 
 /// The state of the enforcer thread.

@@ -27,9 +27,8 @@ const ERRORS6: [u8; 4] = [1, 2, 3, 4];
 pub(super) fn from_client(build: &mut Build<'_>) {
     let tun = build.tun();
     build.rule(Rule::in_chain("prerouting").iifname(&tun).goto("from_client"));
-    let strayed = |family| {
-        Rule::in_chain("prerouting").address_in(family, Side::Source, sets::pool(family)).counter().drop()
-    };
+    let strayed =
+        |family| Rule::in_chain("prerouting").address_in(family, Side::Source, sets::pool(family)).counter().drop();
     build.rule(strayed(Family::V4).comment("a tunnel address that did not come through the tunnel"));
     build.rule(strayed(Family::V6));
 

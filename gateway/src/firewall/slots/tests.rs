@@ -85,7 +85,10 @@ impl Model {
             Acquired::Fill(_) => assert_eq!(self.kernel.insert(mark, Some(rules)), Some(None), "filled when not empty"),
         }
         if let Some((meaning, ended)) = self.last_meaning.get(&mark) {
-            assert!(*meaning == rules || now.duration_since(*ended) >= RETENTION, "a mark changed its meaning too soon");
+            assert!(
+                *meaning == rules || now.duration_since(*ended) >= RETENTION,
+                "a mark changed its meaning too soon"
+            );
         }
         self.users.entry(rules).or_default().push(mark);
     }

@@ -36,8 +36,21 @@ pub fn run(keep: bool) -> Result<ExitCode> {
     let lab = Lab::with_options(plan::topology(), options).context("lay out the lab")?;
     undo_when_interrupted(&lab)?;
     report.say(&format!("The lab '{LAB}' stands; logs are in {}.", lab.directory().display()));
+    let world = perform(&lab, &mut report)?;
+    if report.summary().failed() {
+        report.say(&world.wreck());
+    }
+    report.print_summary();
+    if keep {
+        lab.keep()?;
+        report.say(&world.hints());
+    }
+    Ok(report.exit_code())
+}
 
-    let mut world = World::new(&lab)?;
+/// Runs all steps in a lab of [`plan::topology`].
+pub fn perform<'lab>(lab: &'lab Lab, report: &mut Report) -> Result<World<'lab>> {
+    let mut world = World::new(lab)?;
     report.step("The Collective comes up", |step| bring_up::run(&mut world, step));
     report.step("Without a sign-in there is nothing to reach", |step| before_sign_in::run(&mut world, step));
     report.step("A user signs in and gets exactly what policies give", |step| sign_in::run(&mut world, step));
@@ -47,15 +60,7 @@ pub fn run(keep: bool) -> Result<ExitCode> {
     report.step("The leading Controller dies", |step| controller_loss::run(&mut world, step));
     report.step("The Gateway that carries the session dies", |step| gateway_loss::run(&mut world, step));
     report.step("Nothing broke its promise meanwhile", |step| world.check_logs(step));
-    report.print_summary();
-    if report.summary().failed() {
-        report.say(&world.wreck());
-    }
-    if keep {
-        lab.keep()?;
-        report.say(&world.hints());
-    }
-    Ok(report.exit_code())
+    Ok(world)
 }
 
 /// Removes every lab that nobody uses; kept ones included.

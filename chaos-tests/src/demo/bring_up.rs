@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     demo::{
-        plan::{CONTROLLERS, GATEWAYS},
+        plan::{CONTROLLERS, GATEWAYS, ORDER_FILE},
         world::World,
     },
     lab::wait,
@@ -52,7 +52,8 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     step.proved("ringwall-controller join: three Controllers vote, one of them leads");
 
     let state = lab.directory().join("state.yaml");
-    fs::write(&state, STATE).context("write the state for ringctl")?;
+    let text = STATE.replace(ORDER_FILE, &world.order_file().to_string_lossy());
+    fs::write(&state, text).context("write the state for ringctl")?;
     operator.apply(&state)?;
     let again = operator.apply(&state)?;
     step.proved("ringctl apply -f state.yaml, twice: the state is loaded");

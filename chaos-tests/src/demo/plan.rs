@@ -65,7 +65,7 @@ pub const OFFICE_WEB: &str = "office-web1";
 /// The web host in the lab.
 pub const LAB_WEB: &str = "lab-web1";
 
-/// The file whose presence shows that a device is in order.
+/// The file whose presence shows that a device is in order, as `state.yaml` names it; labs put their own in its place.
 pub const ORDER_FILE: &str = "/run/ringwall-lab/demo-device-in-order";
 
 /// Three Controllers, three Gateways, two users on one wide network; two protected networks.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     demo::{
-        plan::{self, ALICE, ORDER_FILE, PORT_MESSAGE, PORT_OTP, PORT_PASSWORD, PORT_REASON},
+        plan::{self, ALICE, PORT_MESSAGE, PORT_OTP, PORT_PASSWORD, PORT_REASON},
         world::World,
     },
     lab::{
@@ -48,10 +48,9 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     })?;
     step.proved("reason: told to the Gateway, the same connection completed");
 
-    let order = OrderFile::absent()?;
     behind_condition(world, step, PORT_MESSAGE, "DisplayMessage", |prompt| {
         ensure!(prompt.message.contains("not in order"), "the message does not say what to do: {prompt:?}");
-        order.create()
+        fs::write(world.order_file(), "in order\n").context("put the device in order")
     })?;
     step.proved("message: the user mended the device, the same connection completed");
     Ok(())
@@ -83,27 +82,4 @@ fn behind_condition(
     let first = first.context("the page was loaded by packets that nobody saw")?;
     step.took(&format!("{kind}: answer until the connection's next packet passed"), first - answered);
     Ok(())
-}
-
-/// The file that shows that alice's device is in order.
-struct OrderFile;
-
-impl OrderFile {
-    fn absent() -> Result<Self> {
-        match fs::remove_file(ORDER_FILE) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("remove the file"),
-            _ => Ok(Self),
-        }
-    }
-
-    fn create(&self) -> Result<()> {
-        fs::write(ORDER_FILE, "in order\n").context("create the file that shows that the device is in order")
-    }
-}
-
-impl Drop for OrderFile {
-    fn drop(&mut self) {
-        // A file left behind is removed by the next run before it matters.
-        let _ = fs::remove_file(ORDER_FILE);
-    }
 }

@@ -1,6 +1,6 @@
 //! Everything that the steps share: the lab, the servers behind the wall, and the product's running programs.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -70,6 +70,12 @@ impl<'lab> World<'lab> {
     /// The operator.
     pub fn operator(&self) -> Result<&Ringctl<'lab>> {
         self.operator.as_ref().context("the Collective is not up")
+    }
+
+    /// The file whose presence shows that alice's device is in order; each lab has its own.
+    #[must_use]
+    pub fn order_file(&self) -> PathBuf {
+        self.lab.directory().join("device-in-order")
     }
 
     /// A page on a protected host.

@@ -111,9 +111,8 @@ impl Registry {
         if let Some(lab) = read_record(&record_path(id))? {
             let in_use = !lab.kept && lab.owner.is_running();
             ensure!(!in_use, "lab '{id}' is in use by process {}", lab.owner.number());
-            lab.undo()?;
         }
-        Ok(())
+        self.undo(id)
     }
 
     /// Undoes a lab whoever owns it; for the owner's own way out.
@@ -130,6 +129,8 @@ impl Registry {
     fn clean(&self, abandoned: impl Fn(&LabRecord) -> bool) -> Result<Vec<String>> {
         let mut cleaned = Vec::new();
         for lab in self.labs()?.into_iter().filter(abandoned) {
+            // What was read while the owner still lived may lack its last steps; now that it is dead nothing is added.
+            let Some(lab) = read_record(&lab.path())? else { continue };
             lab.undo().with_context(|| format!("clean lab '{}'", lab.id))?;
             cleaned.push(lab.id);
         }

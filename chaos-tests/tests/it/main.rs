@@ -6,3 +6,4 @@ mod probes;
 mod processes;
 mod servers;
 mod state;
+mod steps;

@@ -163,3 +163,20 @@ fn a_waiting_request_is_answered_on_the_same_connection_once_it_is_let_through()
     assert!(!ports.is_empty() && ports.iter().all(|(from, _)| *from == port), "one connection only: {ports:?}");
     Ok(())
 }
+
+#[test]
+fn packets_are_counted_by_the_neighbour_that_sent_them() -> Result<()> {
+    let lab = Lab::start(two_networks())?;
+    let text = lab.host("router").output("ip", &["-json", "link", "show", "dev", "office"])?;
+    let links: serde_json::Value = serde_json::from_str(&text)?;
+    let router = links[0]["address"].as_str().expect("an interface has an address");
+    let by_router = PacketCounter::install(lab.host("web"), &format!("ether saddr {router} tcp dport 81"))?;
+    let by_others = PacketCounter::install(lab.host("web"), &format!("ether saddr != {router} tcp dport 81"))?;
+
+    let web = lab.topology().v4("web", "office");
+    let attempt = tcp_connects(lab.host("alice"), (web, 81).into(), SOON)?;
+
+    assert_eq!(attempt, Err(ConnectFailure::Refused));
+    assert_eq!((by_router.packets()?, by_others.packets()?), (1, 0));
+    Ok(())
+}

@@ -61,6 +61,7 @@ pub struct Capture {
 struct Shared {
     stopped: AtomicBool,
     packets: Mutex<Vec<Seen>>,
+    broken: Mutex<Option<std::io::Error>>,
 }
 
 impl Capture {
@@ -84,6 +85,9 @@ impl Capture {
     pub fn stop(self) -> Result<Vec<Seen>> {
         self.shared.stopped.store(true, Ordering::Release);
         self.thread.join().map_err(|_| anyhow!("the capturing thread panicked"))?;
+        if let Some(error) = self.shared.broken.lock().expect("no holder panics").take() {
+            return Err(error).context("the capture broke off");
+        }
         Ok(std::mem::take(&mut *self.shared.packets()))
     }
 }
@@ -104,7 +108,11 @@ impl Shared {
                         return;
                     }
                 }
-                Err(_) => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    *self.broken.lock().expect("no holder panics") = Some(error);
+                    return;
+                }
             }
         }
     }

@@ -1,0 +1,19 @@
+//! The whole product on real packets: the steps of the demonstration, as a test. Needs root, and the product's binaries
+//! beside the tests' (`cargo build --workspace --bins`).
+
+use anyhow::Result;
+use ringwall_chaos_tests::{
+    demo::{self, plan},
+    lab::Lab,
+    report::Report,
+};
+
+#[test]
+fn every_step_of_the_demonstration_holds() -> Result<()> {
+    let lab = Lab::start(plan::topology())?;
+    let mut report = Report::stdout();
+    let world = demo::perform(&lab, &mut report)?;
+    report.print_summary();
+    assert!(!report.summary().failed(), "a step failed:\n{}", world.wreck());
+    Ok(())
+}

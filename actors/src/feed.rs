@@ -1,7 +1,8 @@
 //! The Gateway's end of the revocation feed (`revocation.md`, review 3.11): one ordered stream from one Controller, the
 //! next Controller as soon as that one is silent.
 //!
-//! Promises: what arrives is handed to the registry in order, confirmations behind every change that they vouch for; a
+//! Promises: what arrives is handed to the registry in order, confirmations behind every change that they vouch for (after
+//! a reconnection the changes of one incomplete index come again: each says how things stand, so that is harmless); a
 //! state of an older life of the Collective is refused; what this Gateway has to say is never lost by a full mailbox.
 //! Connections are made by a [`ports::Dialer`]; what changes mean is the registry's business.
 

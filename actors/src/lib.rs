@@ -8,5 +8,7 @@ pub mod feed;
 pub mod link;
 pub mod ports;
 pub mod registry;
+#[cfg(test)]
+mod scene;
 pub mod session;
 pub mod support;

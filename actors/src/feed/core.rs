@@ -269,3 +269,6 @@ impl FeedCore {
         wait / 2 + wait * u32::from(draw::<1>(entropy)[0]) / 256
     }
 }
+
+#[cfg(test)]
+mod tests;

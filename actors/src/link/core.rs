@@ -434,3 +434,6 @@ impl LinkCore {
 fn refused(code: ErrorCode) -> LinkEffect {
     LinkEffect::Send(FromController::Refused { code })
 }
+
+#[cfg(test)]
+mod tests;

@@ -455,3 +455,6 @@ impl Handler<AskHealth> for Registry {
 fn gone() -> Refusal {
     Refusal::new(ErrorCode::Busy, "the request was not answered; connect again")
 }
+
+#[cfg(test)]
+mod tests;

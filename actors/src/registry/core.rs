@@ -287,3 +287,6 @@ impl RegistryCore {
 fn shutting_down() -> Refusal {
     Refusal::new(ErrorCode::ShuttingDown, "the gateway is going down")
 }
+
+#[cfg(test)]
+mod tests;

@@ -424,3 +424,6 @@ impl SessionCore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 pub(crate) mod flusher;
 pub(crate) mod keys;
 pub(crate) mod tail;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 use std::io;
@@ -114,12 +116,6 @@ impl LogStore {
         let flusher = Flusher::start(Arc::clone(&database)).map_err(|source| io_error(path, source))?;
         let recent = Arc::new(Mutex::new(Recent { vote, tail: Tail::default() }));
         Ok((Self { database, flusher, recent }, wait))
-    }
-
-    /// Index of the last entry ever appended and not truncated.
-    #[cfg(test)]
-    pub(crate) fn last(&self) -> io::Result<Option<LogId>> {
-        self.database.last()
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {

@@ -1,6 +1,6 @@
 //! The asking end of a peer stream: connects when needed, keeps many requests in flight, and reconnects with backoff.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,7 +65,7 @@ struct Present {
 /// An open stream.
 struct Stream {
     queue: mpsc::Sender<Frame>,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Vec<u8>>>>,
+    waiting: Mutex<BTreeMap<u64, oneshot::Sender<Vec<u8>>>>,
     next_id: AtomicU64,
     closed: AtomicBool,
     last_heard: Mutex<Instant>,
@@ -147,7 +147,7 @@ impl Stream {
         let (queue, requests) = mpsc::channel(QUEUE);
         let stream = Arc::new(Self {
             queue,
-            waiting: Mutex::new(HashMap::new()),
+            waiting: Mutex::new(BTreeMap::new()),
             next_id: AtomicU64::new(1),
             closed: AtomicBool::new(false),
             last_heard: Mutex::new(Instant::now()),
@@ -210,7 +210,7 @@ impl Stream {
         self.closed.load(Ordering::Acquire)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Vec<u8>>>> {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<u64, oneshot::Sender<Vec<u8>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -97,6 +97,7 @@ impl ChangeGatewayState {
             return Ok(reply);
         }
         step.state.spa.remove(&self.gateway);
+        step.tell_spa(self.gateway);
         step.state.bindings.end_all_at(self.gateway);
         let reason = format!("gateway {name} was removed");
         step.revoke(Cutoff::entitlements(Some(site), RevocationMode::Cut, reason)).map(Reply::Revoked)

@@ -119,7 +119,9 @@ fn disables(before: Option<&Object>, after: Option<&Object>) -> bool {
 }
 
 fn concerned(state: &State, before: Option<&Object>, after: Option<&Object>) -> Concerned {
-    if before.zip(after).is_some_and(|(before, after)| same_meaning(before, after)) {
+    // No token is of a Site that was not there, or to which nothing refers any more.
+    let site_begins_or_ends = before.is_some() != after.is_some() && matches!(before.or(after), Some(Object::Site(_)));
+    if site_begins_or_ends || before.zip(after).is_some_and(|(before, after)| same_meaning(before, after)) {
         return Concerned::Nobody;
     }
     let all = [before, after].into_iter().flatten().map(|object| sites_of(state, object));

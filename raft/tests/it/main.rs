@@ -1,0 +1,12 @@
+//! What the package promises, tried from outside: the pure state, and groups of real nodes over loopback sockets.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stopped")]
+
+mod crash;
+mod fixture;
+mod group;
+mod membership;
+mod measure;
+mod replicas;
+mod replication;
+mod restart;
+mod state;

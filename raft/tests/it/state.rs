@@ -1,0 +1,12 @@
+//! The pure state, one file for each subject.
+
+mod access;
+mod addresses;
+mod commands;
+mod devices;
+mod feed;
+mod golden;
+mod members;
+mod objects;
+mod revocations;
+mod sign_in;

@@ -1,0 +1,125 @@
+//! What sign-ins leave in the state: transactions, one-time passwords, lock-outs.
+
+use std::time::Duration;
+
+use ringwall_protocol::id::{LogIndex, TransactionId};
+use ringwall_raft::state::lockout::{ClearLockout, LockOut, LockoutSubject};
+use ringwall_raft::state::secret::Sealed;
+use ringwall_raft::state::totp::{ConfirmTotp, PutTotpSeed, RemoveTotpSeed, UseTotpStep};
+use ringwall_raft::state::transaction::{
+    CountAttempt, DropTransactions, FinishTransaction, OpenTransaction, Transaction, TransactionKind,
+};
+use ringwall_raft::{Rejection, Reply};
+
+use crate::fixture::*;
+
+fn transaction(number: u128) -> TransactionId {
+    TransactionId::new(id(0x7000 + number))
+}
+
+fn open(number: u128, who: u128) -> OpenTransaction {
+    OpenTransaction {
+        transaction: Transaction {
+            id: transaction(number),
+            kind: TransactionKind::SignIn,
+            user_id: user(who),
+            provider_id: provider(),
+            dn: dn(who, 1),
+            device_id: device(1),
+            key: key(1),
+            profile_id: None,
+            started_idx: LogIndex(1),
+            factor_provider_id: id(5),
+            interaction: None,
+            provider_state: None,
+            context: Some(Sealed::new("context")),
+            attempts: 77,
+            expires_at: START.plus(Duration::from_secs(1_000_000)),
+        },
+    }
+}
+
+#[test]
+fn a_user_has_at_most_three_open_transactions() {
+    let mut replica = Replica::founded();
+    for number in 0..3 {
+        replica.apply(open(number, 1)).accepted().unwrap();
+    }
+    assert!(matches!(replica.refusal(open(3, 1)), Rejection::TooMany { .. }));
+    replica.apply(open(4, 2)).accepted().expect("another user is not concerned");
+    replica.now = replica.now.plus(Duration::from_secs(120));
+    replica.apply(open(3, 1)).accepted().expect("expired ones do not count");
+    assert!(replica.state.transaction(transaction(0)).is_none());
+}
+
+#[test]
+fn attempts_are_counted_before_and_end_after_three() {
+    let mut replica = Replica::founded();
+    let Reply::Transaction(opened) = replica.apply(open(1, 1)) else { panic!("not opened") };
+    assert_eq!((opened.attempts, opened.expires_at), (0, START.plus(Duration::from_secs(120))));
+    for attempt in 1..=3 {
+        let Reply::Transaction(counted) = replica.apply(CountAttempt { transaction: transaction(1) }) else {
+            panic!("not counted")
+        };
+        assert_eq!(counted.attempts, attempt);
+    }
+    assert_eq!(replica.refusal(CountAttempt { transaction: transaction(1) }), Rejection::NoAttemptLeft);
+}
+
+#[test]
+fn a_transaction_is_finished_once_and_not_after_its_end() {
+    let mut replica = Replica::founded();
+    replica.apply(open(1, 1));
+    replica.apply(open(2, 1));
+    let finish = |number| FinishTransaction { transaction: transaction(number) };
+    replica.apply(finish(1)).accepted().unwrap();
+    assert_eq!(replica.refusal(finish(1)), Rejection::TransactionOver);
+    replica.apply(DropTransactions { transactions: vec![transaction(2)] });
+    assert!(replica.state.transaction(transaction(2)).is_some(), "what lives is not dropped");
+    replica.now = replica.now.plus(Duration::from_secs(120));
+    assert_eq!(replica.refusal(finish(2)), Rejection::TransactionOver);
+    for chore in replica.state.chores_due(replica.now) {
+        replica.apply(chore);
+    }
+    assert!(replica.state.transaction(transaction(2)).is_none());
+}
+
+#[test]
+fn a_one_time_password_is_accepted_once_and_never_an_older_one() {
+    let mut replica = Replica::founded();
+    assert!(matches!(replica.refusal(UseTotpStep { user: user(1), step: 1 }), Rejection::NotFound { .. }));
+    replica.apply(PutTotpSeed { user: user(1), seed: Sealed::new("seed"), confirmed: false });
+    replica.apply(ConfirmTotp { user: user(1) });
+    assert!(replica.state.totp_seed(user(1)).unwrap().confirmed);
+    assert_eq!(replica.apply(UseTotpStep { user: user(1), step: 100 }), Reply::Done);
+    for step in [100, 99] {
+        assert_eq!(replica.refusal(UseTotpStep { user: user(1), step }), Rejection::CodeUsed);
+    }
+    assert_eq!(replica.apply(UseTotpStep { user: user(1), step: 101 }), Reply::Done);
+    replica.apply(RemoveTotpSeed { user: user(1) });
+    assert!(replica.state.totp_seed(user(1)).is_none());
+}
+
+#[test]
+fn lock_outs_double_up_to_an_hour_and_are_forgiven() {
+    let mut replica = Replica::founded();
+    let subject = LockoutSubject { user: user_dn(1), device: None };
+    let lock = || LockOut { subject: subject.clone(), base_minutes: 1 };
+    let mut minutes = Vec::new();
+    for _ in 0..8 {
+        replica.apply(lock());
+        let lockout = replica.state.locked_out(&subject, replica.now).expect("locked");
+        assert_eq!(replica.apply(lock()), Reply::Done);
+        assert_eq!(replica.state.locked_out(&subject, replica.now), Some(lockout), "a second report changes nothing");
+        minutes.push(replica.now.until(lockout.until).as_secs() / 60);
+        replica.now = lockout.until;
+        assert!(replica.state.locked_out(&subject, replica.now).is_none());
+    }
+    assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60]);
+    let device = LockoutSubject { device: Some(device(1)), ..subject.clone() };
+    assert!(replica.state.locked_out(&device, START).is_none(), "a registered device has its own");
+    replica.apply(ClearLockout { subject: subject.clone() });
+    replica.apply(lock());
+    let lockout = replica.state.locked_out(&subject, replica.now).unwrap();
+    assert_eq!(lockout.count, 1);
+}

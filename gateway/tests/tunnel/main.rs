@@ -336,6 +336,9 @@ fn packets_on_a_foreign_queue_find_their_owner() {
         let plant = Plant::start(2);
         // The addresses disagree: IPv4 is even, IPv6 is odd.
         plant.open_both(1, CLIENT, v6(5));
+        // The other worker obeys in order: once it has cut a session, it knows whose the IPv6 address is.
+        plant.open(9, [10, 77, 0, 9]);
+        tokio_wait(plant.workers.cut(session(9), ErrorCode::AdministratorEnded)).expect("an answer");
         plant.workers.expect(session(1), token(1));
         let mut client = plant.connect(plant::KEY);
         client.attach(token(1)).expect("the token is fresh");

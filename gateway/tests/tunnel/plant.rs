@@ -45,6 +45,15 @@ fn ip(arguments: &str) {
     assert!(status.success(), "ip {arguments}");
 }
 
+/// The kernel puts a new IPv6 address into force by itself, a moment after it was added.
+fn wait_until_local(address: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let shown = || Command::new("ip").args(["-6", "route", "show", "table", "local"]).output().expect("iproute2 runs");
+    while !String::from_utf8_lossy(&shown().stdout).contains(address) {
+        assert!(Instant::now() < deadline, "{address} comes into force");
+    }
+}
+
 pub(crate) fn session(n: u8) -> SessionId {
     SessionId::from_random([n; 16])
 }
@@ -79,6 +88,7 @@ impl Plant {
         let workers = Workers::start(&config, Arc::new(told)).expect("root may make a TUN device");
         ip("addr add 10.77.0.1/16 dev rwtest0");
         ip("addr add fd77::1/64 dev rwtest0 nodad");
+        wait_until_local("fd77::1");
         Self { workers, party: Party::new(), events }
     }
 

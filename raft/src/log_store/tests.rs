@@ -54,6 +54,7 @@ fn entry(index: u64, size: usize) -> Entry {
 struct Opened {
     directory: TempDir,
     log: LogStore,
+    closed: oneshot::Receiver<()>,
 }
 
 impl Opened {
@@ -64,18 +65,15 @@ impl Opened {
     }
 
     fn open(directory: TempDir, snapshot: Option<u64>) -> Result<Self, DataDirError> {
-        let (log, _) = LogStore::open(&directory.path().join("log"), &identity(), snapshot)?;
-        Ok(Self { directory, log })
+        let (log, closed) = LogStore::open(&directory.path().join("log"), &identity(), snapshot)?;
+        Ok(Self { directory, log, closed })
     }
 
     /// Closes the log and opens it again, so that nothing is answered from memory.
-    fn again(self, snapshot: Option<u64>) -> Result<Self, DataDirError> {
-        let Self { directory, log } = self;
-        let database = Arc::downgrade(&log.database);
+    async fn again(self, snapshot: Option<u64>) -> Result<Self, DataDirError> {
+        let Self { directory, log, closed } = self;
         drop(log);
-        while database.strong_count() > 0 {
-            std::thread::yield_now();
-        }
+        closed.await.expect("the database says when it is closed");
         Self::open(directory, snapshot)
     }
 }
@@ -90,7 +88,7 @@ async fn entries_and_vote_survive_and_purged_ones_do_not_come_back() {
     opened.log.truncate_after(Some(entry(89, 0).log_id)).await.expect("truncated");
     opened.log.purge(entry(9, 0).log_id).await.expect("purged");
     assert_eq!(opened.log.try_get_log_entries(..).await.expect("read"), &entries[10..90]);
-    let mut opened = opened.again(Some(9)).expect("opened again");
+    let mut opened = opened.again(Some(9)).await.expect("opened again");
     assert_eq!(opened.log.try_get_log_entries(..).await.expect("read"), &entries[10..90]);
     assert_eq!(opened.log.read_vote().await.expect("read"), Some(vote));
     let state = opened.log.get_log_state().await.expect("read");
@@ -105,13 +103,12 @@ async fn a_batch_for_replication_is_bounded_in_bytes_but_never_empty() {
     opened.log.blocking_append(entries).await.expect("appended");
     let huge = entry(200, 6 * 1024 * 1024);
     opened.log.blocking_append([huge]).await.expect("appended");
-    let mut from_disk = opened.again(None).expect("opened again");
-    for log in [&mut from_disk.log] {
-        let some = log.limited_get_log_entries(0, 201).await.expect("read");
-        assert!((1..150).contains(&some.len()), "{}", some.len());
-        assert_eq!(log.limited_get_log_entries(200, 201).await.expect("read").len(), 1);
-        assert_eq!(log.limited_get_log_entries(5, 5).await.expect("read").len(), 0);
-    }
+    let mut from_disk = opened.again(None).await.expect("opened again");
+    let log = &mut from_disk.log;
+    let some = log.limited_get_log_entries(0, 201).await.expect("read");
+    assert!((1..150).contains(&some.len()), "{}", some.len());
+    assert_eq!(log.limited_get_log_entries(200, 201).await.expect("read").len(), 1);
+    assert_eq!(log.limited_get_log_entries(5, 5).await.expect("read").len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,7 +132,7 @@ async fn a_hole_an_early_end_or_an_unreadable_entry_refuses_the_log() {
         opened.log.blocking_append((0..10).map(|index| entry(index, 1))).await.expect("appended");
         opened.log.save_committed(Some(entry(9, 0).log_id)).await.expect("saved");
         harm(&opened.log.database);
-        let why = match opened.again(None) {
+        let why = match opened.again(None).await {
             Err(DataDirError::Damaged { reason, .. }) => reason,
             Err(other) => panic!("expected damage, got {other}"),
             Ok(_) => panic!("opened in spite of: {expected}"),

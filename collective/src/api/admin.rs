@@ -1,6 +1,35 @@
-//! Routes of the admin API.
+//! The admin API (`/admin`): which version is spoken, who calls, then a service (review 40).
+//!
+//! Paths, names and codes are those of the vendor's API, so that its tools can drive a Collective; `/collective`,
+//! `/explain`, `mode` and `wait` are Ringwall's own.
 
-use actix_web::web::ServiceConfig;
+mod accept;
+mod answer;
+mod body;
+mod call;
+mod collective;
+mod devices;
+mod objects;
+mod questions;
+mod routes;
+mod sign_in;
+
+use actix_web::HttpResponse;
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig, scope};
+
+use crate::service::administer::Denial;
+
+pub use routes::SPECIAL;
 
 /// Registers the routes of the admin API.
-pub fn configure(_routes: &mut ServiceConfig) {}
+pub fn configure(routes: &mut ServiceConfig) {
+    routes.service(
+        scope("/admin").configure(routes::register).default_service(web::to(unknown)).wrap(from_fn(accept::check)),
+    );
+}
+
+#[expect(clippy::unused_async, reason = "handlers are async")]
+async fn unknown() -> Result<HttpResponse, Denial> {
+    Err(Denial::NotFound("there is no such resource, or not with this method; see GET /admin/openapi.json".to_owned()))
+}

@@ -1,0 +1,87 @@
+//! Bodies of admin requests: read within bounds of size, time and depth, before anything looks at them.
+
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::service::administer::Denial;
+
+/// Longest body before the caller has proved himself, in bytes.
+pub(super) const MAX_STRANGERS_BODY: usize = 16 * 1024;
+/// Deepest nesting of lists and objects: an entitlement's actions have four.
+const MAX_DEPTH: usize = 16;
+/// A body must be complete by then.
+const READ_TIME: Duration = Duration::from_secs(30);
+
+/// Reads a body of at most `limit` bytes.
+pub(super) async fn read(mut payload: Payload, limit: usize) -> Result<BytesMut, Denial> {
+    let whole = async {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| Denial::Malformed(format!("body could not be read: {error}")))?;
+            if body.len() + chunk.len() > limit {
+                return Err(Denial::TooLarge(limit));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    };
+    timeout(READ_TIME, whole).await.map_err(|_| Denial::Malformed("body did not come in time".to_owned()))?
+}
+
+/// A body as JSON; an empty one is `null`.
+pub(super) fn parse(body: &[u8]) -> Result<Value, Denial> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Value::Null);
+    }
+    if depth(body) > MAX_DEPTH {
+        return Err(Denial::Malformed(format!("body is nested deeper than {MAX_DEPTH}")));
+    }
+    // Only the place is told: the text around it may be a secret.
+    serde_json::from_slice(body).map_err(|error| {
+        Denial::Malformed(format!("body is not JSON (line {}, column {})", error.line(), error.column()))
+    })
+}
+
+/// Deepest nesting outside of strings.
+fn depth(body: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_and_no_text() {
+        assert_eq!(depth(br#"{"a":[{"b":"[[[\"[["}]}"#), 3);
+        assert!(parse(&[b'['; 1_000]).is_err());
+        assert!(parse("[".repeat(16).as_bytes()).is_err_and(|denial| matches!(denial, Denial::Malformed(_))));
+        assert_eq!(parse(b" ").expect("empty"), Value::Null);
+        assert_eq!(parse(br#"{"a":[1]}"#).expect("JSON")["a"][0], 1);
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_by_its_place_only() {
+        let denial = parse(br#"{"password": "hunter2" oops}"#).expect_err("refused");
+        assert!(!denial.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,183 @@
+//! A call of the admin API: who calls is proved first, then the body is read.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use bytes::BytesMut;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use ringwall_protocol::id::LogIndex;
+use ringwall_protocol::wire::admin::MAX_ADMIN_BODY;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::body;
+use crate::controller::Controller;
+use crate::listener::http::Connection;
+use crate::refusal::Refusal;
+use crate::service::administer::decode::locate;
+use crate::service::administer::listing::Wanted;
+use crate::service::administer::repeat::Repeat;
+use crate::service::administer::{Administrator, Denial};
+
+/// A request by a signed-in administrator.
+pub(super) struct Call {
+    /// Who calls.
+    pub(super) who: Administrator,
+    /// Where the order goes.
+    pub(super) controller: Arc<Controller>,
+    request: HttpRequest,
+    body: BytesMut,
+}
+
+/// A request by somebody who has not proved himself, or is about to.
+pub(super) struct StrangersCall {
+    /// Where the order goes.
+    pub(super) controller: Arc<Controller>,
+    /// Where it comes from.
+    pub(super) address: IpAddr,
+    request: HttpRequest,
+    body: BytesMut,
+}
+
+impl FromRequest for Call {
+    type Error = Denial;
+    type Future = LocalBoxFuture<'static, Result<Self, Denial>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        async move {
+            let controller = controller(&request)?;
+            let address = address(&request)?;
+            let who = controller.administrator(authorization(&request), address).await?;
+            let body = body::read(payload, MAX_ADMIN_BODY).await?;
+            Ok(Self { who, controller, request, body })
+        }
+        .boxed_local()
+    }
+}
+
+impl FromRequest for StrangersCall {
+    type Error = Denial;
+    type Future = LocalBoxFuture<'static, Result<Self, Denial>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        async move {
+            let controller = controller(&request)?;
+            let address = address(&request)?;
+            let body = body::read(payload, body::MAX_STRANGERS_BODY).await?;
+            Ok(Self { controller, address, request, body })
+        }
+        .boxed_local()
+    }
+}
+
+impl Call {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`Denial::Malformed`].
+    pub(super) fn value(&self) -> Result<Value, Denial> {
+        body::parse(&self.body)
+    }
+
+    /// The body as what the request takes; an empty one is what `T` makes of `{}`.
+    ///
+    /// # Errors
+    /// [`Denial::Malformed`]; [`Denial::Invalid`] with the field that does not fit.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Denial> {
+        decode(self.value()?)
+    }
+
+    /// What is wanted of a list.
+    ///
+    /// # Errors
+    /// [`Denial::Invalid`].
+    pub(super) fn wanted(&self) -> Result<Wanted, Denial> {
+        let parameters = actix_web::web::Query::<Vec<(String, String)>>::from_query(self.request.query_string());
+        let parameters = parameters.map_err(|error| Denial::Malformed(format!("query cannot be read: {error}")))?;
+        Wanted::parse(&parameters).map_err(Denial::Invalid)
+    }
+
+    /// Whether the order may come twice.
+    ///
+    /// # Errors
+    /// [`Denial::Invalid`] for an unusable `Idempotency-Key`.
+    pub(super) fn repeat(&self) -> Result<Repeat, Denial> {
+        let Some(key) = self.request.headers().get("idempotency-key") else { return Ok(Repeat::once()) };
+        let key = key.to_str().map_err(|_| Denial::field("Idempotency-Key", "is no text"))?;
+        Repeat::under_key(&self.who.dn, key, &self.fingerprint())
+    }
+
+    /// What tells this request from another one under the same key.
+    pub(super) fn fingerprint(&self) -> [&[u8]; 3] {
+        [self.request.method().as_str().as_bytes(), self.request.path().as_bytes(), &self.body]
+    }
+
+    /// The version that the caller has read (`If-Match`, RFC 9110 §13.1.1).
+    ///
+    /// # Errors
+    /// [`Denial::Invalid`] if it is no `ETag` of ours.
+    pub(super) fn expected(&self) -> Result<Option<LogIndex>, Denial> {
+        let Some(value) = self.request.headers().get(header::IF_MATCH) else { return Ok(None) };
+        let text = value.to_str().unwrap_or_default().trim().trim_matches('"');
+        if text == "*" {
+            return Ok(None);
+        }
+        let index = text.parse().map_err(|_| Denial::field("If-Match", "is no ETag of this API"))?;
+        Ok(Some(LogIndex(index)))
+    }
+
+    /// The bearer token itself.
+    pub(super) fn token(&self) -> &str {
+        authorization(&self.request).and_then(|header| header.split_once(' ')).map_or("", |(_, token)| token.trim())
+    }
+}
+
+impl StrangersCall {
+    /// The body as what the request takes.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Denial> {
+        decode(body::parse(&self.body)?)
+    }
+
+    /// The `Authorization` header.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        authorization(&self.request)
+    }
+}
+
+fn decode<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
+    let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
+    let decode = |value: &Value| serde_json::from_value::<T>(value.clone());
+    decode(&value).map_err(|_| Denial::Invalid(vec![without_content(locate(&value, &|value| decode(value).map(drop)))]))
+}
+
+/// Decoders repeat what they could not take; in a login that is a password.
+fn without_content(mut error: ringwall_protocol::wire::admin::FieldError) -> ringwall_protocol::wire::admin::FieldError {
+    if error.field.to_ascii_lowercase().contains("password") || error.field == "otp" {
+        error.message = "expected a text".to_owned();
+    }
+    error
+}
+
+fn controller(request: &HttpRequest) -> Result<Arc<Controller>, Denial> {
+    let data = request.app_data::<Data<Controller>>();
+    data.map(|data| Arc::clone(data)).ok_or_else(|| Refusal::internal().into())
+}
+
+fn address(request: &HttpRequest) -> Result<IpAddr, Denial> {
+    let connection = request.conn_data::<Connection>();
+    connection.map(|connection| connection.peer.ip()).ok_or_else(|| Refusal::internal().into())
+}
+
+fn authorization(request: &HttpRequest) -> Option<&str> {
+    request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())
+}

@@ -1,0 +1,81 @@
+//! Routes of the Collective itself: settings, profiles' links, appliances, status.
+
+use actix_web::HttpResponse;
+use actix_web::web::Path;
+use ringwall_protocol::id::NodeId;
+use ringwall_protocol::wire::admin::{ExportRequest, ProfileUrl};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::answer::{json, nothing, versioned};
+use super::call::Call;
+use super::objects::parse_id;
+use crate::service::administer::Denial;
+
+type Answer = Result<HttpResponse, Denial>;
+
+/// `POST /collective/transfer`.
+#[derive(Deserialize)]
+struct Transfer {
+    node: NodeId,
+}
+
+pub(super) async fn settings(call: Call) -> Answer {
+    Ok(json(&call.controller.read_settings(&call.who)?))
+}
+
+pub(super) async fn change_settings(call: Call) -> Answer {
+    Ok(json(&call.controller.replace_settings(&call.who, call.value()?, &call.repeat()?).await?))
+}
+
+pub(super) async fn reset_settings(call: Call) -> Answer {
+    call.controller.reset_settings(&call.who, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
+pub(super) async fn profile_url(call: Call, id: Path<String>) -> Answer {
+    let url = call.controller.profile_link(&call.who, parse_id(&id)?)?;
+    Ok(json(&ProfileUrl { url }))
+}
+
+pub(super) async fn profile_barcode(call: Call, id: Path<String>) -> Answer {
+    let barcode = call.controller.profile_barcode(&call.who, parse_id(&id)?)?;
+    Ok(json(&json!({ "barcode": barcode })))
+}
+
+pub(super) async fn appliances(call: Call) -> Answer {
+    Ok(json(&call.controller.appliances_status(&call.who, &call.wanted()?)?))
+}
+
+pub(super) async fn export(call: Call, id: Path<String>) -> Answer {
+    let request: ExportRequest = call.json()?;
+    let repeat = call.repeat()?;
+    Ok(json(&call.controller.export_seed(&call.who, parse_id(&id)?, &request, &repeat).await?))
+}
+
+pub(super) async fn suspend(call: Call, id: Path<String>) -> Answer {
+    set_suspended(call, &id, true).await
+}
+
+pub(super) async fn resume(call: Call, id: Path<String>) -> Answer {
+    set_suspended(call, &id, false).await
+}
+
+async fn set_suspended(call: Call, id: &str, suspended: bool) -> Answer {
+    let written = call.controller.set_suspended(&call.who, parse_id(id)?, suspended, &call.repeat()?).await?;
+    Ok(versioned(&written.object, written.version.0))
+}
+
+pub(super) async fn sites(call: Call) -> Answer {
+    Ok(json(&call.controller.sites_status(&call.who, &call.wanted()?)?))
+}
+
+pub(super) async fn status(call: Call) -> Answer {
+    Ok(json(&call.controller.collective_status(&call.who)?))
+}
+
+pub(super) async fn transfer(call: Call) -> Answer {
+    let order: Transfer = call.json()?;
+    call.controller.transfer_leadership(&call.who, order.node).await?;
+    Ok(json(&json!({ "leader": order.node })))
+}

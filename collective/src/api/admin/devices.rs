@@ -1,0 +1,90 @@
+//! Routes of devices, blocked users, sessions and one-time password seeds.
+
+use actix_web::HttpResponse;
+use actix_web::web::Path;
+use ringwall_protocol::name::{SessionDn, UserDn};
+use ringwall_protocol::wire::admin::{BlacklistEntry, OtpSeed, RevokeRequest};
+use serde_json::json;
+
+use super::answer::{json, nothing};
+use super::call::Call;
+use crate::service::administer::Denial;
+use crate::service::administer::repeat::Repeat;
+
+type Answer = Result<HttpResponse, Denial>;
+
+pub(super) async fn list(call: Call) -> Answer {
+    Ok(json(&call.controller.list_devices(&call.who, &call.wanted()?)?))
+}
+
+pub(super) async fn read(call: Call, dn: Path<String>) -> Answer {
+    Ok(json(&call.controller.read_device(&call.who, &session_dn(&dn)?)?))
+}
+
+pub(super) async fn remove(call: Call, dn: Path<String>) -> Answer {
+    call.controller.forget_device(&call.who, &session_dn(&dn)?, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
+pub(super) async fn revoke(call: Call) -> Answer {
+    let request: RevokeRequest = call.json()?;
+    let repeat = match request.command_id {
+        Some(id) => Repeat::under_id(id, &call.fingerprint()),
+        None => call.repeat()?,
+    };
+    Ok(json(&call.controller.revoke_tokens(&call.who, &request, &repeat).await?))
+}
+
+pub(super) async fn reevaluate(call: Call, dn: Path<String>) -> Answer {
+    let dns = call.controller.reevaluate_sessions(&call.who, &dn, &call.repeat()?).await?;
+    // The second name is the vendor's.
+    Ok(json(&json!({ "reevaluated": dns, "reevaluatedDistinguishedNames": dns })))
+}
+
+pub(super) async fn blacklist(call: Call) -> Answer {
+    Ok(json(&call.controller.list_blacklist(&call.who, &call.wanted()?)?))
+}
+
+pub(super) async fn block(call: Call) -> Answer {
+    let entry: BlacklistEntry = call.json()?;
+    Ok(json(&call.controller.blacklist(&call.who, entry, &call.repeat()?).await?))
+}
+
+pub(super) async fn unblock(call: Call, dn: Path<String>) -> Answer {
+    call.controller.pardon(&call.who, user_dn(&dn)?, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
+pub(super) async fn sessions(call: Call) -> Answer {
+    Ok(json(&call.controller.list_sessions(&call.who, &call.wanted()?)?))
+}
+
+pub(super) async fn session_figures(call: Call) -> Answer {
+    Ok(json(&call.controller.session_figures(&call.who)?))
+}
+
+pub(super) async fn session(call: Call, dn: Path<String>) -> Answer {
+    Ok(json(&call.controller.session_info(&call.who, &session_dn(&dn)?).await?))
+}
+
+pub(super) async fn seeds(call: Call) -> Answer {
+    Ok(json(&call.controller.list_seeds(&call.who, &call.wanted()?)?))
+}
+
+pub(super) async fn make_seed(call: Call) -> Answer {
+    let seed: OtpSeed = call.json()?;
+    Ok(json(&call.controller.make_seed(&call.who, &seed.user_distinguished_name, &call.repeat()?).await?))
+}
+
+pub(super) async fn remove_seed(call: Call, dn: Path<String>) -> Answer {
+    call.controller.remove_seed(&call.who, &user_dn(&dn)?, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
+fn session_dn(text: &str) -> Result<SessionDn, Denial> {
+    text.parse().map_err(|error| Denial::field("distinguished-name", format!("{error}")))
+}
+
+fn user_dn(text: &str) -> Result<UserDn, Denial> {
+    text.parse().map_err(|error| Denial::field("distinguished-name", format!("{error}")))
+}

@@ -1,0 +1,56 @@
+//! Routes of administered objects, the same five for every kind.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Path, ServiceConfig};
+use ringwall_protocol::object::ObjectKind;
+use uuid::Uuid;
+
+use super::answer::{json, nothing, versioned};
+use super::call::Call;
+use crate::service::administer::Denial;
+
+type Answer = Result<HttpResponse, Denial>;
+
+/// Registers list, create, read, replace and delete.
+pub(super) fn register(routes: &mut ServiceConfig, kind: ObjectKind) {
+    let all = format!("/{}", kind.collection());
+    let one = format!("/{}/{{id}}", kind.collection());
+    routes
+        .route(&all, web::get().to(move |call: Call| list(call, kind)))
+        .route(&all, web::post().to(move |call: Call| create(call, kind)))
+        .route(&one, web::get().to(move |call: Call, id: Path<String>| read(call, kind, id)))
+        .route(&one, web::put().to(move |call: Call, id: Path<String>| replace(call, kind, id)))
+        .route(&one, web::delete().to(move |call: Call, id: Path<String>| delete(call, kind, id)));
+}
+
+async fn list(call: Call, kind: ObjectKind) -> Answer {
+    Ok(json(&call.controller.list_objects(&call.who, kind, &call.wanted()?)?))
+}
+
+async fn create(call: Call, kind: ObjectKind) -> Answer {
+    let written = call.controller.create_object(&call.who, kind, call.value()?, &call.repeat()?).await?;
+    Ok(versioned(&written.object, written.version.0))
+}
+
+async fn read(call: Call, kind: ObjectKind, id: Path<String>) -> Answer {
+    let written = call.controller.read_object(&call.who, kind, parse_id(&id)?)?;
+    Ok(versioned(&written.object, written.version.0))
+}
+
+async fn replace(call: Call, kind: ObjectKind, id: Path<String>) -> Answer {
+    let (body, expected, repeat) = (call.value()?, call.expected()?, call.repeat()?);
+    let which = (kind, parse_id(&id)?);
+    let written = call.controller.replace_object(&call.who, which, body, expected, &repeat).await?;
+    Ok(versioned(&written.object, written.version.0))
+}
+
+async fn delete(call: Call, kind: ObjectKind, id: Path<String>) -> Answer {
+    let which = (kind, parse_id(&id)?);
+    call.controller.delete_object(&call.who, which, call.expected()?, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
+/// The id in a path.
+pub(super) fn parse_id(text: &str) -> Result<Uuid, Denial> {
+    text.parse().map_err(|_| Denial::NotFound(format!("{:?} is no id", text.chars().take(64).collect::<String>())))
+}

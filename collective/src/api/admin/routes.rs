@@ -1,0 +1,76 @@
+//! The table of routes: each is registered and described by the same line, so that none is served undescribed.
+
+use actix_web::web::{self, ServiceConfig};
+use ringwall_protocol::object::ObjectKind;
+
+use super::{collective, devices, objects, questions, sign_in};
+use crate::openapi::{Operation, Shape};
+
+macro_rules! routes {
+    ($($method:ident $path:literal $handler:path, $tag:literal, $summary:literal, $body:expr => $answer:expr;)*) => {
+        /// Registers everything but the generic routes of objects.
+        fn special(routes: &mut ServiceConfig) {
+            $(routes.route($path, web::$method().to($handler));)*
+        }
+
+        /// Everything but the generic routes of objects.
+        pub const SPECIAL: &[Operation] = &[$(Operation {
+            method: stringify!($method),
+            path: $path,
+            tag: $tag,
+            summary: $summary,
+            body: $body,
+            answer: $answer,
+        },)*];
+    };
+}
+
+routes! {
+    get "/version" sign_in::version, "Version", "Versions of this API.", Shape::Nothing => Shape::Named("Version");
+    get "/openapi.json" questions::openapi, "Version", "This description.", Shape::Nothing => Shape::Any;
+    get "/identity-providers/names" sign_in::providers, "Login", "Providers at which administrators sign in.", Shape::Nothing => Shape::ListOf("ProviderOffer");
+    post "/login" sign_in::login, "Login", "Sign in without another factor.", Shape::Named("Login") => Shape::Named("LoginAnswer");
+    post "/authentication" sign_in::authenticate, "Login", "Sign in, first step.", Shape::Named("Login") => Shape::Named("LoginAnswer");
+    post "/authentication/otp/initialize" sign_in::initialize, "Login", "Which other factor is wanted.", Shape::Any => Shape::Named("FactorOffer");
+    post "/authentication/otp" sign_in::otp, "Login", "The other factor.", Shape::Named("Otp") => Shape::Named("LoginAnswer");
+    get "/authorization" sign_in::authorization, "Login", "Last step; 412 while another factor is missing.", Shape::Nothing => Shape::Named("LoginAnswer");
+    post "/authorization" sign_in::authorization, "Login", "The same.", Shape::Any => Shape::Named("LoginAnswer");
+    post "/authentication/logout" sign_in::logout, "Login", "End the session.", Shape::Any => Shape::Nothing;
+    get "/global-settings" collective::settings, "Global Settings", "Read the settings.", Shape::Nothing => Shape::Named("GlobalSettings");
+    put "/global-settings" collective::change_settings, "Global Settings", "Replace the settings.", Shape::Named("GlobalSettings") => Shape::Named("GlobalSettings");
+    delete "/global-settings" collective::reset_settings, "Global Settings", "Back to the defaults.", Shape::Nothing => Shape::Nothing;
+    get "/on-boarded-devices" devices::list, "Registered Devices", "Registered devices.", Shape::Nothing => Shape::ListOf("OnBoardedDevice");
+    post "/on-boarded-devices/revoke-tokens" devices::revoke, "Registered Devices", "Revoke tokens.", Shape::Named("RevokeRequest") => Shape::Named("RevokeAnswer");
+    post "/on-boarded-devices/reevaluate/{distinguished-name}" devices::reevaluate, "Registered Devices", "Evaluate live sessions anew.", Shape::Any => Shape::Any;
+    get "/on-boarded-devices/{distinguished-name}" devices::read, "Registered Devices", "One registered device.", Shape::Nothing => Shape::Named("OnBoardedDevice");
+    delete "/on-boarded-devices/{distinguished-name}" devices::remove, "Registered Devices", "Remove a registration; its tokens are revoked.", Shape::Nothing => Shape::Nothing;
+    get "/blacklist" devices::blacklist, "Blacklisted Users", "Blocked users.", Shape::Nothing => Shape::ListOf("BlacklistEntry");
+    post "/blacklist" devices::block, "Blacklisted Users", "Block a user.", Shape::Named("BlacklistEntry") => Shape::Named("BlacklistEntry");
+    delete "/blacklist/{distinguished-name}" devices::unblock, "Blacklisted Users", "Let a user sign in again.", Shape::Nothing => Shape::Nothing;
+    get "/stats/active-sessions/dn" devices::sessions, "Active Sessions", "Live sessions.", Shape::Nothing => Shape::ListOf("ActiveSession");
+    get "/stats/active-sessions/dashboard" devices::session_figures, "Active Sessions", "How many sessions there are, and where.", Shape::Nothing => Shape::Any;
+    get "/session-info/{distinguished-name}" devices::session, "Active Sessions", "One live session.", Shape::Nothing => Shape::Named("SessionInfo");
+    get "/otp/seeds" devices::seeds, "One-Time Password Seeds", "Users with a seed.", Shape::Nothing => Shape::ListOf("OtpSeed");
+    post "/otp/seeds" devices::make_seed, "One-Time Password Seeds", "A new seed, shown once.", Shape::Named("OtpSeed") => Shape::Named("OtpSeed");
+    delete "/otp/seeds/{distinguished-name}" devices::remove_seed, "One-Time Password Seeds", "Take a seed away.", Shape::Nothing => Shape::Nothing;
+    get "/client-profiles/{id}/url" collective::profile_url, "Client Profiles", "The link of a profile.", Shape::Nothing => Shape::Named("ProfileUrl");
+    get "/client-profiles/{id}/barcode" collective::profile_barcode, "Client Profiles", "The link as a picture.", Shape::Nothing => Shape::Any;
+    get "/appliances/status" collective::appliances, "Appliances", "Appliances with their status.", Shape::Nothing => Shape::ListOf("Appliance");
+    post "/appliances/{id}/export" collective::export, "Appliances", "The seed with which it joins.", Shape::Named("ExportRequest") => Shape::Any;
+    post "/appliances/{id}/suspend" collective::suspend, "Appliances", "A Gateway takes no new sessions.", Shape::Any => Shape::Named("Appliance");
+    post "/appliances/{id}/resume" collective::resume, "Appliances", "A Gateway takes sessions again.", Shape::Any => Shape::Named("Appliance");
+    get "/sites/status" collective::sites, "Sites", "Sites with their status.", Shape::Nothing => Shape::ListOf("Site");
+    get "/collective/status" collective::status, "Collective", "Controllers, Gateways, leader, lag.", Shape::Nothing => Shape::Any;
+    post "/collective/transfer" collective::transfer, "Collective", "Make another Controller the leader.", Shape::Any => Shape::Any;
+    post "/explain" questions::explain, "Questions", "Why a user reaches a host, or does not.", Shape::Named("ExplainRequest") => Shape::Any;
+    post "/conditions/test" questions::rehearse, "Questions", "Try an expression.", Shape::Any => Shape::Any;
+    get "/claims/names" questions::claim_names, "Questions", "Names of claims.", Shape::Nothing => Shape::Any;
+}
+
+/// Registers every route. Special ones come first: their paths would also be ids.
+pub(super) fn register(routes: &mut ServiceConfig) {
+    special(routes);
+    for kind in ObjectKind::ALL {
+        objects::register(routes, *kind);
+    }
+}

@@ -1,0 +1,72 @@
+//! Routes of signing in and out.
+
+use actix_web::HttpResponse;
+use ringwall_protocol::wire::admin::{LOWEST_VERSION, LoginRequest, VERSION, VersionAnswer};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::answer::{json, nothing};
+use super::call::{Call, StrangersCall};
+use crate::service::administer::session::{Caller, Halfway};
+use crate::service::administer::sign_in::{Steps, again, offers};
+use crate::service::administer::Denial;
+
+type Answer = Result<HttpResponse, Denial>;
+
+/// `POST /authentication/otp`.
+#[derive(Deserialize)]
+struct Otp {
+    otp: String,
+}
+
+#[expect(clippy::unused_async, reason = "handlers are async")]
+pub(super) async fn version() -> HttpResponse {
+    json(&VersionAnswer { peer_version: VERSION, lowest_peer_version_supported: LOWEST_VERSION })
+}
+
+pub(super) async fn providers(call: StrangersCall) -> Answer {
+    let state = call.controller.current().await?;
+    Ok(json(&json!({ "data": offers(&state) })))
+}
+
+pub(super) async fn login(call: StrangersCall) -> Answer {
+    enter(call, Steps::One).await
+}
+
+pub(super) async fn authenticate(call: StrangersCall) -> Answer {
+    enter(call, Steps::Two).await
+}
+
+async fn enter(call: StrangersCall, steps: Steps) -> Answer {
+    let request: LoginRequest = call.json()?;
+    Ok(json(&call.controller.sign_in_administrator(call.address, request, steps).await?))
+}
+
+pub(super) async fn initialize(call: StrangersCall) -> Answer {
+    let halfway = halfway(&call).await?;
+    Ok(json(&call.controller.offer_factor(&halfway).await?))
+}
+
+pub(super) async fn otp(call: StrangersCall) -> Answer {
+    let answer: Otp = call.json()?;
+    let halfway = halfway(&call).await?;
+    Ok(json(&call.controller.take_factor(&halfway, answer.otp.trim()).await?))
+}
+
+/// Whoever is signed in already needs no other factor.
+async fn halfway(call: &StrangersCall) -> Result<Box<Halfway>, Denial> {
+    match call.controller.caller(call.authorization(), call.address).await? {
+        Caller::Halfway(halfway) => Ok(halfway),
+        Caller::SignedIn(_) => Err(Denial::Conflict("no other factor is wanted: this session is complete".to_owned())),
+    }
+}
+
+#[expect(clippy::unused_async, reason = "handlers are async")]
+pub(super) async fn authorization(call: Call) -> Answer {
+    Ok(json(&again(&call.who, call.token())))
+}
+
+pub(super) async fn logout(call: Call) -> Answer {
+    call.controller.end_session(&call.who).await?;
+    Ok(nothing())
+}

@@ -1,0 +1,44 @@
+//! What administrators may order, and how it is done (review 40).
+//!
+//! | module | is |
+//! | --- | --- |
+//! | [`authority`], [`granting`] | what an administrator may do, and what he may hand on |
+//! | [`sign_in`], [`session`] | how he proves himself, and what his token stands for |
+//! | [`decode`], [`validate`], [`present`], [`listing`] | objects as the admin API writes them; pure |
+//! | [`objects`] | create, read, replace, delete: one implementation for every kind |
+//! | [`devices`], [`blacklist`], [`live`], [`otp`] | devices, users and sessions |
+//! | [`appliances`], [`status`], [`profiles`], [`settings`] | the Collective itself |
+//! | [`explain`], [`rehearsal`], [`claim_names`] | questions |
+//! | [`trail`] | what is written down of it |
+//!
+//! Everything decides from one state that is at least as new as the request. HTTP is left to `api::admin`.
+
+pub mod appliances;
+pub mod authority;
+pub mod blacklist;
+pub mod claim_names;
+pub mod decode;
+pub mod denial;
+pub mod devices;
+pub mod explain;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod granting;
+pub mod listing;
+pub mod live;
+pub mod objects;
+pub mod otp;
+pub mod picture;
+pub mod present;
+pub mod profiles;
+pub mod rehearsal;
+pub mod repeat;
+pub mod session;
+pub mod settings;
+pub mod sign_in;
+pub mod status;
+pub mod trail;
+pub mod validate;
+
+pub use authority::{Administrator, Authority};
+pub use denial::Denial;

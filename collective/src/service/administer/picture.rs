@@ -1,0 +1,100 @@
+//! A text as a QR code in a PNG: for the links of profiles and one-time passwords. Pure.
+
+use data_encoding::BASE64;
+use fast_qr::QRBuilder;
+
+/// Pixels of one module's side.
+const SCALE: usize = 4;
+/// Light modules around the code (ISO/IEC 18004 §6.3.8).
+const MARGIN: usize = 4;
+/// Most bytes of one uncompressed block (RFC 1951 §3.2.4).
+const MAX_BLOCK: usize = 65_535;
+
+/// The picture in base64; `None` if the text is longer than a QR code holds.
+#[must_use]
+pub fn barcode(text: &str) -> Option<String> {
+    let code = QRBuilder::new(text).build().ok()?;
+    let dark = |row: usize, column: usize| code[row][column].value();
+    Some(BASE64.encode(&png(code.size, dark)))
+}
+
+/// A grey picture of one bit a pixel: dark modules black (PNG, W3C Recommendation).
+fn png(modules: usize, dark: impl Fn(usize, usize) -> bool) -> Vec<u8> {
+    let side = (modules + 2 * MARGIN) * SCALE;
+    let module = |pixel: usize| (pixel / SCALE).checked_sub(MARGIN).filter(|at| *at < modules);
+    let mut rows = Vec::with_capacity(side * (side / 8 + 2));
+    for y in 0..side {
+        rows.push(0); // no filter
+        for first in (0..side).step_by(8) {
+            let bits = (first..first + 8).map(|x| {
+                let black = x < side && module(y).zip(module(x)).is_some_and(|(row, column)| dark(row, column));
+                u8::from(!black)
+            });
+            rows.push(bits.fold(0, |byte, bit| byte << 1 | bit));
+        }
+    }
+    let size = u32::try_from(side).unwrap_or(u32::MAX).to_be_bytes();
+    let header: Vec<u8> = [&size[..], &size[..], &[1, 0, 0, 0, 0]].concat();
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    chunk(&mut png, b"IHDR", &header);
+    chunk(&mut png, b"IDAT", &stored(&rows));
+    chunk(&mut png, b"IEND", &[]);
+    png
+}
+
+fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], body: &[u8]) {
+    png.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
+    png.extend_from_slice(kind);
+    png.extend_from_slice(body);
+    png.extend_from_slice(&crc32(kind.iter().chain(body)).to_be_bytes());
+}
+
+/// A zlib stream without compression (RFC 1950, RFC 1951 §3.2.4).
+fn stored(bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x78, 0x01];
+    let blocks = bytes.len().div_ceil(MAX_BLOCK).max(1);
+    for (nth, block) in bytes.chunks(MAX_BLOCK).enumerate() {
+        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        out.push(u8::from(nth + 1 == blocks));
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&(!length).to_le_bytes());
+        out.extend_from_slice(block);
+    }
+    out.extend_from_slice(&adler32(bytes).to_be_bytes());
+    out
+}
+
+fn crc32<'a>(bytes: impl Iterator<Item = &'a u8>) -> u32 {
+    !bytes.fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
+    })
+}
+
+fn adler32(bytes: &[u8]) -> u32 {
+    let (low, high) = bytes.iter().fold((1_u32, 0_u32), |(low, high), byte| {
+        let low = (low + u32::from(*byte)) % 65_521;
+        (low, (high + low) % 65_521)
+    });
+    high << 16 | low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_those_of_the_standards() {
+        assert_eq!(crc32(b"123456789".iter()), 0xCBF4_3926);
+        assert_eq!(adler32(b"Wikipedia"), 0x11E6_0398);
+    }
+
+    #[test]
+    fn a_link_becomes_a_png_and_an_endless_text_none() {
+        let picture = barcode("ringwall://sdp.example:443/eyJhIjoxfQ").expect("a code");
+        let bytes = BASE64.decode(picture.as_bytes()).expect("base64");
+        assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"));
+        let width = u32::from_be_bytes(bytes[16..20].try_into().expect("four bytes"));
+        assert_eq!((width as usize / SCALE - 2 * MARGIN - 17) % 4, 0, "a QR code has 17 + 4n modules");
+        assert!(barcode(&"x".repeat(5_000)).is_none());
+    }
+}

@@ -17,7 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
-use rocksdb::{ColumnFamily, DB, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, DB, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -70,7 +72,8 @@ pub(crate) fn create(path: &Path, identity: &Identity) -> Result<(), DataDirErro
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_error_if_exists(true);
-    let db = DB::open_cf(&options, path, [keys::META, keys::LOG]).map_err(|why| io_error(path, io::Error::other(why)))?;
+    let db =
+        DB::open_cf(&options, path, [keys::META, keys::LOG]).map_err(|why| io_error(path, io::Error::other(why)))?;
     let database = Database { db, _closed: ClosedSignal(None) };
     database.put_synced(keys::IDENTITY, identity).map_err(|source| io_error(path, source))
 }

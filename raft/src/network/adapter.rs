@@ -58,7 +58,12 @@ impl Client {
         })
     }
 
-    async fn send(&self, vote: Vote, snapshot: SnapshotOf<Types, SnapshotFile>, end: Duration) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+    async fn send(
+        &self,
+        vote: Vote,
+        snapshot: SnapshotOf<Types, SnapshotFile>,
+        end: Duration,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         let file = snapshot.snapshot;
         let head = SnapshotHead { vote, meta: snapshot.meta, length: file.length() };
         self.taken(Request::SnapshotBegin(head)).await?;

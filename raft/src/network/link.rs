@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringwall_protocol::id::NodeId;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::PeerConnector;
@@ -20,7 +20,7 @@ use crate::codec;
 const QUEUE: usize = 256;
 /// Longest attempt to connect.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
-/// First wait after a failed attempt; doubles up to [`LAST_BACKOFF`].
+/// First wait after a failed attempt; doubles up to `LAST_BACKOFF`.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 /// A peer that comes back is found within this time.
 const LAST_BACKOFF: Duration = Duration::from_millis(500);
@@ -50,16 +50,28 @@ pub(crate) enum LinkError {
 
 /// A link to one peer.
 pub(crate) struct Link {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     peer: NodeId,
     connector: Arc<dyn PeerConnector>,
-    present: AsyncMutex<Present>,
+    present: Mutex<Present>,
+    /// Counts what became of attempts to connect.
+    attempts: watch::Sender<u64>,
 }
 
 #[derive(Default)]
-struct Present {
-    stream: Option<Arc<Stream>>,
-    failures: u32,
-    retry_at: Option<Instant>,
+enum Present {
+    /// Nobody has asked yet, or the last stream served well and ended.
+    #[default]
+    Idle,
+    /// An attempt is under way; it goes on when the caller who wanted it gives up.
+    Connecting,
+    /// A stream, and the failures that went before it.
+    Open { stream: Arc<Stream>, failures: u32 },
+    /// The last attempt failed.
+    Failed { failures: u32, retry_at: Instant, why: String },
 }
 
 /// An open stream.
@@ -69,12 +81,14 @@ struct Stream {
     next_id: AtomicU64,
     closed: AtomicBool,
     last_heard: Mutex<Instant>,
-    stop: tokio::sync::Notify,
+    heard: AtomicBool,
+    stop: Notify,
 }
 
 impl Link {
     pub(crate) fn new(peer: NodeId, connector: Arc<dyn PeerConnector>) -> Self {
-        Self { peer, connector, present: AsyncMutex::new(Present::default()) }
+        let present = Mutex::new(Present::default());
+        Self { shared: Arc::new(Shared { peer, connector, present, attempts: watch::Sender::new(0) }) }
     }
 
     /// Asks and waits for the answer until `deadline`.
@@ -101,42 +115,78 @@ impl Link {
     }
 
     async fn stream(&self) -> Result<Arc<Stream>, LinkError> {
-        let mut present = self.present.lock().await;
-        if let Some(stream) = present.stream.as_ref().filter(|stream| !stream.is_closed()) {
-            return Ok(Arc::clone(stream));
-        }
-        present.stream = None;
-        if present.retry_at.is_some_and(|at| Instant::now() < at) {
-            return Err(self.unreachable("waiting after a failed attempt"));
-        }
-        let attempt = timeout(CONNECT_TIME, self.connector.connect(self.peer)).await;
-        match attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(stream) => {
-                let stream = Stream::start(stream);
-                *present = Present { stream: Some(Arc::clone(&stream)), failures: 0, retry_at: None };
-                Ok(stream)
+        let mut attempts = self.shared.attempts.subscribe();
+        loop {
+            match self.shared.stream_or_attempt() {
+                Ok(Some(stream)) => return Ok(stream),
+                Ok(None) => {}
+                Err(why) => return Err(self.unreachable(why)),
             }
-            Err(why) => {
-                let wait = FIRST_BACKOFF.saturating_mul(1 << present.failures.min(8)).min(LAST_BACKOFF);
-                present.failures = present.failures.saturating_add(1);
-                present.retry_at = Some(Instant::now() + wait);
-                Err(self.unreachable(why))
+            if attempts.changed().await.is_err() {
+                return Err(self.unreachable("the link was dropped"));
             }
         }
     }
 
     fn unreachable(&self, why: impl ToString) -> LinkError {
-        LinkError::Unreachable { peer: self.peer, why: why.to_string() }
+        LinkError::Unreachable { peer: self.shared.peer, why: why.to_string() }
     }
 
     fn no_answer(&self, why: impl ToString) -> LinkError {
-        LinkError::NoAnswer { peer: self.peer, why: why.to_string() }
+        LinkError::NoAnswer { peer: self.shared.peer, why: why.to_string() }
     }
 }
 
-impl Drop for Link {
+impl Shared {
+    /// The open stream; or `None` while one is being opened, begun here if need be; or why there is none for now.
+    fn stream_or_attempt(self: &Arc<Self>) -> Result<Option<Arc<Stream>>, String> {
+        let mut present = self.present();
+        let now = Instant::now();
+        let failures = match &*present {
+            Present::Open { stream, .. } if !stream.is_closed() => return Ok(Some(Arc::clone(stream))),
+            Present::Connecting => return Ok(None),
+            Present::Failed { retry_at, why, .. } if now < *retry_at => return Err(why.clone()),
+            Present::Idle => 0,
+            Present::Failed { failures, .. } => *failures,
+            // The peer took the stream and ended it without a word: that is a failure too.
+            Present::Open { stream, failures } if !stream.was_heard() => {
+                let failures = *failures;
+                *present = Present::failed(failures, "the peer ended the stream at once".to_owned());
+                return Err("the peer ended the stream at once".to_owned());
+            }
+            Present::Open { .. } => 0,
+        };
+        *present = Present::Connecting;
+        drop(present);
+        tokio::spawn(Arc::clone(self).connect(failures));
+        Ok(None)
+    }
+
+    async fn connect(self: Arc<Self>, failures: u32) {
+        let attempt = timeout(CONNECT_TIME, self.connector.connect(self.peer)).await;
+        let present = match attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(io) => Present::Open { stream: Stream::start(io), failures },
+            Err(why) => Present::failed(failures, why.to_string()),
+        };
+        *self.present() = present;
+        self.attempts.send_modify(|count| *count += 1);
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Present {
+    fn failed(failures: u32, why: String) -> Self {
+        let wait = FIRST_BACKOFF.saturating_mul(1 << failures.min(8)).min(LAST_BACKOFF);
+        Self::Failed { failures: failures.saturating_add(1), retry_at: Instant::now() + wait, why }
+    }
+}
+
+impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(stream) = self.present.get_mut().stream.take() {
+        if let Present::Open { stream, .. } = &*self.present() {
             stream.close();
         }
     }
@@ -151,7 +201,8 @@ impl Stream {
             next_id: AtomicU64::new(1),
             closed: AtomicBool::new(false),
             last_heard: Mutex::new(Instant::now()),
-            stop: tokio::sync::Notify::new(),
+            heard: AtomicBool::new(false),
+            stop: Notify::new(),
         });
         let running = Arc::clone(&stream);
         tokio::spawn(async move {
@@ -185,6 +236,7 @@ impl Stream {
         let mut from = BufReader::with_capacity(64 * 1024, from);
         while let Some(frame) = frame::read(&mut from).await? {
             *self.last_heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            self.heard.store(true, Ordering::Release);
             let waiter = self.waiting().remove(&frame.id);
             // No waiter: its deadline passed.
             if let Some(waiter) = waiter {
@@ -204,6 +256,10 @@ impl Stream {
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.stop.notify_one();
+    }
+
+    fn was_heard(&self) -> bool {
+        self.heard.load(Ordering::Acquire)
     }
 
     fn is_closed(&self) -> bool {

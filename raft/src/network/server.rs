@@ -20,8 +20,11 @@ use crate::node::Node;
 use crate::snapshot::incoming::Incoming;
 use crate::types::{Types, Vote};
 
-/// Requests of one peer that are worked on at a time: beyond it, the stream is read no further.
-const IN_PROGRESS: usize = 256;
+/// Raft messages of one peer that are worked on at a time: openraft sends a handful. Beyond it, the stream waits.
+const MESSAGES: usize = 64;
+/// Forwarded commands and reads of one peer that wait for a quorum at a time: beyond it they are refused, so that they
+/// never stand in the way of Raft's own messages.
+const FORWARDED: usize = 1_024;
 
 /// Why a stream was ended by this side.
 #[derive(Debug, thiserror::Error)]
@@ -49,46 +52,71 @@ pub enum PeerError {
 pub(crate) async fn serve(node: Node, stream: impl PeerStream, peer: NodeId) -> Result<(), PeerError> {
     let (from, to) = tokio::io::split(stream);
     let mut from = BufReader::with_capacity(64 * 1024, from);
-    let (answers, queue) = mpsc::channel(IN_PROGRESS);
+    let (answers, queue) = mpsc::channel(MESSAGES);
     let writer = tokio::spawn(write_answers(to, queue));
-    let permits = Arc::new(Semaphore::new(IN_PROGRESS));
-    let mut transfer = None;
+    let mut session = Session {
+        node,
+        answers,
+        messages: Arc::new(Semaphore::new(MESSAGES)),
+        forwarded: Arc::new(Semaphore::new(FORWARDED)),
+        transfer: None,
+    };
     let result = loop {
         let frame = match frame::read(&mut from).await {
             Ok(Some(frame)) => frame,
             Ok(None) => break Ok(()),
             Err(why) => break Err(PeerError::Io(why)),
         };
-        let request = match admit(&node, peer, &frame) {
-            Ok(request) => request,
+        match admit(&session.node, peer, &frame) {
+            Ok(request) => session.work(frame.id, request).await,
             Err(why) => break Err(why),
-        };
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break Ok(()) };
-        // A snapshot's parts are worked on in order; all else as it comes.
-        let response = match request {
-            Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd => {
-                take_snapshot(&node, &mut transfer, request).await
-            }
-            other => {
-                let (node, answers) = (node.clone(), answers.clone());
-                tokio::spawn(async move {
-                    let response = answer(&node, other).await;
-                    let _ = answers.send((frame.id, response)).await;
-                    drop(permit);
-                });
-                continue;
-            }
-        };
-        if answers.send((frame.id, response)).await.is_err() {
-            break Ok(());
         }
     };
-    drop(answers);
+    drop(session);
     if result.is_err() {
         writer.abort();
     }
     let _ = writer.await;
     result
+}
+
+/// One served stream.
+struct Session {
+    node: Node,
+    answers: mpsc::Sender<(u64, Response)>,
+    messages: Arc<Semaphore>,
+    forwarded: Arc<Semaphore>,
+    transfer: Option<Transfer>,
+}
+
+impl Session {
+    /// Begins to work on a request. A snapshot's parts are worked on in order; all else as it comes.
+    async fn work(&mut self, id: u64, request: Request) {
+        let permit = match request {
+            Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd => {
+                let response = take_snapshot(&self.node, &mut self.transfer, request).await;
+                return self.answer(id, response).await;
+            }
+            Request::Propose(_) | Request::ReadIndex | Request::Reconfigure(_) => {
+                match Arc::clone(&self.forwarded).try_acquire_owned() {
+                    Ok(permit) => permit,
+                    Err(_) => return self.answer(id, Response::Refused(Refusal::Busy)).await,
+                }
+            }
+            _ => Arc::clone(&self.messages).acquire_owned().await.expect("the semaphore is never closed"),
+        };
+        let (node, answers) = (self.node.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let response = answer(&node, request).await;
+            let _ = answers.send((id, response)).await;
+            drop(permit);
+        });
+    }
+
+    async fn answer(&self, id: u64, response: Response) {
+        // Fails when the writer has ended; the next read then ends the session.
+        let _ = self.answers.send((id, response)).await;
+    }
 }
 
 /// Decodes a request and checks that the peer may make it.

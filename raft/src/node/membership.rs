@@ -83,7 +83,7 @@ impl Node {
         loop {
             let refusal = match self.leader() {
                 Some(leader) if leader != self.id() => {
-                    match self.inner.peers.link(leader).ask(&Request::Reconfigure(change), deadline).await {
+                    match self.ask_leader(leader, &Request::Reconfigure(change), deadline).await {
                         Ok(Response::Reconfigured) => return Ok(()),
                         Ok(Response::Refused(refusal)) => refusal,
                         Ok(_) | Err(LinkError::NoAnswer { .. } | LinkError::Unreachable { .. }) => Refusal::Unknown,

@@ -109,7 +109,7 @@ impl Node {
             _ => return self.append(envelope, deadline).await.map_err(Miss::from),
         };
         let request = Request::Propose(Arc::clone(envelope));
-        match self.inner.peers.link(leader).ask(&request, deadline).await {
+        match self.ask_leader(leader, &request, deadline).await {
             Ok(Response::Applied(outcome)) => Ok(outcome),
             Ok(Response::Refused(refusal)) => Err(refusal.into()),
             Ok(_) | Err(LinkError::NoAnswer { .. }) => Err(Miss::Unclear),
@@ -137,6 +137,29 @@ impl Node {
         self.append(&envelope, Instant::now() + self.inner.config.proposal_deadline).await
     }
 
+    /// Asks the leader, but not longer than it is believed to lead: one that fell silent may never answer.
+    pub(super) async fn ask_leader(
+        &self,
+        leader: NodeId,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Response, LinkError> {
+        use openraft::async_runtime::WatchReceiver;
+        let mut metrics = self.inner.raft.server_metrics();
+        let deposed = async {
+            while metrics.borrow_watched().current_leader == Some(leader.0) {
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let link = self.inner.peers.link(leader);
+        tokio::select! {
+            answer = link.ask(request, deadline) => answer,
+            () = deposed => Err(LinkError::NoAnswer { peer: leader, why: "another leads".to_owned() }),
+        }
+    }
+
     /// Waits until this node has applied `index`; gives up at the deadline.
     pub(super) async fn wait_applied(&self, index: LogIndex, deadline: Instant) -> bool {
         let mut applied = self.watch_applied();
@@ -154,7 +177,9 @@ impl Node {
 
 pub(super) fn refusal_of(why: &ClientWriteError<Types>) -> Refusal {
     match why {
-        ClientWriteError::ForwardToLeader(ForwardToLeader { leader_id, .. }) => Refusal::NotLeader(leader_id.map(NodeId)),
+        ClientWriteError::ForwardToLeader(ForwardToLeader { leader_id, .. }) => {
+            Refusal::NotLeader(leader_id.map(NodeId))
+        }
         ClientWriteError::LogEntryDiscarded(_) => Refusal::Unknown,
         other => Refusal::Refused(other.to_string()),
     }

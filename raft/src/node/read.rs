@@ -65,12 +65,10 @@ impl Node {
 
     async fn attempt_read_index(&self, deadline: Instant) -> Option<LogIndex> {
         match self.leader() {
-            Some(leader) if leader != self.id() => {
-                match self.inner.peers.link(leader).ask(&Request::ReadIndex, deadline).await {
-                    Ok(Response::ReadIndex(index)) => Some(index),
-                    _ => None,
-                }
-            }
+            Some(leader) if leader != self.id() => match self.ask_leader(leader, &Request::ReadIndex, deadline).await {
+                Ok(Response::ReadIndex(index)) => Some(index),
+                _ => None,
+            },
             _ => timeout_at(deadline, self.read_index_as_leader()).await.ok()?.ok(),
         }
     }

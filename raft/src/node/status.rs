@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use openraft::{Instant, ServerState};
 use openraft::async_runtime::WatchReceiver;
+use openraft::{Instant, ServerState};
 use ringwall_protocol::id::{LogIndex, NodeId};
 
 use super::Node;
@@ -72,9 +72,11 @@ impl Node {
         let voters = self.voters();
         let last = metrics.last_log_index.unwrap_or(0);
         let progress = |matched: u64| Progress { matched: LogIndex(matched), behind: last.saturating_sub(matched) };
-        let followers = metrics.replication.iter().flatten().map(|(node, matched)| {
-            (NodeId(*node), progress(matched.as_ref().map_or(0, |log_id| log_id.index)))
-        });
+        let followers = metrics
+            .replication
+            .iter()
+            .flatten()
+            .map(|(node, matched)| (NodeId(*node), progress(matched.as_ref().map_or(0, |log_id| log_id.index))));
         Status {
             node: self.id(),
             role: match metrics.state {

@@ -19,7 +19,10 @@ pub(crate) struct Incoming {
 impl Incoming {
     pub(crate) fn create(path: PathBuf, expected: u64) -> io::Result<Self> {
         if expected > MAX_LENGTH {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a snapshot of {expected} bytes is too long")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a snapshot of {expected} bytes is too long"),
+            ));
         }
         let file = File::create(&path)?;
         Ok(Self { path, file, expected, received: 0, finished: false })
@@ -29,7 +32,10 @@ impl Incoming {
     pub(crate) fn add(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let end = self.received + bytes.len() as u64;
         if offset != self.received || end > self.expected {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("expected offset {}, got {offset}", self.received)));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("expected offset {}, got {offset}", self.received),
+            ));
         }
         self.file.write_all(bytes)?;
         self.received = end;

@@ -258,7 +258,9 @@ impl State {
             one.client_interface.addresses.iter().chain(&one.peer_interface.addresses).map(String::as_str)
         });
         listeners
-            .filter_map(|text| text.parse::<std::net::SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse()).ok())
+            .filter_map(|text| {
+                text.parse::<std::net::SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse()).ok()
+            })
             .collect()
     }
 

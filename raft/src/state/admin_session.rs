@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ringwall_protocol::id::{AdminSessionId, LogIndex, ProviderId, RoleId, Thumbprint, UserId};
-use ringwall_protocol::name::UserDn;
+use ringwall_protocol::name::{DnScope, UserDn};
 use ringwall_protocol::object::settings::MAX_ADMIN_MINUTES;
+use ringwall_protocol::revocation::{Revocation, RevocationMode, RevocationScope, TokenKind};
 use ringwall_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +131,18 @@ impl EndAdminSession {
 }
 
 impl State {
+    /// Ends the sessions of administrators whom a cut concerns.
+    pub(crate) fn end_admin_sessions(&mut self, revocation: &Revocation) {
+        if revocation.mode != RevocationMode::Cut || !revocation.kinds.contains(&TokenKind::Administration) {
+            return;
+        }
+        let RevocationScope::Dn(scope) = &revocation.scope else { return };
+        let gone: Vec<_> = self.admin_sessions().filter(|one| covers(scope, &one.user)).map(|one| one.id).collect();
+        for id in gone {
+            self.admin_sessions.remove(&id);
+        }
+    }
+
     /// An administrator's session; ask [`AdminSession::is_live`].
     #[must_use]
     pub fn admin_session(&self, id: AdminSessionId) -> Option<&AdminSession> {
@@ -139,5 +152,15 @@ impl State {
     /// All sessions of administrators.
     pub fn admin_sessions(&self) -> impl DoubleEndedIterator<Item = &AdminSession> {
         self.admin_sessions.values()
+    }
+}
+
+/// Whether all sessions of a user are concerned. A scope of one device leaves the user's authority alone.
+fn covers(scope: &DnScope, user: &UserDn) -> bool {
+    match scope {
+        DnScope::Everyone => true,
+        DnScope::Provider(provider) => *provider == user.provider,
+        DnScope::User(one) => one == user,
+        DnScope::Device(_) => false,
     }
 }

@@ -91,15 +91,18 @@ impl Founding {
             return Err(Rejection::invalid("rootCertificate", format!("has 1 to {MAX_CERTIFICATE} characters")));
         }
         check_settings(&self.settings)?;
-        step.state.collective = Some(Collective {
-            id: self.id,
-            name: self.name.clone(),
-            incarnation: self.incarnation,
-            root_certificate: self.root_certificate.clone(),
-            feature_level: 1,
-            settings: self.settings.clone(),
-            settings_version: step.index,
-        }.into());
+        step.state.collective = Some(
+            Collective {
+                id: self.id,
+                name: self.name.clone(),
+                incarnation: self.incarnation,
+                root_certificate: self.root_certificate.clone(),
+                feature_level: 1,
+                settings: self.settings.clone(),
+                settings_version: step.index,
+            }
+            .into(),
+        );
         let controller = ControllerRecord { state: ApplianceState::Active, ..self.controller.clone() };
         step.state.controllers.insert(controller.node, controller.clone());
         step.tell_all(FeedEvent::ControllerChanged { controller });

@@ -183,7 +183,11 @@ pub fn match_device(
     match (presented_cookie, &known.former_cookie) {
         (Some(cookie), _) if key == known.key && cookie == known.cookie_hash => DeviceMatch::Known,
         (Some(cookie), Some((former, at))) if key == known.key && cookie == former => {
-            if now <= at.plus(FORMER_COOKIE) { DeviceMatch::Known } else { DeviceMatch::CookieReused }
+            if now <= at.plus(FORMER_COOKIE) {
+                DeviceMatch::Known
+            } else {
+                DeviceMatch::CookieReused
+            }
         }
         _ => DeviceMatch::Conflict,
     }

@@ -127,7 +127,10 @@ impl Step<'_> {
             return Ok(());
         }
         if appliance.site != Some(known.site) || !appliance.gateway.enabled {
-            return Err(Rejection::invalid("site", "of a Gateway that has joined cannot change: remove it, add a new one"));
+            return Err(Rejection::invalid(
+                "site",
+                "of a Gateway that has joined cannot change: remove it, add a new one",
+            ));
         }
         let record = GatewayRecord {
             name: appliance.base.name.clone(),

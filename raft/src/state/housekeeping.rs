@@ -4,12 +4,12 @@ use ringwall_protocol::membership::KeyState;
 use ringwall_protocol::time::UnixMillis;
 
 use super::State;
+use super::address::SweepAddresses;
 use super::admin_session::EndAdminSession;
 use super::command::Command;
 use super::device::RemoveDevice;
 use super::lockout::{ClearLockout, FORGIVEN_AFTER};
 use super::revocation::{AdvanceRevocation, ForgetRevocation};
-use super::address::SweepAddresses;
 use super::signing_key::{RETIRED_KEPT, RemoveKey};
 use super::transaction::DropTransactions;
 
@@ -48,9 +48,10 @@ impl State {
         }));
         let forgiven = self.lockouts().filter(|(_, one)| one.until.plus(FORGIVEN_AFTER) < now).take(AT_ONCE);
         due.extend(forgiven.map(|(subject, _)| ClearLockout { subject: subject.clone() }.into()));
-        let retired = self.signing_keys.values().filter(|kept| {
-            kept.record.state == KeyState::Retired && kept.since.plus(RETIRED_KEPT) < now
-        });
+        let retired = self
+            .signing_keys
+            .values()
+            .filter(|kept| kept.record.state == KeyState::Retired && kept.since.plus(RETIRED_KEPT) < now);
         due.extend(retired.take(AT_ONCE).map(|kept| RemoveKey { kid: kept.record.kid.clone() }.into()));
         if self.unused_addresses(now).next().is_some() || self.free_again(now).next().is_some() {
             due.push(SweepAddresses {}.into());

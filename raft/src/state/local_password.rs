@@ -68,8 +68,7 @@ impl SetLocalPassword {
         if !self.hash.0.starts_with('$') || self.hash.0.len() > 512 {
             return Err(Rejection::invalid("password", "hash is a PHC string of at most 512 bytes"));
         }
-        let password =
-            LocalPassword { hash: self.hash.clone(), must_change: self.must_change, changed_at: step.now };
+        let password = LocalPassword { hash: self.hash.clone(), must_change: self.must_change, changed_at: step.now };
         step.state.local_passwords.insert(self.user, password);
         Ok(Reply::Changed { version: step.index, revocation: None })
     }

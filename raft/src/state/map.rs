@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 /// A persistent ordered map.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-#[serde(bound(serialize = "K: Ord + Serialize, V: Serialize", deserialize = "K: Ord + Clone + Deserialize<'de>, V: Deserialize<'de>"))]
+#[serde(bound(
+    serialize = "K: Ord + Serialize, V: Serialize",
+    deserialize = "K: Ord + Clone + Deserialize<'de>, V: Deserialize<'de>"
+))]
 pub struct Map<K: Ord, V>(imbl::OrdMap<K, Arc<V>>);
 
 impl<K: Ord + Clone, V> Map<K, V> {

@@ -160,6 +160,7 @@ impl<'a> Step<'a> {
                 effective: done,
             };
             self.state.revocations.add(revocation.clone(), self.now);
+            self.state.end_admin_sessions(&revocation);
             let site = revocation.site;
             self.tell(site, FeedEvent::RevocationAdded { revocation });
         }

@@ -58,10 +58,7 @@ pub(crate) fn key(number: u8) -> Thumbprint {
 }
 
 pub(crate) fn user_dn(number: u128) -> UserDn {
-    UserDn {
-        user: UserName::parse(format!("user{number}")).unwrap(),
-        provider: ProviderName::parse("local").unwrap(),
-    }
+    UserDn { user: UserName::parse(format!("user{number}")).unwrap(), provider: ProviderName::parse("local").unwrap() }
 }
 
 pub(crate) fn dn(user: u128, on: u128) -> SessionDn {
@@ -139,11 +136,7 @@ pub(crate) fn founding() -> Founding {
             client_addresses: Vec::new(),
             admin_addresses: Vec::new(),
         },
-        then: vec![
-            put(site_object().into()),
-            put(pool_object("10.9.0.0/24").into()),
-            put(provider_object(3).into()),
-        ],
+        then: vec![put(site_object().into()), put(pool_object("10.9.0.0/24").into()), put(provider_object(3).into())],
     }
 }
 

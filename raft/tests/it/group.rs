@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ringwall_protocol::id::{LogIndex, NodeId};
 use ringwall_raft::{Connecting, Identity, Node, NodeConfig, PeerConnector, PeerStream, data_dir};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -25,6 +27,47 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 struct Wires {
     addresses: Mutex<BTreeMap<NodeId, SocketAddr>>,
     cut: Mutex<BTreeSet<NodeId>>,
+    silent: Mutex<BTreeSet<NodeId>>,
+}
+
+/// A stream on which nothing moves while one of its ends is silent, and nobody is told.
+struct Quiet {
+    inner: TcpStream,
+    ends: [NodeId; 2],
+    wires: Arc<Wires>,
+}
+
+impl Quiet {
+    fn is_silent(&self, context: &Context<'_>) -> bool {
+        let silent = self.wires.silent.lock().unwrap();
+        let yes = self.ends.iter().any(|end| silent.contains(end));
+        if yes {
+            let waker = context.waker().clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                waker.wake();
+            });
+        }
+        yes
+    }
+}
+
+impl AsyncRead for Quiet {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_silent(cx) { Poll::Pending } else { Pin::new(&mut self.inner).poll_read(cx, to) }
+    }
+}
+
+impl AsyncWrite for Quiet {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_silent(cx) { Poll::Pending } else { Pin::new(&mut self.inner).poll_write(cx, from) }
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
 }
 
 struct Connector {
@@ -44,7 +87,8 @@ impl PeerConnector for Connector {
             let mut stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             stream.write_u64(self.me.0).await?;
-            Ok(Box::new(stream) as Box<dyn PeerStream>)
+            let quiet = Quiet { inner: stream, ends: [self.me, peer], wires: Arc::clone(&self.wires) };
+            Ok(Box::new(quiet) as Box<dyn PeerStream>)
         })
     }
 }
@@ -69,12 +113,8 @@ impl Group {
     }
 
     pub(crate) async fn founded_with(configure: fn(&mut NodeConfig)) -> Self {
-        let mut group = Self {
-            directory: TempDir::new().unwrap(),
-            wires: Arc::default(),
-            running: BTreeMap::new(),
-            configure,
-        };
+        let mut group =
+            Self { directory: TempDir::new().unwrap(), wires: Arc::default(), running: BTreeMap::new(), configure };
         group.create(NodeId(1)).await;
         group.node(1).initialize(founding(), fresh(), START).await.expect("founded");
         group
@@ -159,7 +199,13 @@ impl Group {
         }
     }
 
+    /// Streams of the node stay open, and nothing comes out of them any more.
+    pub(crate) fn silence(&self, id: NodeId) {
+        self.wires.silent.lock().unwrap().insert(id);
+    }
+
     pub(crate) fn heal(&self, id: NodeId) {
+        self.wires.silent.lock().unwrap().remove(&id);
         self.wires.cut.lock().unwrap().remove(&id);
     }
 
@@ -214,7 +260,8 @@ impl Group {
         for id in self.numbers() {
             self.reaches(id.0, furthest).await;
         }
-        let digests: BTreeSet<_> = self.running.values().map(|one| one.node.state_at(furthest).unwrap().digest()).collect();
+        let digests: BTreeSet<_> =
+            self.running.values().map(|one| one.node.state_at(furthest).unwrap().digest()).collect();
         assert_eq!(digests.len(), 1, "the states at {furthest} differ");
     }
 

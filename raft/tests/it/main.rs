@@ -4,8 +4,8 @@
 mod crash;
 mod fixture;
 mod group;
-mod membership;
 mod measure;
+mod membership;
 mod replicas;
 mod replication;
 mod restart;

@@ -1,10 +1,11 @@
 //! Figures, printed: run with `--ignored --nocapture measured`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ringwall_raft::CommandEnvelope;
 use ringwall_raft::state::totp::{PutTotpSeed, UseTotpStep};
+use tokio::time::Instant;
 
 use super::fixture::{envelope, user};
 use super::group::Group;
@@ -24,7 +25,8 @@ fn step(writer: u128, number: u64) -> CommandEnvelope {
 async fn measured_writes_and_reads() {
     let group = Group::of(3).await;
     let leader = group.leader(None).await;
-    let follower = group.numbers().into_iter().map(|id| group.node(id.0)).find(|node| node.id() != leader.id()).unwrap();
+    let follower =
+        group.numbers().into_iter().map(|id| group.node(id.0)).find(|node| node.id() != leader.id()).unwrap();
     for writer in 0..128u128 {
         let seed = ringwall_raft::state::secret::Sealed::new("seed");
         leader.propose(envelope(PutTotpSeed { user: user(writer), seed, confirmed: true })).await.unwrap();

@@ -67,9 +67,8 @@ fn simple_command() -> impl Strategy<Value = Command> {
         (0u64..40, 0u16..5, 0u16..5).prop_map(|(index, told, effective)| {
             AdvanceRevocation { revocation: LogIndex(index), told, effective }.into()
         }),
-        (0u128..3).prop_map(|who| {
-            PutTotpSeed { user: user(who), seed: Sealed::new("seed"), confirmed: true }.into()
-        }),
+        (0u128..3)
+            .prop_map(|who| { PutTotpSeed { user: user(who), seed: Sealed::new("seed"), confirmed: true }.into() }),
         (0u128..3, 0u64..9).prop_map(|(who, step)| UseTotpStep { user: user(who), step }.into()),
         (0u8..5).prop_map(|number| {
             let public_key = data_encoding::BASE64URL_NOPAD.encode(&[number; 32]);

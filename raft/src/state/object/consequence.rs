@@ -68,12 +68,7 @@ pub(crate) fn of_change(
     }
 }
 
-fn local_user(
-    step: &mut Step<'_>,
-    user: &LocalUser,
-    existed: bool,
-    gone: bool,
-) -> Result<Option<LogIndex>, Rejection> {
+fn local_user(step: &mut Step<'_>, user: &LocalUser, existed: bool, gone: bool) -> Result<Option<LogIndex>, Rejection> {
     if gone {
         step.state.local_passwords.remove(&user.base.id);
         step.state.totp.remove(&user.base.id);

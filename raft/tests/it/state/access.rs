@@ -31,7 +31,8 @@ fn session() -> AdminSession {
 fn an_administrators_session_ends_idle_or_after_twelve_hours() {
     let mut replica = Replica::founded();
     replica.apply(OpenAdminSession { session: session() }).accepted().unwrap();
-    let live = |replica: &Replica| replica.state.admin_session(session().id).is_some_and(|one| one.is_live(replica.now));
+    let live =
+        |replica: &Replica| replica.state.admin_session(session().id).is_some_and(|one| one.is_live(replica.now));
     for _ in 0..12 * 2 - 1 {
         replica.now = replica.now.plus(Duration::from_secs(1_800));
         assert!(live(&replica));
@@ -55,6 +56,17 @@ fn a_blocked_administrator_gets_no_session() {
     replica.apply(BlockUser { user: user_dn(1), reason: String::new() });
     assert_eq!(replica.refusal(OpenAdminSession { session: session() }), Rejection::Blocked);
     assert_eq!(replica.apply(EndAdminSession { session: session().id }), Reply::Done);
+}
+
+#[test]
+fn a_cut_ends_the_sessions_of_the_administrators_concerned() {
+    let mut replica = Replica::founded();
+    let other = AdminSession { id: AdminSessionId::new(id(0xae)), user: user_dn(2), user_id: user(2), ..session() };
+    replica.apply(OpenAdminSession { session: session() }).accepted().unwrap();
+    replica.apply(OpenAdminSession { session: other.clone() }).accepted().unwrap();
+    replica.apply(BlockUser { user: user_dn(1), reason: String::new() });
+    assert!(replica.state.admin_session(session().id).is_none());
+    assert!(replica.state.admin_session(other.id).is_some());
 }
 
 fn binding(at: u128, sign_in_idx: u64, connect_seq: u64) -> Binding {
@@ -91,7 +103,9 @@ fn the_gateway_that_lost_is_told_who_won() {
     let reply = replica.apply(BindSessions { bindings: vec![binding(1, 5, 2), binding(2, 5, 1)] });
     assert_eq!(reply, Reply::Bound(vec![true, false]));
     let (_, events) = replica.apply_with_events(BindSessions { bindings: vec![binding(3, 5, 1)] });
-    assert!(matches!(&events[0].event, FeedEvent::SessionBound { gateway: at, connect_seq: 2, .. } if *at == gateway(1)));
+    assert!(
+        matches!(&events[0].event, FeedEvent::SessionBound { gateway: at, connect_seq: 2, .. } if *at == gateway(1))
+    );
     assert_eq!(events[0].site, Some(site()));
     let late = EndSessions { ended: vec![(dn(1, 1), site(), binding(2, 5, 1).session)] };
     replica.apply(late);

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use ringwall_raft::state::address::{AllocateAddresses, Addresses, ReleaseAddress, SweepAddresses};
+use ringwall_protocol::object::ObjectKind;
+use ringwall_raft::state::address::{Addresses, AllocateAddresses, ReleaseAddress, SweepAddresses};
 use ringwall_raft::state::object::{DeleteObject, PutObject};
 use ringwall_raft::{Rejection, Reply};
-use ringwall_protocol::object::ObjectKind;
 
 use crate::fixture::*;
 

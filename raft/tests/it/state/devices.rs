@@ -108,7 +108,9 @@ fn removing_a_device_cuts_it_and_quarantines_its_address() {
     let reply = replica.apply(RemoveDevice { user_id: user(1), device_id: device(1), reason: "lost".to_owned() });
     assert_eq!(reply, Reply::Revoked(replica.state.index()));
     let address = addresses.v4.expect("an address").into();
-    assert!(matches!(replica.state.addresses().taken(address), Some(Taken::Quarantined(until)) if *until > replica.now));
+    assert!(
+        matches!(replica.state.addresses().taken(address), Some(Taken::Quarantined(until)) if *until > replica.now)
+    );
     assert!(matches!(replica.refusal(allocate), Rejection::NotFound { .. }));
 }
 

@@ -43,16 +43,20 @@ fn commands() -> Vec<CommandEnvelope> {
         .into(),
         Command::Group(vec![PutSecret { name: "kek".to_owned(), sealed: Sealed::new("sealed") }.into()]),
     ];
-    (0u128..).zip(commands).map(|(number, command)| {
-        let command_id = ringwall_protocol::id::CommandId::new(id(0x601d_0000 + number));
-        CommandEnvelope::new(command_id, NODE, START, command)
-    }).collect()
+    (0u128..)
+        .zip(commands)
+        .map(|(number, command)| {
+            let command_id = ringwall_protocol::id::CommandId::new(id(0x601d_0000 + number));
+            CommandEnvelope::new(command_id, NODE, START, command)
+        })
+        .collect()
 }
 
 /// The same whatever other tests ran before.
 fn state() -> State {
     let mut replica = Replica::empty();
-    let founding = CommandEnvelope::new(ringwall_protocol::id::CommandId::new(id(0x601d)), NODE, START, founding().into());
+    let founding =
+        CommandEnvelope::new(ringwall_protocol::id::CommandId::new(id(0x601d)), NODE, START, founding().into());
     replica.apply_envelope(&founding);
     for envelope in commands() {
         let reply = replica.apply_envelope(&envelope).outcome.reply;

@@ -169,8 +169,7 @@ fn keys_of_gateways_are_renewed_and_spa_keys_rotate_by_generation() {
     let keys: Vec<Thumbprint> = vec![key(1), key(2)];
     replica.apply(RenewGatewayKey { gateway: gateway(1), keys: keys.clone() }).accepted().unwrap();
     assert_eq!(replica.state.gateway(gateway(1)).unwrap().keys, keys);
-    let rotate =
-        |replaces, name: &str| RotateGatewaySpaKey { gateway: gateway(1), replaces, key: Sealed::new(name) };
+    let rotate = |replaces, name: &str| RotateGatewaySpaKey { gateway: gateway(1), replaces, key: Sealed::new(name) };
     replica.apply(rotate(1, "two")).accepted().unwrap();
     assert!(matches!(replica.refusal(rotate(1, "again")), Rejection::WrongState { .. }));
     let (_, events) = replica.apply_with_events(rotate(2, "three"));

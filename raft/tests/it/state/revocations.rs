@@ -14,13 +14,7 @@ use ringwall_raft::{Rejection, Reply};
 use crate::fixture::*;
 
 fn revoke(scope: DnScope, mode: RevocationMode) -> Revoke {
-    Revoke {
-        scope: RevocationScope::Dn(scope),
-        kinds: TokenKind::ALL.into(),
-        site: None,
-        mode,
-        reason: String::new(),
-    }
+    Revoke { scope: RevocationScope::Dn(scope), kinds: TokenKind::ALL.into(), site: None, mode, reason: String::new() }
 }
 
 fn standing(replica: &Replica, idx: u64) -> Standing {

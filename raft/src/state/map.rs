@@ -135,3 +135,53 @@ impl<K: Ord + fmt::Debug> fmt::Debug for Set<K> {
         f.debug_set().entries(self.0.iter()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec;
+
+    proptest! {
+        /// The library below had defects in just this; what is promised is `BTreeMap`'s behaviour, version by version.
+        #[test]
+        fn every_version_behaves_and_encodes_as_a_btree_map(
+            steps in prop::collection::vec((0u16..200, prop::option::of(0u32..9)), 1..400),
+            bounds in (0u16..200, 0u16..200),
+        ) {
+            let mut ours: Map<u16, u32> = Map::default();
+            let mut theirs = BTreeMap::new();
+            let mut versions = Vec::new();
+            for (at, (key, value)) in steps.into_iter().enumerate() {
+                match value {
+                    Some(value) => {
+                        ours.insert(key, value);
+                        theirs.insert(key, value);
+                    }
+                    None => prop_assert_eq!(ours.remove(&key).map(|value| *value), theirs.remove(&key)),
+                }
+                if let (Some(ours), Some(theirs)) = (ours.find_mut(&(key / 2)), theirs.get_mut(&(key / 2))) {
+                    *ours += 1;
+                    *theirs += 1;
+                }
+                if at % 16 == 0 {
+                    versions.push((ours.clone(), theirs.clone()));
+                }
+            }
+            versions.push((ours, theirs));
+            let (low, high) = (bounds.0.min(bounds.1), bounds.0.max(bounds.1));
+            for (ours, theirs) in versions {
+                prop_assert!(ours.iter().eq(theirs.iter()));
+                prop_assert!(ours.range(low..=high).eq(theirs.range(low..=high)));
+                prop_assert_eq!(ours.len(), theirs.len());
+                prop_assert_eq!(ours.first(), theirs.first_key_value());
+                let bytes = codec::encode(&ours).expect("encoded");
+                prop_assert_eq!(&bytes, &codec::encode(&theirs).expect("encoded"));
+                prop_assert_eq!(codec::decode::<Map<u16, u32>>(&bytes).expect("decoded"), ours);
+            }
+        }
+    }
+}

@@ -10,3 +10,4 @@ mod replicas;
 mod replication;
 mod restart;
 mod state;
+mod turmoil;

@@ -7,7 +7,9 @@ use ringwall_protocol::wire::error::ErrorCode;
 pub const fn next_step(code: ErrorCode) -> &'static str {
     use ErrorCode as C;
     match code {
-        C::SignInRefused => "check user name and password; after several failures wait a minute, or ask an administrator",
+        C::SignInRefused => {
+            "check user name and password; after several failures wait a minute, or ask an administrator"
+        }
         C::MfaRequired => "sign in again and give the one-time password that is asked for",
         C::MfaRefused => "sign in again with a new one-time password",
         C::DeviceConflict => "ask an administrator to remove this device's old registration, then sign in again",

@@ -1,5 +1,6 @@
 //! The command line: one file a noun. Results go to standard output, everything else to standard error.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -133,6 +134,7 @@ impl Cli {
         let filter = tracing_subscriber::EnvFilter::try_new(default)
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let builder = builder.with_ansi(std::io::stderr().is_terminal());
         // A second subscriber in one process is a test's business.
         let _already_there = if self.log_json { builder.json().try_init() } else { builder.try_init() };
     }

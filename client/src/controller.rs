@@ -6,11 +6,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ringwall_protocol::id::Thumbprint;
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
 use ringwall_protocol::wire::client::ControllerAddress;
 use ringwall_protocol::wire::error::ErrorBody;
@@ -22,12 +23,11 @@ use serde::de::DeserializeOwned;
 use crate::advice;
 use crate::dial::{DialError, Knock, Line, MAX_ADDRESSES, resolve};
 use crate::failure::{Exit, Failure};
-use crate::profile::{Profile, SpaMode};
+use crate::profile::Profile;
 
 mod http;
 
 pub use http::ExchangeError;
-
 
 /// Which half of the client API (review F14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,12 +104,27 @@ impl CallError {
         matches!(self, Self::Unreachable(_))
     }
 
+    /// Whether asking again in a moment can help: not if only strangers answered.
+    #[must_use]
+    pub fn may_heal(&self) -> bool {
+        let stranger = |error: &AttemptError| {
+            matches!(
+                error,
+                AttemptError::UnknownKey | AttemptError::Dial(DialError::Refused(_) | DialError::Protocol(_))
+            )
+        };
+        match self {
+            Self::Refused(_) => false,
+            Self::Unreachable(attempts) => !attempts.iter().all(|(_, error)| stranger(error)),
+        }
+    }
+
     /// What the user can do.
     #[must_use]
     pub fn next_step(&self) -> &'static str {
-        let Self::Unreachable(attempts) = self else {
-            let Self::Refused(body) = self else { unreachable!("the other case") };
-            return advice::next_step(body.code);
+        let attempts = match self {
+            Self::Refused(body) => return advice::next_step(body.code),
+            Self::Unreachable(attempts) => attempts,
         };
         let any = |wanted: fn(&AttemptError) -> bool| attempts.iter().any(|(_, error)| wanted(error));
         if any(|error| matches!(error, AttemptError::Dial(DialError::Refused(Refused::Root)))) {

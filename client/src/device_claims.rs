@@ -40,7 +40,13 @@ pub fn collect(wanted: &[OnDemandClaim], own: &[IpAddr], hashes: &mut FileHashes
 #[must_use]
 pub fn differs(before: &UntrustedClaims, after: &UntrustedClaims) -> bool {
     let steady = |claims: &UntrustedClaims| -> ClaimMap {
-        claims.0.0.iter().filter(|(name, _)| *name != VOLATILE).map(|(name, value)| (name.clone(), value.clone())).collect()
+        claims
+            .0
+            .0
+            .iter()
+            .filter(|(name, _)| *name != VOLATILE)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     };
     steady(before) != steady(after)
 }

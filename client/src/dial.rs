@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
 use ringwall_trust::secret::{SecretKey, SystemRandom};
 use ringwall_trust::spa::{Destination, KnockRequest, SpaKey, SpaWindow};
@@ -22,7 +23,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::clock;
-use crate::profile::SpaMode;
 
 /// Mark of the Client's own sockets (`SO_MARK`).
 pub const SOCKET_MARK: u32 = 0x5257;
@@ -56,7 +56,7 @@ pub struct Line {
     pub config: Arc<ClientConfig>,
     /// What will be spoken.
     pub alpn: Alpn,
-    /// Absent while SPA is open.
+    /// Absent, or of mode `Open`: nobody wants one.
     pub knock: Option<Knock>,
 }
 
@@ -85,7 +85,7 @@ impl Line {
     pub async fn dial(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, DialError> {
         let stream = self.reach(address).await.map_err(DialError::Connect)?;
         let mut protocols = vec![self.alpn.entry()];
-        if let Some(knock) = &self.knock {
+        if let Some(knock) = self.knock.as_ref().filter(|knock| knock.mode != SpaMode::Open) {
             protocols.insert(0, knock.request(address).alpn_entry(&SpaKey::new(&knock.key), &SystemRandom));
         }
         let connector = TlsConnector::from(Arc::clone(&self.config));
@@ -155,7 +155,8 @@ pub(crate) async fn resolve(authority: &str) -> io::Result<Vec<SocketAddr>> {
 
 async fn connect(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
     let socket = TcpSocket::from_std_stream(marked(address, Type::STREAM, Protocol::TCP)?.into());
-    let stream = timeout(patience, socket.connect(address)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    let stream =
+        timeout(patience, socket.connect(address)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

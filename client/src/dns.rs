@@ -129,10 +129,8 @@ mod tests {
 
     #[test]
     fn settings_become_routing_domains_and_servers_once_each() {
-        let settings = BTreeSet::from([
-            setting("corp.example", &["10.1.0.53", "fd01::53"]),
-            setting("Default", &["10.1.0.53"]),
-        ]);
+        let settings =
+            BTreeSet::from([setting("corp.example", &["10.1.0.53", "fd01::53"]), setting("Default", &["10.1.0.53"])]);
         assert_eq!(servers(&settings), ["10.1.0.53", "fd01::53"]);
         assert_eq!(domains(&settings), ["~.", "~corp.example"]);
     }

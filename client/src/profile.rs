@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use ringwall_protocol::name::ProviderName;
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_trust::identity::Fingerprint;
 use ringwall_trust::secret::SecretKey;
 use serde::{Deserialize, Serialize};
@@ -51,17 +52,6 @@ pub struct ProfileSpa {
     pub name: String,
     /// The key; for first contact only, registered devices have their own.
     pub key: SecretKey,
-}
-
-/// Which proofs a listener wants before it answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SpaMode {
-    /// A UDP packet opens the port, then the TCP proof.
-    #[serde(rename = "UDP-TCP")]
-    UdpTcp,
-    /// The proof in the ClientHello only.
-    #[serde(rename = "TCP")]
-    Tcp,
 }
 
 /// Why a text is no profile link. None of the texts repeats the link, which holds a key.
@@ -194,7 +184,8 @@ impl ProfileSpa {
         Ok(Self {
             mode: link.mode,
             name: label("spa.name", link.name)?,
-            key: parse_key(link.key.expose()).ok_or_else(|| field("spa.key", "expected 32 bytes in base64url or hex"))?,
+            key: parse_key(link.key.expose())
+                .ok_or_else(|| field("spa.key", "expected 32 bytes in base64url or hex"))?,
         })
     }
 

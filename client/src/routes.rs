@@ -3,7 +3,7 @@
 //! Promises: protected networks are routed by a table of their own, asked before the main one, so that no route that
 //! somebody else makes (DHCP, a LAN with the same prefix: C9, C10) draws their packets away; beside each of these
 //! routes lies a blackhole with a worse metric, so that nothing leaks when the device is gone; only sockets with the
-//! Client's own mark pass beside it. Everything is removed at the end, and what a killed Client left behind at the next
+//! Client's own mark pass beside it; what comes for a tunnel address by another interface is dropped (C11). Everything is removed at the end, and what a killed Client left behind at the next
 //! start. Which routes there are is decided in [`plan`].
 
 use std::collections::BTreeSet;
@@ -11,11 +11,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+mod guard;
 mod kernel;
 pub mod plan;
 
-pub use kernel::RouteError;
+use guard::Guard;
 use kernel::Kernel;
+pub use kernel::RouteError;
 use plan::{PlannedRoute, SiteRoutes, plan};
 
 /// The routing table. Above 255, where nothing is reserved.
@@ -28,6 +30,7 @@ pub struct TunnelRoutes {
     kernel: Kernel,
     addresses: Vec<IpAddr>,
     applied: BTreeSet<PlannedRoute>,
+    guard: Option<Guard>,
 }
 
 impl TunnelRoutes {
@@ -42,7 +45,8 @@ impl TunnelRoutes {
             kernel.add_address(*address).await?;
         }
         kernel.add_rules().await?;
-        Ok(Self { kernel, addresses, applied: BTreeSet::new() })
+        let guard = raise_guard(device_index, &addresses);
+        Ok(Self { kernel, addresses, applied: BTreeSet::new(), guard })
     }
 
     /// Makes the kernel's routes those of these Sites. New routes come before old ones go.
@@ -76,10 +80,19 @@ impl TunnelRoutes {
         for gone in self.addresses.iter().filter(|address| !addresses.contains(address)) {
             self.kernel.remove_address(*gone).await?;
         }
+        // The old one's table has to go first: both have the same name.
+        self.guard = None;
+        self.guard = raise_guard(self.kernel.device_index(), &addresses);
         self.addresses = addresses;
         // Routes name their source address.
         self.applied.retain(|route| route.target != plan::Target::Tunnel);
         Ok(())
+    }
+
+    /// Whether other interfaces are kept from the tunnel addresses.
+    #[must_use]
+    pub const fn guarded(&self) -> bool {
+        self.guard.is_some()
     }
 
     /// Takes rule, routes and blackholes out.
@@ -89,6 +102,13 @@ impl TunnelRoutes {
     pub async fn remove(self) -> Result<(), RouteError> {
         self.kernel.remove_leftovers().await
     }
+}
+
+/// A kernel without nf_tables gives a tunnel all the same.
+fn raise_guard(device_index: u32, addresses: &[IpAddr]) -> Option<Guard> {
+    Guard::raise(device_index, addresses)
+        .inspect_err(|error| tracing::warn!(cause = %error, "tunnel addresses answer on other interfaces too"))
+        .ok()
 }
 
 /// The prefix of one address.

@@ -195,7 +195,7 @@ where
             Err(error) => error,
         };
         let wait = back_off::between_calls(failures, clock::chance()).max(error.retry_after().unwrap_or_default());
-        if tokio::time::Instant::now() + wait >= give_up {
+        if !error.may_heal() || tokio::time::Instant::now() + wait >= give_up {
             return Err(error.into());
         }
         tracing::info!(cause = %error, again_in_ms = wait.as_millis(), "sign-in waits for a Controller");

@@ -11,6 +11,7 @@ use ringwall_protocol::authorize::EntitlementState;
 use ringwall_protocol::claims::UntrustedClaims;
 use ringwall_protocol::id::{DeviceId, PromptId, SessionId, SiteId};
 use ringwall_protocol::interaction::Prompt;
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken, Routes};
 use ringwall_protocol::wire::error::ErrorCode;
@@ -19,7 +20,6 @@ use ringwall_trust::tls::{Presented, Tls};
 use tokio::sync::{mpsc, watch};
 
 use crate::held_token::HeldToken;
-use crate::profile::SpaMode;
 use crate::status::SiteState;
 use crate::store::{ProfileStore, StoreError};
 use crate::tunnel::{ClientTunnel, TunnelEvent};
@@ -120,8 +120,8 @@ pub enum LinkNews {
     },
     /// Nothing goes on without new tokens.
     TokensNeeded(ErrorCode),
-    /// A token that was presented is not accepted; the session goes on.
-    TokenRefused(ErrorCode, String),
+    /// A token or a reason is not accepted; the session goes on.
+    Refused(ErrorCode, String),
     /// Over until the user does something.
     Stopped(ErrorCode),
     /// Something went wrong.

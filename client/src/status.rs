@@ -91,6 +91,8 @@ pub struct DeviceStatus {
     pub addresses: Vec<IpAddr>,
     /// MTU in bytes.
     pub mtu: u16,
+    /// True if other interfaces are kept from the tunnel addresses.
+    pub guarded: bool,
 }
 
 /// One Site.

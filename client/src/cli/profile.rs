@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use ringwall_protocol::name::ProviderName;
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_trust::identity::Fingerprint;
 use serde::Serialize;
 
 use super::output;
 use crate::core::pinning::{Adoption, PinChange, adopt};
 use crate::failure::{Exit, Failure};
-use crate::profile::{LinkError, MAX_LINK, Profile, ProfileHost, ProfileSpa, SpaMode};
+use crate::profile::{LinkError, MAX_LINK, Profile, ProfileHost, ProfileSpa};
 use crate::store::StateDirectory;
 
 #[derive(Subcommand)]
@@ -131,7 +132,9 @@ impl AddProfile {
     fn by_hand(&self, host: &str) -> Result<Profile, Failure> {
         let host: ProfileHost = host.parse().map_err(|error| link_error(LinkError::Host(error)))?;
         let (Some(ca), Some(provider)) = (self.ca_fingerprint, &self.identity_provider) else {
-            return Err(usage("a host needs --ca-fingerprint and --identity-provider; nothing is trusted on first use"));
+            return Err(usage(
+                "a host needs --ca-fingerprint and --identity-provider; nothing is trusted on first use",
+            ));
         };
         let identity_provider = ProviderName::parse(provider.clone()).map_err(usage)?;
         let name = self.name.clone().unwrap_or_else(|| host.name().to_owned());

@@ -77,8 +77,16 @@ impl AnswerCommand {
         let meant: Vec<_> = open.iter().filter(|id| id.to_string().starts_with(&self.prompt)).collect();
         match meant.as_slice() {
             [id] => Ok(**id),
-            [] => Err(Failure::told(Exit::NotFound, format!("no open prompt begins with {}", self.prompt), "ringwall prompts")),
-            _ => Err(Failure::told(Exit::Usage, format!("several prompts begin with {}", self.prompt), "ringwall prompts")),
+            [] => Err(Failure::told(
+                Exit::NotFound,
+                format!("no open prompt begins with {}", self.prompt),
+                "ringwall prompts",
+            )),
+            _ => Err(Failure::told(
+                Exit::Usage,
+                format!("several prompts begin with {}", self.prompt),
+                "ringwall prompts",
+            )),
         }
     }
 }

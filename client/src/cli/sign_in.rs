@@ -81,14 +81,14 @@ impl SignOutCommand {
         }
         let stored = state.choose(self.choice.profile.as_deref())?;
         let store = state.store(&stored.slot);
-        let nobody = || Failure::told(Exit::NotSignedIn, "nobody is signed in", "nothing: there is nothing to sign out");
+        let nobody =
+            || Failure::told(Exit::NotSignedIn, "nobody is signed in", "nothing: there is nothing to sign out");
         let session = store.session()?.ok_or_else(nobody)?;
         let key = store.key(KeyType::default().into())?;
         let own = presented(&session.chain, &key)?;
         let controllers = controllers(state, &stored, false)?.with_certificate(own);
-        let request = ringwall_protocol::wire::client::SignOutRequest {
-            claims_token: session.claims_token.expose().to_owned(),
-        };
+        let request =
+            ringwall_protocol::wire::client::SignOutRequest { claims_token: session.claims_token.expose().to_owned() };
         // Forgotten here whatever the Controllers say.
         store.forget_session()?;
         let answer = controllers.post::<_, serde::de::IgnoredAny>(Plane::Client, "/client/v1/sign-out", &request).await;

@@ -78,11 +78,8 @@ impl UpCommand {
         let asks = io::stdin().is_terminal() && !self.no_prompt && !self.leave_terminal;
         let given = self.credentials.has_password();
         let needed = self.sign_in || !signed_in(&state, &stored, &device)?;
-        let credentials = if given || (needed && asks) {
-            Some(self.credentials.read(device.username.as_deref())?)
-        } else {
-            None
-        };
+        let credentials =
+            if given || (needed && asks) { Some(self.credentials.read(device.username.as_deref())?) } else { None };
         block_on(daemon::run(UpOptions {
             state,
             stored,
@@ -122,7 +119,8 @@ impl UpCommand {
 
     fn spawn(&self, state: &StateDirectory, stored: &StoredProfile, log: &str, fresh: bool) -> Result<Child, Failure> {
         let failed = |error: io::Error| Failure::new(Exit::Unexpected, error, "try without --detach");
-        let log_file = OpenOptions::new().create(true).append(true).mode(0o600).open(state.log_path()).map_err(failed)?;
+        let log_file =
+            OpenOptions::new().create(true).append(true).mode(0o600).open(state.log_path()).map_err(failed)?;
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.arg("--state-dir").arg(state.path()).args(["--log", log, "up", "--leave-terminal", "--no-prompt"]);
         command.args(["--profile", &stored.slot.to_string(), "--device", &self.device]);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
-use hyper::StatusCode;
 use hyper_util::rt::TokioIo;
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
 use serde::Serialize;

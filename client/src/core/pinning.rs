@@ -81,7 +81,10 @@ mod tests {
 
     #[test]
     fn the_announced_root_may_follow_silently() {
-        assert_eq!(adopt(Some(&profile(1, Some(2))), profile(2, None), false), Ok(Adoption::Replaced(profile(2, None))));
+        assert_eq!(
+            adopt(Some(&profile(1, Some(2))), profile(2, None), false),
+            Ok(Adoption::Replaced(profile(2, None)))
+        );
     }
 
     #[test]

@@ -150,8 +150,7 @@ impl Prompts {
         let reference = prompt.interaction;
         let condition = token.conditions.get(&reference.condition_id).ok_or(Mistrust::UnknownCondition)?;
         let index = reference.interaction_index;
-        let signed =
-            condition.interactions.get(usize::from(index)).ok_or(Mistrust::UnknownInteraction(index))?;
+        let signed = condition.interactions.get(usize::from(index)).ok_or(Mistrust::UnknownInteraction(index))?;
         if signed.kind != prompt.kind {
             return Err(Mistrust::Kind { asked: prompt.kind, signed: signed.kind });
         }
@@ -215,6 +214,20 @@ impl Prompts {
         }
     }
 
+    /// The Gateway refused something that was not a token: reasons on their way to it may be given again. Answers which.
+    pub fn reasons_refused(&mut self, site: SiteId) -> Vec<Question> {
+        let on_their_way = self.0.values_mut().filter(|open| {
+            open.answering && open.asker.site() == Some(site) && open.question.kind == InteractionKind::Reason
+        });
+        on_their_way
+            .map(|open| {
+                open.answering = false;
+                open.question.again = true;
+                open.question.clone()
+            })
+            .collect()
+    }
+
     /// The question needs no answer any more. True if it was open.
     pub fn closed(&mut self, id: PromptId) -> bool {
         self.0.remove(&id).is_some()
@@ -239,10 +252,11 @@ impl Prompts {
         })
     }
 
-    /// The open questions, oldest first.
+    /// The questions that wait for the user, oldest first; not those whose answer is on its way.
     #[must_use]
     pub fn list(&self) -> Vec<Question> {
-        let mut list: Vec<_> = self.0.values().map(|open| open.question.clone()).collect();
+        let waiting = self.0.values().filter(|open| !open.answering);
+        let mut list: Vec<_> = waiting.map(|open| open.question.clone()).collect();
         list.sort_by_key(|question| (question.opened_at, question.prompt_id));
         list
     }

@@ -190,13 +190,12 @@ mod tests {
     #[test]
     fn a_wrong_factor_is_asked_for_again_in_the_same_transaction() {
         let (mut flow, _) = SignInFlow::begin();
-        assert!(matches!(
-            flow.answered(Ok(SignInAnswer::MfaWanted(wanted()))),
-            Step::AskFactor { again: false, .. }
-        ));
+        assert!(matches!(flow.answered(Ok(SignInAnswer::MfaWanted(wanted()))), Step::AskFactor { again: false, .. }));
         assert!(matches!(flow.factor(), Step::PostFactor(id) if id == wanted().transaction));
         let again = flow.answered(Err(error(ErrorCode::MfaRefused)));
-        assert!(matches!(again, Step::AskFactor { again: true, transaction, .. } if transaction == wanted().transaction));
+        assert!(
+            matches!(again, Step::AskFactor { again: true, transaction, .. } if transaction == wanted().transaction)
+        );
         assert!(matches!(flow.factor(), Step::PostFactor(_)));
         assert!(matches!(flow.answered(Ok(SignInAnswer::SignedIn(signed_in()))), Step::PostCertificate));
     }

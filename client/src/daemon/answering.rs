@@ -136,8 +136,9 @@ impl Engine {
     fn give_reason(&mut self, site: SiteId, id: PromptId, text: &str, reply: oneshot::Sender<Answer>) {
         match self.sites.get(&site).filter(|site| site.listens()) {
             Some(site) => {
+                // The Gateway closes the prompt, or refuses the reason.
                 site.order(LinkOrder::Reason { prompt: id, text: text.to_owned() });
-                self.close(id, reply);
+                say(reply, Answer::Done {});
             }
             None => {
                 self.prompts.refused(id);

@@ -250,7 +250,8 @@ impl Engine {
                 match result {
                     Ok(()) => self.down_replies.push(reply),
                     Err(error) => {
-                        let cause = format!("the tokens are forgotten here, but no Controller has revoked them: {error}");
+                        let cause =
+                            format!("the tokens are forgotten here, but no Controller has revoked them: {error}");
                         say(reply, told(cause, "they end by themselves; an administrator can revoke them now"));
                     }
                 }

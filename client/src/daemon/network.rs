@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::policy::DnsSetting;
 use ringwall_trust::tls::Tls;
 
@@ -11,7 +12,6 @@ use super::engine::Engine;
 use crate::controller::chain;
 use crate::dns::DnsLink;
 use crate::failure::{Exit, Failure};
-use crate::profile::SpaMode;
 use crate::routes::TunnelRoutes;
 use crate::routes::plan::SiteRoutes;
 use crate::site_link::{ConnectSequence, Surroundings};
@@ -25,6 +25,12 @@ pub(super) struct Network {
     pub(super) dns_applied: bool,
     routes: TunnelRoutes,
     dns: DnsLink,
+}
+
+impl Network {
+    pub(super) const fn guarded(&self) -> bool {
+        self.routes.guarded()
+    }
 }
 
 impl Engine {

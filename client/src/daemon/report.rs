@@ -32,6 +32,7 @@ impl Engine {
                 name: self.options.device.clone(),
                 addresses: network.addresses.clone(),
                 mtu: network.mtu,
+                guarded: network.guarded(),
             }),
             no_entitlements: session.and_then(|session| session.stored.no_entitlements.clone()),
             sites,

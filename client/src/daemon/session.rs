@@ -59,7 +59,8 @@ impl Session {
 
     /// Whether it is worth trying: neither token, certificate nor sign-in has run out.
     pub(super) fn usable(&self, now: UnixMillis) -> bool {
-        let ends = [self.claims.life().until, self.certificate.until, UnixMillis::from_seconds(self.claims.sign_in_until)];
+        let ends =
+            [self.claims.life().until, self.certificate.until, UnixMillis::from_seconds(self.claims.sign_in_until)];
         ends.iter().all(|end| now < *end)
     }
 

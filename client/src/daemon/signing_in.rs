@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::id::PromptId;
+use ringwall_protocol::interaction::InteractionKind;
 
 use super::calls::{Done, FactorWanted, PromptFactors};
 use super::engine::Engine;
@@ -178,7 +178,11 @@ impl Engine {
         if session.sites.is_empty() {
             return ClientState::NoEntitlements;
         }
-        if self.sites.values().all(super::sites::Site::carries) { ClientState::Connected } else { ClientState::Connecting }
+        if self.sites.values().all(super::sites::Site::carries) {
+            ClientState::Connected
+        } else {
+            ClientState::Connecting
+        }
     }
 }
 

@@ -187,7 +187,7 @@ impl Engine {
                 site.entitlements.clear();
                 self.tokens_needed(id, code);
             }
-            LinkNews::TokenRefused(code, message) => self.token_refused(id, &name, code, &message),
+            LinkNews::Refused(code, message) => self.refused(id, &name, code, &message),
             LinkNews::Stopped(code) => {
                 self.note(&name, format!("the session is over ({code:?})"), advice::next_step(code));
                 self.settle_network().await;
@@ -202,10 +202,18 @@ impl Engine {
         self.want_tokens(site, &[TokenKind::Claims, TokenKind::Entitlement]);
     }
 
-    /// A Gateway would not take what a Controller had just given: perhaps it is behind. Newer ones, but not at once.
-    fn token_refused(&mut self, id: SiteId, name: &str, code: ErrorCode, message: &str) {
-        self.note(name, format!("the Gateway refused a token ({code:?}): {message}"), advice::next_step(code));
-        self.want_tokens(id, &[TokenKind::Entitlement]);
-        self.plan.failed(clock::now(), clock::chance());
+    /// A Gateway would not take a token or a reason.
+    fn refused(&mut self, id: SiteId, name: &str, code: ErrorCode, message: &str) {
+        use ErrorCode as C;
+        self.note(name, format!("the Gateway refused ({code:?}): {message}"), advice::next_step(code));
+        if matches!(code, C::TokenExpired | C::TokenRevoked | C::TokenMismatch | C::TokenInvalid | C::NotEntitled) {
+            // A Controller had just given it: newer ones, but not at once.
+            self.want_tokens(id, &[TokenKind::Claims, TokenKind::Entitlement]);
+            self.plan.failed(clock::now(), clock::chance());
+            return;
+        }
+        for prompt in self.prompts.reasons_refused(id) {
+            self.tell(Event::Prompt { prompt });
+        }
     }
 }

@@ -52,11 +52,8 @@ impl FileHashes {
     /// SHA-512 in hex; `None` for what is no regular file, too large or unreadable.
     fn of(&mut self, path: &Path) -> Option<String> {
         let metadata = file(path).filter(|metadata| metadata.len() <= MAX_HASHED)?;
-        let stamp = Stamp {
-            inode: metadata.ino(),
-            size: metadata.len(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        };
+        let stamp =
+            Stamp { inode: metadata.ino(), size: metadata.len(), changed: (metadata.ctime(), metadata.ctime_nsec()) };
         if let Some((known, hash)) = self.0.get(path)
             && *known == stamp
         {

@@ -73,7 +73,9 @@ fn split(text: &str) -> Option<ProfileHost> {
         None => (text, DEFAULT_PORT),
     };
     let label = |label: &str| {
-        !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     let good = name.len() <= MAX_NAME && name.trim_end_matches('.').split('.').all(label);
     good.then(|| ProfileHost { name: name.to_ascii_lowercase(), port })

@@ -49,6 +49,10 @@ impl Kernel {
         Ok(Self { handle, index, task: tokio::spawn(connection) })
     }
 
+    pub(super) const fn device_index(&self) -> u32 {
+        self.index
+    }
+
     pub(super) async fn add_address(&self, address: IpAddr) -> Result<(), RouteError> {
         let prefix = host(address);
         let request = self.handle.address().add(self.index, address, prefix.prefix_len()).replace();
@@ -59,7 +63,10 @@ impl Kernel {
         let prefix = host(address);
         let mut request = self.handle.address().add(self.index, address, prefix.prefix_len());
         let message: AddressMessage = request.message_mut().clone();
-        named(format!("to take address {address} away"), gone_is_fine(self.handle.address().del(message).execute().await))
+        named(
+            format!("to take address {address} away"),
+            gone_is_fine(self.handle.address().del(message).execute().await),
+        )
     }
 
     /// Everything without our mark asks our table first.
@@ -100,7 +107,10 @@ impl Kernel {
             let rules: Result<Vec<RuleMessage>, _> = self.handle.rule().get(version).execute().try_collect().await;
             for rule in rules.unwrap_or_default() {
                 if rule.attributes.contains(&RuleAttribute::Table(TABLE)) {
-                    named("to take a routing rule away".into(), gone_is_fine(self.handle.rule().del(rule).execute().await))?;
+                    named(
+                        "to take a routing rule away".into(),
+                        gone_is_fine(self.handle.rule().del(rule).execute().await),
+                    )?;
                 }
             }
         }

@@ -110,7 +110,10 @@ mod tests {
     #[test]
     fn exclusions_lead_beside_only_where_they_are_needed_and_not_protected() {
         let planned = plan(
-            &[site(&["10.0.0.0/8"], &["10.5.0.0/16", "192.168.0.0/16"], true), site(&["10.6.0.0/16"], &["10.0.0.0/8"], true)],
+            &[
+                site(&["10.0.0.0/8"], &["10.5.0.0/16", "192.168.0.0/16"], true),
+                site(&["10.6.0.0/16"], &["10.0.0.0/8"], true),
+            ],
             &BOTH,
         );
         assert!(has(&planned, "10.5.0.0/16", Target::Beside));

@@ -135,12 +135,7 @@ impl Attempt {
 }
 
 /// How to dial a Gateway.
-pub(super) fn line(
-    surroundings: &Surroundings,
-    credentials: &Credentials,
-    gateway: &GatewayOffer,
-    alpn: Alpn,
-) -> Line {
+pub(super) fn line(surroundings: &Surroundings, credentials: &Credentials, gateway: &GatewayOffer, alpn: Alpn) -> Line {
     let config = surroundings.tls.gateway_client(gateway.id, gateway.spki_sha256.clone(), &credentials.own);
     let key = gateway.spa_key.as_ref().and_then(|key| key.parse().ok());
     let knock = key.map(|key| Knock { key, service: Service::Tunnel, mode: surroundings.spa_mode });

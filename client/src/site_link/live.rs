@@ -12,7 +12,7 @@ use super::attempt::Connected;
 use super::run::{Link, Stopped};
 use super::tunnel_line::{TunnelLine, TunnelLineError};
 use super::websocket::{Heard, SocketError};
-use super::{Admission, LinkNews, LinkOrder};
+use super::{Admission, Credentials, LinkNews, LinkOrder};
 use crate::advice;
 use crate::controller::chain;
 use crate::core::link_end::{LinkEnd, reattach_after};
@@ -23,6 +23,8 @@ use crate::tunnel::{LossReason, TunnelEvent};
 const DEAD_AFTER: Duration = Duration::from_secs(3);
 /// While an answer is waited for, it is asked for again this often.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// A Gateway that cannot judge tokens yet is shown them again after this.
+const PRESENT_AGAIN: Duration = Duration::from_secs(5);
 /// Idle times that a Gateway may choose, in seconds.
 const KEEP_ALIVE: std::ops::RangeInclusive<u16> = 1..=60;
 
@@ -35,6 +37,8 @@ struct Live {
     failures: u32,
     /// When to ask for another attach token.
     reattach_at: Option<Instant>,
+    /// When to present the tokens once more.
+    present_at: Option<Instant>,
     keep_alive: Duration,
     /// Since when an answer is waited for, and when it was last asked for.
     unanswered: Option<(Instant, Instant)>,
@@ -96,6 +100,7 @@ impl Link {
             dials: JoinSet::new(),
             failures: 0,
             reattach_at: None,
+            present_at: None,
             keep_alive: Duration::from_secs(idle.into()),
             unanswered: None,
         };
@@ -153,7 +158,12 @@ impl Link {
                 self.report(LinkNews::TokensExpiring { kinds, reason });
             }
             FromGateway::Entitlements { entitlements } => self.report(LinkNews::Entitlements(entitlements)),
-            FromGateway::Refused { code, message } => self.report(LinkNews::TokenRefused(code, message)),
+            FromGateway::Refused { code, message } => {
+                if code.retryable() {
+                    live.present_at = Some(Instant::now() + PRESENT_AGAIN);
+                }
+                self.report(LinkNews::Refused(code, message));
+            }
             FromGateway::End { code, message } => {
                 let gateway = &live.connected.gateway.name;
                 self.trouble(
@@ -255,6 +265,13 @@ impl Link {
             live.reattach_at = None;
             live.connected.socket.say(&FromClient::AttachRequest {}).await?;
         }
+        if live.present_at.is_some_and(|at| now >= at) {
+            live.present_at = None;
+            let Credentials { claims, entitlement, .. } = live.connected.credentials.clone();
+            let socket = &mut live.connected.socket;
+            socket.say(&FromClient::ClaimsToken { token: claims.expose().to_owned() }).await?;
+            socket.say(&FromClient::EntitlementToken { token: entitlement.expose().to_owned() }).await?;
+        }
         match live.unanswered {
             Some((since, _)) if now >= since + DEAD_AFTER => {
                 self.trouble(
@@ -276,7 +293,7 @@ impl Live {
             Some((since, asked)) => (since + DEAD_AFTER).min(asked + ASK_AGAIN),
             None => self.connected.socket.last_heard() + self.keep_alive,
         };
-        self.reattach_at.map_or(life, |at| at.min(life))
+        [self.reattach_at, self.present_at].into_iter().flatten().fold(life, Instant::min)
     }
 
     async fn ask_for_life(&mut self, now: Instant) -> Result<(), Over> {

@@ -152,7 +152,9 @@ impl Link {
     fn failed(&mut self, gateway: ApplianceId, name: &str, error: AttemptError, pause: Pause) -> Pause {
         let next_step = match &error {
             AttemptError::Refused(code, _) => advice::next_step(*code),
-            AttemptError::Untrustworthy(_) => "tell an administrator: this Gateway is misconfigured or not to be trusted",
+            AttemptError::Untrustworthy(_) => {
+                "tell an administrator: this Gateway is misconfigured or not to be trusted"
+            }
             AttemptError::Sequence(_) => "make room in the state directory, and check its permissions",
             AttemptError::TooLate => return pause,
             _ => "nothing: the Client tries again, at another Gateway if there is one",

@@ -108,7 +108,9 @@ impl ProfileStore {
         let path = self.path("connect_seq");
         let damaged = || StoreError::Damaged { path: path.clone(), what: "a number" };
         let last: u64 = match file::read(&path)? {
-            Some(text) => std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).ok_or_else(damaged)?,
+            Some(text) => {
+                std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).ok_or_else(damaged)?
+            }
             None => 0,
         };
         let next = last.checked_add(1).ok_or_else(damaged)?;

@@ -108,6 +108,18 @@ fn a_reason_has_the_length_that_a_gateway_takes() {
 }
 
 #[test]
+fn a_reason_that_the_gateway_refused_may_be_given_again() {
+    let mut prompts = Prompts::default();
+    let (id, site) = (PromptId::from_random([1; 16]), SiteId::from_random([7; 16]));
+    prompts.asked_by_gateway(&prompt(1, 2, InteractionKind::Reason), &token(), NOW).expect("shown");
+    assert!(prompts.reasons_refused(site).is_empty(), "nothing is on its way");
+    prompts.answer(id, "because").expect("taken");
+    assert!(prompts.list().is_empty(), "it does not wait for the user now");
+    assert_eq!(prompts.reasons_refused(site).len(), 1);
+    assert!(prompts.list()[0].again);
+}
+
+#[test]
 fn questions_go_with_their_site() {
     let mut prompts = Prompts::default();
     prompts.asked_by_gateway(&prompt(1, 1, InteractionKind::OtpAuthentication), &token(), NOW).expect("shown");

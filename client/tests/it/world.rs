@@ -1,0 +1,242 @@
+//! A Collective for the Client to sign in to: one Controller, Site `office` with two Gateways, Site `lab` with one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use ringwall_protocol::authorize::EntitlementState;
+use ringwall_protocol::entitlement::Logic;
+use ringwall_protocol::id::{
+    ConditionId, DeviceId, EntitlementId, LogIndex, NodeId, SignInId, SiteId, Thumbprint, TokenId, UserId,
+};
+use ringwall_protocol::interaction::{Interaction, InteractionKind};
+use ringwall_protocol::name::{ProviderName, SessionDn, UserDn, UserName};
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::token::{
+    ClaimsToken, Confirmation, EntitlementToken, GatewayOffer, GrantedCondition, GrantedEntitlement, Routes, TokenHead,
+};
+use ringwall_trust::fixtures::{TestCollective, TestController};
+use ringwall_trust::tls::CurrentMembers;
+use uuid::Uuid;
+
+use crate::controller::FakeController;
+use crate::gateway::FakeGateway;
+
+pub(crate) const PASSWORD: &str = "correct horse";
+pub(crate) const OTP: &str = "123456";
+pub(crate) const TUNNEL_ADDRESS: &str = "10.9.0.2";
+
+/// What all parts of the world know.
+pub(crate) struct Facts {
+    pub(crate) collective: TestCollective,
+    pub(crate) controller: TestController,
+    pub(crate) sites: Vec<SiteFacts>,
+    pub(crate) changing: Mutex<Changing>,
+}
+
+/// What tests change.
+pub(crate) struct Changing {
+    /// Grows with everything that is minted.
+    pub(crate) idx: u64,
+    /// A further factor is wanted at sign-in.
+    pub(crate) factor: bool,
+    /// Life of entitlement tokens, in seconds.
+    pub(crate) entitlement_life: u64,
+    /// Claims tokens of an older index are void.
+    pub(crate) revoked_below: u64,
+    /// Paths of the calls that came.
+    pub(crate) calls: Vec<String>,
+    /// Device cookies that were sent.
+    pub(crate) cookies: Vec<Option<String>>,
+    /// Who signed in: device, key, sign-in.
+    pub(crate) who: Option<(DeviceId, Thumbprint, SignInId)>,
+}
+
+pub(crate) struct SiteFacts {
+    pub(crate) id: SiteId,
+    pub(crate) name: &'static str,
+    pub(crate) network: &'static str,
+    pub(crate) offers: Vec<GatewayOffer>,
+}
+
+/// The running world.
+pub(crate) struct World {
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) controller: FakeController,
+    pub(crate) gateways: BTreeMap<&'static str, FakeGateway>,
+}
+
+impl World {
+    /// Everything up, on loopback addresses.
+    pub(crate) async fn start() -> Self {
+        let mut collective = TestCollective::new();
+        let controller = collective.controller(NodeId(1));
+        let mut made = Vec::new();
+        for (name, site, weight) in [("gw1", 0, 9_999), ("gw2", 0, 1), ("gw3", 1, 100)] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+            made.push((name, site, weight, collective.gateway(), listener));
+        }
+        let site = |index: usize, name, network| SiteFacts {
+            id: SiteId::from_random([u8::try_from(index).expect("small") + 1; 16]),
+            name,
+            network,
+            offers: made
+                .iter()
+                .filter(|made| made.1 == index)
+                .map(|(name, _, weight, gateway, listener)| GatewayOffer {
+                    id: gateway.id,
+                    name: (*name).to_owned(),
+                    addresses: vec![listener.local_addr().expect("bound").to_string()],
+                    weight: *weight,
+                    state: ApplianceState::Active,
+                    spki_sha256: vec![gateway.own.thumbprint()],
+                    spa_key: None,
+                    datagram: false,
+                })
+                .collect(),
+        };
+        let sites = vec![site(0, "office", "10.1.0.0/16"), site(1, "lab", "10.2.0.0/16")];
+        let members = CurrentMembers::new(collective.members());
+        let changing = Changing {
+            idx: 100,
+            factor: false,
+            entitlement_life: 3_600,
+            revoked_below: 0,
+            calls: vec![],
+            cookies: vec![],
+            who: None,
+        };
+        let facts = Arc::new(Facts { collective, controller, sites, changing: Mutex::new(changing) });
+        let mut gateways = BTreeMap::new();
+        for (name, site, _, gateway, listener) in made {
+            let network = facts.sites[site].network;
+            gateways.insert(name, FakeGateway::start(&gateway, listener, network, Arc::clone(&members) as _));
+        }
+        let controller = FakeController::start(Arc::clone(&facts), members).await;
+        Self { facts, controller, gateways }
+    }
+
+    /// The profile link of this Collective.
+    pub(crate) fn link(&self) -> String {
+        let body = serde_json::json!({
+            "profileName": "test",
+            "caFingerprint": self.facts.collective.root.fingerprint().to_string(),
+            "identityProviderName": "local",
+        });
+        let body = data_encoding::BASE64URL_NOPAD.encode(body.to_string().as_bytes());
+        format!("ringwall://{}/{body}", self.controller.address)
+    }
+
+    pub(crate) fn gateway(&mut self, name: &str) -> &mut FakeGateway {
+        self.gateways.get_mut(name).expect("a gateway")
+    }
+}
+
+impl Facts {
+    pub(crate) fn change<T>(&self, with: impl FnOnce(&mut Changing) -> T) -> T {
+        with(&mut self.changing.lock().expect("no test panicked"))
+    }
+
+    fn head(&self, audience: Uuid, life: u64) -> TokenHead {
+        let now = ringwall_client::clock::now().seconds();
+        let (idx, (device, key, sid)) = self.change(|changing| {
+            changing.idx += 1;
+            (changing.idx, changing.who.expect("somebody signed in"))
+        });
+        let user = UserDn {
+            user: UserName::parse("alice").expect("a name"),
+            provider: ProviderName::parse("local").expect("a name"),
+        };
+        TokenHead {
+            iss: self.collective.id,
+            sub: SessionDn { device, user },
+            sid,
+            jti: TokenId::new(Uuid::new_v4()),
+            iat: now,
+            nbf: now,
+            exp: now + life,
+            aud: audience,
+            idx: LogIndex(idx),
+            epoch: self.collective.incarnation.epoch,
+            inc: self.collective.incarnation.id,
+            cnf: Confirmation { jkt: key },
+            user_id: UserId::from_random([6; 16]),
+            provider_id: self.collective.provider,
+            device_id: device,
+        }
+    }
+
+    pub(crate) fn claims_token(&self) -> String {
+        let head = self.head(self.collective.id.uuid(), 8 * 3_600);
+        let token = ClaimsToken {
+            sign_in_idx: head.idx,
+            auth_time: head.iat,
+            sign_in_until: head.iat + 24 * 3_600,
+            user: Default::default(),
+            system: Default::default(),
+            tun_ipv4: Some(TUNNEL_ADDRESS.parse().expect("an address")),
+            tun_ipv6: None,
+            step_ups: BTreeMap::new(),
+            head,
+        };
+        self.controller.signer.mint(&token).expect("minted")
+    }
+
+    pub(crate) fn entitlement_token(&self, site: &SiteFacts) -> String {
+        let head = self.head(site.id.uuid(), self.change(|changing| changing.entitlement_life));
+        let token = EntitlementToken {
+            claims_idx: head.idx,
+            policy_idx: LogIndex(1),
+            site_name: site.name.to_owned(),
+            gateways: site.offers.clone(),
+            entitlements: vec![GrantedEntitlement {
+                id: entitlement(),
+                name: "web".to_owned(),
+                condition_logic: Logic::And,
+                conditions: vec![],
+                actions: vec![],
+            }],
+            conditions: KINDS.into_iter().map(|kind| (condition(kind), granted(kind))).collect(),
+            routes: Routes { include: vec![site.network.parse().expect("a prefix")], exclude: vec![] },
+            dns: vec![],
+            lease_seconds: 15,
+            head,
+        };
+        self.controller.signer.mint(&token).expect("minted")
+    }
+}
+
+const KINDS: [InteractionKind; 4] = [
+    InteractionKind::OtpAuthentication,
+    InteractionKind::PasswordAuthentication,
+    InteractionKind::Reason,
+    InteractionKind::DisplayMessage,
+];
+
+/// The condition whose only interaction is of this kind.
+pub(crate) fn condition(kind: InteractionKind) -> ConditionId {
+    ConditionId::from_random([100 + kind as u8; 16])
+}
+
+pub(crate) fn entitlement() -> EntitlementId {
+    EntitlementId::from_random([50; 16])
+}
+
+pub(crate) fn open_entitlement() -> EntitlementState {
+    EntitlementState { id: entitlement(), name: "web".to_owned(), open: true, failed_conditions: vec![] }
+}
+
+fn granted(kind: InteractionKind) -> GrantedCondition {
+    GrantedCondition {
+        name: format!("{kind:?}"),
+        expression: "false".to_owned(),
+        remedy_logic: Logic::And,
+        interactions: vec![Interaction {
+            kind,
+            message: format!("signed text of {kind:?}"),
+            claim_suffix: Some("x".to_owned()),
+            provider_id: None,
+            blocking: false,
+        }],
+        repeat_schedules: vec![],
+    }
+}

@@ -12,6 +12,7 @@ mod conntrack;
 mod denials;
 mod enforcer;
 mod expression;
+mod family;
 mod flowtables;
 mod host;
 mod kernel;

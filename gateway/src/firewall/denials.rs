@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 
 pub use flow::{AlertedFlow, BlockedFlow, LoggedPort};
 
-use super::rule::{LOGGED_BYTES, log_prefix};
+use super::family::{LOGGED_BYTES, log_prefix};
 use super::wire::{Answers, ErrorAnswer};
 
 /// Bytes of one read: more than the kernel puts into one message.

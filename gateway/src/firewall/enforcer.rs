@@ -8,6 +8,8 @@ mod housekeeping;
 mod installs;
 mod leases;
 mod removals;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::net::{IpAddr, SocketAddr};

@@ -3,14 +3,17 @@
 //! Promises: names are generated here or by the skeleton, never text from an administrator; every message carries the
 //! flags the kernel needs for it. What the objects are for is said elsewhere.
 
+mod element;
+
 use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE, Nla};
 use netlink_packet_netfilter::nftables::{
-    ChainAttribute, ChainMessage, DataAttribute, Hook, InetHookNumber, ListAttribute, NfTablesMessage, RuleAttribute,
-    RuleMessage, SetAttribute, SetDescription, SetElementAttribute, SetElementFlags, SetElementList, SetElementMessage,
-    SetFlags, SetMessage, TableAttribute, TableFlags, TableMessage,
+    ChainAttribute, ChainMessage, Hook, InetHookNumber, NfTablesMessage, RuleAttribute, RuleMessage, SetAttribute,
+    SetDescription, SetElementList, SetElementMessage, SetFlags, SetMessage, TableAttribute, TableFlags, TableMessage,
 };
 
 use super::expression::{Expr, nest, text, u32be};
+
+pub(super) use element::{Element, mark_data};
 
 /// Elements that one message may hold. A nested attribute is at most 64 KiB, an IPv6 interval takes 88 bytes.
 pub(super) const ELEMENTS_PER_MESSAGE: usize = 400;
@@ -133,50 +136,6 @@ impl<'a> SetSpec<'a> {
 
     pub(super) const fn timeout(mut self, milliseconds: u64) -> Self {
         self.timeout = Some(milliseconds);
-        self
-    }
-}
-
-/// An element of a set or map.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Element(ListAttribute<SetElementAttribute>);
-
-impl Element {
-    /// A key alone.
-    pub(super) fn key(key: Vec<u8>) -> Self {
-        Self(ListAttribute::Element(vec![SetElementAttribute::Key(DataAttribute::Value(key))]))
-    }
-
-    /// From `first` to `last`, both included, of a concatenated interval set.
-    pub(super) fn range(first: Vec<u8>, last: Vec<u8>) -> Self {
-        const NFTA_DATA_VALUE: u16 = 1;
-        Self(ListAttribute::Element(vec![
-            SetElementAttribute::Key(DataAttribute::Value(first)),
-            SetElementAttribute::KeyEnd(vec![DefaultNla::new(NFTA_DATA_VALUE, last)]),
-        ]))
-    }
-
-    /// The first key behind an interval of a plain interval set.
-    pub(super) fn interval_end(key: Vec<u8>) -> Self {
-        Self(ListAttribute::Element(vec![
-            SetElementAttribute::Key(DataAttribute::Value(key)),
-            SetElementAttribute::Flags(SetElementFlags::IntervalEnd),
-        ]))
-    }
-
-    /// With what the map gives for the key.
-    pub(super) fn giving(mut self, data: DataAttribute) -> Self {
-        if let ListAttribute::Element(attributes) = &mut self.0 {
-            attributes.push(SetElementAttribute::Data(data));
-        }
-        self
-    }
-
-    /// Vanishes by itself after this many milliseconds (at least 1: 0 would mean never).
-    pub(super) fn expiring(mut self, milliseconds: u64) -> Self {
-        if let ListAttribute::Element(attributes) = &mut self.0 {
-            attributes.push(SetElementAttribute::Timeout(milliseconds.max(1)));
-        }
         self
     }
 }
@@ -381,14 +340,9 @@ fn comment_note(text: &str) -> Vec<u8> {
     note
 }
 
-/// The bytes of a mark as the kernel keeps them.
-pub(super) fn mark_data(mark: u32) -> DataAttribute {
-    DataAttribute::Value(mark.to_ne_bytes().to_vec())
-}
-
 /// How many bytes a message takes on the wire, without headers.
 #[cfg(test)]
-pub(super) fn wire_length(message: &Message) -> usize {
+fn wire_length(message: &Message) -> usize {
     netlink_packet_core::Emitable::buffer_len(&message.body)
 }
 

@@ -12,8 +12,9 @@ use netlink_packet_netfilter::nftables::SetFlags;
 use ringwall_protocol::rules::{Direction, Element as Rectangle, RuleSet, Run, Verdict};
 
 use super::expression::{Ending, Kept};
+use super::family::{Family, Side, state};
 use super::objects::{ELEMENTS_PER_MESSAGE, Element, Field, Message, SetSpec, Table, mark_data};
-use super::rule::{Family, Rule, Side, state};
+use super::rule::Rule;
 use super::skeleton::{ALERTS4, ALERTS6, DOWN, UP};
 use super::slots::Mark;
 

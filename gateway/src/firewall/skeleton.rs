@@ -12,8 +12,9 @@ use netlink_packet_netfilter::nftables::InetHookNumber;
 
 use super::batch::Batch;
 use super::config::FirewallConfig;
+use super::family::{Family, Side};
 use super::objects::{BaseChain, Message, Table};
-use super::rule::{Family, Rule, Side};
+use super::rule::Rule;
 
 pub(super) use sets::{ALERTS4, ALERTS6, DOWN, KNOCK4, KNOCK6, LEASE, PEERS4, PEERS6, SESSIONS4, SESSIONS6, UP};
 

@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{IpNumber, NetSlice, PacketBuilder, PacketBuilderStep, SlicedPacket, TransportSlice, ip_number};
+use etherparse::{
+    IpFragOffset, IpNumber, NetSlice, PacketBuilder, PacketBuilderStep, SlicedPacket, TcpOptionElement, TransportSlice,
+    ip_number,
+};
 
 /// A packet as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub(crate) struct Seen {
     /// TCP: SYN, ACK, RST.
     pub(crate) flags: (bool, bool, bool),
     pub(crate) payload: Vec<u8>,
+    /// TCP: maximum segment size.
+    pub(crate) mss: Option<u16>,
 }
 
 impl Seen {
@@ -38,6 +43,7 @@ impl Seen {
             ports: (0, 0),
             flags: (false, false, false),
             payload: vec![],
+            mss: None,
         };
         match sliced.transport {
             Some(TransportSlice::Udp(udp)) => {
@@ -48,6 +54,10 @@ impl Seen {
                 seen.ports = (tcp.source_port(), tcp.destination_port());
                 seen.flags = (tcp.syn(), tcp.ack(), tcp.rst());
                 seen.payload = tcp.payload().to_vec();
+                seen.mss = tcp.options_iterator().flatten().find_map(|option| match option {
+                    TcpOptionElement::MaximumSegmentSize(size) => Some(size),
+                    _ => None,
+                });
             }
             Some(TransportSlice::Icmpv4(icmp)) => {
                 seen.ports = (icmp.type_u8().into(), icmp.code_u8().into());
@@ -175,4 +185,33 @@ pub(crate) fn with_ipv6_extension(packet: &[u8], kind: IpNumber) -> Vec<u8> {
     extended.extend(body);
     extended.extend(&packet[40..]);
     extended
+}
+
+/// A SYN that says how large segments may be.
+pub(crate) fn syn_with_mss(from: SocketAddr, to: SocketAddr, mss: u16) -> Vec<u8> {
+    let mut packet = vec![];
+    let built = ip(from.ip(), to.ip(), 64).tcp(from.port(), to.port(), 1, 1_024).syn();
+    let built = built.options(&[TcpOptionElement::MaximumSegmentSize(mss)]).expect("one option fits");
+    built.write(&mut packet, &[]).expect("a vector takes it");
+    packet
+}
+
+/// An IPv4 packet in two fragments, cut 40 bytes behind its header.
+pub(crate) fn fragments(packet: &[u8]) -> [Vec<u8>; 2] {
+    const CUT: u16 = 40;
+    let (whole, payload) = etherparse::Ipv4Header::from_slice(packet).expect("an IPv4 packet");
+    let part = |offset: u16, bytes: &[u8]| {
+        let mut header = whole.clone();
+        header.identification = 7;
+        header.more_fragments = offset == 0;
+        header.fragment_offset = IpFragOffset::try_new(offset / 8).expect("small");
+        header.set_payload_len(bytes.len()).expect("small");
+        header.header_checksum = header.calc_header_checksum();
+        let mut written = vec![];
+        header.write(&mut written).expect("a vector takes it");
+        written.extend(bytes);
+        written
+    };
+    let (first, rest) = payload.split_at(CUT.into());
+    [part(0, first), part(CUT, rest)]
 }

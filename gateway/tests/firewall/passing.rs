@@ -9,7 +9,7 @@ use ringwall_protocol::rules::{Protocol, RuleSet, Verdict};
 use crate::lab::{
     Lab, allow_everything, allow_port, client, client6, config, element, in_namespace, install, run_of, server, server6,
 };
-use crate::packets::{Seen, echo, gre, tcp, too_big, udp, udp_with_ttl};
+use crate::packets::{Seen, echo, fragments, gre, tcp, too_big, udp, udp_with_ttl};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -236,5 +236,66 @@ fn the_kernel_answers_nothing_about_forbidden_hosts() {
         let answers = lab.at_client();
         assert_eq!(answers.len(), 1, "but for an entitled one");
         assert_eq!((answers[0].protocol, answers[0].ports), (1, (11, 0)));
+    });
+}
+
+#[test]
+fn fragments_of_an_entitled_datagram_pass_and_others_do_not() {
+    in_namespace(|| {
+        let lab = lab_with(&allow_port(80));
+        let from = SocketAddr::new(client(7), 4_000);
+        let [first, rest] = fragments(&udp(from, server(80), &[7; 100]));
+        lab.from_client(&first);
+        assert_eq!(lab.at_server(), [], "put together before anything is decided");
+        lab.from_client(&rest);
+        assert_eq!(lab.at_server().len(), 2, "decided as one, sent on as it came");
+        let [first, rest] = fragments(&udp(from, server(81), &[7; 100]));
+        lab.from_client(&first);
+        lab.from_client(&rest);
+        lab.from_client(&rest);
+        assert_eq!(lab.at_server(), [], "not entitled, and a lone later one");
+    });
+}
+
+#[test]
+fn a_flow_that_connection_tracking_lost_goes_on_with_the_clients_next_packet() {
+    in_namespace(|| {
+        let lab = lab_with(&allow_port(80));
+        let (here, there) = (SocketAddr::new(client(7), 4_000), server(80));
+        assert!(!lab.server_reaches(&tcp(there, here, "PA", (101, 2), b"the server speaks first")));
+        assert!(lab.client_reaches(&tcp(here, there, "PA", (2, 101), b"the client goes on")));
+        assert!(lab.server_reaches(&tcp(there, here, "PA", (101, 20), b"and is answered")));
+    });
+}
+
+#[test]
+fn one_session_cannot_use_up_the_flows_of_all() {
+    in_namespace(|| {
+        let lab = lab_with(&allow_everything());
+        lab.admit(8, &allow_everything()).expect("new");
+        let (open, there) = (SocketAddr::new(client(7), 1_000), server(53));
+        assert!(lab.client_reaches(&udp(open, there, b"a flow in use")));
+        assert!(lab.server_reaches(&udp(there, open, b"answered")));
+        let opened = (0..4_200u16)
+            .filter(|n| lab.client_reaches(&udp(SocketAddr::new(client(7), 1_024 + n), there, b"flow")))
+            .count();
+        assert_eq!(opened, 4_095);
+        assert!(lab.client_reaches(&udp(SocketAddr::new(client(8), 4_000), server(53), b"another session")));
+        assert!(lab.client_reaches(&udp(open, there, b"the flow in use goes on")));
+    });
+}
+
+#[test]
+fn segments_are_made_to_fit_the_tunnel() {
+    in_namespace(|| {
+        let lab = lab_with(&allow_everything());
+        for (from, to, fits) in [
+            (SocketAddr::new(client(7), 4_000), server(443), 1_360),
+            (SocketAddr::new(client6(7), 4_000), server6(443), 1_340),
+        ] {
+            lab.at_server();
+            lab.from_client(&crate::packets::syn_with_mss(from, to, 8_960));
+            assert_eq!(lab.at_server().first().and_then(|seen| seen.mss), Some(fits));
+        }
     });
 }

@@ -1,6 +1,6 @@
 //! The lease in the kernel: one element with the remaining time as its timeout (review F1, F26).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::LeaseRenewal;
 
@@ -79,9 +79,9 @@ impl Worker {
         }
     }
 
-    /// A suspended machine held its timers back: what the lease promised is no longer true.
-    pub(super) fn check_suspension(&mut self) {
-        let suspended = clock::suspended();
+    /// A suspended machine held its timers back: what the lease promised is no longer true. `suspended` is the time
+    /// spent so since boot.
+    pub(super) fn check_suspension(&mut self, suspended: Duration) {
         let longer = suspended.saturating_sub(self.suspended);
         self.suspended = suspended;
         if longer > SUSPENSION {

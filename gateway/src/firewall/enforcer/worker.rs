@@ -119,7 +119,7 @@ impl Worker {
     pub(in crate::firewall) fn run(mut self, queue: &Receiver<Request>) {
         loop {
             let more = self.read(queue);
-            self.check_suspension();
+            self.check_suspension(clock::suspended());
             self.due();
             if self.stopping || !more {
                 break;

@@ -2,7 +2,8 @@
 
 use super::{Build, KNOCK4, KNOCK6, LEASE, PEERS4, PEERS6};
 use crate::firewall::config::Guard;
-use crate::firewall::rule::{Family, Rule, Side, TCP, UDP, state};
+use crate::firewall::family::{Family, Side, TCP, UDP, state};
+use crate::firewall::rule::Rule;
 
 /// A knock: 128 bytes of payload behind 8 of UDP header, first byte 0xC0 or above.
 const KNOCK_LENGTH: u16 = 136;

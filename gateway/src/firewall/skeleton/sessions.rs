@@ -7,7 +7,8 @@ use ringwall_protocol::rules::Direction;
 
 use super::{Build, DENIED, DOWN, LEASE, SESSIONS4, SESSIONS6, UP, sets};
 use crate::firewall::expression::Kept;
-use crate::firewall::rule::{Family, FlowDirection, Rule, Side, TCP, UDP, state};
+use crate::firewall::family::{Family, FlowDirection, Side, TCP, UDP, state};
+use crate::firewall::rule::Rule;
 
 /// IPv6 extension headers that no client may send: routing (43) and hop-by-hop (0) (review F33).
 const ROUTING: u8 = 43;

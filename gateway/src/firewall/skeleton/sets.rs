@@ -4,9 +4,9 @@
 use netlink_packet_netfilter::nftables::SetFlags;
 
 use super::Build;
+use crate::firewall::family::Family;
 use crate::firewall::objects::{ELEMENTS_PER_MESSAGE, Element, Field, Gives, SetSpec};
 use crate::firewall::ranges::merged;
-use crate::firewall::rule::Family;
 
 /// The TUN's interface index, while the lease holds.
 pub(in crate::firewall) const LEASE: &str = "lease";

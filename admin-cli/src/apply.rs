@@ -151,7 +151,8 @@ fn replace(value: &mut Value, path: &[&str], with: &impl Fn(&str) -> Result<Stri
     Ok(())
 }
 
-/// Whether everything that is wanted is there already. Secrets cannot be compared: they always count as a change.
+/// Whether everything that is wanted is there already. Secrets cannot be compared: the Controller is asked to write them
+/// and tells whether it had to.
 #[must_use]
 pub fn same(wanted: &Value, there: &Value) -> bool {
     match (wanted, there) {

@@ -90,6 +90,9 @@ pub struct SignIn {
     /// Read the password from this file instead of the terminal (`-`: standard input).
     #[arg(long)]
     pub password_file: Option<PathBuf>,
+    /// Read the one-time password, if one is wanted, from this file instead of the terminal.
+    #[arg(long)]
+    pub otp_file: Option<PathBuf>,
 }
 
 /// `apply`.

@@ -13,6 +13,7 @@ mod sign_in;
 mod sign_out;
 mod step_up;
 
+pub mod administer;
 pub mod duties;
 pub mod enforcement;
 pub mod keys;

@@ -64,7 +64,7 @@ async fn apply_one(desk: &Desk, known: &mut Known, document: &Document, dry_run:
                 Some(before) => {
                     body["id"] = before["id"].clone();
                     let path = format!("/{}/{}", kind.collection(), before["id"].as_str().unwrap_or_default());
-                    ("changed", if dry_run { body } else { desk.api.put(&path, &body).await? })
+                    if dry_run { ("changed", body) } else { replaced(&before, desk.api.put(&path, &body).await?) }
                 }
                 None if dry_run => {
                     body["id"] = uuid::Uuid::nil().to_string().into();
@@ -76,6 +76,11 @@ async fn apply_one(desk: &Desk, known: &mut Known, document: &Document, dry_run:
             Ok(what)
         }
     }
+}
+
+/// Whether a replacement changed anything: only the Controller can tell for what is never read back, such as passwords.
+fn replaced(before: &Value, after: Value) -> (&'static str, Value) {
+    (if before["updated"] == after["updated"] { "unchanged" } else { "changed" }, after)
 }
 
 fn overlay(settings: &mut Value, changes: &Value) {

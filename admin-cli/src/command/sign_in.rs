@@ -1,11 +1,11 @@
 //! `sign-in` and `sign-out`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ringwall_protocol::id::DeviceId;
 use ringwall_protocol::wire::admin::{LoginAnswer, LoginRequest};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::read_text;
 use crate::cli::SignIn;
@@ -35,9 +35,10 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
         device_id: session.device_id,
     };
     session.token = None;
-    let answer: LoginAnswer = Connection::new(&session)?.post("/login", &request).await?;
+    let mut answer: LoginAnswer = Connection::new(&session)?.post("/authentication", &request).await?;
+    session.token = Some(answer.token.clone());
     if answer.user.need_two_factor_auth {
-        bail!("this administrator needs another factor, which ringctl cannot give yet");
+        answer = other_factor(&session, order.otp_file.as_ref()).await?;
     }
     session.token = Some(answer.token);
     session.expires = Some(answer.expires.to_string());
@@ -48,6 +49,23 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
     }
     remark(&format!("signed in as {} until {}", answer.user.name, answer.expires));
     Ok(())
+}
+
+/// Gives the one-time password that is still wanted; whoever has no seed yet is shown a new one.
+async fn other_factor(session: &Session, file: Option<&PathBuf>) -> Result<LoginAnswer> {
+    let api = Connection::new(session)?;
+    let offer: Value = api.post("/authentication/otp/initialize", &json!({})).await?;
+    if let Some(secret) = offer["secret"].as_str() {
+        remark(&format!("put this seed into an authenticator, it is shown once: {secret}"));
+    }
+    let code = match file {
+        Some(file) => read_text(file)?.trim().to_owned(),
+        None => dialoguer::Input::<String>::new()
+            .with_prompt("One-time password")
+            .interact_text()
+            .context("no one-time password given; use --otp-file where there is no terminal")?,
+    };
+    Ok(api.post("/authentication/otp", &json!({ "otp": code.trim() })).await?)
 }
 
 /// Ends the session here and there.

@@ -1,5 +1,6 @@
 //! Controllers as others see them: in-process, over loopback, with real TLS and HTTP.
 
+mod admin;
 mod client;
 mod cluster;
 mod entitlements;

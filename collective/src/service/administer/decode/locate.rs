@@ -37,10 +37,12 @@ impl Search<'_> {
                 let inner = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
                 (format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), inner)
             }),
-            Value::Array(items) => (0..items.len()).find_map(|at| {
-                let alone = self.alone(&pointer, &items[at]);
-                alone.then(|| (format!("{pointer}/0"), format!("{field}[{at}]")))
-            }),
+            // A list that fails even when it is empty is wrong as a whole.
+            Value::Array(items) if !self.fails_with(&pointer, Value::Array(Vec::new()), &node) => {
+                (0..items.len()).find(|at| self.alone(&pointer, &items[*at])).map(|at| {
+                    (format!("{pointer}/0"), format!("{field}[{at}]"))
+                })
+            }
             _ => None,
         };
         match part {
@@ -57,6 +59,11 @@ impl Search<'_> {
         if self.attempts >= MAX_ATTEMPTS || key == "kind" || key == "id" {
             return false;
         }
+        // What is missing inside of a value can only be missing in a list or an object.
+        let nests = matches!(&node[key], Value::Array(_) | Value::Object(_));
+        if before.starts_with("missing field") && !nests {
+            return false;
+        }
         let mut less = node.clone();
         if let Some(map) = less.as_object_mut() {
             map.remove(key);
@@ -68,6 +75,14 @@ impl Search<'_> {
             None => true,
             Some(after) => after != *before && after == format!("missing field `{key}`"),
         }
+    }
+
+    /// Whether decoding fails with another value at a place. Puts the node back.
+    fn fails_with(&mut self, pointer: &str, other: Value, node: &Value) -> bool {
+        self.put(pointer, other);
+        let fails = self.failure().is_some();
+        self.put(pointer, node.clone());
+        fails
     }
 
     /// Whether the list fails with this one element; if so it stays alone.

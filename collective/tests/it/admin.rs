@@ -1,0 +1,11 @@
+//! The admin API over the wire: a founded Collective, real TLS, HTTP as the vendor's tools speak it.
+
+mod caller;
+mod conformance;
+mod devices;
+mod membership;
+mod objects;
+mod privileges;
+mod signing_in;
+
+use caller::Admin;

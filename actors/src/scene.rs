@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use ringwall_protocol::claims::{ClaimMap, StepUp, UntrustedClaims};
 use ringwall_protocol::entitlement::{Action, ActionKind, Logic, Subtype};
 use ringwall_protocol::feed::{FeedPosition, FeedSite, FeedView};
-use ringwall_protocol::id::{
-    ConditionId, EntitlementId, LogIndex, NodeId, SessionId, SignInId, TokenId,
-};
+use ringwall_protocol::id::{ConditionId, EntitlementId, LogIndex, NodeId, SessionId, SignInId, TokenId};
 use ringwall_protocol::interaction::{Interaction, InteractionKind};
 use ringwall_protocol::membership::KeyRecord;
 use ringwall_protocol::name::SessionDn;

@@ -208,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_small_file_is_enough() {
-        let config = Config::parse("data_dir = \"/var/lib/ringwall\"\n[network]\nprotected = [\"lan0\"]").expect("right");
+        let config =
+            Config::parse("data_dir = \"/var/lib/ringwall\"\n[network]\nprotected = [\"lan0\"]").expect("right");
         assert_eq!(config.client, "0.0.0.0:443".parse().expect("an address"));
         assert_eq!(config.tun.as_str(), "ringwall0");
         assert_eq!(config.health, None);

@@ -134,8 +134,11 @@ async fn read(connection: ConnectionId, mut from: ReadHalf<FeedStream>, feed: &A
 #[must_use]
 pub fn candidates<'a>(controllers: impl IntoIterator<Item = &'a ControllerRecord>) -> Vec<Candidate> {
     let serving = |record: &&ControllerRecord| {
-        record.state != ApplianceState::Removed && record.state != ApplianceState::Inactive && !record.peer_addresses.is_empty()
+        record.state != ApplianceState::Removed
+            && record.state != ApplianceState::Inactive
+            && !record.peer_addresses.is_empty()
     };
-    let candidate = |record: &ControllerRecord| Candidate { node: record.node, addresses: record.peer_addresses.clone() };
+    let candidate =
+        |record: &ControllerRecord| Candidate { node: record.node, addresses: record.peer_addresses.clone() };
     controllers.into_iter().filter(serving).map(candidate).collect()
 }

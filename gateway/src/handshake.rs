@@ -36,7 +36,13 @@ impl Doorkeeper {
     ///
     /// # Errors
     /// Why the Client is not let in.
-    pub async fn admit(&self, hello: Hello, leaf: &Leaf, peer: SocketAddr, socket: Socket) -> Result<Admitted, Refusal> {
+    pub async fn admit(
+        &self,
+        hello: Hello,
+        leaf: &Leaf,
+        peer: SocketAddr,
+        socket: Socket,
+    ) -> Result<Admitted, Refusal> {
         if !hello.versions.contains(&SESSION_VERSION) {
             let message = format!("this gateway speaks version {SESSION_VERSION}");
             return Err(Refusal::new(ErrorCode::VersionUnsupported, message));

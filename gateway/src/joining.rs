@@ -58,7 +58,8 @@ fn read_seed(path: &Path) -> anyhow::Result<Seed> {
     let bytes = read_private(path)?;
     ensure!(bytes.len() <= MAX_SEED, "expected at most {MAX_SEED} bytes");
     // serde's text may repeat a value, which may be a secret.
-    let seed: Seed = serde_json::from_slice(&bytes).map_err(|error| anyhow::anyhow!("not a seed, at column {}", error.column()))?;
+    let seed: Seed =
+        serde_json::from_slice(&bytes).map_err(|error| anyhow::anyhow!("not a seed, at column {}", error.column()))?;
     ensure!(seed.version == SEED_VERSION, "expected version {SEED_VERSION}, got {}", seed.version);
     ensure!(seed.role == JoinRole::Gateway, "the seed is a controller's");
     ensure!(!seed.controllers.is_empty(), "the seed names no controller");

@@ -53,9 +53,9 @@ pub fn membership<'a>(
     gateways: impl IntoIterator<Item = &'a GatewayRecord>,
 ) -> Members {
     let root = BASE64URL_NOPAD.decode(root.as_bytes()).map(CertificateDer::from);
-    let members = root
-        .map_err(|error| error.to_string())
-        .and_then(|root| Members::from_records(collective, &[root], controllers, gateways).map_err(|error| error.to_string()));
+    let members = root.map_err(|error| error.to_string()).and_then(|root| {
+        Members::from_records(collective, &[root], controllers, gateways).map_err(|error| error.to_string())
+    });
     members.unwrap_or_else(|error| {
         tracing::error!(error, "the members' records are damaged; nobody is believed");
         Members::nobody(collective)

@@ -45,7 +45,8 @@ pub enum Outcome {
 /// # Errors
 /// If the Gateway cannot be started.
 pub fn run(config: Config) -> anyhow::Result<Outcome> {
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().context("install metrics")?;
+    let metrics =
+        metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().context("install metrics")?;
     actix_rt::System::new().block_on(async move {
         let mut running = tokio::select! {
             running = start::start(config, metrics) => running?,

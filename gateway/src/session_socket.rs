@@ -188,7 +188,9 @@ async fn pass_on(
     door: &Doorkeeper,
 ) -> Result<(), End> {
     let message = parse(text)?;
-    if text.len() > MAX_MESSAGE && !matches!(message, FromClient::EntitlementToken { .. } | FromClient::ClaimsToken { .. }) {
+    if text.len() > MAX_MESSAGE
+        && !matches!(message, FromClient::EntitlementToken { .. } | FromClient::ClaimsToken { .. })
+    {
         return Err(broken("a message of this kind is shorter"));
     }
     let presented = match message {
@@ -232,7 +234,8 @@ async fn next_text(websocket: &mut Stream) -> Result<String, End> {
 
 fn parse(text: &str) -> Result<FromClient, End> {
     // The library's message may repeat a value, which may be a token.
-    serde_json::from_str(text).map_err(|error| broken(&format!("no message of this version, at column {}", error.column())))
+    serde_json::from_str(text)
+        .map_err(|error| broken(&format!("no message of this version, at column {}", error.column())))
 }
 
 fn broken(what: &str) -> End {

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Recipient, SpawnHandle, WrapFuture};
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Recipient, SpawnHandle, WrapFuture,
+};
 use ringwall_protocol::feed::FromGateway;
 use ringwall_protocol::id::CommandId;
 use tokio::sync::mpsc;

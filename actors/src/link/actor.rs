@@ -70,7 +70,9 @@ impl Link {
             LinkEffect::Send(frame) => self.send(frame, ctx),
             LinkEffect::AskReadIndex => {
                 let answer = self.parts.source.read_index();
-                ctx.spawn(answer.into_actor(self).map(|answer, link, ctx| link.step(LinkInput::ReadIndex(answer), ctx)));
+                ctx.spawn(
+                    answer.into_actor(self).map(|answer, link, ctx| link.step(LinkInput::ReadIndex(answer), ctx)),
+                );
             }
             LinkEffect::Report(report) => self.parts.reports.report(gateway, report),
             LinkEffect::StoreAudit { seq, records } => {

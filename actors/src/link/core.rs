@@ -236,11 +236,15 @@ impl LinkCore {
             Some(theirs) if theirs.incarnation == ours.incarnation && theirs.index > ours.index => {
                 self.send_away(source, effects);
             }
-            Some(theirs) if theirs.incarnation.epoch == ours.incarnation.epoch && theirs.incarnation != ours.incarnation => {
+            Some(theirs)
+                if theirs.incarnation.epoch == ours.incarnation.epoch && theirs.incarnation != ours.incarnation =>
+            {
                 effects.push(refused(ErrorCode::Conflict));
                 self.close(CloseReason::Protocol("another life with the same epoch"), effects);
             }
-            Some(theirs) if theirs.incarnation == ours.incarnation => self.resume(theirs.index, view, source, now, effects),
+            Some(theirs) if theirs.incarnation == ours.incarnation => {
+                self.resume(theirs.index, view, source, now, effects)
+            }
             _ => self.send_full(&view, now, effects),
         }
         if self.phase == Phase::Live {

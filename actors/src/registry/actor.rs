@@ -5,7 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle, WrapFuture};
+use actix::{
+    Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle, WrapFuture,
+};
 use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
@@ -221,7 +223,8 @@ impl Registry {
             checked_at,
         };
         let outcome = live.actor.try_send(Tokens(Box::new(tokens)));
-        let _ = answer.send(outcome.map_err(|_| Refusal::new(ErrorCode::Busy, "the session is busy; present it again")));
+        let _ =
+            answer.send(outcome.map_err(|_| Refusal::new(ErrorCode::Busy, "the session is busy; present it again")));
     }
 
     fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {

@@ -12,7 +12,9 @@ use tracing::debug;
 
 use super::core::{Effect, Input, SessionCore, SessionSettings};
 use super::guard::RuleLease;
-use super::message::{Blocked, Ended, FromSocket, Names, Reevaluate, Renew, Resumed, Socket, SocketLost, Tokens, Tunnel};
+use super::message::{
+    Blocked, Ended, FromSocket, Names, Reevaluate, Renew, Resumed, Socket, SocketLost, Tokens, Tunnel,
+};
 use crate::feed::outbox::FeedOutbox;
 use crate::ports::{InstallError, RuleEnforcer, TunnelPlane};
 use crate::registry::admission::Admission;

@@ -33,7 +33,13 @@ impl Default for Prompts {
 
 impl Prompts {
     /// What to show of what would help.
-    pub fn offer(&mut self, help: Vec<Help>, destination: &str, now: Instant, entropy: &mut dyn Entropy) -> Vec<Prompt> {
+    pub fn offer(
+        &mut self,
+        help: Vec<Help>,
+        destination: &str,
+        now: Instant,
+        entropy: &mut dyn Entropy,
+    ) -> Vec<Prompt> {
         let mut shown = vec![];
         for help in help {
             let recent = self.shown.get(&help.interaction).is_some_and(|at| now.saturating_duration_since(*at) < AGAIN);
@@ -111,7 +117,10 @@ mod tests {
     fn help(condition: u8, index: u8, kind: InteractionKind) -> Help {
         Help {
             entitlement: EntitlementId::from_random([1; 16]),
-            interaction: InteractionRef { condition_id: ConditionId::from_random([condition; 16]), interaction_index: index },
+            interaction: InteractionRef {
+                condition_id: ConditionId::from_random([condition; 16]),
+                interaction_index: index,
+            },
             kind,
             blocking: false,
         }

@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn neighbours_in_one_ipv6_network_are_one_source() {
         let crowd = Arc::new(Crowd::default());
-        let places: Vec<_> = (0..100u16).filter_map(|n| crowd.enter(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n).into())).collect();
+        let places: Vec<_> =
+            (0..100u16).filter_map(|n| crowd.enter(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n).into())).collect();
         assert_eq!(places.len(), SOURCE);
     }
 

@@ -34,9 +34,16 @@ impl FeedCore {
     ///
     /// # Errors
     /// Why the connection is of no use.
-    fn believe(&mut self, frame: FromController, now: Moment, effects: &mut Vec<FeedEffect>) -> Result<(), &'static str> {
+    fn believe(
+        &mut self,
+        frame: FromController,
+        now: Moment,
+        effects: &mut Vec<FeedEffect>,
+    ) -> Result<(), &'static str> {
         match frame {
-            FromController::Full { position, part, parts, bytes } => self.on_part(position, part, parts, &bytes, now, effects),
+            FromController::Full { position, part, parts, bytes } => {
+                self.on_part(position, part, parts, &bytes, now, effects)
+            }
             FromController::Change { index, event } => {
                 let last = self.streaming(now, effects)?.last_change;
                 let complete = self.position.map_or(LogIndex(0), |position| position.index);
@@ -121,9 +128,12 @@ impl FeedCore {
     /// An older life is never believed, nor a second one with the same epoch (review F19).
     fn check_life(&self, position: FeedPosition, effects: &mut Vec<FeedEffect>) -> Result<(), &'static str> {
         match self.highest {
-            Some(highest) if position.incarnation.epoch < highest.epoch => Err("a state of an older life of the collective"),
+            Some(highest) if position.incarnation.epoch < highest.epoch => {
+                Err("a state of an older life of the collective")
+            }
             Some(highest) if position.incarnation.epoch == highest.epoch && position.incarnation != highest => {
-                let both = format!("two lives of the collective claim one epoch: {highest} and {}", position.incarnation);
+                let both =
+                    format!("two lives of the collective claim one epoch: {highest} and {}", position.incarnation);
                 effects.push(FeedEffect::Alarm(both));
                 Err("a second life of the collective with the same epoch")
             }
@@ -133,7 +143,8 @@ impl FeedCore {
 
     fn on_full(&mut self, view: Box<FeedView>, now: Moment, effects: &mut Vec<FeedEffect>) -> Result<(), &'static str> {
         let position = view.position;
-        if self.position.is_some_and(|known| known.incarnation == position.incarnation && known.index > position.index) {
+        if self.position.is_some_and(|known| known.incarnation == position.incarnation && known.index > position.index)
+        {
             return Err("a full state that is older than what is known");
         }
         if self.highest != Some(position.incarnation) {
@@ -188,7 +199,8 @@ impl FeedCore {
 
     /// The next failure leads to one of these, if any is known.
     fn prefer(&mut self, addresses: &[String]) {
-        let named = |candidate: &super::Candidate| candidate.addresses.iter().any(|address| addresses.contains(address));
+        let named =
+            |candidate: &super::Candidate| candidate.addresses.iter().any(|address| addresses.contains(address));
         if let Some(at) = self.candidates.iter().position(named) {
             let count = self.candidates.len();
             self.next = (at + count - 1) % count;

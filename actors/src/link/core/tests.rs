@@ -215,7 +215,8 @@ impl Pair {
                 self.full_at = view.position.index;
                 self.heard.clear();
                 let known: Vec<_> = view.revocations.iter().map(|known| known.index).collect();
-                let wanted: Vec<_> = self.log.between(LogIndex(10), self.full_at).iter().map(|(index, _)| *index).collect();
+                let wanted: Vec<_> =
+                    self.log.between(LogIndex(10), self.full_at).iter().map(|(index, _)| *index).collect();
                 assert_eq!(known, wanted, "the full state has every revocation");
             }
             Delivery::Change { index, event } => {
@@ -281,7 +282,9 @@ impl Pair {
                     self.feed(FeedInput::Lost(connection));
                 }
             }
-            Step::Compact => *self.log.compacted.lock().expect("no panic") = *self.log.applied.lock().expect("no panic"),
+            Step::Compact => {
+                *self.log.compacted.lock().expect("no panic") = *self.log.applied.lock().expect("no panic")
+            }
             Step::EnforcedUpTo => {
                 if let Some(position) = self.feed.position().filter(|_| self.feed.is_streaming()) {
                     self.up.push_back(FromGateway::Enforced { index: position.index, failed: vec![] });
@@ -344,7 +347,8 @@ fn poll_that_arrives_during_a_round_waits_for_the_next_one() {
     assert_eq!(pair.asked.len(), 1, "the round under way began too early for it");
     pair.run(Step::ReadIndexAnswered);
     assert_eq!(pair.asked.len(), 1, "its own round");
-    let confirmed: Vec<_> = pair.down.iter().filter(|frame| matches!(frame, FromController::Confirmed { .. })).collect();
+    let confirmed: Vec<_> =
+        pair.down.iter().filter(|frame| matches!(frame, FromController::Confirmed { .. })).collect();
     assert!(matches!(confirmed[..], [FromController::Confirmed { nonce: 100, read_index: LogIndex(10) }]));
     pair.run(Step::ReadIndexAnswered);
     let later = pair.down.iter().any(|frame| matches!(frame, FromController::Confirmed { nonce: 101, .. }));
@@ -416,8 +420,7 @@ fn gateway_that_acknowledges_nothing_is_left_after_its_bound() {
     let scene = Scene::new();
     let (log, now) = (Log::new(&scene), scene.at(0));
     let mut link = LinkCore::new(scene.gateway.id, now);
-    let subscribe =
-        FromGateway::Subscribe { versions: vec![FEED_VERSION], gateway: scene.gateway.id, position: None };
+    let subscribe = FromGateway::Subscribe { versions: vec![FEED_VERSION], gateway: scene.gateway.id, position: None };
     link.handle(LinkInput::Arrived(subscribe), &log, now);
     for _ in 0..MAX_UNACKNOWLEDGED {
         log.commit(1);
@@ -436,8 +439,7 @@ fn acknowledgement_of_what_was_not_sent_ends_the_link() {
     let scene = Scene::new();
     let (log, now) = (Log::new(&scene), scene.at(0));
     let mut link = LinkCore::new(scene.gateway.id, now);
-    let subscribe =
-        FromGateway::Subscribe { versions: vec![FEED_VERSION], gateway: scene.gateway.id, position: None };
+    let subscribe = FromGateway::Subscribe { versions: vec![FEED_VERSION], gateway: scene.gateway.id, position: None };
     link.handle(LinkInput::Arrived(subscribe), &log, now);
     let enforced = FromGateway::Enforced { index: LogIndex(11), failed: vec![] };
     let effects = link.handle(LinkInput::Arrived(enforced), &log, now);

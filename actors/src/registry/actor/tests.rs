@@ -103,7 +103,10 @@ async fn admitted_client_is_welcomed_and_cut_in_order() {
     assert_eq!(stage.published.completed(), LogIndex(101));
     // The acknowledgement waits for the Controller.
     stage.outbox.connected();
-    assert!(matches!(stage.outbox.next(), Some(ringwall_protocol::feed::FromGateway::Enforced { index: LogIndex(101), .. })));
+    assert!(matches!(
+        stage.outbox.next(),
+        Some(ringwall_protocol::feed::FromGateway::Enforced { index: LogIndex(101), .. })
+    ));
 }
 
 #[actix_rt::test]

@@ -40,13 +40,7 @@ impl RegistryCore {
     }
 
     /// One change. Changes of lower indexes are complete by now.
-    pub fn change(
-        &mut self,
-        index: LogIndex,
-        event: FeedEvent,
-        now: Moment,
-        entropy: &mut dyn Entropy,
-    ) -> Vec<Effect> {
+    pub fn change(&mut self, index: LogIndex, event: FeedEvent, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
         let mut effects = vec![];
         let Some(view) = &mut self.view else { return effects };
         match event {

@@ -30,7 +30,13 @@ pub(super) struct Parking(Vec<Parked>);
 
 impl Parking {
     /// Parks a request until the feed has reached `needs`; hands it back as refused if there is no room.
-    pub(super) fn park(&mut self, ticket: Ticket, request: Request, needs: LogIndex, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn park(
+        &mut self,
+        ticket: Ticket,
+        request: Request,
+        needs: LogIndex,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         if self.0.len() >= MAX_WAITERS {
             return Err(feed_behind());
         }

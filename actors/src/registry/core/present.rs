@@ -67,9 +67,5 @@ fn check_binding(token: Binding, session: &Binding) -> Result<(), Refusal> {
 }
 
 fn check_newer(newer: &Held, present: &Held) -> Result<(), Refusal> {
-    if newer.idx >= present.idx {
-        Ok(())
-    } else {
-        Err(mismatch("the session has a newer token of this kind"))
-    }
+    if newer.idx >= present.idx { Ok(()) } else { Err(mismatch("the session has a newer token of this kind")) }
 }

@@ -295,7 +295,11 @@ fn newer_connection_supersedes_and_order_does_not_depend_on_arrival() {
         let mut stage = Stage::current();
         let old = stage.scene.sign_in("alice", 90, 1);
         let new = SignedIn {
-            client: stage.scene.collective.client_of(ringwall_protocol::id::NodeId(1), "alice", ringwall_trust::identity::KeyKind::P256),
+            client: stage.scene.collective.client_of(
+                ringwall_protocol::id::NodeId(1),
+                "alice",
+                ringwall_trust::identity::KeyKind::P256,
+            ),
             sid: ringwall_protocol::id::SignInId::from_random([2; 16]),
             sign_in: LogIndex(95),
             address: old.address,
@@ -305,7 +309,8 @@ fn newer_connection_supersedes_and_order_does_not_depend_on_arrival() {
         new.client.subject = old.client.subject.clone();
         let admit = |stage: &mut Stage, who: &SignedIn| {
             let mut admission = stage.scene.admission(who, 1, 100);
-            admission.identity = ringwall_trust::identity::Leaf::parse(&old.client.own.chain[0]).expect("a leaf").identity;
+            admission.identity =
+                ringwall_trust::identity::Leaf::parse(&old.client.own.chain[0]).expect("a leaf").identity;
             stage.admit(admission, 0)
         };
         if newer_first {

@@ -152,7 +152,11 @@ impl SessionCore {
         effects.push(Effect::Audit(record.with("reason", json!(why))));
         Authorization {
             rules: RuleSet::default(),
-            states: self.states().into_iter().map(|state| ringwall_protocol::authorize::EntitlementState { open: false, ..state }).collect(),
+            states: self
+                .states()
+                .into_iter()
+                .map(|state| ringwall_protocol::authorize::EntitlementState { open: false, ..state })
+                .collect(),
             conditions: std::collections::BTreeMap::new(),
             valid_until: None,
             reads: BTreeSet::new(),

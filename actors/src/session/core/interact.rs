@@ -50,13 +50,20 @@ impl SessionCore {
         }
     }
 
-    fn read_reason(&mut self, id: PromptId, text: &str, now: Moment) -> Result<(String, Reason, Prompt), (ErrorCode, String)> {
+    fn read_reason(
+        &mut self,
+        id: PromptId,
+        text: &str,
+        now: Moment,
+    ) -> Result<(String, Reason, Prompt), (ErrorCode, String)> {
         if !self.budgets.reasons.spend(now.instant) {
             return Err((ErrorCode::Busy, "too many reasons in a minute".to_owned()));
         }
         let open = self.prompts.find(id).filter(|prompt| prompt.kind == InteractionKind::Reason);
         let prompt = open.cloned().ok_or_else(|| (ErrorCode::NotFound, "no such prompt is open".to_owned()))?;
-        let suffix = self.suffix_of(&prompt).ok_or_else(|| (ErrorCode::NotFound, "the prompt's condition is gone".to_owned()))?;
+        let suffix = self
+            .suffix_of(&prompt)
+            .ok_or_else(|| (ErrorCode::NotFound, "the prompt's condition is gone".to_owned()))?;
         let reason = Reason::parse(text, now.time).map_err(|error| (ErrorCode::Invalid, error.to_string()))?;
         if self.reasons.len() >= MAX_REASONS && !self.reasons.contains_key(&suffix) {
             return Err((ErrorCode::Busy, "too many reasons in this session".to_owned()));

@@ -25,7 +25,10 @@ impl SessionCore {
             entitlements: self.states(),
             device: self.device.claims.0.clone(),
             reasons: self.reasons.clone(),
-            rules: self.authorization.as_ref().map_or(0, |current| u32::try_from(current.rules.len()).unwrap_or(u32::MAX)),
+            rules: self
+                .authorization
+                .as_ref()
+                .map_or(0, |current| u32::try_from(current.rules.len()).unwrap_or(u32::MAX)),
             generation: self.wanted.generation,
         }
     }

@@ -305,7 +305,8 @@ fn expired_session_waits_and_comes_back_with_new_tokens() {
     let effects = stage.pass(Duration::from_secs(1));
     assert!(ended(&effects).is_none() && stage.core.phase == Phase::Expired);
     stage.now = stage.now.plus(Duration::from_secs(60));
-    let (mut claims, mut entitlement) = (stage.scene.claims(&stage.alice, 101), stage.scene.entitlement(&stage.alice, 101, &[]));
+    let (mut claims, mut entitlement) =
+        (stage.scene.claims(&stage.alice, 101), stage.scene.entitlement(&stage.alice, 101, &[]));
     for head in [&mut claims.head, &mut entitlement.head] {
         (head.iat, head.exp) = (head.iat + 3_660, head.exp + 3_660);
     }

@@ -1,0 +1,373 @@
+//! A Collective in the test's own process: real certificates and tokens, the real link actor over real TLS, and a
+//! replicated log that is a list.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use actix::Actor;
+use futures_util::future::BoxFuture;
+use ringwall_actors::link::actor::{Link, LinkParts, OUTBOX};
+use ringwall_actors::link::board::{Board, Enforcement};
+use ringwall_actors::link::message::Arrived;
+use ringwall_actors::link::ports::{ChangeSource, Changes, Compacted, GatewayReport, GatewayReports, NoQuorum};
+use ringwall_actors::support::clock::{Clock, Moment};
+use ringwall_actors::support::packed;
+use ringwall_protocol::claims::{ClaimMap, UntrustedClaims};
+use ringwall_protocol::entitlement::{Action, ActionKind, Logic, Subtype};
+use ringwall_protocol::feed::{FeedEvent, FeedPosition, FeedSite, FeedView, FromController, FromGateway};
+use ringwall_protocol::id::{
+    ApplianceId, CommandId, ConditionId, EntitlementId, Incarnation, LogIndex, NodeId, SignInId,
+};
+use ringwall_protocol::interaction::{Interaction, InteractionKind};
+use ringwall_protocol::name::DnScope;
+use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::revocation::{Revocation, RevocationMode, RevocationScope, TokenKind};
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::token::{ClaimsToken, EntitlementToken, GrantedCondition, GrantedEntitlement, Routes};
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_protocol::wire::session::{Hello, SESSION_VERSION};
+use ringwall_trust::fixtures::{TestClient, TestCollective, TestController, TestGateway};
+use ringwall_trust::tls::{Alpn, CurrentMembers, PeerRoles, Tls};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+/// Where the Controller listens for Gateways.
+pub(crate) const PEER: &str = "127.0.0.1:4440";
+/// The shortest lease that a Site may have.
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
+/// Open to everybody who has the entitlement.
+pub(crate) const OPEN_PORT: u16 = 5_000;
+/// Open to who has given a reason.
+pub(crate) const GUARDED_PORT: u16 = 5_001;
+/// The protected host.
+pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 9);
+
+pub(crate) struct Collective {
+    pub(crate) trust: TestCollective,
+    pub(crate) gateway: TestGateway,
+    controller: TestController,
+    state: Arc<State>,
+    board: Arc<Board>,
+    users: u8,
+}
+
+/// A user on a device.
+pub(crate) struct SignedIn {
+    pub(crate) client: TestClient,
+    pub(crate) address: Ipv4Addr,
+    sid: SignInId,
+    idx: LogIndex,
+}
+
+impl SignedIn {
+    /// A UDP packet from the session's address to the protected host.
+    pub(crate) fn datagram(&self, port: u16) -> Vec<u8> {
+        let mut bytes = vec![];
+        let packet = etherparse::PacketBuilder::ipv4(self.address.octets(), HOST.octets(), 64).udp(40_000, port);
+        packet.write(&mut bytes, b"hello").expect("fits");
+        bytes
+    }
+}
+
+impl Collective {
+    /// One Controller, which serves the feed, and one Gateway, which may join it.
+    pub(crate) async fn start() -> Self {
+        let mut trust = TestCollective::new();
+        let controller = trust.controller(NodeId(1));
+        let gateway = trust.gateway();
+        let state = Arc::new(State::new(view(&trust, &controller)));
+        let board = Arc::new(Board::default());
+        let members = CurrentMembers::new(trust.members());
+        let tls = Tls::new().peer_server(&controller.presented(), members, PeerRoles::GATEWAYS, Alpn::Feed);
+        let listener = TcpListener::bind(PEER).await.expect("the namespace is empty");
+        actix_rt::spawn(serve(listener, TlsAcceptor::from(tls), gateway.id, Arc::clone(&state), Arc::clone(&board)));
+        Self { trust, gateway, controller, state, board, users: 0 }
+    }
+
+    pub(crate) fn view(&self) -> FeedView {
+        self.state.base.clone()
+    }
+
+    pub(crate) fn sign_in(&mut self, user: &str) -> SignedIn {
+        self.users += 1;
+        let client = self.trust.client(user);
+        let address = Ipv4Addr::new(10, 9, 0, self.users);
+        SignedIn { client, address, sid: SignInId::from_random([self.users; 16]), idx: self.state.applied() }
+    }
+
+    /// The same user, device and key after a new sign-in.
+    pub(crate) fn sign_in_again(&mut self, who: SignedIn) -> SignedIn {
+        self.users += 1;
+        SignedIn { sid: SignInId::from_random([self.users; 16]), idx: self.state.applied(), ..who }
+    }
+
+    pub(crate) fn hello(&self, who: &SignedIn, connect_seq: u64) -> Hello {
+        Hello {
+            versions: vec![SESSION_VERSION],
+            connect_seq,
+            claims_token: self.controller.signer.mint(&self.claims(who)).expect("minted"),
+            entitlement_token: self.controller.signer.mint(&self.entitlement(who)).expect("minted"),
+            device_claims: UntrustedClaims::default(),
+            last_session_id: None,
+        }
+    }
+
+    /// Cuts all sessions of a device; answers the index of the entry.
+    pub(crate) fn revoke(&self, who: &SignedIn) -> LogIndex {
+        self.state.append(|index| FeedEvent::RevocationAdded {
+            revocation: Revocation {
+                index,
+                scope: RevocationScope::Dn(DnScope::Device(who.client.subject.dn.clone())),
+                kinds: TokenKind::ALL.into(),
+                site: None,
+                mode: RevocationMode::Cut,
+                reason: "a test".to_owned(),
+                at: UnixMillis(0),
+                told: 1,
+                effective: 1,
+            },
+        })
+    }
+
+    /// When the Gateway's kernel enforced an index.
+    pub(crate) async fn enforced(&self, index: LogIndex) -> Instant {
+        let deadline = Instant::now() + crate::PATIENCE;
+        match self.board.wait_enforced(&[self.gateway.id], index, deadline).await[&self.gateway.id] {
+            Enforcement::Enforced(at) => at,
+            other => panic!("not enforced: {other:?}"),
+        }
+    }
+
+    /// No confirmation any more, as from a Controller without a quorum.
+    pub(crate) fn fall_silent(&self) {
+        self.state.quorum.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn speak_again(&self) {
+        self.state.quorum.store(true, Ordering::SeqCst);
+    }
+
+    fn claims(&self, who: &SignedIn) -> ClaimsToken {
+        let mut head = self.trust.head(&who.client, self.trust.id.uuid(), who.idx);
+        head.sid = who.sid;
+        ClaimsToken {
+            sign_in_idx: who.idx,
+            auth_time: head.iat,
+            sign_in_until: head.iat + 24 * 3_600,
+            head,
+            user: ClaimMap::default(),
+            system: ClaimMap::default(),
+            tun_ipv4: Some(who.address),
+            tun_ipv6: None,
+            step_ups: BTreeMap::new(),
+        }
+    }
+
+    fn entitlement(&self, who: &SignedIn) -> EntitlementToken {
+        let mut head = self.trust.head(&who.client, self.trust.site.uuid(), who.idx);
+        head.sid = who.sid;
+        let condition = ConditionId::from_random([3; 16]);
+        let granted = |id: u8, port: u16, conditions| GrantedEntitlement {
+            id: EntitlementId::from_random([id; 16]),
+            name: format!("port {port}"),
+            condition_logic: Logic::And,
+            conditions,
+            actions: vec![Action {
+                subtype: Some(Subtype::UdpUp),
+                action: ActionKind::Allow,
+                hosts: vec![HOST.to_string()],
+                ports: vec![port.to_string()],
+                types: vec![],
+            }],
+        };
+        EntitlementToken {
+            claims_idx: who.idx,
+            policy_idx: LogIndex(1),
+            site_name: "office".to_owned(),
+            gateways: vec![],
+            entitlements: vec![granted(1, OPEN_PORT, vec![]), granted(2, GUARDED_PORT, vec![condition])],
+            conditions: BTreeMap::from([(condition, reason_wanted())]),
+            routes: Routes::default(),
+            dns: vec![],
+            lease_seconds: 5,
+            head,
+        }
+    }
+}
+
+fn reason_wanted() -> GrantedCondition {
+    GrantedCondition {
+        name: "a reason".to_owned(),
+        expression: "hasReason('ticket', 60)".to_owned(),
+        remedy_logic: Logic::And,
+        interactions: vec![Interaction {
+            kind: InteractionKind::Reason,
+            message: "why?".to_owned(),
+            claim_suffix: Some("ticket".to_owned()),
+            provider_id: None,
+            blocking: false,
+        }],
+        repeat_schedules: vec![],
+    }
+}
+
+fn view(trust: &TestCollective, controller: &TestController) -> FeedView {
+    let key = controller.signer.record(NodeId(1), LogIndex(1));
+    let with_address = |record: &ringwall_protocol::membership::ControllerRecord| {
+        let mut record = record.clone();
+        record.peer_addresses = vec![PEER.to_owned()];
+        (record.node, record)
+    };
+    FeedView {
+        collective: trust.id,
+        root_certificate: data_encoding::BASE64URL_NOPAD.encode(trust.root.certificate()),
+        position: FeedPosition { incarnation: trust.incarnation, index: LogIndex(10) },
+        controllers: trust.controller_records().map(with_address).collect(),
+        gateways: trust.gateway_records().map(|record| (record.appliance, record.clone())).collect(),
+        keys: BTreeMap::from([(key.kid.clone(), key)]),
+        revocations: vec![],
+        site: FeedSite {
+            id: trust.site,
+            name: "office".to_owned(),
+            pools: vec!["10.9.0.0/16".parse().expect("a network")],
+            snat: true,
+            lease_seconds: 5,
+            grace_seconds: None,
+            witnesses: 1,
+            dtls: false,
+            name_resolution: Default::default(),
+        },
+        spa_mode: SpaMode::Open,
+        spa_keys: vec![],
+        spa_window_seconds: 300,
+    }
+}
+
+/// The replicated state, as far as a Gateway is concerned.
+struct State {
+    base: FeedView,
+    events: Mutex<Vec<(LogIndex, FeedEvent)>>,
+    applied: watch::Sender<LogIndex>,
+    quorum: AtomicBool,
+}
+
+impl State {
+    fn new(base: FeedView) -> Self {
+        let applied = watch::channel(base.position.index).0;
+        Self { base, events: Mutex::default(), applied, quorum: AtomicBool::new(true) }
+    }
+
+    fn applied(&self) -> LogIndex {
+        *self.applied.borrow()
+    }
+
+    fn append(&self, event: impl FnOnce(LogIndex) -> FeedEvent) -> LogIndex {
+        let index = LogIndex(self.applied().0 + 1);
+        self.events.lock().expect("no panic").push((index, event(index)));
+        self.applied.send_replace(index);
+        index
+    }
+}
+
+impl ChangeSource for State {
+    fn incarnation(&self) -> Incarnation {
+        self.base.position.incarnation
+    }
+    fn term(&self) -> u64 {
+        1
+    }
+    fn view(&self, _: ApplianceId) -> Option<FeedView> {
+        let mut view = self.base.clone();
+        for (index, event) in &*self.events.lock().expect("no panic") {
+            view.apply(*index, event);
+        }
+        view.position.index = self.applied();
+        Some(view)
+    }
+    fn changes_after(&self, _: ApplianceId, after: LogIndex) -> Result<Changes, Compacted> {
+        let events = self.events.lock().expect("no panic");
+        let events = events.iter().filter(|(index, _)| *index > after).cloned().collect();
+        Ok(Changes { events, through: self.applied() })
+    }
+    fn applied(&self) -> watch::Receiver<LogIndex> {
+        self.applied.subscribe()
+    }
+    fn read_index(&self) -> BoxFuture<'static, Result<LogIndex, NoQuorum>> {
+        let answer = if self.quorum.load(Ordering::SeqCst) { Ok(self.applied()) } else { Err(NoQuorum) };
+        Box::pin(async move { answer })
+    }
+    fn others(&self) -> Vec<String> {
+        vec![]
+    }
+}
+
+/// Who hears the Gateway: nobody in particular.
+struct Nobody;
+
+impl GatewayReports for Nobody {
+    fn report(&self, _: ApplianceId, _: GatewayReport) {}
+    fn store_audit(&self, _: ApplianceId, _: u64, _: Vec<String>) -> BoxFuture<'static, bool> {
+        Box::pin(async { true })
+    }
+    fn renew_certificate(
+        &self,
+        _: ApplianceId,
+        _: CommandId,
+        _: String,
+    ) -> BoxFuture<'static, Result<Vec<String>, ErrorCode>> {
+        Box::pin(async { Err(ErrorCode::Busy) })
+    }
+}
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Moment {
+        Moment { instant: Instant::now(), time: ringwall_gateway::clock::wall() }
+    }
+}
+
+async fn serve(listener: TcpListener, tls: TlsAcceptor, gateway: ApplianceId, state: Arc<State>, board: Arc<Board>) {
+    loop {
+        let (stream, _) = listener.accept().await.expect("the socket stands");
+        stream.set_nodelay(true).expect("a socket");
+        let Ok(stream) = tls.accept(stream).await else { continue };
+        let (outbox, mut outgoing) = mpsc::channel::<FromController>(OUTBOX);
+        let parts = LinkParts {
+            gateway,
+            source: Arc::clone(&state) as Arc<dyn ChangeSource>,
+            reports: Arc::new(Nobody),
+            board: Arc::clone(&board),
+            clock: Arc::new(SystemClock),
+            outbox,
+        };
+        let link = Link::new(parts).start();
+        let (mut reading, mut writing) = tokio::io::split(stream);
+        actix_rt::spawn(async move {
+            while let Some(frame) = outgoing.recv().await {
+                let bytes = packed::frame(&frame).expect("our own frame");
+                if writing.write_all(&bytes).await.is_err() || writing.flush().await.is_err() {
+                    return;
+                }
+            }
+            let _ = writing.shutdown().await;
+        });
+        actix_rt::spawn(async move {
+            while let Ok(Some(frame)) = packed::read_frame::<FromGateway, _>(&mut reading).await {
+                if link.send(Arrived(frame)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// Where the Gateway listens for Clients.
+pub(crate) fn gateway_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], crate::gateway::CLIENT_PORT))
+}

@@ -9,7 +9,10 @@ use crate::{
         plan::{self, ALICE, GATEWAYS, PORT_OPEN},
         world::World,
     },
-    lab::probe::{ConnectFailure, PacketCounter, tcp_connects},
+    lab::{
+        namespace::Namespace,
+        probe::{ConnectFailure, PacketCounter, tcp_connects},
+    },
     report::Step,
 };
 
@@ -28,7 +31,7 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     step.proved("without a tunnel there is no way to the protected hosts");
 
     for (host, gateway) in targets {
-        let way = Detour::through(world, host, gateway)?;
+        let way = Detour::through(world, alice, host, gateway)?;
         let passed_by = PacketCounter::install(world.host(gateway), "ip daddr { 10.20.0.0/24, 10.30.0.0/24 }")?;
         let attempt = tcp_connects(alice, world.page(host, PORT_OPEN).address, PATIENCE)?;
         ensure!(attempt == Err(ConnectFailure::Silence), "{host} by way of {gateway}: {attempt:?}");
@@ -45,24 +48,23 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
 /// A route that an attacker on the same network can always set: through a Gateway, past its tunnels.
 #[derive(Debug)]
 pub struct Detour<'lab> {
-    alice: &'lab crate::lab::namespace::Namespace,
+    from: &'lab Namespace,
     route: String,
 }
 
 impl<'lab> Detour<'lab> {
-    /// Sends what is for `host` straight to `gateway`.
-    pub fn through(world: &World<'lab>, host: &str, gateway: &str) -> Result<Self> {
-        let alice = world.host(ALICE.name);
+    /// Sends what `from` has for `host` straight to `gateway`. A Client's own rules would come before this route.
+    pub fn through(world: &World<'lab>, from: &'lab Namespace, host: &str, gateway: &str) -> Result<Self> {
         let topology = world.lab.topology();
         let route = format!("{} via {} metric 1", plan::address(topology, host), topology.v4(gateway, "wan"));
-        alice.ip_batch(&format!("route add {route}\n"))?;
-        Ok(Self { alice, route })
+        from.ip_batch(&format!("route add {route}\n"))?;
+        Ok(Self { from, route })
     }
 }
 
 impl Drop for Detour<'_> {
     fn drop(&mut self) {
         // With the lab gone the route is gone too.
-        let _ = self.alice.ip_batch(&format!("route del {}\n", self.route));
+        let _ = self.from.ip_batch(&format!("route del {}\n", self.route));
     }
 }

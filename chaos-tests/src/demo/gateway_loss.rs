@@ -15,6 +15,8 @@ use crate::{
     report::Step,
 };
 
+/// A machine on the same network without a tunnel of its own.
+const STRANGER: &str = plan::CONTROLLERS[2];
 /// For what must work.
 const SOON: Duration = Duration::from_secs(20);
 /// For what must not: several repetitions of the first packet.
@@ -51,10 +53,13 @@ fn nothing_passes_the_dead_one(world: &World<'_>, step: &mut Step, dead: &str) -
     let mac = mac_in_the_office(world, dead)?;
     let arrivals =
         PacketCounter::install(world.host(target), &format!("ether saddr {mac} meta l4proto {{ tcp, udp, icmp }}"))?;
-    let way = Detour::through(world, target, dead)?;
-    let attempt = tcp_connects(world.alice.namespace(), world.page(target, PORT_OPEN).address, PATIENCE)?;
+    let stranger = world.host(STRANGER);
+    let way = Detour::through(world, stranger, target, dead)?;
+    let passed_by = PacketCounter::install(world.host(dead), "ip daddr 10.20.0.0/24")?;
+    let attempt = tcp_connects(stranger, world.page(target, PORT_OPEN).address, PATIENCE)?;
     drop(way);
     ensure!(attempt == Err(ConnectFailure::Silence), "through the dead Gateway: {attempt:?}");
+    ensure!(passed_by.packets()? > 0, "no packet even came to {dead}: the attempt proves nothing");
     ensure!(arrivals.packets()? == 0, "the dead Gateway's machine let packets through");
     step.proved(&format!("what {dead} left behind lets not one packet through"));
     Ok(())

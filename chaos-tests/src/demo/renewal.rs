@@ -23,6 +23,8 @@ use crate::{
 
 /// For tokens to be replaced; the window is shorter.
 const SOON: Duration = Duration::from_secs(90);
+/// The grain of an expiry, and a little more.
+const SECOND: Duration = Duration::from_millis(1_100);
 /// The shortest window there is.
 const WINDOW: RevocationMode = RevocationMode::RenewWindow { minutes: 1 };
 /// A renewal must not be felt: a download with a limited rate has small pauses of its own.
@@ -38,6 +40,9 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     download.wait_for_more(1 << 20, SOON)?;
 
     for (mode, name) in [(RevocationMode::RenewNow, "renewNow"), (WINDOW, "renewWindow")] {
+        // Tokens are told apart by their expiry, in whole seconds: the ones before must not be of the same second.
+        let orders = std::time::Instant::now();
+        wait::until("another second", SOON, || orders.elapsed() > SECOND)?;
         let before = world.alice.status()?;
         world.operator()?.revoke(ALICE.name, mode)?;
         let took =

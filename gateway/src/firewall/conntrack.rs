@@ -113,7 +113,7 @@ impl Tracking {
             let request = ConntrackMessage::Get(vec![]);
             self.send(family, NLM_F_DUMP, NetfilterMessageInner::from(request))?;
             self.receive(|entry| {
-                if sources(entry).any(|address| wanted(address)) {
+                if sources(entry).any(&wanted) {
                     doomed.push(identity(entry));
                 }
             })?;

@@ -251,7 +251,7 @@ impl Rule {
     }
 
     /// `fib daddr type local`.
-    pub(super) fn to_this_host(self) -> Self {
+    pub(super) fn for_this_host(self) -> Self {
         const RTN_LOCAL: u32 = 2;
         self.with([
             ex::fib_destination_type(Register::Reg1),

@@ -1,8 +1,8 @@
 //! The table that stands before anybody is let in: who decides what, in which hook, in which order.
 //!
 //! Everything is made in one batch, with the table replaced if a former process left one. Rules look a session up by
-//! the tunnel address of the packet, jump to its rule set (`super::ruleset`) and end in `denied`. The reasons for
-//! every rule stand in `docs/` (firewall); the probes that each one answers are tests of the same names.
+//! the tunnel address of the packet, jump to its rule set (`super::ruleset`) and end in `denied`. What each rule is
+//! there for is a test under `tests/firewall/`; what the kernel makes of them stands in `tests/golden/`.
 
 mod guard;
 mod sessions;

@@ -146,7 +146,7 @@ fn rules_that_no_kernel_takes_are_refused_and_leave_nothing_behind() {
         // Overlapping elements in one run: the compiler never makes them, the kernel refuses them.
         let mut broken = allow_everything();
         let elements = &mut broken.up4[0].elements;
-        let mut inner = elements[0].clone();
+        let mut inner = elements[0];
         inner.last_port = 99;
         elements.push(inner);
         assert!(matches!(lab.admit(7, &broken), Err(InstallError::Kernel(_))));

@@ -32,12 +32,12 @@ fn tunnel_never_reaches_the_gateway_itself() {
         socket.set_nonblocking(true).expect("a socket");
         let mut buffer = [0; 64];
         for own in [[10, 20, 0, 1], [10, 9, 255, 254]] {
-            lab.from_client(&udp(from(), SocketAddr::from((own, 5_353)), b"hello"));
+            lab.client_sends(&udp(from(), SocketAddr::from((own, 5_353)), b"hello"));
             assert!(socket.recv_from(&mut buffer).is_err(), "entitled to the network or not");
-            lab.from_client(&tcp(from(), SocketAddr::from((own, 22)), "S", (1, 0), b""));
+            lab.client_sends(&tcp(from(), SocketAddr::from((own, 22)), "S", (1, 0), b""));
         }
         assert_eq!(lab.at_client(), [], "not even a refusal comes back");
-        lab.from_server(&udp(server(5_000), SocketAddr::from(([10, 20, 0, 1], 5_353)), b"hello"));
+        lab.server_sends(&udp(server(5_000), SocketAddr::from(([10, 20, 0, 1], 5_353)), b"hello"));
         assert!(socket.recv_from(&mut buffer).is_ok(), "from elsewhere the host answers as before");
     });
 }
@@ -61,7 +61,7 @@ fn a_tunnel_address_from_another_interface_is_dropped() {
         other.send(&udp(from(), server(80), b"as if I were the client")).expect("up");
         other.send(&udp(SocketAddr::new(client6(7), 4_000), server6(80), b"the same")).expect("up");
         assert_eq!(lab.at_server(), []);
-        lab.from_server(&udp(from(), SocketAddr::new(client(7), 1), b"toward a client too"));
+        lab.server_sends(&udp(from(), SocketAddr::new(client(7), 1), b"toward a client too"));
         assert_eq!(lab.at_client(), []);
     });
 }
@@ -167,7 +167,7 @@ fn replies_do_not_leave_by_another_interface() {
         let other = interface("dmz0", ["10.30.0.1/16", "fd30::1/64"]);
         assert!(lab.client_reaches(&udp(from(), server(80), b"question")));
         run("ip", &["route", "add", "10.9.0.7/32", "dev", "dmz0"]);
-        lab.from_server(&udp(server(80), from(), b"answer"));
+        lab.server_sends(&udp(server(80), from(), b"answer"));
         let mut buffer = [0; 2_048];
         while let Ok(length) = other.recv(&mut buffer) {
             let seen = crate::packets::Seen::parse(&buffer[..length]);

@@ -29,7 +29,7 @@ fn tracked() -> usize {
 
 /// Whether a SYN from outside is answered by the listener.
 fn answers_syn(lab: &Lab, from: SocketAddr) -> bool {
-    lab.from_server(&tcp(from, gateway(), "S", (1, 0), b""));
+    lab.server_sends(&tcp(from, gateway(), "S", (1, 0), b""));
     lab.at_server().iter().any(|seen| seen.flags == (true, true, false) && seen.destination == from.ip())
 }
 
@@ -39,7 +39,7 @@ fn strangers_hear_nothing_from_the_tcp_port_until_they_knock() {
         let lab = guarded(Guard::UdpTcp);
         let _listener = TcpListener::bind("0.0.0.0:443").expect("a free port");
         for flags in ["S", "A", "F", "FPU", "", "SA", "R"] {
-            lab.from_server(&tcp(server(50_000), gateway(), flags, (1, 1), b""));
+            lab.server_sends(&tcp(server(50_000), gateway(), flags, (1, 1), b""));
             assert_eq!(lab.at_server(), [], "flags {flags:?}");
         }
         let knocked = server(50_001);
@@ -48,7 +48,7 @@ fn strangers_hear_nothing_from_the_tcp_port_until_they_knock() {
         assert!(!answers_syn(&lab, SocketAddr::from(([10, 20, 0, 6], 50_001))), "nobody else");
         assert_eq!(lab.enforcer.close_knock(knocked.ip(), 443).blocking_recv(), Ok(true));
         assert!(!answers_syn(&lab, server(50_002)), "no further connection");
-        lab.from_server(&tcp(knocked, gateway(), "A", (2, 1), b""));
+        lab.server_sends(&tcp(knocked, gateway(), "A", (2, 1), b""));
         assert_eq!(lab.enforcer.close_knock(knocked.ip(), 443).blocking_recv(), Ok(true), "closing twice is no error");
     });
 }
@@ -79,7 +79,7 @@ fn only_knocks_and_peers_reach_the_udp_port() {
         let socket = UdpSocket::bind("0.0.0.0:443").expect("a free port");
         socket.set_nonblocking(true).expect("a socket");
         let arrives = |payload: &[u8], from: SocketAddr| {
-            lab.from_server(&udp(from, gateway(), payload));
+            lab.server_sends(&udp(from, gateway(), payload));
             socket.recv_from(&mut [0; 2_048]).is_ok()
         };
         let (stranger, peer) = (server(50_000), server(50_001));
@@ -105,9 +105,9 @@ fn junk_leaves_no_conntrack_entry() {
             for n in 0..300u16 {
                 let [a, b] = n.to_be_bytes();
                 let from = SocketAddr::new(IpAddr::from([10, 20, 100 + a, b]), 1_000 + n);
-                lab.from_server(&udp(from, gateway(), &[0; 100]));
-                lab.from_server(&udp(from, gateway(), &[0xc0; 128]));
-                lab.from_server(&tcp(from, gateway(), "S", (1, 0), b""));
+                lab.server_sends(&udp(from, gateway(), &[0; 100]));
+                lab.server_sends(&udp(from, gateway(), &[0xc0; 128]));
+                lab.server_sends(&tcp(from, gateway(), "S", (1, 0), b""));
             }
             assert_eq!(tracked(), before, "{guard:?}");
         });
@@ -129,7 +129,7 @@ fn an_unguarded_or_tcp_mode_port_answers_every_syn() {
 fn a_dead_process_looks_like_a_live_one() {
     in_namespace(|| {
         let lab = guarded(Guard::UdpTcp);
-        lab.from_server(&udp(server(50_000), gateway(), &[0xc0; 128]));
+        lab.server_sends(&udp(server(50_000), gateway(), &[0xc0; 128]));
         assert_eq!(lab.at_server(), [], "no port unreachable");
     });
 }

@@ -107,11 +107,11 @@ impl Lab {
         self.enforcer.remove(session(n), LogIndex(0)).blocking_recv().expect("the enforcer lives");
     }
 
-    pub(crate) fn from_client(&self, packet: &[u8]) {
+    pub(crate) fn client_sends(&self, packet: &[u8]) {
         self.tun.send(packet).expect("the TUN is up");
     }
 
-    pub(crate) fn from_server(&self, packet: &[u8]) {
+    pub(crate) fn server_sends(&self, packet: &[u8]) {
         self.lan.send(packet).expect("the interface is up");
     }
 
@@ -128,14 +128,14 @@ impl Lab {
     /// Sends from a client and says whether it came through.
     pub(crate) fn client_reaches(&self, packet: &[u8]) -> bool {
         self.at_server();
-        self.from_client(packet);
+        self.client_sends(packet);
         !self.at_server().is_empty()
     }
 
     /// Sends from the protected side and says whether it came through.
     pub(crate) fn server_reaches(&self, packet: &[u8]) -> bool {
         self.at_client();
-        self.from_server(packet);
+        self.server_sends(packet);
         !self.at_client().is_empty()
     }
 }

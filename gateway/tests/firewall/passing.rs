@@ -29,7 +29,7 @@ fn the_kernel_forwards_while_write_runs() {
     in_namespace(|| {
         let lab = lab_with(&allow_everything());
         for round in 0..1_000u16 {
-            lab.from_client(&udp(SocketAddr::new(client(7), 9), server(9), &round.to_be_bytes()));
+            lab.client_sends(&udp(SocketAddr::new(client(7), 9), server(9), &round.to_be_bytes()));
             assert_eq!(lab.at_server().len(), 1, "every other test relies on this");
         }
     });
@@ -151,7 +151,7 @@ fn client_to_client_needs_both_sides() {
         let down = RuleSet { down4: vec![run_of(Verdict::Allow, clients())], ..RuleSet::default() };
         let (a, b) = (SocketAddr::new(client(1), 1_000), SocketAddr::new(client(2), 2_000));
         let reaches = |from: SocketAddr, to: SocketAddr| {
-            lab.from_client(&udp(from, to, b"hello"));
+            lab.client_sends(&udp(from, to, b"hello"));
             lab.at_client().iter().any(|seen| seen.destination == to.ip())
         };
         lab.admit(1, &RuleSet::default()).expect("new");
@@ -192,11 +192,11 @@ fn flows_pass_through_source_translation() {
             (SocketAddr::new(client(7), 4_000), server(53), IpAddr::V4(v4)),
             (SocketAddr::new(client6(7), 4_000), server6(53), IpAddr::V6(v6)),
         ] {
-            lab.from_client(&udp(from, to, b"question"));
+            lab.client_sends(&udp(from, to, b"question"));
             let seen: Vec<Seen> = lab.at_server();
             assert_eq!(seen.len(), 1);
             assert_eq!(seen[0].source, gateway, "the protected host sees the Gateway's address");
-            lab.from_server(&udp(to, SocketAddr::new(gateway, seen[0].ports.0), b"answer"));
+            lab.server_sends(&udp(to, SocketAddr::new(gateway, seen[0].ports.0), b"answer"));
             let answers = lab.at_client();
             assert_eq!(answers.len(), 1);
             assert_eq!((answers[0].destination, answers[0].ports), (from.ip(), (53, 4_000)));
@@ -230,9 +230,9 @@ fn the_kernel_answers_nothing_about_forbidden_hosts() {
         let lab = lab_with(&allow_port(80));
         let from = SocketAddr::new(client(7), 4_000);
         lab.at_client();
-        lab.from_client(&udp_with_ttl(from, server(81), b"how far is it", 1));
+        lab.client_sends(&udp_with_ttl(from, server(81), b"how far is it", 1));
         assert_eq!(lab.at_client(), [], "no time exceeded for a forbidden host");
-        lab.from_client(&udp_with_ttl(from, server(80), b"how far is it", 1));
+        lab.client_sends(&udp_with_ttl(from, server(80), b"how far is it", 1));
         let answers = lab.at_client();
         assert_eq!(answers.len(), 1, "but for an entitled one");
         assert_eq!((answers[0].protocol, answers[0].ports), (1, (11, 0)));
@@ -245,14 +245,14 @@ fn fragments_of_an_entitled_datagram_pass_and_others_do_not() {
         let lab = lab_with(&allow_port(80));
         let from = SocketAddr::new(client(7), 4_000);
         let [first, rest] = fragments(&udp(from, server(80), &[7; 100]));
-        lab.from_client(&first);
+        lab.client_sends(&first);
         assert_eq!(lab.at_server(), [], "put together before anything is decided");
-        lab.from_client(&rest);
+        lab.client_sends(&rest);
         assert_eq!(lab.at_server().len(), 2, "decided as one, sent on as it came");
         let [first, rest] = fragments(&udp(from, server(81), &[7; 100]));
-        lab.from_client(&first);
-        lab.from_client(&rest);
-        lab.from_client(&rest);
+        lab.client_sends(&first);
+        lab.client_sends(&rest);
+        lab.client_sends(&rest);
         assert_eq!(lab.at_server(), [], "not entitled, and a lone later one");
     });
 }
@@ -294,7 +294,7 @@ fn segments_are_made_to_fit_the_tunnel() {
             (SocketAddr::new(client6(7), 4_000), server6(443), 1_340),
         ] {
             lab.at_server();
-            lab.from_client(&crate::packets::syn_with_mss(from, to, 8_960));
+            lab.client_sends(&crate::packets::syn_with_mss(from, to, 8_960));
             assert_eq!(lab.at_server().first().and_then(|seen| seen.mss), Some(fits));
         }
     });

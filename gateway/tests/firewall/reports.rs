@@ -29,10 +29,10 @@ fn a_denial_is_reported_once_with_its_flow() {
         let mut lab = lab(&allow_port(80));
         let (from, from6) = (SocketAddr::new(client(7), 4_000), SocketAddr::new(client6(7), 4_000));
         for _ in 0..10 {
-            lab.from_client(&udp(from, server(81), b"again and again"));
+            lab.client_sends(&udp(from, server(81), b"again and again"));
         }
-        lab.from_client(&tcp(from6, server6(82), "S", (1, 0), b""));
-        lab.from_client(&echo(client(7), server(0).ip(), true, b"ping"));
+        lab.client_sends(&tcp(from6, server6(82), "S", (1, 0), b""));
+        lab.client_sends(&echo(client(7), server(0).ip(), true, b"ping"));
         assert_eq!(lab.firewall.blocked.blocking_recv(), Some(blocked(7, server(81), 17)));
         assert_eq!(lab.firewall.blocked.blocking_recv(), Some(blocked(7, server6(82), 6)));
         let ping = lab.firewall.blocked.blocking_recv().expect("the third");
@@ -46,9 +46,9 @@ fn one_session_cannot_use_up_the_denial_log() {
     in_namespace(|| {
         let mut lab = lab(&allow_port(80));
         for port in 1_000..1_300 {
-            lab.from_client(&udp(SocketAddr::new(client(7), 4_000), server(port), b"scan"));
+            lab.client_sends(&udp(SocketAddr::new(client(7), 4_000), server(port), b"scan"));
         }
-        lab.from_client(&udp(SocketAddr::new(client(8), 4_000), server(81), b"one"));
+        lab.client_sends(&udp(SocketAddr::new(client(8), 4_000), server(81), b"one"));
         let last = blocked(8, server(81), 17);
         let mut noisy = 0;
         while lab.firewall.blocked.blocking_recv().expect("it is logged") != last {
@@ -63,9 +63,9 @@ fn packets_without_a_lease_are_not_logged() {
     in_namespace(|| {
         let mut lab = Lab::new();
         lab.admit(7, &allow_port(80)).expect("new");
-        lab.from_client(&udp(SocketAddr::new(client(7), 4_000), server(81), b"too early"));
+        lab.client_sends(&udp(SocketAddr::new(client(7), 4_000), server(81), b"too early"));
         lab.hold_lease(HOUR);
-        lab.from_client(&udp(SocketAddr::new(client(7), 4_000), server(82), b"now"));
+        lab.client_sends(&udp(SocketAddr::new(client(7), 4_000), server(82), b"now"));
         assert_eq!(lab.firewall.blocked.blocking_recv(), Some(blocked(7, server(82), 17)));
     });
 }

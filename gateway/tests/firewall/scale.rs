@@ -8,6 +8,7 @@ use ringwall_protocol::rules::{Protocol, RuleSet, Verdict};
 
 use crate::lab::{HOUR, Lab, allow_port, config, element, in_namespace, install, run_of, session};
 
+#[expect(clippy::print_stderr, reason = "figures for whoever reads the test's output")]
 fn percentiles(name: &str, mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];

@@ -62,7 +62,7 @@ impl LoggedPort {
     pub const fn number(self) -> u16 {
         match self {
             Self::Ports { destination, .. } => destination,
-            Self::Icmp { kind, code } => (kind as u16) << 8 | code as u16,
+            Self::Icmp { kind, code } => u16::from_be_bytes([kind, code]),
             Self::None => 0,
         }
     }

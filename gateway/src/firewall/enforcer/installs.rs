@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::{Install, InstallError};
+use tokio::sync::oneshot;
 
 use super::removals::removal;
 use super::worker::Worker;
@@ -65,13 +66,13 @@ impl Worker {
         let rules = Arc::clone(&asked.install.rules);
         let acquired = match self.slots.acquire(rules.hash()) {
             Ok(acquired) => acquired,
-            Err(Full) => return refuse(asked, InstallError::TooManyRuleSets { limit: MAX_RULE_SETS }),
+            Err(Full) => return refuse(asked.reply, InstallError::TooManyRuleSets { limit: MAX_RULE_SETS }),
         };
         let mark = acquired.mark();
         if !matches!(acquired, Acquired::Ready(_)) {
             self.flush();
             if let Err(error) = self.fill(acquired, &rules, queue) {
-                return refuse(asked, InstallError::Kernel(error.to_string()));
+                return refuse(asked.reply, InstallError::Kernel(error.to_string()));
             }
         }
         // A cut may have passed while the slot was filled.
@@ -92,9 +93,9 @@ impl Worker {
         };
         match self.ledger.check(&claim) {
             Admission::Granted => return Some(asked),
-            Admission::Refused(error) => refuse(asked, error),
+            Admission::Refused(error) => refuse(asked.reply, error),
             Admission::Wait(address) if asked.at.elapsed() > PATIENCE => {
-                refuse(asked, InstallError::AddressHeld(address));
+                refuse(asked.reply, InstallError::AddressHeld(address));
             }
             Admission::Wait(_) => self.parked.push((asked.at + PATIENCE, asked)),
         }
@@ -205,7 +206,7 @@ impl Worker {
 
     fn not_installed(&mut self, prepared: Prepared, error: &CommitError) {
         self.slots.release(prepared.mark, Instant::now());
-        refuse(prepared.asked, InstallError::Kernel(error.to_string()));
+        refuse(prepared.asked.reply, InstallError::Kernel(error.to_string()));
     }
 
     /// Installs that waited for an address are asked again, in their order, before anything newer.
@@ -223,7 +224,7 @@ impl Worker {
     }
 }
 
-fn refuse(asked: Box<Asked>, error: InstallError) {
+fn refuse(reply: oneshot::Sender<Result<(), InstallError>>, error: InstallError) {
     metrics::counter!("ringwall_firewall_installs_refused_total").increment(1);
-    let _ = asked.reply.send(Err(error));
+    let _ = reply.send(Err(error));
 }

@@ -18,11 +18,11 @@ const TO_CLIENT6: [u8; 3] = [1, 2, 3];
 pub(super) fn raw(build: &mut Build<'_>) {
     let (tun, udp, tcp) = (build.tun(), build.config.udp_port, build.config.tcp_port);
     build.rule(Rule::in_chain("raw_in").iifname(&tun).leave());
-    build.rule(Rule::in_chain("raw_in").port(UDP, Side::Destination, udp).to_this_host().notrack());
+    build.rule(Rule::in_chain("raw_in").port(UDP, Side::Destination, udp).for_this_host().notrack());
     build.rule(Rule::in_chain("raw_out").port(UDP, Side::Source, udp).notrack());
     // Mode UDP-TCP needs to tell new connections from established ones; there unknown SYNs die in `input`.
     if build.config.guard != Guard::UdpTcp {
-        build.rule(Rule::in_chain("raw_in").port(TCP, Side::Destination, tcp).to_this_host().notrack());
+        build.rule(Rule::in_chain("raw_in").port(TCP, Side::Destination, tcp).for_this_host().notrack());
         build.rule(Rule::in_chain("raw_out").port(TCP, Side::Source, tcp).notrack());
     }
 }

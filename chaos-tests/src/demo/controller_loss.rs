@@ -21,7 +21,7 @@ use crate::{
 /// For elections, sign-ins and catching up.
 const SOON: Duration = Duration::from_secs(30);
 /// Live traffic does not depend on Controllers at all.
-const UNNOTICED: Duration = Duration::from_millis(500);
+const UNNOTICED: Duration = Duration::from_millis(250);
 
 /// Runs the step.
 pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {

@@ -11,7 +11,10 @@ use crate::{
         plan::{self, PORT_OPEN},
         world::World,
     },
-    lab::probe::{ConnectFailure, PacketCounter, http_get, tcp_connects},
+    lab::{
+        probe::{ConnectFailure, PacketCounter, http_get, tcp_connects},
+        wait,
+    },
     report::Step,
 };
 
@@ -19,6 +22,8 @@ use crate::{
 const STRANGER: &str = plan::CONTROLLERS[2];
 /// For what must work.
 const SOON: Duration = Duration::from_secs(20);
+/// Echoes to see after the move.
+const ECHOES: usize = 50;
 /// For what must not: several repetitions of the first packet.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -31,13 +36,15 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
 
     let killed = world.gateways[place].kill()?;
     step.doing(&format!("{dead}, which carries alice's session, was killed with SIGKILL"));
-    let gap = echo.wait_answer_after(killed, SOON)?;
-    step.took("Gateway killed until the first echo by the other one", gap);
     world.alice.wait_connected(&["office", "lab"], SOON)?;
     let now = world.carrier(&world.alice, "office")?;
     ensure!(now != place, "the session is said to be carried by the dead Gateway");
     http_get(world.alice.namespace(), &world.page(plan::OFFICE_WEB, PORT_OPEN), SOON)?;
+    let moved = echo.received();
+    wait::until("echoes by the other Gateway", SOON, || echo.received() >= moved + ECHOES)?;
     let report = echo.stop()?;
+    ensure!(report.lost_between(killed, Instant::now()) == report.lost.len(), "packets were lost before the kill");
+    step.took("Gateway killed: the longest gap in a 100-per-second echo", report.longest_gap);
     step.proved(&format!("alice's session moved to {}; {report}", world.gateways[now].host()));
 
     nothing_passes_the_dead_one(world, step, &dead)?;

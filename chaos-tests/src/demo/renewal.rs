@@ -27,8 +27,8 @@ const SOON: Duration = Duration::from_secs(90);
 const SECOND: Duration = Duration::from_millis(1_100);
 /// The shortest window there is.
 const WINDOW: RevocationMode = RevocationMode::RenewWindow { minutes: 1 };
-/// A renewal must not be felt: a download with a limited rate has small pauses of its own.
-const UNNOTICED: Duration = Duration::from_millis(500);
+/// A renewal must not be felt; a download with a limited rate, on a busy machine, has small pauses of its own.
+const UNNOTICED: Duration = Duration::from_millis(250);
 /// What holds older tokens is cut after 20 s: a session that outlives this has really renewed.
 const AFTER_THE_CUT: Duration = Duration::from_secs(21);
 

@@ -1,6 +1,6 @@
 //! Step 3: `ringwall up`: a tunnel per Site; what policies give is reached, nothing else is; and how fast it is.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Result, ensure};
 
@@ -75,6 +75,10 @@ fn echo_is_complete(world: &World<'_>, step: &mut Step) -> Result<()> {
     let report = probe.stop()?;
     ensure!(report.lost.is_empty(), "packets were lost in the tunnel: {report}");
     step.proved("a 100-per-second echo through the tunnel loses nothing");
+    let gateway: IpAddr = world.lab.topology().v4("lab-gw1", "lab").into();
+    let others = world.lab_echo.arrivals().iter().filter(|arrival| arrival.from.ip() != gateway).count();
+    ensure!(others == 0, "{others} packets came to the host from elsewhere than the Gateway");
+    step.proved("the host sees nobody but its Gateway");
     if let Some(rtt) = report.rtt_median {
         step.took("round trip through the tunnel, median", rtt);
     }

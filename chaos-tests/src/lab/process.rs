@@ -3,7 +3,7 @@
 //! Its output goes to a log in the lab's directory. It dies with the lab, unless the lab is kept on purpose.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -193,8 +193,7 @@ pub(super) fn run(lab: &Arc<Shared>, namespace: &Namespace, program: &Program, t
         child.kill()?;
         child.wait()?;
     }
-    let read = |path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let (stdout, stderr) = (read(&out)?, read(&err)?);
+    let (stdout, stderr) = (take(&out)?, take(&err)?);
     let status = waited.with_context(|| format!("{}\n{stdout}{stderr}", program.line()))?;
     Ok(Finished { line: program.line(), status, stdout, stderr, took: start.elapsed() })
 }
@@ -206,6 +205,13 @@ fn launch(lab: &Shared, namespace: &Namespace, program: &Program, log: &Log) -> 
     let child = lab.spawn(namespace, command)?;
     let id = ProcessId::of(child.id()).expect("a child that nobody waited for is shown in /proc");
     Ok((child, id))
+}
+
+/// Reads what a program wrote and removes the file: it may hold secrets, and its reader has it now.
+fn take(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    std::fs::remove_file(path).with_context(|| format!("remove {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn wait_for_exit(child: &mut Child, name: &str, timeout: Duration) -> Result<ExitStatus> {

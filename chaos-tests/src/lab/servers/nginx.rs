@@ -23,6 +23,9 @@ pub const UNLIMITED: &str = "/unlimited";
 /// Fast enough that a stall of a few milliseconds shows, slow enough to leave the machine to the others.
 const DOWNLOAD_RATE: &str = "8m";
 
+/// Sent in one go before nginx pauses to keep the rate: 16 ms worth, so that pauses of its own do not hide others.
+const DOWNLOAD_CHUNK: &str = "128k";
+
 /// Size of the file: sparse, it takes no disk, and no test downloads that much.
 const DOWNLOAD_SIZE: u64 = 1 << 40;
 
@@ -77,7 +80,7 @@ fn configure(home: &Path, host: &str, ports: &[u16]) -> String {
     listen {port};
     listen [::]:{port};
     root {home}/files;
-    location = {DOWNLOAD} {{ limit_rate {DOWNLOAD_RATE}; try_files /endless =404; }}
+    location = {DOWNLOAD} {{ limit_rate {DOWNLOAD_RATE}; sendfile_max_chunk {DOWNLOAD_CHUNK}; try_files /endless =404; }}
     location = {UNLIMITED} {{ try_files /endless =404; }}
     location / {{ return 200 \"{body}\\n\"; }}
   }}

@@ -114,7 +114,8 @@ fn generic(kind: ObjectKind) -> [(String, &'static str, Value); 5] {
     let schema = samples::name(kind);
     let (many, single) = (Shape::ListOf(schema), Shape::Named(schema));
     let operation = |summary: &str, taken: Shape, answer: Shape| {
-        let mut described = json!({"tags": [schema], "summary": format!("{summary} {schema}."), "responses": responses(answer)});
+        let mut described =
+            json!({"tags": [schema], "summary": format!("{summary} {schema}."), "responses": responses(answer)});
         if taken != Shape::Nothing {
             described["requestBody"] = body(taken);
         }
@@ -194,7 +195,12 @@ mod tests {
         let document = document();
         let paths = document["paths"].as_object().expect("paths");
         for operation in SPECIAL {
-            assert!(paths[operation.path][operation.method]["summary"].is_string(), "{} {}", operation.method, operation.path);
+            assert!(
+                paths[operation.path][operation.method]["summary"].is_string(),
+                "{} {}",
+                operation.method,
+                operation.path
+            );
         }
         for kind in ObjectKind::ALL {
             let (all, one) = (format!("/{}", kind.collection()), format!("/{}/{{id}}", kind.collection()));

@@ -30,7 +30,8 @@ pub(super) const fn name(kind: ObjectKind) -> &'static str {
 pub(super) fn object(kind: ObjectKind) -> Value {
     let mut sample = own_fields(kind);
     if let Some(fields) = sample.as_object_mut() {
-        let base = json!({"id": ID, "name": "example", "notes": "", "tags": ["production"], "created": TIME, "updated": TIME});
+        let base =
+            json!({"id": ID, "name": "example", "notes": "", "tags": ["production"], "created": TIME, "updated": TIME});
         fields.extend(base.as_object().cloned().unwrap_or_default());
     }
     sample
@@ -102,33 +103,66 @@ pub(super) fn wire() -> Vec<(&'static str, Value)> {
         "failedConditions": [ID]}], "rules": 3});
     let privilege = json!({"type": "View", "target": "Site", "scope": {"all": true, "ids": [ID], "tags": ["eu"]}, "defaultTags": ["eu"]});
     vec![
-        ("Error", json!({"id": "validation", "message": "", "errors": [{"field": "name", "message": "is missing"}],
-            "minSupportedVersion": 18, "maxSupportedVersion": 24})),
-        ("List", json!({"data": [{}], "range": "0-10/54", "totalCount": 54, "orderBy": "name", "descending": false,
-            "queries": ["web"], "filterBy": [{"name": "tags", "value": "eu"}]})),
+        (
+            "Error",
+            json!({"id": "validation", "message": "", "errors": [{"field": "name", "message": "is missing"}],
+            "minSupportedVersion": 18, "maxSupportedVersion": 24}),
+        ),
+        (
+            "List",
+            json!({"data": [{}], "range": "0-10/54", "totalCount": 54, "orderBy": "name", "descending": false,
+            "queries": ["web"], "filterBy": [{"name": "tags", "value": "eu"}]}),
+        ),
         ("Version", json!({"peerVersion": 24, "lowestPeerVersionSupported": 18})),
         ("Login", json!({"providerName": "local", "username": "admin", "password": "write only", "deviceId": ID})),
-        ("LoginAnswer", json!({"user": {"name": "admin", "needTwoFactorAuth": false, "canAccessAuditLogs": true,
-            "privileges": [privilege]}, "token": "opaque", "expires": TIME, "messageOfTheDay": ""})),
+        (
+            "LoginAnswer",
+            json!({"user": {"name": "admin", "needTwoFactorAuth": false, "canAccessAuditLogs": true,
+            "privileges": [privilege]}, "token": "opaque", "expires": TIME, "messageOfTheDay": ""}),
+        ),
         ("Otp", json!({"otp": "123456"})),
-        ("FactorOffer", json!({"type": "Secret", "secret": "GEZDGNBVGY3TQOJQ", "otpAuthUrl": "otpauth://totp/…", "barcode": "PNG, base64"})),
+        (
+            "FactorOffer",
+            json!({"type": "Secret", "secret": "GEZDGNBVGY3TQOJQ", "otpAuthUrl": "otpauth://totp/…", "barcode": "PNG, base64"}),
+        ),
         ("ProviderOffer", json!({"name": "local", "displayName": "local", "type": "Credentials"})),
-        ("GlobalSettings", serde_json::to_value(ringwall_protocol::object::GlobalSettings::default()).unwrap_or_default()),
+        (
+            "GlobalSettings",
+            serde_json::to_value(ringwall_protocol::object::GlobalSettings::default()).unwrap_or_default(),
+        ),
         ("OnBoardedDevice", device.clone()),
-        ("RevokeRequest", json!({"distinguishedNameFilter": USER_DN, "specificDistinguishedNames": [DEVICE_DN], "siteId": ID,
+        (
+            "RevokeRequest",
+            json!({"distinguishedNameFilter": USER_DN, "specificDistinguishedNames": [DEVICE_DN], "siteId": ID,
             "tokenType": "Entitlement", "revocationReason": "", "delayMinutes": 5, "devicesPerSecond": 2.5, "mode": "cut",
-            "wait": "enforced", "commandId": ID})),
-        ("RevokeAnswer", json!({"data": [device], "indexes": [100], "kinds": ["Entitlement"], "enforced": [{"gateway": ID,
-            "name": "gw1", "enforcedAfterMs": 3.5, "leaseEnds": TIME}]})),
-        ("BlacklistEntry", json!({"userDistinguishedName": USER_DN, "username": "alice", "providerName": "local",
-            "blacklistedAt": TIME, "reason": ""})),
+            "wait": "enforced", "commandId": ID}),
+        ),
+        (
+            "RevokeAnswer",
+            json!({"data": [device], "indexes": [100], "kinds": ["Entitlement"], "enforced": [{"gateway": ID,
+            "name": "gw1", "enforcedAfterMs": 3.5, "leaseEnds": TIME}]}),
+        ),
+        (
+            "BlacklistEntry",
+            json!({"userDistinguishedName": USER_DN, "username": "alice", "providerName": "local",
+            "blacklistedAt": TIME, "reason": ""}),
+        ),
         ("ActiveSession", json!({"distinguishedName": DEVICE_DN, "sites": [at_site]})),
-        ("SessionInfo", json!({"distinguishedName": DEVICE_DN, "deviceClaims": {}, "reasons": {}, "policyNames": ["everybody"],
-            "sites": [at_site]})),
-        ("OtpSeed", json!({"userDistinguishedName": USER_DN, "secret": "GEZDGNBVGY3TQOJQ", "otpAuthUrl": "otpauth://totp/…"})),
+        (
+            "SessionInfo",
+            json!({"distinguishedName": DEVICE_DN, "deviceClaims": {}, "reasons": {}, "policyNames": ["everybody"],
+            "sites": [at_site]}),
+        ),
+        (
+            "OtpSeed",
+            json!({"userDistinguishedName": USER_DN, "secret": "GEZDGNBVGY3TQOJQ", "otpAuthUrl": "otpauth://totp/…"}),
+        ),
         ("ProfileUrl", json!({"url": "ringwall://sdp.example:443/…"})),
         ("ExportRequest", json!({"validityDays": 1})),
-        ("ExplainRequest", json!({"user": "alice", "destination": "10.0.0.10:443", "protocol": "tcp", "deviceClaims": {}})),
+        (
+            "ExplainRequest",
+            json!({"user": "alice", "destination": "10.0.0.10:443", "protocol": "tcp", "deviceClaims": {}}),
+        ),
     ]
 }
 

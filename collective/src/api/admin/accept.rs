@@ -57,9 +57,18 @@ mod tests {
     fn versions_are_read_from_the_media_type_and_nothing_else() {
         assert_eq!(asked_version("application/vnd.appgate.peer-v24+json"), Some(24));
         assert_eq!(asked_version("text/html, Application/vnd.Appgate.peer-v18+json;q=0.9"), Some(18));
-        assert_eq!(asked_version("application/vnd.appgate.peer-v5+json, application/vnd.appgate.peer-v22+json"), Some(22));
+        assert_eq!(
+            asked_version("application/vnd.appgate.peer-v5+json, application/vnd.appgate.peer-v22+json"),
+            Some(22)
+        );
         assert_eq!(asked_version("application/vnd.appgate.peer-v5+json"), Some(5));
-        for other in ["application/json", "*/*", "", "application/vnd.appgate.peer-v+json", "application/vnd.appgate.peer-v+24+json"] {
+        for other in [
+            "application/json",
+            "*/*",
+            "",
+            "application/vnd.appgate.peer-v+json",
+            "application/vnd.appgate.peer-v+24+json",
+        ] {
             assert_eq!(asked_version(other), None, "{other}");
         }
         assert!(takes_json("text/html, */*;q=0.1") && takes_json("application/json") && !takes_json("text/html"));

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use ringwall_protocol::id::LogIndex;
 use ringwall_protocol::wire::admin::MAX_ADMIN_BODY;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ use super::body;
 use crate::controller::Controller;
 use crate::listener::http::Connection;
 use crate::refusal::Refusal;
-use crate::service::administer::decode::locate;
+use crate::service::administer::decode::{find_unknown, locate};
 use crate::service::administer::listing::Wanted;
 use crate::service::administer::repeat::Repeat;
 use crate::service::administer::{Administrator, Denial};
@@ -94,6 +95,18 @@ impl Call {
         decode(self.value()?)
     }
 
+    /// The same, refusing fields that `T` does not have: whoever sends one counts on it.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub(super) fn strict_json<T: DeserializeOwned + Serialize>(&self) -> Result<T, Denial> {
+        let value = self.value()?;
+        let decoded: T = decode(value.clone())?;
+        let mut unknown = Vec::new();
+        find_unknown(&value, &serde_json::to_value(&decoded).unwrap_or_default(), "", &mut unknown);
+        Denial::unless_empty(unknown).map(|()| decoded)
+    }
+
     /// What is wanted of a list.
     ///
     /// # Errors
@@ -161,7 +174,9 @@ fn decode<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
 }
 
 /// Decoders repeat what they could not take; in a login that is a password.
-fn without_content(mut error: ringwall_protocol::wire::admin::FieldError) -> ringwall_protocol::wire::admin::FieldError {
+fn without_content(
+    mut error: ringwall_protocol::wire::admin::FieldError,
+) -> ringwall_protocol::wire::admin::FieldError {
     if error.field.to_ascii_lowercase().contains("password") || error.field == "otp" {
         error.message = "expected a text".to_owned();
     }

@@ -11,6 +11,7 @@ use super::answer::{json, nothing, versioned};
 use super::call::Call;
 use super::objects::parse_id;
 use crate::service::administer::Denial;
+use crate::service::administer::repeat::Repeat;
 
 type Answer = Result<HttpResponse, Denial>;
 
@@ -48,8 +49,9 @@ pub(super) async fn appliances(call: Call) -> Answer {
 }
 
 pub(super) async fn export(call: Call, id: Path<String>) -> Answer {
-    let request: ExportRequest = call.json()?;
-    let repeat = call.repeat()?;
+    let request: ExportRequest = call.strict_json()?;
+    // Never repeated: the first answer alone has the token that was kept.
+    let repeat = Repeat::once();
     Ok(json(&call.controller.export_seed(&call.who, parse_id(&id)?, &request, &repeat).await?))
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn remove(call: Call, dn: Path<String>) -> Answer {
 }
 
 pub(super) async fn revoke(call: Call) -> Answer {
-    let request: RevokeRequest = call.json()?;
+    let request: RevokeRequest = call.strict_json()?;
     let repeat = match request.command_id {
         Some(id) => Repeat::under_id(id, &call.fingerprint()),
         None => call.repeat()?,
@@ -73,7 +73,9 @@ pub(super) async fn seeds(call: Call) -> Answer {
 
 pub(super) async fn make_seed(call: Call) -> Answer {
     let seed: OtpSeed = call.json()?;
-    Ok(json(&call.controller.make_seed(&call.who, &seed.user_distinguished_name, &call.repeat()?).await?))
+    // Never repeated: the first answer alone has the seed that was kept.
+    let repeat = Repeat::once();
+    Ok(json(&call.controller.make_seed(&call.who, &seed.user_distinguished_name, &repeat).await?))
 }
 
 pub(super) async fn remove_seed(call: Call, dn: Path<String>) -> Answer {

@@ -13,7 +13,7 @@ use crate::service::administer::rehearsal::Rehearsal;
 type Answer = Result<HttpResponse, Denial>;
 
 pub(super) async fn explain(call: Call) -> Answer {
-    let request: ExplainRequest = call.json()?;
+    let request: ExplainRequest = call.strict_json()?;
     Ok(json(&call.controller.explain_flow(&call.who, &request).await?))
 }
 

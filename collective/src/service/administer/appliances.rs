@@ -52,7 +52,8 @@ impl Controller {
             return Err(Denial::field("validityDays", format!("lies between 1 and {MAX_DAYS}")));
         }
         let state = &who.state;
-        let controllers: Vec<SeedController> = state.controllers().filter(|one| can_admit(one)).map(seed_controller).collect();
+        let controllers: Vec<SeedController> =
+            state.controllers().filter(|one| can_admit(one)).map(seed_controller).collect();
         if controllers.is_empty() {
             return Err(Denial::Conflict("no active Controller has an address for peers".to_owned()));
         }
@@ -141,7 +142,8 @@ impl Controller {
         if record.node == self.identity.node {
             return Err(Denial::Conflict("a Controller does not remove itself: ask another one".to_owned()));
         }
-        let remaining = state.controllers().filter(|one| one.state == ApplianceState::Active && one.node != record.node);
+        let remaining =
+            state.controllers().filter(|one| one.state == ApplianceState::Active && one.node != record.node);
         if remaining.count() == 0 {
             return Err(Denial::Conflict("the last active Controller stays".to_owned()));
         }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringwall_protocol::id::RoleId;
+use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::object::ObjectKind;
 use ringwall_protocol::object::role::{Privilege, PrivilegeScope, PrivilegeTarget, PrivilegeType};
-use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
 use ringwall_raft::state::admin_session::AdminSession;

@@ -14,8 +14,7 @@ use super::trail::Event;
 use crate::controller::Controller;
 
 /// How entries are searched and sorted.
-const HABITS: Habits =
-    Habits { searched: &["userDistinguishedName", "reason"], order_by: "userDistinguishedName" };
+const HABITS: Habits = Habits { searched: &["userDistinguishedName", "reason"], order_by: "userDistinguishedName" };
 /// Longest reason, in bytes.
 const MAX_REASON: usize = 1_024;
 
@@ -49,10 +48,17 @@ impl Controller {
             return Err(Denial::field("reason", format!("has at most {MAX_REASON} bytes")));
         }
         if who.state.identity_provider_named(user.provider.as_str()).is_none() {
-            return Err(Denial::field("userDistinguishedName", format!("there is no identity provider {}", user.provider)));
+            return Err(Denial::field(
+                "userDistinguishedName",
+                format!("there is no identity provider {}", user.provider),
+            ));
         }
         let outcome = self.order(repeat, BlockUser { user: user.clone(), reason: entry.reason.clone() }).await?;
-        Event::by(who, "user_blacklisted").with("user", user.to_string()).with("reason", entry.reason).at(outcome.index).emit();
+        Event::by(who, "user_blacklisted")
+            .with("user", user.to_string())
+            .with("reason", entry.reason)
+            .at(outcome.index)
+            .emit();
         let state = self.current().await?;
         let gone = || Denial::Conflict("the user was blocked, and unblocked by somebody else since".to_owned());
         state.blocked(&user).map(shown).ok_or_else(gone)

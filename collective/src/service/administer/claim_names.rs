@@ -17,12 +17,8 @@ const USER: &[(&str, &str)] = &[
     ("labels", "dictionary"),
 ];
 /// What Clients say of themselves.
-const DEVICE: &[(&str, &str)] = &[
-    ("hostname", "string"),
-    ("os", "dictionary"),
-    ("clientVersion", "string"),
-    ("addresses", "list"),
-];
+const DEVICE: &[(&str, &str)] =
+    &[("hostname", "string"), ("os", "dictionary"), ("clientVersion", "string"), ("addresses", "list")];
 /// What Controllers and Gateways observe, and whether policies see it: those are decided before a Gateway is chosen.
 const SYSTEM: &[(&str, &str, bool)] = &[
     ("deviceId", "string", true),

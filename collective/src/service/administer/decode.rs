@@ -114,7 +114,7 @@ impl Body {
 }
 
 /// Adds what `sent` asks for and `known` does not have.
-pub(super) fn find_unknown(sent: &Value, known: &Value, path: &str, unknown: &mut Vec<FieldError>) {
+pub fn find_unknown(sent: &Value, known: &Value, path: &str, unknown: &mut Vec<FieldError>) {
     match (sent, known) {
         (Value::Object(sent), Value::Object(known)) => {
             for (name, value) in sent {
@@ -199,7 +199,10 @@ mod tests {
         let idle = json!({"name": "s", "geolocation": {}, "localSiteDetection": {"enabled": false, "publicIps": []},
             "defaultGateway": {"enabledV4": false}, "shortName": "", "created": "2024-01-01T00:00:00Z"});
         assert!(read(ObjectKind::Site, idle).is_ok());
-        assert_eq!(fields(ObjectKind::Site, json!({"name": "s", "defaultGateway": {"enabledV4": true}})), ["defaultGateway"]);
+        assert_eq!(
+            fields(ObjectKind::Site, json!({"name": "s", "defaultGateway": {"enabledV4": true}})),
+            ["defaultGateway"]
+        );
         assert_eq!(fields(ObjectKind::Site, json!({"name": "s", "vpn": {"tls": {"enabled": true}}})), ["vpn.tls"]);
         assert_eq!(fields(ObjectKind::Site, json!({"name": "s", "password": "p"})), ["password"]);
     }
@@ -208,7 +211,10 @@ mod tests {
     fn what_cannot_be_read_is_named_with_its_place() {
         assert_eq!(fields(ObjectKind::Site, json!({})), ["name"]);
         assert_eq!(fields(ObjectKind::Site, json!({"name": 5})), ["name"]);
-        assert_eq!(fields(ObjectKind::Site, json!({"name": "s", "networkSubnets": ["10.0.0.0/8", "x"]})), ["networkSubnets[1]"]);
+        assert_eq!(
+            fields(ObjectKind::Site, json!({"name": "s", "networkSubnets": ["10.0.0.0/8", "x"]})),
+            ["networkSubnets[1]"]
+        );
         assert_eq!(fields(ObjectKind::Site, json!({"name": "s", "vpn": {"snat": "yes"}})), ["vpn.snat"]);
         let action = |more: Value| {
             let mut action = json!({"subtype": "tcp_up", "action": "allow", "hosts": ["10.0.0.1"]});
@@ -216,7 +222,10 @@ mod tests {
             json!({"name": "e", "site": Uuid::nil(), "actions": [action]})
         };
         assert!(read(ObjectKind::Entitlement, action(json!({"monitor": {"enabled": false, "timeout": 30}}))).is_ok());
-        assert_eq!(fields(ObjectKind::Entitlement, action(json!({"monitor": {"enabled": true}}))), ["actions[0].monitor"]);
+        assert_eq!(
+            fields(ObjectKind::Entitlement, action(json!({"monitor": {"enabled": true}}))),
+            ["actions[0].monitor"]
+        );
         assert_eq!(fields(ObjectKind::Entitlement, action(json!({"subtype": "tcp"}))), ["actions[0].subtype"]);
         assert_eq!(fields(ObjectKind::Entitlement, json!({"name": "e", "site": "x", "actions": []})), ["site"]);
         assert_eq!(fields(ObjectKind::Entitlement, json!({"name": "e", "actions": []})), ["site"]);

@@ -15,7 +15,9 @@ pub enum Denial {
     #[error("expected a body of at most {0} bytes")]
     TooLarge(usize),
     /// No version of the API that is spoken here was asked for.
-    #[error("expected the header Accept: application/vnd.appgate.peer-v{VERSION}+json, versions {LOWEST_VERSION} to {VERSION}")]
+    #[error(
+        "expected the header Accept: application/vnd.appgate.peer-v{VERSION}+json, versions {LOWEST_VERSION} to {VERSION}"
+    )]
     NotAcceptable,
     /// Nobody is signed in, or no longer.
     #[error("{message}")]

@@ -9,7 +9,9 @@ use ringwall_protocol::id::SiteId;
 use ringwall_protocol::name::{DnScope, SessionDn};
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::revocation::{RevocationScope, TokenKind};
-use ringwall_protocol::wire::admin::{FieldError, GatewayEnforcement, List, OnBoardedDevice, RevokeAnswer, RevokeRequest};
+use ringwall_protocol::wire::admin::{
+    FieldError, GatewayEnforcement, List, OnBoardedDevice, RevokeAnswer, RevokeRequest,
+};
 use ringwall_raft::State;
 use ringwall_raft::state::device::RemoveDevice;
 use ringwall_raft::state::revocation::{Reevaluate, Revoke};
@@ -101,7 +103,8 @@ impl Controller {
         let scope = parse_filter(filter).map_err(|message| Denial::field("distinguished-name", message))?;
         let outcome = self.order(repeat, Reevaluate { scope: scope.clone() }).await?;
         Event::by(who, "sessions_reevaluated").with("distinguished_name_filter", filter).at(outcome.index).emit();
-        let live: BTreeSet<&SessionDn> = who.state.bindings().map(|one| &one.dn).filter(|dn| scope.matches(dn)).collect();
+        let live: BTreeSet<&SessionDn> =
+            who.state.bindings().map(|one| &one.dn).filter(|dn| scope.matches(dn)).collect();
         Ok(live.into_iter().cloned().collect())
     }
 
@@ -324,7 +327,8 @@ mod tests {
         let order = read(json!({"distinguishedNameFilter": "OU=local"})).expect("valid");
         assert_eq!(order.pace, Pace::Renew { delay_seconds: 300, devices_per_second: 2.0 });
         assert_eq!(order.kinds, TokenKind::ALL.into());
-        let order = read(json!({"distinguishedNameFilter": "", "delayMinutes": 0, "tokenType": "adminclaims"})).expect("valid");
+        let order =
+            read(json!({"distinguishedNameFilter": "", "delayMinutes": 0, "tokenType": "adminclaims"})).expect("valid");
         assert_eq!(order.pace, Pace::Renew { delay_seconds: 0, devices_per_second: 2.0 });
         assert_eq!(order.kinds, [TokenKind::AdminClaims].into());
         let order = read(json!({"distinguishedNameFilter": "", "mode": "cut", "wait": "enforced"})).expect("valid");

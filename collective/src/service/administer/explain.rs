@@ -264,7 +264,8 @@ fn named(state: &State, text: &str) -> Option<(UserDn, Option<DeviceId>)> {
 
 impl Question {
     fn read(destination: &str, protocol: &str) -> Result<Self, Denial> {
-        let wrong = || Denial::field("destination", "expected address:port, [v6]:port, name:port, or for icmp an address");
+        let wrong =
+            || Denial::field("destination", "expected address:port, [v6]:port, name:port, or for icmp an address");
         let destination = destination.trim();
         let ping = match protocol.to_ascii_lowercase().as_str() {
             "tcp" => return Self::with_port(destination, Protocol::Tcp).ok_or_else(wrong),
@@ -308,11 +309,16 @@ mod tests {
         assert_eq!((web.protocol, web.remote.to_string(), web.port), (Protocol::Tcp, "10.20.0.10".to_owned(), 443));
         assert_eq!(read("[fd20::10]:53", "udp").flow.remote.to_string(), "fd20::10");
         assert_eq!(read("10.20.0.10", "icmp").flow.port, 2048);
-        assert_eq!((read("fd20::10", "icmp").flow.protocol, read("fd20::10", "icmp").flow.port), (Protocol::Icmpv6, 32768));
+        assert_eq!(
+            (read("fd20::10", "icmp").flow.protocol, read("fd20::10", "icmp").flow.port),
+            (Protocol::Icmpv6, 32768)
+        );
         let named = read("Web.Corp.example:443", "tcp");
         assert_eq!(named.names.0[&Host::Name("web.corp.example".to_owned())], [NAMED_HOST]);
         assert!(named.names.0.contains_key(&Host::Domain("corp.example".to_owned())));
-        for (destination, protocol) in [("10.20.0.10", "tcp"), ("10.20.0.10:x", "udp"), ("web:1", "icmp"), ("h:1", "gre")] {
+        for (destination, protocol) in
+            [("10.20.0.10", "tcp"), ("10.20.0.10:x", "udp"), ("web:1", "icmp"), ("h:1", "gre")]
+        {
             assert!(Question::read(destination, protocol).is_err(), "{destination} {protocol}");
         }
     }

@@ -13,7 +13,7 @@ use ringwall_protocol::id::RoleId;
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::role::Privilege;
 use ringwall_protocol::object::{IdentityProvider, LocalUser, Object};
-use ringwall_protocol::policy::Policy;
+use ringwall_protocol::policy::{Policy, PolicyKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
 
@@ -85,7 +85,13 @@ fn by_policy(state: &State, before: Option<&Object>, after: &Policy) -> Vec<Priv
             && before.disabled == after.disabled
             && before.kind == after.kind
             && before.administrative_roles == after.administrative_roles);
-    if same { Vec::new() } else { privileges(state, &after.administrative_roles) }
+    if same {
+        return Vec::new();
+    }
+    // What keeps people from their roles gives them back when it no longer does.
+    let stopped = matches!(before, Some(Object::Policy(before)) if before.kind == PolicyKind::Stop && !before.disabled);
+    let freed = if stopped { privileges(state, all_roles(state)) } else { Vec::new() };
+    privileges(state, &after.administrative_roles).into_iter().chain(freed).collect()
 }
 
 /// Changes to what criteria look at.
@@ -118,9 +124,7 @@ fn by_circumstance(
             if opens_nothing(before, provider) { Vec::new() } else { privileges(state, all_roles(state)) }
         }
         // A Stop policy keeps people from their roles; without it they have them.
-        (Some(Object::Policy(policy)), None) if policy.kind == ringwall_protocol::policy::PolicyKind::Stop => {
-            privileges(state, all_roles(state))
-        }
+        (Some(Object::Policy(policy)), None) if policy.kind == PolicyKind::Stop => privileges(state, all_roles(state)),
         _ => Vec::new(),
     }
 }

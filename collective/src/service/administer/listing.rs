@@ -100,7 +100,8 @@ impl Wanted {
 
     fn matches(&self, item: &Value, searched: &[&str]) -> bool {
         let in_any = |query: &String| searched.iter().any(|field| contains(at(item, field), query));
-        self.queries.iter().all(in_any) && self.filters.iter().all(|filter| contains(at(item, &filter.name), &filter.value))
+        self.queries.iter().all(in_any)
+            && self.filters.iter().all(|filter| contains(at(item, &filter.name), &filter.value))
     }
 }
 
@@ -132,10 +133,10 @@ fn contains(value: &Value, text: &str) -> bool {
 
 fn compare(one: &Value, two: &Value) -> Ordering {
     match (one, two) {
-        (Value::String(one), Value::String(two)) => one.to_lowercase().cmp(&two.to_lowercase()).then_with(|| one.cmp(two)),
-        (Value::Number(one), Value::Number(two)) => {
-            one.as_f64().partial_cmp(&two.as_f64()).unwrap_or(Ordering::Equal)
+        (Value::String(one), Value::String(two)) => {
+            one.to_lowercase().cmp(&two.to_lowercase()).then_with(|| one.cmp(two))
         }
+        (Value::Number(one), Value::Number(two)) => one.as_f64().partial_cmp(&two.as_f64()).unwrap_or(Ordering::Equal),
         (Value::Bool(one), Value::Bool(two)) => one.cmp(two),
         _ => rank(one).cmp(&rank(two)).then_with(|| one.to_string().cmp(&two.to_string())),
     }

@@ -4,14 +4,14 @@
 //! Replacing an object by itself proposes nothing.
 
 use ringwall_protocol::id::{LogIndex, UserId};
-use ringwall_protocol::object::role::PrivilegeType;
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
+use ringwall_protocol::object::role::PrivilegeType;
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::{FieldError, List};
-use ringwall_raft::{Command, State};
 use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
 use ringwall_raft::state::object::{DeleteObject, Expected, PutObject, Stored};
+use ringwall_raft::{Command, State};
 use ringwall_trust::password::{self, Cost};
 use ringwall_trust::secret::SystemRandom;
 use serde_json::Value;
@@ -107,7 +107,8 @@ impl Controller {
     ) -> Result<Written, Denial> {
         let target = target_of(kind);
         who.authority.require_some(PrivilegeType::Edit, target)?;
-        let stored = find(&who.state, kind, id).filter(|stored| sees(who, &stored.object) || edits(who, &stored.object));
+        let stored =
+            find(&who.state, kind, id).filter(|stored| sees(who, &stored.object) || edits(who, &stored.object));
         let stored = stored.ok_or_else(|| not_found(kind, id))?;
         let before = &stored.object;
         let mut body = prepared(body, kind, &who.state)?;
@@ -269,7 +270,12 @@ fn add_default_tags(body: &mut Body, who: &Administrator, kind: ObjectKind) {
 }
 
 /// A new user has a password; one that is set must be good.
-fn password_errors(kind: ObjectKind, password: Option<&String>, before: Option<&Object>, state: &State) -> Option<FieldError> {
+fn password_errors(
+    kind: ObjectKind,
+    password: Option<&String>,
+    before: Option<&Object>,
+    state: &State,
+) -> Option<FieldError> {
     match (kind, password, before) {
         (ObjectKind::LocalUser, Some(password), _) => check_password(password, state.local_provider()),
         (ObjectKind::LocalUser, None, None) => {

@@ -55,7 +55,14 @@ impl Controller {
         let seed = Seed::generate(&SystemRandom);
         let sealed = self.vault.seal(Purpose::TotpSeed(local.base.id), seed.expose());
         let outcome = self.order(repeat, PutTotpSeed { user: local.base.id, seed: sealed, confirmed: true }).await?;
-        trail::changed(who, "otp_seed_created", "otp/seeds", &local.base.id.to_string(), &user.to_string(), outcome.index);
+        trail::changed(
+            who,
+            "otp_seed_created",
+            "otp/seeds",
+            &local.base.id.to_string(),
+            &user.to_string(),
+            outcome.index,
+        );
         Ok(OtpSeed {
             user_distinguished_name: user.clone(),
             secret: Some(seed.expose_base32().to_string()),
@@ -75,7 +82,14 @@ impl Controller {
             return Err(Denial::NotFound(format!("{user} has no seed")));
         }
         let outcome = self.order(repeat, RemoveTotpSeed { user: local.base.id }).await?;
-        trail::changed(who, "otp_seed_deleted", "otp/seeds", &local.base.id.to_string(), &user.to_string(), outcome.index);
+        trail::changed(
+            who,
+            "otp_seed_deleted",
+            "otp/seeds",
+            &local.base.id.to_string(),
+            &user.to_string(),
+            outcome.index,
+        );
         Ok(())
     }
 }

@@ -35,7 +35,9 @@ impl Controller {
         let settings = &collective.settings;
         let host = profile.hostname.as_deref().unwrap_or(&settings.profile_hostname);
         if host.is_empty() {
-            return Err(Denial::Conflict("global settings do not say where the Controllers are (profileHostname)".to_owned()));
+            return Err(Denial::Conflict(
+                "global settings do not say where the Controllers are (profileHostname)".to_owned(),
+            ));
         }
         let provider = who.state.identity_provider(profile.identity_provider).ok_or_else(Refusal::internal)?;
         let root = BASE64URL_NOPAD.decode(collective.root_certificate.as_bytes()).map_err(|error| {

@@ -109,12 +109,9 @@ impl Controller {
     }
 
     /// Opens a session and answers its token. A finished transaction's token stays valid: the session has its id.
-    pub(super) async fn open_session(
-        &self,
-        opening: &Opening,
-        finished: Option<TransactionId>,
-    ) -> Result<(), Denial> {
-        let mut parts: Vec<Command> = finished.map(|transaction| FinishTransaction { transaction }.into()).into_iter().collect();
+    pub(super) async fn open_session(&self, opening: &Opening, finished: Option<TransactionId>) -> Result<(), Denial> {
+        let mut parts: Vec<Command> =
+            finished.map(|transaction| FinishTransaction { transaction }.into()).into_iter().collect();
         parts.push(OpenAdminSession { session: opening.session.clone() }.into());
         let outcome = self.propose(Command::Group(parts)).await?;
         match outcome.reply {
@@ -125,7 +122,12 @@ impl Controller {
     }
 
     /// A token for a session of this id.
-    pub(super) fn admin_token(&self, state: &State, opening: &Opening, now: UnixMillis) -> Result<(String, UnixMillis), Denial> {
+    pub(super) fn admin_token(
+        &self,
+        state: &State,
+        opening: &Opening,
+        now: UnixMillis,
+    ) -> Result<(String, UnixMillis), Denial> {
         let collective = check::collective(state)?;
         let session = &opening.session;
         let bearer = Bearer {
@@ -173,7 +175,8 @@ fn halfway(
     now: UnixMillis,
 ) -> Result<Halfway, Denial> {
     let transaction = state.transaction(TransactionId::new(token.session_id.uuid())).cloned();
-    let open = |one: &Transaction| one.kind == TransactionKind::Admin && now < one.expires_at && one.dn == token.head.sub;
+    let open =
+        |one: &Transaction| one.kind == TransactionKind::Admin && now < one.expires_at && one.dn == token.head.sub;
     let transaction = transaction.filter(open).ok_or_else(ended)?;
     let expires = UnixMillis::from_seconds(token.head.exp);
     Ok(Halfway { transaction, expires, token: text.to_owned(), address, state })
@@ -196,9 +199,9 @@ fn verified(state: &State, text: &str, now: UnixMillis) -> Result<Verified<Admin
 /// The token of a header `Bearer <token>` (RFC 6750 §2.1).
 fn bearer(header: Option<&str>) -> Result<&str, Denial> {
     let header = header.filter(|header| header.len() <= MAX_HEADER);
-    let (scheme, token) = header
-        .and_then(|header| header.split_once(' '))
-        .ok_or_else(|| not_signed_in("unauthorized", "expected the header Authorization: Bearer <token>; sign in first"))?;
+    let (scheme, token) = header.and_then(|header| header.split_once(' ')).ok_or_else(|| {
+        not_signed_in("unauthorized", "expected the header Authorization: Bearer <token>; sign in first")
+    })?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(not_signed_in("unauthorized", "expected a Bearer token"));
     }

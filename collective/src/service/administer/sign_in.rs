@@ -261,7 +261,8 @@ impl Controller {
         }
         let provider = state.identity_provider(transaction.provider_id).filter(|provider| provider.admin_provider);
         let provider = provider.cloned().ok_or_else(Refusal::sign_in)?;
-        let user = self.directories.look_up(&state, &provider, transaction.user_id).await?.ok_or_else(Refusal::sign_in)?;
+        let user =
+            self.directories.look_up(&state, &provider, transaction.user_id).await?.ok_or_else(Refusal::sign_in)?;
         let roles = self.roles_of(&state, &user.claims, &transaction.dn, from, now);
         if roles.is_empty() {
             return Err(Denial::Forbidden("no policy gives this user an administrative role".to_owned()));

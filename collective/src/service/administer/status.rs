@@ -80,7 +80,8 @@ impl Controller {
         let mut value = plain(&appliance.clone().into());
         let (function, status, sessions) = if appliance.gateway.enabled {
             let status = self.gateway_status(state, appliance.base.id);
-            let health = match (appliance.state, status.connected || self.is_bound_elsewhere(state, appliance.base.id)) {
+            let health = match (appliance.state, status.connected || self.is_bound_elsewhere(state, appliance.base.id))
+            {
                 (ApplianceState::Inactive, _) => "n/a",
                 (ApplianceState::Active, true) => "healthy",
                 (_, true) => "warning",

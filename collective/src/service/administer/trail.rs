@@ -78,12 +78,7 @@ pub fn collective(state: &State) -> Option<CollectiveId> {
 
 /// Event of a change to an object.
 pub(super) fn changed(who: &Administrator, kind: &'static str, what: &str, id: &str, name: &str, index: LogIndex) {
-    Event::by(who, kind)
-        .with("entity_type", what)
-        .with("entity_id", id)
-        .with("entity_name", name)
-        .at(index)
-        .emit();
+    Event::by(who, kind).with("entity_type", what).with("entity_id", id).with("entity_name", name).at(index).emit();
 }
 
 /// Event of a secret that was shown (review 40).

@@ -9,7 +9,12 @@ use crate::harness::Lab;
 async fn the_version_is_judged_before_anything_else() {
     let lab = Lab::start().await;
     let stranger = Admin::stranger(&lab, 0);
-    for accept in [None, Some("application/json"), Some("application/vnd.appgate.peer-v5+json"), Some("application/vnd.appgate.peer-v25+json")] {
+    for accept in [
+        None,
+        Some("application/json"),
+        Some("application/vnd.appgate.peer-v5+json"),
+        Some("application/vnd.appgate.peer-v25+json"),
+    ] {
         let probing = Admin { accept: accept.map(str::to_owned), ..stranger.clone() };
         for (method, path, body) in [
             ("POST", "/authentication", r#"{"deviceId":"not even an id"}"#),
@@ -20,7 +25,10 @@ async fn the_version_is_judged_before_anything_else() {
         ] {
             let reply = probing.call(method, path, body).await;
             assert_eq!(reply.status, 406, "{accept:?} {method} {path}: {reply:?}");
-            assert_eq!((&reply.body["minSupportedVersion"], &reply.body["maxSupportedVersion"]), (&json!(18), &json!(24)));
+            assert_eq!(
+                (&reply.body["minSupportedVersion"], &reply.body["maxSupportedVersion"]),
+                (&json!(18), &json!(24))
+            );
         }
     }
     for version in 18..=24 {
@@ -92,9 +100,15 @@ async fn lists_are_searched_sorted_and_cut_as_asked() {
     };
     let all = root.get("/conditions").await.ok();
     assert_eq!(names(&all), ["data", "web", "Webmail"]);
-    assert_eq!((&all["range"], &all["totalCount"], &all["orderBy"], &all["descending"]), (&json!("0-2/3"), &json!(3), &json!("name"), &json!(false)));
+    assert_eq!(
+        (&all["range"], &all["totalCount"], &all["orderBy"], &all["descending"]),
+        (&json!("0-2/3"), &json!(3), &json!("name"), &json!(false))
+    );
     let page = root.get("/conditions?query=web&orderBy=name&descending=true&range=0-0").await.ok();
-    assert_eq!((names(&page), &page["range"], &page["totalCount"]), (vec!["Webmail".to_owned()], &json!("0-0/3"), &json!(3)));
+    assert_eq!(
+        (names(&page), &page["range"], &page["totalCount"]),
+        (vec!["Webmail".to_owned()], &json!("0-0/3"), &json!(3))
+    );
     let both = root.get("/conditions?query=web&query=mail").await.ok();
     assert_eq!((names(&both), &both["queries"]), (vec!["Webmail".to_owned()], &json!(["web", "mail"])));
     let filtered = root.get("/conditions?tags=prod&name=da").await.ok();

@@ -14,9 +14,13 @@ use crate::harness::{Lab, config, until};
 async fn a_controller_joins_with_an_exported_seed_leads_and_is_removed() {
     let lab = Lab::start().await;
     let root = Admin::root(&lab).await;
-    let appliance = json!({"name": "c2", "controller": {"enabled": true}, "peerInterface": {"addresses": ["127.0.0.1:444"]}});
+    let appliance =
+        json!({"name": "c2", "controller": {"enabled": true}, "peerInterface": {"addresses": ["127.0.0.1:444"]}});
     let id = root.create("appliances", appliance).await;
-    assert_eq!(root.post(&format!("/appliances/{id}/export"), &json!({"validityDays": 31})).await.fields(), ["validityDays"]);
+    assert_eq!(
+        root.post(&format!("/appliances/{id}/export"), &json!({"validityDays": 31})).await.fields(),
+        ["validityDays"]
+    );
     let void = root.post(&format!("/appliances/{id}/export"), &json!({})).await.ok();
     let seed = root.post(&format!("/appliances/{id}/export"), &json!({"validityDays": 2})).await.ok();
     assert_ne!(void["joinToken"], seed["joinToken"]);
@@ -43,7 +47,10 @@ async fn a_controller_joins_with_an_exported_seed_leads_and_is_removed() {
     assert_eq!(controllers.iter().map(|one| &one["role"]).collect::<Vec<_>>(), ["voter", "voter"]);
     assert!(controllers.iter().all(|one| one["lag"].is_u64()), "{status}");
     let listed = root.get("/appliances/status?name=c2").await.ok();
-    assert_eq!((&listed["data"][0]["status"], &listed["data"][0]["functions"]), (&json!("healthy"), &json!(["Controller"])));
+    assert_eq!(
+        (&listed["data"][0]["status"], &listed["data"][0]["functions"]),
+        (&json!("healthy"), &json!(["Controller"]))
+    );
 
     assert_eq!(root.post("/collective/transfer", &json!({"node": 999})).await.fields(), ["node"]);
     root.post("/collective/transfer", &json!({"node": joined.node})).await.ok();

@@ -12,16 +12,48 @@ fn samples(refer: impl Fn(&str) -> Value) -> Vec<(&'static str, Value, Value)> {
         ("ip-pools", json!({"name": "pool", "ranges": [{"cidr": "100.64.0.0/16"}]}), json!({"leaseTimeDays": 60})),
         ("mfa-providers", json!({"name": "codes", "type": "DefaultTimeBased"}), json!({"notes": "n"})),
         ("sites", json!({"name": "office", "networkSubnets": ["10.20.0.0/24"]}), json!({"leaseSeconds": 30})),
-        ("appliances", json!({"name": "gw1", "gateway": {"enabled": true}, "site": refer("sites"),
-            "clientInterface": {"addresses": ["gw1.example:443"]}}), json!({"hostname": "gw1.example"})),
-        ("local-users", json!({"name": "alice", "password": "a wall with 1 door"}), json!({"email": "alice@ringwall.example"})),
-        ("conditions", json!({"name": "fresh code", "expression": "hasMfa(\"payroll\", 30)", "remedyMethods": [{"type": "OtpAuthentication",
-            "message": "A code, please.", "claimSuffix": "payroll", "providerId": refer("mfa-providers")}]}), json!({"repeatSchedules": ["15m"]})),
-        ("criteria-scripts", json!({"name": "researchers", "expression": "user.labels.team == \"research\""}), json!({"notes": "n"})),
-        ("administrative-roles", json!({"name": "viewer", "privileges": [{"type": "View", "target": "All"}]}), json!({"notes": "n"})),
-        ("entitlements", json!({"name": "web", "site": refer("sites"), "conditions": [refer("conditions")], "actions": [action]}), json!({"disabled": true})),
-        ("policies", json!({"name": "research", "type": "Access", "expression": "researchers()", "entitlements": [refer("entitlements")]}), json!({"disabled": true})),
-        ("client-profiles", json!({"name": "demo", "identityProviderName": "local"}), json!({"hostname": "sdp.example:443"})),
+        (
+            "appliances",
+            json!({"name": "gw1", "gateway": {"enabled": true}, "site": refer("sites"),
+            "clientInterface": {"addresses": ["gw1.example:443"]}}),
+            json!({"hostname": "gw1.example"}),
+        ),
+        (
+            "local-users",
+            json!({"name": "alice", "password": "a wall with 1 door"}),
+            json!({"email": "alice@ringwall.example"}),
+        ),
+        (
+            "conditions",
+            json!({"name": "fresh code", "expression": "hasMfa(\"payroll\", 30)", "remedyMethods": [{"type": "OtpAuthentication",
+            "message": "A code, please.", "claimSuffix": "payroll", "providerId": refer("mfa-providers")}]}),
+            json!({"repeatSchedules": ["15m"]}),
+        ),
+        (
+            "criteria-scripts",
+            json!({"name": "researchers", "expression": "user.labels.team == \"research\""}),
+            json!({"notes": "n"}),
+        ),
+        (
+            "administrative-roles",
+            json!({"name": "viewer", "privileges": [{"type": "View", "target": "All"}]}),
+            json!({"notes": "n"}),
+        ),
+        (
+            "entitlements",
+            json!({"name": "web", "site": refer("sites"), "conditions": [refer("conditions")], "actions": [action]}),
+            json!({"disabled": true}),
+        ),
+        (
+            "policies",
+            json!({"name": "research", "type": "Access", "expression": "researchers()", "entitlements": [refer("entitlements")]}),
+            json!({"disabled": true}),
+        ),
+        (
+            "client-profiles",
+            json!({"name": "demo", "identityProviderName": "local"}),
+            json!({"hostname": "sdp.example:443"}),
+        ),
     ]
 }
 
@@ -39,7 +71,9 @@ async fn objects_of_every_kind_live_their_whole_life() {
     let mut made: Vec<(&str, String)> = Vec::new();
     for at in 0..samples(|_| Value::Null).len() {
         let known = made.clone();
-        let refer = |collection: &str| known.iter().find(|(one, _)| *one == collection).map_or(Value::Null, |(_, id)| id.as_str().into());
+        let refer = |collection: &str| {
+            known.iter().find(|(one, _)| *one == collection).map_or(Value::Null, |(_, id)| id.as_str().into())
+        };
         let (collection, body, change) = samples(refer).swap_remove(at);
         let created = root.post(&format!("/{collection}"), &body).await;
         let version = created.header("etag").expect("a version").to_owned();
@@ -68,7 +102,10 @@ async fn objects_of_every_kind_live_their_whole_life() {
         assert_eq!((stale.status, stale.body["id"].as_str()), (409, Some("conflict")), "{collection}");
         made.push((collection, id));
     }
-    for (collection, id) in made.iter().filter(|(collection, _)| ["sites", "conditions", "entitlements", "mfa-providers"].contains(collection)) {
+    for (collection, id) in made
+        .iter()
+        .filter(|(collection, _)| ["sites", "conditions", "entitlements", "mfa-providers"].contains(collection))
+    {
         let reply = root.delete(&format!("/{collection}/{id}")).await;
         assert_eq!(reply.status, 409, "{collection} is referred to: {reply:?}");
         assert!(reply.body["message"].as_str().expect("a text").contains("still in use by"), "{reply:?}");
@@ -92,7 +129,10 @@ async fn whatever_cannot_be_enforced_is_refused_by_the_name_of_its_field() {
     assert_eq!(reply.fields(), ["actions[0].subtype"]);
     assert!(reply.body["errors"][0]["message"].as_str().expect("a text").contains("http_up"));
     assert_eq!(root.post("/entitlements", &json!({"name": "web", "site": site})).await.fields(), ["actions"]);
-    assert_eq!(root.post("/sites", &json!({"name": "s", "networkSubnets": ["nonsense"]})).await.fields(), ["networkSubnets[0]"]);
+    assert_eq!(
+        root.post("/sites", &json!({"name": "s", "networkSubnets": ["nonsense"]})).await.fields(),
+        ["networkSubnets[0]"]
+    );
     assert_eq!(root.post("/sites", &json!({"name": "s", "unheardOf": {"on": true}})).await.fields(), ["unheardOf"]);
     assert_eq!(root.post("/sites", &json!({"name": "", "leaseSeconds": 1})).await.fields(), ["name", "leaseSeconds"]);
     assert_eq!(root.post("/local-users", &json!({"name": "u"})).await.fields(), ["password"]);
@@ -159,12 +199,25 @@ async fn settings_links_and_questions_answer() {
     assert!(root.get(&format!("/client-profiles/{profile}/barcode")).await.ok()["barcode"].is_string());
 
     let site = root.create("sites", json!({"name": "office"})).await;
-    let closed = root.create("conditions", json!({"name": "from the office", "expression": "isClientInNetwork(\"10.0.0.0/8\")"})).await;
+    let closed = root
+        .create("conditions", json!({"name": "from the office", "expression": "isClientInNetwork(\"10.0.0.0/8\")"}))
+        .await;
     let action = |port: &str| json!([{"subtype": "tcp_up", "action": "allow", "hosts": ["10.20.0.10", "dns://web.corp.example"], "ports": [port]}]);
     let open = root.create("entitlements", json!({"name": "web", "site": site, "actions": action("80")})).await;
-    let shut = root.create("entitlements", json!({"name": "payroll", "site": site, "actions": action("81"), "conditions": [closed]})).await;
-    root.create("policies", json!({"name": "everybody", "type": "Access", "expression": "true", "entitlements": [open, shut]})).await;
-    let ask = async |destination: &str| root.post("/explain", &json!({"user": "root", "destination": destination})).await.ok();
+    let shut = root
+        .create(
+            "entitlements",
+            json!({"name": "payroll", "site": site, "actions": action("81"), "conditions": [closed]}),
+        )
+        .await;
+    root.create(
+        "policies",
+        json!({"name": "everybody", "type": "Access", "expression": "true", "entitlements": [open, shut]}),
+    )
+    .await;
+    let ask = async |destination: &str| {
+        root.post("/explain", &json!({"user": "root", "destination": destination})).await.ok()
+    };
     let yes = ask("10.20.0.10:80").await;
     assert_eq!((&yes["allowed"], &yes["entitlements"][0]["name"]), (&json!(true), &json!("web")));
     assert_eq!(ask("web.corp.example:80").await["allowed"], true);

@@ -33,14 +33,30 @@ async fn scopes_hide_what_lies_outside() {
     assert_eq!(clerk.delete(&format!("/sites/{us}")).await.status, 404);
     assert_eq!(clerk.put(&format!("/sites/{us}"), &json!({"name": "mine"})).await.status, 404);
     clerk.put(&format!("/sites/{eu}"), &json!({"name": "eu", "tags": ["eu"], "leaseSeconds": 30})).await.ok();
-    assert_eq!(clerk.put(&format!("/sites/{eu}"), &json!({"name": "eu", "tags": ["us"]})).await.status, 403, "not out of the scope");
-    assert_eq!(clerk.put(&format!("/sites/{eu}"), &json!({"name": "eu", "tags": ["eu", "x"]})).await.status, 403, "no Tag privilege");
+    assert_eq!(
+        clerk.put(&format!("/sites/{eu}"), &json!({"name": "eu", "tags": ["us"]})).await.status,
+        403,
+        "not out of the scope"
+    );
+    assert_eq!(
+        clerk.put(&format!("/sites/{eu}"), &json!({"name": "eu", "tags": ["eu", "x"]})).await.status,
+        403,
+        "no Tag privilege"
+    );
     let made = clerk.post("/sites", &json!({"name": "new"})).await.ok();
     assert_eq!(made["tags"], json!(["eu"]), "default tags of the privilege");
     for (method, path) in [
-        ("GET", "/policies"), ("POST", "/policies"), ("GET", "/on-boarded-devices"), ("POST", "/on-boarded-devices/revoke-tokens"),
-        ("GET", "/blacklist"), ("GET", "/global-settings"), ("GET", "/otp/seeds"), ("GET", "/stats/active-sessions/dn"),
-        ("POST", "/conditions/test"), ("POST", "/collective/transfer"), ("GET", "/collective/status"),
+        ("GET", "/policies"),
+        ("POST", "/policies"),
+        ("GET", "/on-boarded-devices"),
+        ("POST", "/on-boarded-devices/revoke-tokens"),
+        ("GET", "/blacklist"),
+        ("GET", "/global-settings"),
+        ("GET", "/otp/seeds"),
+        ("GET", "/stats/active-sessions/dn"),
+        ("POST", "/conditions/test"),
+        ("POST", "/collective/transfer"),
+        ("GET", "/collective/status"),
     ] {
         let body = match path {
             "/conditions/test" => r#"{"expression":"true"}"#,
@@ -76,7 +92,13 @@ async fn nobody_grants_what_he_does_not_hold() {
     let powerful = root.get("/administrative-roles?query=system").await.ok()["data"][0].clone();
     let founders = root.get("/local-users?query=root").await.ok()["data"][0]["id"].as_str().expect("an id").to_owned();
     let role = |privilege: Value| json!({"name": "r", "privileges": [privilege]});
-    assert_eq!(clerk.post("/administrative-roles", &role(json!({"type": "Revoke", "target": "RegisteredDevice"}))).await.status, 403);
+    assert_eq!(
+        clerk
+            .post("/administrative-roles", &role(json!({"type": "Revoke", "target": "RegisteredDevice"})))
+            .await
+            .status,
+        403
+    );
     clerk.post("/administrative-roles", &role(json!({"type": "View", "target": "Site"}))).await.ok();
     let policy = json!({"name": "p", "type": "Admin", "expression": "true", "administrativeRoles": [powerful["id"]]});
     assert_eq!(clerk.post("/policies", &policy).await.status, 403);

@@ -38,11 +38,9 @@ impl Search<'_> {
                 (format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), inner)
             }),
             // A list that fails even when it is empty is wrong as a whole.
-            Value::Array(items) if !self.fails_with(&pointer, Value::Array(Vec::new()), &node) => {
-                (0..items.len()).find(|at| self.alone(&pointer, &items[*at])).map(|at| {
-                    (format!("{pointer}/0"), format!("{field}[{at}]"))
-                })
-            }
+            Value::Array(items) if !self.fails_with(&pointer, Value::Array(Vec::new()), &node) => (0..items.len())
+                .find(|at| self.alone(&pointer, &items[*at]))
+                .map(|at| (format!("{pointer}/0"), format!("{field}[{at}]"))),
             _ => None,
         };
         match part {

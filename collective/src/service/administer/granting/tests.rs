@@ -55,6 +55,14 @@ fn policies_that_give_roles_and_their_criteria_are_closed_to_who_holds_less() {
     assert!(!may(&clerk(), &fixture.state, None, &narrow));
     assert!(!may(&clerk(), &fixture.state, Some(&narrow), &wide));
     assert!(may(&clerk(), &fixture.state, Some(&narrow), &narrow));
+    let stop = |disabled| Policy {
+        kind: PolicyKind::Stop,
+        disabled,
+        ..policy(PolicyId::from_random([3; 16]), "stop", "user.team == \"admins\"")
+    };
+    let (stopping, freeing) = (Object::from(stop(false)), Object::from(stop(true)));
+    assert!(!may(&clerk(), &fixture.state, Some(&stopping), &freeing), "what stops people also keeps roles from them");
+    assert!(may(&clerk(), &fixture.state, None, &stopping));
     let plain = Object::from(policy(PolicyId::from_random([2; 16]), "plain", "true"));
     assert!(may(&clerk(), &fixture.state, None, &plain));
 }
@@ -67,7 +75,11 @@ fn labels_and_passwords_that_make_an_administrator_are_grants_too() {
     fixture.put(Policy {
         kind: PolicyKind::Admin,
         administrative_roles: vec![strong.base.id],
-        ..policy(PolicyId::from_random([1; 16]), "giving", "user.team == \"admins\" && isClientInNetwork(\"10.0.0.0/8\")")
+        ..policy(
+            PolicyId::from_random([1; 16]),
+            "giving",
+            "user.team == \"admins\" && isClientInNetwork(\"10.0.0.0/8\")",
+        )
     });
     let plain = local_user(UserId::from_random([5; 16]), "eve");
     let mut chosen = plain.clone();
@@ -92,7 +104,11 @@ fn criteria_that_look_at_the_clock_are_judged_for_every_hour() {
         fixture.put(Policy {
             kind: PolicyKind::Admin,
             administrative_roles: vec![strong.base.id],
-            ..policy(PolicyId::from_random([n; 16]), &format!("night {n}"), &format!("inTimeRange({:?}, {:?})", span.0, span.1))
+            ..policy(
+                PolicyId::from_random([n; 16]),
+                &format!("night {n}"),
+                &format!("inTimeRange({:?}, {:?})", span.0, span.1),
+            )
         });
     }
     let eve = Object::from(local_user(UserId::from_random([5; 16]), "eve"));

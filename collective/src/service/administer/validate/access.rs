@@ -41,7 +41,11 @@ pub(super) fn entitlement(entitlement: &Entitlement, faults: &mut Faults) {
         let field = |name: &str| format!("appShortcuts[{at}].{name}");
         let named = !shortcut.name.trim().is_empty() && text::is_line(&shortcut.name, 256);
         faults.unless(named, &field("name"), "has 1 to 256 bytes and no control characters");
-        faults.unless(is_link(&shortcut.url), &field("url"), "expected a link such as https://host/path, at most 2048 bytes");
+        faults.unless(
+            is_link(&shortcut.url),
+            &field("url"),
+            "expected a link such as https://host/path, at most 2048 bytes",
+        );
     }
 }
 
@@ -84,7 +88,11 @@ pub(super) fn condition(condition: &Condition, state: &State, faults: &mut Fault
     }
     for (at, schedule) in condition.repeat_schedules.iter().enumerate() {
         let known = Schedule::parse(schedule).is_some();
-        faults.unless(known, &format!("repeatSchedules[{at}]"), "expected 1m, 5m, 15m, 1h or a time of day such as 13:32");
+        faults.unless(
+            known,
+            &format!("repeatSchedules[{at}]"),
+            "expected 1m, 5m, 15m, 1h or a time of day such as 13:32",
+        );
     }
     if condition.remedy_methods.len() > MAX_INTERACTIONS {
         faults.add("remedyMethods", format!("are at most {MAX_INTERACTIONS}"));
@@ -99,7 +107,9 @@ fn interaction(method: &Interaction, field: &str, state: &State, faults: &mut Fa
     faults.unless(readable, &format!("{field}.message"), "has 1 to 2048 bytes");
     let suffix = format!("{field}.claimSuffix");
     match (&method.claim_suffix, method.kind) {
-        (Some(_), InteractionKind::DisplayMessage) => faults.add(suffix, "does not belong to a message: nothing is answered"),
+        (Some(_), InteractionKind::DisplayMessage) => {
+            faults.add(suffix, "does not belong to a message: nothing is answered")
+        }
         (None, InteractionKind::DisplayMessage) => {}
         (None, kind) => faults.add(suffix, format!("is wanted for {kind:?}: the answer is found under it")),
         (Some(text), _) => faults.unless(text::is_suffix(text), &suffix, "has 1 to 64 letters, digits, '-', '_', '.'"),

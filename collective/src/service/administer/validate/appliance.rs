@@ -46,7 +46,11 @@ fn addresses(addresses: &[String], field: &str, faults: &mut Faults) {
 }
 
 pub(super) fn client_profile(profile: &ClientProfile, before: Option<&Object>, faults: &mut Faults) {
-    faults.unless(text::is_line(&profile.spa_key_name, 256), "spaKeyName", "has at most 256 bytes, no control characters");
+    faults.unless(
+        text::is_line(&profile.spa_key_name, 256),
+        "spaKeyName",
+        "has at most 256 bytes, no control characters",
+    );
     if let Some(hostname) = &profile.hostname {
         faults.unless(is_host_and_port(hostname), "hostname", "expected host:port");
     }

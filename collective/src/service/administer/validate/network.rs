@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use ringwall_protocol::object::site::{DnsResolver, MAX_GRACE_SECONDS};
 use ringwall_protocol::object::ip_pool::IpRange;
+use ringwall_protocol::object::site::{DnsResolver, MAX_GRACE_SECONDS};
 use ringwall_protocol::object::{IpPool, Object, Site};
 use ringwall_raft::State;
 
@@ -89,9 +89,10 @@ pub(super) fn ip_pool(pool: &IpPool, before: Option<&Object>, state: &State, fau
         if ranges[..nth].iter().any(|(_, other)| overlap(one, other)) {
             faults.add(format!("ranges[{at}]"), "overlaps another range of the pool");
         }
-        let other = state.ip_pools().filter(|other| other.base.id != pool.base.id).find(|other| {
-            other.ranges.iter().filter_map(IpRange::bounds).any(|theirs| overlap(one, &theirs))
-        });
+        let other = state
+            .ip_pools()
+            .filter(|other| other.base.id != pool.base.id)
+            .find(|other| other.ranges.iter().filter_map(IpRange::bounds).any(|theirs| overlap(one, &theirs)));
         if let Some(other) = other {
             faults.add(format!("ranges[{at}]"), format!("overlaps the pool {:?}", other.base.name));
         }
@@ -110,7 +111,9 @@ fn bounds(ranges: &[IpRange], six: bool, field: &str, faults: &mut Faults) -> Ve
         match range.bounds() {
             Some(bounds) if bounds.0.is_ipv6() == six => good.push((at, bounds)),
             Some(_) => faults.add(format!("{field}[{at}]"), "is of the other family than the pool"),
-            None => faults.add(format!("{field}[{at}]"), "is a cidr, or first and last of one family, first not above last"),
+            None => {
+                faults.add(format!("{field}[{at}]"), "is a cidr, or first and last of one family, first not above last")
+            }
         }
     }
     good

@@ -29,7 +29,11 @@ pub(super) fn local_user(user: &LocalUser, before: Option<&Object>, faults: &mut
     faults.unless(user.labels.len() <= MAX_LABELS, "labels", "are at most 64");
     for (name, value) in &user.labels {
         let good = text::is_identifier(name) && text::is_line(value, 1_024);
-        faults.unless(good, &format!("labels.{name}"), "a name of letters, digits and '_', and a line of at most 1024 bytes");
+        faults.unless(
+            good,
+            &format!("labels.{name}"),
+            "a name of letters, digits and '_', and a line of at most 1024 bytes",
+        );
     }
 }
 
@@ -70,7 +74,14 @@ fn fits(action: PrivilegeType, target: PrivilegeTarget) -> bool {
     use PrivilegeType as A;
     let object = !matches!(
         target,
-        T::OtpSeed | T::Blacklist | T::RegisteredDevice | T::AllocatedIp | T::SessionInfo | T::AuditLog | T::GlobalSetting | T::CaCertificate
+        T::OtpSeed
+            | T::Blacklist
+            | T::RegisteredDevice
+            | T::AllocatedIp
+            | T::SessionInfo
+            | T::AuditLog
+            | T::GlobalSetting
+            | T::CaCertificate
     );
     if target == T::All || action == A::All {
         return true;
@@ -84,7 +95,9 @@ fn fits(action: PrivilegeType, target: PrivilegeTarget) -> bool {
         A::Revoke => target == T::RegisteredDevice,
         A::Reevaluate => matches!(target, T::RegisteredDevice | T::SessionInfo),
         A::Export => matches!(target, T::Appliance | T::ClientProfile | T::AuditLog | T::CaCertificate),
-        A::Test => matches!(target, T::Condition | T::CriteriaScript | T::Policy | T::IdentityProvider | T::MfaProvider),
+        A::Test => {
+            matches!(target, T::Condition | T::CriteriaScript | T::Policy | T::IdentityProvider | T::MfaProvider)
+        }
         A::GetUserAttributes => target == T::IdentityProvider,
         A::Backup => target == T::Appliance,
         A::CheckStatus => matches!(target, T::Appliance | T::Site),

@@ -58,7 +58,8 @@ fn all_wrong_fields_are_told_at_once() {
 fn entitlements_name_the_action_and_the_field_that_is_wrong() {
     let state = Fixture::founded().state;
     let site = id_of(&state, ObjectKind::Site, "default site");
-    let with = |actions: Value, logic: &str| json!({"name": "e", "site": site, "conditionLogic": logic, "actions": actions});
+    let with =
+        |actions: Value, logic: &str| json!({"name": "e", "site": site, "conditionLogic": logic, "actions": actions});
     let good = json!([{"subtype": "tcp_up", "action": "allow", "hosts": ["10.0.0.1"], "ports": ["80"]}]);
     assert_eq!(faults(&state, ObjectKind::Entitlement, with(good.clone(), "and")), [""; 0]);
     assert_eq!(faults(&state, ObjectKind::Entitlement, with(good, "or")), ["conditions"]);
@@ -82,13 +83,31 @@ fn interactions_want_what_the_api_says_and_a_provider_of_their_kind() {
     let local = id_of(&state, ObjectKind::IdentityProvider, "local");
     let with = |method: Value| json!({"name": "c", "expression": "true", "remedyMethods": [method]});
     let of = |method: Value| faults(&state, ObjectKind::Condition, with(method));
-    assert_eq!(of(json!({"type": "OtpAuthentication", "message": "m", "claimSuffix": "s", "providerId": otp})), [""; 0]);
-    assert_eq!(of(json!({"type": "PasswordAuthentication", "message": "m", "claimSuffix": "s", "providerId": local})), [""; 0]);
+    assert_eq!(
+        of(json!({"type": "OtpAuthentication", "message": "m", "claimSuffix": "s", "providerId": otp})),
+        [""; 0]
+    );
+    assert_eq!(
+        of(json!({"type": "PasswordAuthentication", "message": "m", "claimSuffix": "s", "providerId": local})),
+        [""; 0]
+    );
     assert_eq!(of(json!({"type": "DisplayMessage", "message": "m", "blocking": true})), [""; 0]);
-    assert_eq!(of(json!({"type": "OtpAuthentication", "message": "m", "claimSuffix": "s", "providerId": local})), ["remedyMethods[0].providerId"]);
-    assert_eq!(of(json!({"type": "Reason", "message": ""})), ["remedyMethods[0].message", "remedyMethods[0].claimSuffix"]);
-    assert_eq!(of(json!({"type": "DisplayMessage", "message": "m", "claimSuffix": "s"})), ["remedyMethods[0].claimSuffix"]);
-    assert_eq!(of(json!({"type": "Reason", "message": "m", "claimSuffix": "s", "blocking": true})), ["remedyMethods[0].blocking"]);
+    assert_eq!(
+        of(json!({"type": "OtpAuthentication", "message": "m", "claimSuffix": "s", "providerId": local})),
+        ["remedyMethods[0].providerId"]
+    );
+    assert_eq!(
+        of(json!({"type": "Reason", "message": ""})),
+        ["remedyMethods[0].message", "remedyMethods[0].claimSuffix"]
+    );
+    assert_eq!(
+        of(json!({"type": "DisplayMessage", "message": "m", "claimSuffix": "s"})),
+        ["remedyMethods[0].claimSuffix"]
+    );
+    assert_eq!(
+        of(json!({"type": "Reason", "message": "m", "claimSuffix": "s", "blocking": true})),
+        ["remedyMethods[0].blocking"]
+    );
 }
 
 #[test]
@@ -99,7 +118,8 @@ fn expressions_and_schedules_are_compiled_before_they_are_saved() {
     assert_eq!(faults(&fixture.state, ObjectKind::Condition, condition), expected);
     let policy = json!({"name": "p", "expression": "admins()"});
     assert_eq!(faults(&fixture.state, ObjectKind::Policy, policy.clone()), ["expression"]);
-    fixture.put(object(ObjectKind::CriteriaScript, json!({"name": "admins", "expression": "user.username == \"root\""})));
+    fixture
+        .put(object(ObjectKind::CriteriaScript, json!({"name": "admins", "expression": "user.username == \"root\""})));
     assert_eq!(faults(&fixture.state, ObjectKind::Policy, policy), [""; 0]);
     for name in ["has-hyphen", "hasMfa", "size", "2x"] {
         let script = json!({"name": name, "expression": "true"});
@@ -146,15 +166,26 @@ fn providers_users_roles_and_appliances_are_checked_too() {
     let provider = json!({"name": "second", "type": "LocalDatabase", "userLockoutThreshold": 0, "deviceTakeover": "replaceWithMfa",
         "onDemandClaimMappings": [{"command": "runScript", "claimName": "x", "platform": "amiga"}]});
     let on_demand = "onDemandClaimMappings[0]";
-    let expected = ["type".to_owned(), "userLockoutThreshold".to_owned(), "deviceTakeover".to_owned(),
-        format!("{on_demand}.platform"), format!("{on_demand}.command")];
+    let expected = [
+        "type".to_owned(),
+        "userLockoutThreshold".to_owned(),
+        "deviceTakeover".to_owned(),
+        format!("{on_demand}.platform"),
+        format!("{on_demand}.command"),
+    ];
     assert_eq!(faults(&state, ObjectKind::IdentityProvider, provider), expected);
     assert_eq!(faults(&state, ObjectKind::IdentityProvider, json!({"name": "x", "type": "Ldap"})), ["type"]);
     assert_eq!(faults(&state, ObjectKind::MfaProvider, json!({"name": "x", "type": "Radius"})), ["type"]);
-    assert_eq!(faults(&state, ObjectKind::LocalUser, json!({"name": "u", "email": "nobody", "labels": {"a b": "c"}})), ["email", "labels.a b"]);
+    assert_eq!(
+        faults(&state, ObjectKind::LocalUser, json!({"name": "u", "email": "nobody", "labels": {"a b": "c"}})),
+        ["email", "labels.a b"]
+    );
     let role = json!({"name": "r", "privileges": [
         {"type": "Revoke", "target": "Site", "scope": {"all": false}, "defaultTags": ["x"]}]});
-    assert_eq!(faults(&state, ObjectKind::AdministrativeRole, role), ["privileges[0].scope", "privileges[0].defaultTags", "privileges[0].type"]);
+    assert_eq!(
+        faults(&state, ObjectKind::AdministrativeRole, role),
+        ["privileges[0].scope", "privileges[0].defaultTags", "privileges[0].type"]
+    );
     let appliance = json!({"name": "a", "controller": {"enabled": true}, "gateway": {"enabled": true, "vpn": {"weight": 20_000}},
         "clientInterface": {"addresses": ["nowhere"]}});
     let expected = ["gateway.enabled", "site", "gateway.vpn.weight", "clientInterface.addresses[0]"];

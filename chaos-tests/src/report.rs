@@ -89,7 +89,7 @@ impl Report {
 }
 
 impl Step {
-    /// Says what was just proved; the time since the last proof stands behind it.
+    /// Says what was just proved; the time since the last proof or figure stands behind it.
     pub fn proved(&mut self, what: &str) {
         let took = self.last.elapsed();
         self.last = Instant::now();
@@ -103,6 +103,7 @@ impl Step {
 
     /// Notes a figure for the table.
     pub fn figure(&mut self, name: &str, value: impl Into<String>) {
+        self.last = Instant::now();
         let figure = Figure { name: name.to_owned(), value: value.into() };
         tell(&format!("   {} {}: {}", self.style.dim("="), figure.name, self.style.bold(&figure.value)));
         self.figures.push(figure);

@@ -11,6 +11,8 @@ use ringwall_protocol::time::UnixMillis;
 use super::back_off;
 
 const LEAD: Duration = Duration::from_mins(5);
+/// Least time between two renewals: lives of no length must not make a Client ask without end.
+pub const BREATHING_SPACE: Duration = Duration::from_secs(1);
 
 /// From when to when something is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,10 +153,11 @@ impl RenewalPlan {
         wait
     }
 
-    /// Everything that was due has been renewed.
-    pub fn succeeded(&mut self) {
+    /// Everything that was due has been renewed. The next renewal is at least [`BREATHING_SPACE`] away, whatever the
+    /// new lives are.
+    pub fn succeeded(&mut self, now: UnixMillis) {
         self.failures = 0;
-        self.not_before = UnixMillis(0);
+        self.not_before = now.plus(BREATHING_SPACE);
     }
 }
 
@@ -214,8 +217,17 @@ mod tests {
         assert!(plan.due(UnixMillis(1_000)).is_empty());
         assert_eq!(plan.next_deadline(), Some(UnixMillis(1_000).plus(wait)));
         assert!(plan.due(UnixMillis(1_000).plus(wait)).claims);
-        plan.succeeded();
-        assert!(plan.due(UnixMillis(1_000)).claims);
+        plan.succeeded(UnixMillis(1_000));
+        assert!(plan.due(UnixMillis(2_000)).claims);
+    }
+
+    #[test]
+    fn lives_of_no_length_do_not_make_a_client_ask_without_end() {
+        let mut plan = RenewalPlan::new("x");
+        plan.hold_claims(life(1_000, 1_000));
+        plan.succeeded(UnixMillis(1_000));
+        assert!(plan.due(UnixMillis(1_999)).is_empty());
+        assert_eq!(plan.next_deadline(), Some(UnixMillis(2_000)));
     }
 
     #[test]

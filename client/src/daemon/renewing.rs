@@ -117,7 +117,7 @@ impl Engine {
             }
             (Ok(()), Some(RenewalError::Call(error))) => self.renewal_refused(&error),
             (Ok(()), None) => {
-                self.plan.succeeded();
+                self.plan.succeeded(clock::now());
                 self.troubles.mended("renewal");
             }
         }

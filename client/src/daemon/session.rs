@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::time::UnixMillis;
@@ -17,6 +18,10 @@ use crate::held_token::{HeldToken, Holder};
 use crate::sign_in::presented;
 use crate::site_link::Credentials;
 use crate::store::{StoredSession, StoredSite};
+
+/// Certificates begin this long before they are issued, for clocks that are behind (review 3.2). It is not part of the
+/// life that renewals are reckoned from: a short-lived one would be half gone at its birth.
+const BACKDATED: Duration = Duration::from_mins(5);
 
 /// Everything that a sign-in gave, and its renewals.
 pub(super) struct Session {
@@ -126,7 +131,7 @@ fn certificate_life(own: &Presented) -> Result<Life, Failure> {
     let chain = own.chain();
     let leaf = chain.first().ok_or_else(|| misbehaves("the certificate chain is empty"))?;
     let leaf = Leaf::parse(leaf).map_err(unusable)?;
-    Ok(Life { from: leaf.not_before, until: leaf.not_after })
+    Ok(Life { from: leaf.not_before.plus(BACKDATED).min(leaf.not_after), until: leaf.not_after })
 }
 
 fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Failure {

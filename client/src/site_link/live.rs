@@ -21,6 +21,8 @@ use crate::tunnel::{LossReason, TunnelEvent};
 
 /// A Gateway that does not answer for this long is dead (review 3.6).
 const DEAD_AFTER: Duration = Duration::from_secs(3);
+/// The same once the tunnel has been silent for as long: the Gateway had its time.
+const DEAD_AFTER_SILENCE: Duration = Duration::from_secs(1);
 /// While an answer is waited for, it is asked for again this often.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// A Gateway that cannot judge tokens yet is shown them again after this.
@@ -42,6 +44,8 @@ struct Live {
     keep_alive: Duration,
     /// Since when an answer is waited for, and when it was last asked for.
     unanswered: Option<(Instant, Instant)>,
+    /// How long an answer may take.
+    patience: Duration,
 }
 
 /// Either the connection has ended, or everything.
@@ -103,6 +107,7 @@ impl Link {
             present_at: None,
             keep_alive: Duration::from_secs(idle.into()),
             unanswered: None,
+            patience: DEAD_AFTER,
         };
         if goes_on {
             self.attached();
@@ -119,7 +124,7 @@ impl Link {
         let deadline = live.deadline();
         tokio::select! {
             heard = live.connected.socket.hear() => {
-                live.unanswered = None;
+                (live.unanswered, live.patience) = (None, DEAD_AFTER);
                 match heard? {
                     Heard::Message(message) => self.message(live, message),
                     Heard::Alive => Ok(()),
@@ -193,6 +198,7 @@ impl Link {
             LinkOrder::Tunnel(TunnelEvent::SiteLost { reason, .. }) => {
                 self.tunnel_up = false;
                 if reason == LossReason::Silent {
+                    live.patience = DEAD_AFTER_SILENCE;
                     live.ask_for_life(Instant::now()).await?;
                 }
                 self.tunnel_failed(live, &format!("{reason:?}"))
@@ -273,7 +279,7 @@ impl Link {
             socket.say(&FromClient::EntitlementToken { token: entitlement.expose().to_owned() }).await?;
         }
         match live.unanswered {
-            Some((since, _)) if now >= since + DEAD_AFTER => {
+            Some((since, _)) if now >= since + live.patience => {
                 self.trouble(
                     format!("Gateway {} does not answer any more", live.connected.gateway.name),
                     "nothing: the Client tries another Gateway if there is one",
@@ -290,7 +296,7 @@ impl Link {
 impl Live {
     fn deadline(&self) -> Instant {
         let life = match self.unanswered {
-            Some((since, asked)) => (since + DEAD_AFTER).min(asked + ASK_AGAIN),
+            Some((since, asked)) => (since + self.patience).min(asked + ASK_AGAIN),
             None => self.connected.socket.last_heard() + self.keep_alive,
         };
         [self.reattach_at, self.present_at].into_iter().flatten().fold(life, Instant::min)

@@ -2,7 +2,8 @@
 //! client certificate, binding of tokens to the key.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -18,15 +19,16 @@ use ringwall_protocol::wire::client::{
     StepUpRequest,
 };
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
-use ringwall_trust::ca::{CLIENT_LIFE, SessionSubject};
+use ringwall_trust::ca::SessionSubject;
 use ringwall_trust::identity::VerifiedRequest;
-use ringwall_trust::secret::SystemRandom;
+use ringwall_trust::secret::{SecretKey, SystemRandom};
+use ringwall_trust::spa::{KeyOwner, Receiver, SpaKey, SpaWindow};
 use ringwall_trust::tls::{Alpn, CurrentMembers, Tls, peer_leaf, read_hello};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::world::{Facts, OTP, PASSWORD};
+use crate::world::{Facts, OTP, PASSWORD, SPA_KEY};
 
 pub(crate) struct FakeController {
     pub(crate) address: SocketAddr,
@@ -43,9 +45,24 @@ impl FakeController {
     pub(crate) async fn start(facts: Arc<Facts>, members: Arc<CurrentMembers>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("bound");
+        let knocks = tokio::net::UdpSocket::bind(address).await.expect("bound");
+        let receiver = Arc::new(Mutex::new(receiver()));
         let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&facts), Arc::clone(&members), address));
+            let mut packet = [0; 256];
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        let (stream, _) = accepted.expect("accepted");
+                        let (facts, members) = (Arc::clone(&facts), Arc::clone(&members));
+                        tokio::spawn(serve(stream, facts, members, address, Arc::clone(&receiver)));
+                    }
+                    received = knocks.recv(&mut packet) => {
+                        let length = received.expect("received");
+                        let now = ringwall_client::clock::now();
+                        let knock = receiver.lock().expect("no panic").packet(&packet[..length], now);
+                        facts.change(|changing| changing.knocks.0 += u32::from(knock.is_ok()));
+                    }
+                }
             }
         });
         Self { address, task }
@@ -59,8 +76,30 @@ impl FakeController {
 
 type Refusal = (StatusCode, ErrorBody);
 
-async fn serve(stream: TcpStream, facts: Arc<Facts>, members: Arc<CurrentMembers>, address: SocketAddr) {
+/// Knows the key of the world's profile.
+fn receiver() -> Receiver {
+    let started = ringwall_client::clock::now().minus(Duration::from_secs(60));
+    let mut receiver = Receiver::new(SpaWindow::DEFAULT, None, started);
+    receiver.add(KeyOwner::Profile("test".into()), SpaKey::new(&SecretKey::new(SPA_KEY)));
+    receiver
+}
+
+async fn serve(
+    stream: TcpStream,
+    facts: Arc<Facts>,
+    members: Arc<CurrentMembers>,
+    address: SocketAddr,
+    receiver: Arc<Mutex<Receiver>>,
+) {
     let Ok(hello) = read_hello(stream).await else { return };
+    if facts.change(|changing| changing.spa) {
+        let now = ringwall_client::clock::now();
+        let proof = receiver.lock().expect("no panic").alpn_entry(&hello.entries()[0], now);
+        if proof.is_err() {
+            return hello.refuse();
+        }
+        facts.change(|changing| changing.knocks.1 += 1);
+    }
     let own = facts.controller.presented();
     let config = match hello.choose(&[Alpn::SignIn, Alpn::Client]) {
         Some(Alpn::SignIn) => Tls::new().sign_in_server(&own),
@@ -183,7 +222,8 @@ fn certificate(facts: &Facts, request: &CertificateRequest) -> Result<(StatusCod
     let dn: SessionDn = claims.head.sub.clone();
     let who = SessionSubject { dn, user: claims.head.user_id, provider: claims.head.provider_id };
     let now = ringwall_client::clock::now();
-    let leaf = issuer.issue_session(&csr, claims.head.cnf.jkt, &who, CLIENT_LIFE, now, &SystemRandom);
+    let life = Duration::from_secs(facts.change(|changing| changing.certificate_life));
+    let leaf = issuer.issue_session(&csr, claims.head.cnf.jkt, &who, life, now, &SystemRandom);
     let encode = |der: &[u8]| data_encoding::BASE64URL_NOPAD.encode(der);
     ok(&CertificateAnswer { chain: vec![encode(&leaf.expect("issued")), encode(issuer.certificate())] })
 }

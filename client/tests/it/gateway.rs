@@ -2,7 +2,6 @@
 //! otherwise says what the test tells it to say.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};
@@ -16,7 +15,7 @@ use ringwall_trust::tls::{Alpn, Membership, Tls, read_hello};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -38,6 +37,7 @@ pub(crate) struct FakeGateway {
     cut_tunnels: broadcast::Sender<()>,
     cut_websockets: broadcast::Sender<()>,
     network: Arc<Mutex<&'static str>>,
+    frozen: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -51,6 +51,7 @@ struct Shared {
     says: broadcast::Sender<FromGateway>,
     cut_tunnels: broadcast::Sender<()>,
     cut_websockets: broadcast::Sender<()>,
+    frozen: watch::Receiver<bool>,
 }
 
 impl FakeGateway {
@@ -61,6 +62,7 @@ impl FakeGateway {
         members: Arc<dyn Membership>,
     ) -> Self {
         let (seen, inbox) = mpsc::unbounded_channel();
+        let (frozen, is_frozen) = watch::channel(false);
         let shared = Shared {
             config: Tls::new().gateway_server(&gateway.presented(), members),
             network: Arc::new(Mutex::new(network)),
@@ -70,6 +72,7 @@ impl FakeGateway {
             says: broadcast::channel(16).0,
             cut_tunnels: broadcast::channel(1).0,
             cut_websockets: broadcast::channel(1).0,
+            frozen: is_frozen,
         };
         let (says, cut_tunnels) = (shared.says.clone(), shared.cut_tunnels.clone());
         let (cut_websockets, network) = (shared.cut_websockets.clone(), Arc::clone(&shared.network));
@@ -80,12 +83,17 @@ impl FakeGateway {
                 connections.spawn(serve(stream, shared.clone()));
             }
         });
-        Self { seen: inbox, says, cut_tunnels, cut_websockets, network, task }
+        Self { seen: inbox, says, cut_tunnels, cut_websockets, network, frozen, task }
     }
 
     /// Everything it has ends at once.
     pub(crate) fn kill(&self) {
         self.task.abort();
+    }
+
+    /// From now on it holds its connections and answers nothing: what a machine does whose power is cut.
+    pub(crate) fn freeze(&self) {
+        self.frozen.send_replace(true);
     }
 
     /// Claims another network in its welcomes.
@@ -121,7 +129,9 @@ impl FakeGateway {
 }
 
 async fn serve(stream: TcpStream, shared: Shared) {
-    let _peer: SocketAddr = stream.peer_addr().expect("connected");
+    if *shared.frozen.borrow() {
+        return std::future::pending().await;
+    }
     let Ok(hello) = read_hello(stream).await else { return };
     let alpn = hello.choose(&[Alpn::Tunnel, Alpn::Http]);
     let Ok(stream) = hello.handshake(Arc::clone(&shared.config)).await else { return };
@@ -157,8 +167,14 @@ async fn websocket(stream: TlsStream<TcpStream>, shared: Shared) {
                 socket.send(Message::text(text)).await.expect("sent");
             }
             _ = cut.recv() => return,
+            () = cold(shared.frozen.clone()) => std::future::pending().await,
         }
     }
+}
+
+/// Once it is frozen.
+async fn cold(mut frozen: watch::Receiver<bool>) {
+    let _over = frozen.wait_for(|frozen| *frozen).await;
 }
 
 fn note(shared: &Shared, seen: Seen) {
@@ -225,6 +241,7 @@ async fn tunnel(mut stream: TlsStream<TcpStream>, shared: Shared) {
         tokio::select! {
             read = stream.read_buf(&mut received) => if !matches!(read, Ok(1..)) { return },
             _ = cut.recv() => return,
+            () = cold(shared.frozen.clone()) => std::future::pending().await,
         }
         let mut at = 0;
         while let Some(frame) = Frame::at(&received, at).expect("a frame") {

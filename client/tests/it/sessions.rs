@@ -91,6 +91,44 @@ fn a_dead_gateway_is_replaced_without_a_controller() {
 }
 
 #[test]
+fn a_gateway_that_falls_silent_is_replaced_within_seconds_under_traffic() {
+    in_own_network(async {
+        let (world, _machine) = up().await;
+        assert!(echoes("10.1.0.1:7").await);
+        world.gateways["gw1"].freeze();
+        let since = std::time::Instant::now();
+        // Each try is a packet, and so a reason to wonder.
+        until_it_echoes("10.1.0.1:7").await;
+        let took = since.elapsed();
+        assert!(took < std::time::Duration::from_secs(9), "{took:?}");
+    });
+}
+
+#[test]
+fn a_new_certificate_is_shown_in_the_same_session() {
+    in_own_network(async {
+        let world = World::start().await;
+        // Renewed after half of it.
+        world.facts.change(|changing| changing.certificate_life = 8);
+        let mut machine = Machine::new(&world).await;
+        machine.sign_in().await;
+        world.facts.change(|changing| changing.certificate_life = 3_600);
+        machine.up(&[]);
+        let before = machine.connected().await;
+        let mut world = world;
+        let gateway = world.gateway("gw3");
+        gateway.until(hello).await;
+        let again = gateway.until(hello).await;
+        assert_eq!(again.last_session_id, site(&before, "lab").session);
+        gateway.until(|seen| matches!(seen, Seen::Attached).then_some(())).await;
+        until_it_echoes("10.2.0.1:7").await;
+        let after = machine.connected().await;
+        assert_eq!(site(&before, "lab").session, site(&after, "lab").session);
+        assert!(after.expiries.expect("signed in").certificate > before.expiries.expect("signed in").certificate);
+    });
+}
+
+#[test]
 fn a_lost_tunnel_comes_back_in_the_same_session() {
     in_own_network(async {
         let (mut world, machine) = up().await;

@@ -58,6 +58,18 @@ fn a_further_factor_is_read_from_standard_input() {
 }
 
 #[test]
+fn knocks_by_udp_and_in_the_hello_where_the_profile_has_a_key() {
+    in_own_network(async {
+        let world = World::start().await;
+        world.facts.change(|changing| changing.spa = true);
+        let machine = Machine::new(&world).await;
+        machine.sign_in().await;
+        let knocks = world.facts.change(|changing| changing.knocks);
+        assert_eq!(knocks, (3, 3), "a packet and a proof for every connection");
+    });
+}
+
+#[test]
 fn a_controller_under_another_root_is_not_spoken_to() {
     in_own_network(async {
         let world = World::start().await;

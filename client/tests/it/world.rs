@@ -15,6 +15,7 @@ use ringwall_protocol::token::{
     ClaimsToken, Confirmation, EntitlementToken, GatewayOffer, GrantedCondition, GrantedEntitlement, Routes, TokenHead,
 };
 use ringwall_trust::fixtures::{TestCollective, TestController};
+use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::CurrentMembers;
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ use crate::controller::FakeController;
 use crate::gateway::FakeGateway;
 
 pub(crate) const PASSWORD: &str = "correct horse";
+pub(crate) const SPA_KEY: [u8; 32] = [7; 32];
 pub(crate) const OTP: &str = "123456";
 pub(crate) const TUNNEL_ADDRESS: &str = "10.9.0.2";
 
@@ -39,6 +41,12 @@ pub(crate) struct Changing {
     pub(crate) idx: u64,
     /// A further factor is wanted at sign-in.
     pub(crate) factor: bool,
+    /// Life of certificates, in seconds.
+    pub(crate) certificate_life: u64,
+    /// The Controller wants knocks with [`SPA_KEY`], UDP and TCP.
+    pub(crate) spa: bool,
+    /// UDP packets and TCP proofs that were right.
+    pub(crate) knocks: (u32, u32),
     /// Life of entitlement tokens, in seconds.
     pub(crate) entitlement_life: u64,
     /// Claims tokens of an older index are void.
@@ -99,6 +107,9 @@ impl World {
         let changing = Changing {
             idx: 100,
             factor: false,
+            certificate_life: 24 * 3_600,
+            spa: false,
+            knocks: (0, 0),
             entitlement_life: 3_600,
             revoked_below: 0,
             calls: vec![],
@@ -117,11 +128,15 @@ impl World {
 
     /// The profile link of this Collective.
     pub(crate) fn link(&self) -> String {
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "profileName": "test",
             "caFingerprint": self.facts.collective.root.fingerprint().to_string(),
             "identityProviderName": "local",
         });
+        if self.facts.change(|changing| changing.spa) {
+            let key = SecretKey::new(SPA_KEY).expose_text();
+            body["spa"] = serde_json::json!({ "mode": "UDP-TCP", "name": "test", "key": key.as_str() });
+        }
         let body = data_encoding::BASE64URL_NOPAD.encode(body.to_string().as_bytes());
         format!("ringwall://{}/{body}", self.controller.address)
     }

@@ -29,7 +29,6 @@ pub fn configure(routes: &mut ServiceConfig) {
     );
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn unknown() -> Result<HttpResponse, Denial> {
     Err(Denial::NotFound("there is no such resource, or not with this method; see GET /admin/openapi.json".to_owned()))
 }

@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn every_sample_object_is_read_and_holds_every_field() {
         for kind in ObjectKind::ALL {
-            let mut body = Body::new(object(*kind)).ok().expect("an object");
+            let Ok(mut body) = Body::new(object(*kind)) else { panic!("no object") };
             drop(body.take_password());
             let read = body.into_object(*kind, ID.parse().expect("an id"));
             let read = read.unwrap_or_else(|errors| panic!("{kind}: {errors:?}"));

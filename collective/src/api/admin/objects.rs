@@ -23,6 +23,7 @@ pub(super) fn register(routes: &mut ServiceConfig, kind: ObjectKind) {
         .route(&one, web::delete().to(move |call: Call, id: Path<String>| delete(call, kind, id)));
 }
 
+#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn list(call: Call, kind: ObjectKind) -> Answer {
     Ok(json(&call.controller.list_objects(&call.who, kind, &call.wanted()?)?))
 }
@@ -32,6 +33,7 @@ async fn create(call: Call, kind: ObjectKind) -> Answer {
     Ok(versioned(&written.object, written.version.0))
 }
 
+#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn read(call: Call, kind: ObjectKind, id: Path<String>) -> Answer {
     let written = call.controller.read_object(&call.who, kind, parse_id(&id)?)?;
     Ok(versioned(&written.object, written.version.0))

@@ -17,19 +17,16 @@ pub(super) async fn explain(call: Call) -> Answer {
     Ok(json(&call.controller.explain_flow(&call.who, &request).await?))
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(super) async fn rehearse(call: Call) -> Answer {
     let rehearsal: Rehearsal = call.json()?;
     Ok(json(&rehearsal.run(&call.who)?))
 }
 
 /// Every administrator may know how claims are called.
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(super) async fn claim_names(call: Call) -> Answer {
     Ok(json(&names_of(&call.who.state)))
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(super) async fn openapi() -> HttpResponse {
     json(openapi::document())
 }

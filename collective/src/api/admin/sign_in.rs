@@ -19,7 +19,6 @@ struct Otp {
     otp: String,
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(super) async fn version() -> HttpResponse {
     json(&VersionAnswer { peer_version: VERSION, lowest_peer_version_supported: LOWEST_VERSION })
 }
@@ -61,7 +60,6 @@ async fn halfway(call: &StrangersCall) -> Result<Box<Halfway>, Denial> {
     }
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 pub(super) async fn authorization(call: Call) -> Answer {
     Ok(json(&again(&call.who, call.token())))
 }

@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_password_is_kept_apart_and_belongs_to_users() {
-        let mut body = Body::new(json!({"name": "alice", "password": "secret"})).ok().expect("a body");
+        let Ok(mut body) = Body::new(json!({"name": "alice", "password": "secret"})) else { panic!("no object") };
         assert_eq!(body.take_password().expect("given").as_str(), "secret");
         assert!(body.into_object(ObjectKind::LocalUser, Uuid::nil()).is_ok());
     }

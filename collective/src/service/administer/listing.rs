@@ -127,7 +127,8 @@ fn contains(value: &Value, text: &str) -> bool {
         Value::String(value) => value.to_lowercase().contains(&text.to_lowercase()),
         Value::Array(items) => items.iter().any(|item| contains(item, text)),
         Value::Object(map) => map.values().any(|item| contains(item, text)),
-        other => other.to_string() == text,
+        Value::Bool(truth) => text == if *truth { "true" } else { "false" },
+        Value::Number(number) => number.to_string() == text,
     }
 }
 

@@ -9,7 +9,7 @@ use super::*;
 const NEW: Uuid = Uuid::from_u128(0x9000_0000_0000_4000_8000_0000_0000_0001);
 
 fn object(kind: ObjectKind, body: Value) -> Object {
-    let mut body = Body::new(body).ok().expect("an object");
+    let Ok(mut body) = Body::new(body) else { panic!("no object") };
     drop(body.take_password());
     body.into_object(kind, NEW).unwrap_or_else(|errors| panic!("unreadable: {errors:?}"))
 }

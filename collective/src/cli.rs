@@ -4,7 +4,6 @@ mod addresses;
 mod arguments;
 mod init;
 mod join;
-mod recover;
 mod run;
 
 use std::io::Read;
@@ -27,7 +26,6 @@ pub fn execute(command: Command) -> anyhow::Result<()> {
         Command::Init(arguments) => init::execute(&arguments),
         Command::Join(arguments) => join::execute(&arguments),
         Command::Run(arguments) => run::execute(&arguments),
-        Command::Recover(arguments) => recover::execute(&arguments),
     }
 }
 

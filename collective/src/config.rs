@@ -264,7 +264,8 @@ fn networks(faults: &mut Vec<String>, given: &[String]) -> Vec<IpNet> {
 }
 
 fn pace(faults: &mut Vec<String>, raw: &RawRaft) -> RaftPace {
-    if raw.heartbeat_ms == 0 || raw.heartbeat_ms * 2 > raw.election_min_ms || raw.election_min_ms >= raw.election_max_ms {
+    if raw.heartbeat_ms == 0 || raw.heartbeat_ms * 2 > raw.election_min_ms || raw.election_min_ms >= raw.election_max_ms
+    {
         faults.push(format!(
             "raft: expected 0 < 2 × heartbeat_ms ≤ election_min_ms < election_max_ms, got {}, {}, {}",
             raw.heartbeat_ms, raw.election_min_ms, raw.election_max_ms

@@ -163,7 +163,8 @@ impl Controller {
         request: Option<RequestDigest>,
         command: Command,
     ) -> Result<Applied, Refusal> {
-        let envelope = CommandEnvelope { request, ..CommandEnvelope::new(id, self.identity.node, clock::now(), command) };
+        let envelope =
+            CommandEnvelope { request, ..CommandEnvelope::new(id, self.identity.node, clock::now(), command) };
         self.node.propose(envelope).await.map_err(|error| not_proposed(&error))
     }
 

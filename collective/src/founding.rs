@@ -41,7 +41,8 @@ pub const LOCAL_PROVIDER: &str = "local";
 /// Name of the default client profile.
 pub const DEFAULT_PROFILE: &str = "default";
 /// Tunnel addresses until the administrator chooses others.
-const DEFAULT_POOLS: [(&str, &str); 2] = [("default pool v4", "10.99.0.0/16"), ("default pool v6", "fd52:6977:616c::/64")];
+const DEFAULT_POOLS: [(&str, &str); 2] =
+    [("default pool v4", "10.99.0.0/16"), ("default pool v6", "fd52:6977:616c::/64")];
 
 /// What the administrator chose.
 #[derive(Debug, Clone)]
@@ -123,7 +124,8 @@ pub fn found(
     let signer = TokenSigner::generate()?;
     let kek = SecretKey::generate(random);
     let password = PasswordHash::new(password::hash(admin_password, Cost::PASSWORD, random)?);
-    let mut then: Vec<Command> = objects(wishes, &admin, &ids).into_iter().map(|one| PutObject::new(one).into()).collect();
+    let mut then: Vec<Command> =
+        objects(wishes, &admin, &ids).into_iter().map(|one| PutObject::new(one).into()).collect();
     then.push(SetLocalPassword { user: ids.admin, hash: password, must_change: false }.into());
     then.push(first_key(&signer));
     then.push(spa_master(&kek, random));
@@ -265,21 +267,27 @@ fn objects(wishes: &Wishes, admin: &UserName, ids: &Ids) -> Vec<Object> {
         );
     }
     objects.push(provider(ids).into());
-    objects.push(MfaProvider { base: EntityBase::new(ids.mfa, "one-time passwords"), kind: MfaProviderKind::DefaultTimeBased }.into());
+    objects.push(
+        MfaProvider { base: EntityBase::new(ids.mfa, "one-time passwords"), kind: MfaProviderKind::DefaultTimeBased }
+            .into(),
+    );
     objects.push(local_user(admin, ids).into());
-    objects.push(Site {
-        base: EntityBase::new(ids.site, "default site"),
-        description: String::new(),
-        network_subnets: Vec::new(),
-        entitlement_based_routing: true,
-        fallback_site: None,
-        vpn: Default::default(),
-        name_resolution: Default::default(),
-        ip_pool_mappings: Vec::new(),
-        lease_seconds: ringwall_protocol::object::site::DEFAULT_LEASE_SECONDS,
-        grace_seconds: None,
-        witnesses: 1,
-    }.into());
+    objects.push(
+        Site {
+            base: EntityBase::new(ids.site, "default site"),
+            description: String::new(),
+            network_subnets: Vec::new(),
+            entitlement_based_routing: true,
+            fallback_site: None,
+            vpn: Default::default(),
+            name_resolution: Default::default(),
+            ip_pool_mappings: Vec::new(),
+            lease_seconds: ringwall_protocol::object::site::DEFAULT_LEASE_SECONDS,
+            grace_seconds: None,
+            witnesses: 1,
+        }
+        .into(),
+    );
     objects.push(appliance(wishes, ids).into());
     objects.push(role(ids).into());
     objects.push(policy(admin, ids).into());

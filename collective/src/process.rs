@@ -105,7 +105,14 @@ impl Process {
         let receiver = Arc::new(Mutex::new(Receiver::new(SpaWindow::DEFAULT, None, clock::now())));
         let gates = Arc::new(Gates::new(&presented, &members, &receiver, config.admin_sources.clone()));
         let (stop, stopping) = watch::channel(false);
-        let follower = Follower { controller: Arc::clone(&controller), members, roots, gates: Arc::clone(&gates), receiver, connector };
+        let follower = Follower {
+            controller: Arc::clone(&controller),
+            members,
+            roots,
+            gates: Arc::clone(&gates),
+            receiver,
+            connector,
+        };
         let audit = Arc::new(AuditFile::open(data_dir.path()).context("opening the audit file")?);
         let (reports, recording) = Reports::new(&controller, audit);
         let (http, arbiter) = HttpServers::start(listeners.http()?, &config, &gates, &controller).await?;
@@ -209,7 +216,14 @@ impl HttpServers {
                 async move { gates.admin(stream).await }
             };
             let mut servers = vec![
-                listener::http::serve("client-api", client, workers, client_gate, api::client::configure, data.clone())?,
+                listener::http::serve(
+                    "client-api",
+                    client,
+                    workers,
+                    client_gate,
+                    api::client::configure,
+                    data.clone(),
+                )?,
                 listener::http::serve("admin-api", admin, 1, admin_gate, api::admin_routes, data.clone())?,
             ];
             if let Some(metrics) = metrics {
@@ -278,7 +292,9 @@ impl Follower {
             return;
         }
         let same = last.is_some_and(|last| {
-            last.collective().is_some() && last.controllers().eq(state.controllers()) && last.gateways().eq(state.gateways())
+            last.collective().is_some()
+                && last.controllers().eq(state.controllers())
+                && last.gateways().eq(state.gateways())
         });
         if !same {
             self.follow_members(state);

@@ -58,11 +58,7 @@ impl ProfileLink {
         root: Fingerprint,
         spa: Option<&ProfileSpa>,
     ) -> Self {
-        let spa = spa.map(|spa| Spa {
-            mode: spa.mode,
-            name: spa.name.clone(),
-            key: spa.key.expose_text().to_string(),
-        });
+        let spa = spa.map(|spa| Spa { mode: spa.mode, name: spa.name.clone(), key: spa.key.expose_text().to_string() });
         let content = Content {
             profile_name: profile.to_owned(),
             spa,

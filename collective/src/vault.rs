@@ -71,9 +71,9 @@ impl Vault {
     /// `internal`, with the cause in the log: the secret was not sealed by this Collective for this purpose.
     pub fn open(&self, purpose: Purpose, sealed: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         let bytes = data_encoding::BASE64URL_NOPAD.decode(sealed.as_bytes());
-        let opened = bytes.map_err(|error| error.to_string()).and_then(|bytes| {
-            open(&self.0, &purpose.label(), &bytes).map_err(|error| error.to_string())
-        });
+        let opened = bytes
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| open(&self.0, &purpose.label(), &bytes).map_err(|error| error.to_string()));
         opened.map_err(|error| {
             tracing::error!(?purpose, error, "stored secret does not open");
             Refusal::internal()

@@ -45,9 +45,8 @@ pub fn configure(routes: &mut web::ServiceConfig) {
 /// If the listener cannot be registered.
 pub fn serve(listener: TcpListener, controller: Data<Controller>) -> std::io::Result<actix_server::Server> {
     recorder();
-    let app = move || {
-        App::new().app_data(controller.clone()).configure(configure).route("/metrics", web::get().to(render))
-    };
+    let app =
+        move || App::new().app_data(controller.clone()).configure(configure).route("/metrics", web::get().to(render));
     Ok(HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
 }
 
@@ -66,6 +65,12 @@ async fn health(controller: Data<Controller>) -> HttpResponse {
 }
 
 #[expect(clippy::unused_async, reason = "handlers are async")]
-async fn render() -> HttpResponse {
+async fn render(controller: Data<Controller>) -> HttpResponse {
+    let status = controller.node.status();
+    let figure = |number: u64| u32::try_from(number).map_or(f64::INFINITY, f64::from);
+    metrics::gauge!("ringwall_raft_leader").set(f64::from(u8::from(status.leader == Some(status.node))));
+    metrics::gauge!("ringwall_raft_term").set(figure(status.term));
+    metrics::gauge!("ringwall_raft_applied_index").set(figure(status.applied.0));
+    metrics::gauge!("ringwall_raft_voters").set(figure(status.voters.len() as u64));
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(recorder().render())
 }

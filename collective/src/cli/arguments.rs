@@ -13,7 +13,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "text", global = true, env = "RINGWALL_LOG_FORMAT")]
     pub log_format: LogFormat,
     /// Which log lines are written, e.g. `info` or `info,ringwall_raft=debug`.
-    #[arg(long, default_value = "info", global = true, env = "RINGWALL_LOG")]
+    #[arg(long, default_value = "info,openraft=warn,actix_server=warn", global = true, env = "RINGWALL_LOG")]
     pub log: String,
     /// What to do.
     #[command(subcommand)]
@@ -41,8 +41,6 @@ pub enum Command {
     Join(Join),
     /// Serve.
     Run(Run),
-    /// Begin a new life of the Collective from what this stopped node knows, after the others were lost for good.
-    Recover(Recover),
 }
 
 /// `init`.
@@ -138,17 +136,6 @@ pub struct Run {
     /// Data directory whose `controller.toml` is read.
     #[arg(long)]
     pub data_dir: Option<PathBuf>,
-}
-
-/// `recover`.
-#[derive(Debug, Args)]
-pub struct Recover {
-    /// The stopped node's data directory.
-    #[arg(long)]
-    pub data_dir: PathBuf,
-    /// Says that the state of this node is the one that counts; everyone signs in anew, other Controllers rejoin.
-    #[arg(long, required = true)]
-    pub from_this_node: bool,
 }
 
 #[cfg(test)]

@@ -52,7 +52,8 @@ impl Directory for LocalDirectory {
         let user = claimed_name(credential)
             .and_then(|name| state.local_user_named(name.as_str()))
             .filter(|user| !user.disabled);
-        let phc = user.and_then(|user| state.local_password(user.base.id)).map(|password| password.hash.as_str().to_owned());
+        let phc =
+            user.and_then(|user| state.local_password(user.base.id)).map(|password| password.hash.as_str().to_owned());
         let right = self.check(password, phc).await?;
         Ok(user.filter(|_| right).and_then(|user| known(user, provider)))
     }

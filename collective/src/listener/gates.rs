@@ -63,9 +63,8 @@ impl Gates {
     ) -> Self {
         let tls = Tls::new();
         let membership = || Arc::clone(members) as Arc<dyn Membership>;
-        let gate = |service, served: &[Alpn]| {
-            Gate::new(service, served, SpaPolicy::Open, Arc::clone(receiver), clock::now)
-        };
+        let gate =
+            |service, served: &[Alpn]| Gate::new(service, served, SpaPolicy::Open, Arc::clone(receiver), clock::now);
         Self {
             client: gate(Service::Client, &[Alpn::Client, Alpn::SignIn]),
             admin: gate(Service::Admin, &[Alpn::Http]),
@@ -82,9 +81,10 @@ impl Gates {
         }
     }
 
-    /// Whether knocks are wanted from now on, at the ports for Clients, administrators and peers.
+    /// Whether knocks are wanted from now on, at the ports for Clients and administrators. The peer port stays open to
+    /// TLS: Gateways are not given a key to knock on it with, and would lose their leases.
     pub fn set_policy(&self, policy: SpaPolicy) {
-        for gate in [&self.client, &self.admin, &self.peer] {
+        for gate in [&self.client, &self.admin] {
             gate.set_policy(policy);
         }
     }
@@ -121,7 +121,8 @@ impl Gates {
         let Some(place) = self.client_crowd.enter(peer.ip()) else { return turned_away(stream) };
         let address = peer.ip().to_canonical();
         let allowed = self.admin_sources.iter().any(|network| network.contains(&address));
-        let admitted = if allowed { self.admin.admit_without_knock(stream).await } else { self.admin.admit(stream).await };
+        let admitted =
+            if allowed { self.admin.admit_without_knock(stream).await } else { self.admin.admit(stream).await };
         let admitted = admitted.map_err(|error| silent(peer, &error))?;
         let knock = owner(&admitted);
         let stream = handshake(admitted, &self.admin_tls).await?;

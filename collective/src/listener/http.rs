@@ -105,15 +105,14 @@ where
     G: Fn(TcpStream) -> F + Clone + Send + 'static,
     F: Future<Output = io::Result<Secured>> + 'static,
 {
-    let server = actix_server::Server::build()
-        .workers(workers)
-        .disable_signals()
-        .shutdown_timeout(3)
-        .listen(name, listener, move || {
+    let server = actix_server::Server::build().workers(workers).disable_signals().shutdown_timeout(3).listen(
+        name,
+        listener,
+        move || {
             let data = data.clone();
             let app = App::new().app_data(data).configure(routes);
-            let app = IntoServiceFactory::<_, actix_http::Request>::into_factory(app)
-                .map_err(|error| error.error_response());
+            let app =
+                IntoServiceFactory::<_, actix_http::Request>::into_factory(app).map_err(|error| error.error_response());
             let http = HttpService::<Secured, _, _>::build()
                 .keep_alive(KEEP_ALIVE)
                 .client_request_timeout(REQUEST_HEAD_TIMEOUT)
@@ -130,7 +129,8 @@ where
             })
             .map_err(|_: io::Error| ())
             .and_then(http.map_err(|_| ()))
-        })?;
+        },
+    )?;
     Ok(server.run())
 }
 

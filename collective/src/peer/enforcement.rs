@@ -93,7 +93,8 @@ fn board_pending(board: &Board, open: &BTreeSet<ApplianceId>, index: LogIndex) -
 
 /// Returns when one of the Gateways is no longer pending, or at the deadline.
 pub(crate) async fn wait_for_one(board: &Board, waiting: &[ApplianceId], index: LogIndex, deadline: Instant) {
-    let each = waiting.iter().map(|gateway| Box::pin(board.wait_enforced(std::slice::from_ref(gateway), index, deadline)));
+    let each =
+        waiting.iter().map(|gateway| Box::pin(board.wait_enforced(std::slice::from_ref(gateway), index, deadline)));
     if !waiting.is_empty() {
         let _ = futures_util::future::select_all(each).await;
     }

@@ -126,10 +126,8 @@ async fn admit_controller(
     csr: &VerifiedRequest,
     brought: &ControllerJoin,
 ) -> Result<(), Refusal> {
-    let requests = [
-        (IssuerKind::Client, &brought.client_issuer_csr),
-        (IssuerKind::Appliance, &brought.appliance_issuer_csr),
-    ];
+    let requests =
+        [(IssuerKind::Client, &brought.client_issuer_csr), (IssuerKind::Appliance, &brought.appliance_issuer_csr)];
     for (kind, text) in requests {
         verified_request(text, &format!("{kind}IssuerCsr"))?;
     }

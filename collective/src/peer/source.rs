@@ -81,4 +81,3 @@ impl ChangeSource for Source {
         others.flat_map(|one| one.peer_addresses.clone()).collect()
     }
 }
-

@@ -43,11 +43,8 @@ impl Controller {
         let configured = check::collective(&state)?.settings.vpn_certificate_expiration;
         let life = minutes(configured, MAX_CERTIFICATE_MINUTES);
         let issuer = self.client_issuer(&state)?;
-        let who = SessionSubject {
-            dn: token.head.sub.clone(),
-            user: token.head.user_id,
-            provider: token.head.provider_id,
-        };
+        let who =
+            SessionSubject { dn: token.head.sub.clone(), user: token.head.user_id, provider: token.head.provider_id };
         let leaf = issuer.issue_session(&csr, token.head.cnf.jkt, &who, life, now, &SystemRandom).map_err(|error| {
             tracing::error!(%error, "client certificate was not issued");
             Refusal::internal()

@@ -22,7 +22,8 @@ pub(crate) fn collective(state: &State) -> Result<&Collective, Refusal> {
 /// A claims token that is good in this state: signature, times, revocations, blocklist, registration, sign-in's end.
 pub(crate) fn claims_token(state: &State, text: &str, now: UnixMillis) -> Result<Verified<ClaimsToken>, Refusal> {
     let collective = collective(state)?;
-    let token: Verified<ClaimsToken> = verified(state, text, Expected::collective(collective.id, collective.incarnation), now)?;
+    let token: Verified<ClaimsToken> =
+        verified(state, text, Expected::collective(collective.id, collective.incarnation), now)?;
     stands(state, &*token)?;
     still_known(state, &token.head)?;
     if token.sign_in_until <= now.seconds() {
@@ -105,4 +106,3 @@ pub(crate) fn provider_of<'a>(state: &'a State, head: &TokenHead) -> Result<&'a 
         .identity_provider(head.provider_id)
         .ok_or_else(|| Refusal::new(ErrorCode::TokenRevoked, "the identity provider no longer exists"))
 }
-

@@ -60,7 +60,8 @@ impl Controller {
     pub(crate) async fn register(&self, it: Registering<'_>) -> Result<(Addresses, Option<String>), Refusal> {
         let state = self.node.state();
         let (user, device) = (it.proved.user.id, it.proved.dn.device);
-        let spa_key = (state.settings().spa_mode != SpaMode::Open).then(|| self.device_spa_key(&state, it)).transpose()?;
+        let spa_key =
+            (state.settings().spa_mode != SpaMode::Open).then(|| self.device_spa_key(&state, it)).transpose()?;
         let sealed = spa_key.as_ref().map(|key| self.vault.seal(Purpose::DeviceSpa(user, device), key.expose()));
         let register = RegisterDevice {
             user_id: user,

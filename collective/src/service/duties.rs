@@ -171,9 +171,11 @@ async fn exclude(controller: &Controller, node: NodeId) -> Result<(), Refusal> {
 
 /// Signs what Controllers that joined have asked for.
 async fn sign_waiting(controller: &Controller, root: &RootCa, state: &State) -> Result<(), Refusal> {
-    for record in state.controllers().filter(|one| one.state == ApplianceState::Joining && one.client_issuer.is_none()) {
+    for record in state.controllers().filter(|one| one.state == ApplianceState::Joining && one.client_issuer.is_none())
+    {
         let kinds = [IssuerKind::Client, IssuerKind::Appliance];
-        let [Some(client), Some(appliance)] = kinds.map(|kind| waiting_request(controller, state, record.node, kind)) else {
+        let [Some(client), Some(appliance)] = kinds.map(|kind| waiting_request(controller, state, record.node, kind))
+        else {
             continue;
         };
         let collective = check::collective(state)?.id;
@@ -198,12 +200,7 @@ async fn sign_waiting(controller: &Controller, root: &RootCa, state: &State) -> 
     Ok(())
 }
 
-fn waiting_request(
-    controller: &Controller,
-    state: &State,
-    node: NodeId,
-    kind: IssuerKind,
-) -> Option<VerifiedRequest> {
+fn waiting_request(controller: &Controller, state: &State, node: NodeId, kind: IssuerKind) -> Option<VerifiedRequest> {
     let sealed = state.secret(&issuer_request_name(node, kind))?;
     let text = controller.vault.open(Purpose::IssuerRequest(node, kind), sealed.as_str()).ok()?;
     VerifiedRequest::verify(&BASE64URL_NOPAD.decode(&text).ok()?).ok()

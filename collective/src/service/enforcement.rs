@@ -14,8 +14,8 @@ use ringwall_raft::State;
 
 use crate::clock;
 use crate::controller::Controller;
-use crate::peer::enforcement::{Told, ask, wait_for_one};
 use crate::peer::Conversation;
+use crate::peer::enforcement::{Told, ask, wait_for_one};
 
 /// What became of one Gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +90,9 @@ impl Controller {
             let mut pending = Vec::new();
             for gateway in gateways {
                 match self.board.enforcement(*gateway, index) {
-                    Enforcement::Enforced(at) => note(known, |known| known.enforced(*gateway, at.saturating_duration_since(since))),
+                    Enforcement::Enforced(at) => {
+                        note(known, |known| known.enforced(*gateway, at.saturating_duration_since(since)))
+                    }
                     Enforcement::Pending => pending.push(*gateway),
                     Enforcement::Unreachable(poll) => {
                         note(known, |known| known.polled(*gateway, poll.map(|poll| poll.elapsed())));

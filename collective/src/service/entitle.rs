@@ -90,12 +90,8 @@ impl Controller {
     ) -> Result<SiteToken, Refusal> {
         let collective = check::collective(state)?;
         let site = plan.site;
-        let validity = Validity {
-            idx: state.index(),
-            now,
-            life: entitlement_life(collective),
-            not_after: claims.sign_in_until,
-        };
+        let validity =
+            Validity { idx: state.index(), now, life: entitlement_life(collective), not_after: claims.sign_in_until };
         let gateways = self.gateway_offers(state, site)?;
         let token = EntitlementToken {
             head: head(collective, &Bearer::of(&claims.head), site.base.id.uuid(), validity),

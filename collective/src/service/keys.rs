@@ -103,7 +103,8 @@ impl Controller {
         let renewed = renewed.map_err(|error| failed(&error))?;
         let keys = Some(vec![key.thumbprint(), leaf.thumbprint]);
         let node = self.identity.node;
-        let update = UpdateController { node, keys, peer_addresses: None, client_addresses: None, admin_addresses: None };
+        let update =
+            UpdateController { node, keys, peer_addresses: None, client_addresses: None, admin_addresses: None };
         self.change(update).await?;
         let root = chain.last().cloned().unwrap_or_else(|| issuer.certificate().clone());
         let chain = vec![renewed, issuer.certificate().clone(), root];
@@ -134,7 +135,8 @@ impl Controller {
     pub async fn tend_addresses(&self, wanted: &Advertise) -> Result<(), Refusal> {
         let state = self.node.state();
         let Some(record) = state.controller(self.identity.node) else { return Ok(()) };
-        let differs = |wanted: &[String], known: &[String]| (!wanted.is_empty() && wanted != known).then(|| wanted.to_vec());
+        let differs =
+            |wanted: &[String], known: &[String]| (!wanted.is_empty() && wanted != known).then(|| wanted.to_vec());
         let update = UpdateController {
             node: self.identity.node,
             keys: None,

@@ -41,7 +41,12 @@ struct Context {
 
 impl Controller {
     /// The factor that this sign-in needs: always, or only where the device is not registered yet.
-    pub(crate) fn wanted_factor(&self, state: &State, proved: &Proved, known: bool) -> Result<Option<SignInMfa>, Refusal> {
+    pub(crate) fn wanted_factor(
+        &self,
+        state: &State,
+        proved: &Proved,
+        known: bool,
+    ) -> Result<Option<SignInMfa>, Refusal> {
         let takes_over = !known && state.device(proved.user.id, proved.dn.device).is_some();
         match &proved.provider.on_boarding_2fa {
             Some(wanted) if wanted.always_required || !known => Ok(Some(wanted.clone())),

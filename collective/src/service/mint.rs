@@ -144,9 +144,13 @@ impl Controller {
         signer.mint(body).map_err(|error| match error {
             MintError::TooLarge { limit, got } => Refusal::new(
                 ErrorCode::PolicyTooLarge,
-                format!("the token would have {got} bytes, at most {limit} are allowed: policies grant too much at once"),
+                format!(
+                    "the token would have {got} bytes, at most {limit} are allowed: policies grant too much at once"
+                ),
             ),
-            MintError::Life { .. } => Refusal::new(ErrorCode::TokenExpired, "the sign-in has reached its end; sign in again"),
+            MintError::Life { .. } => {
+                Refusal::new(ErrorCode::TokenExpired, "the sign-in has reached its end; sign in again")
+            }
             MintError::Encoding(error) => {
                 tracing::error!(%error, "token could not be encoded");
                 Refusal::internal()

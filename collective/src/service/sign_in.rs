@@ -189,12 +189,8 @@ impl Controller {
         };
         let sign_in_life = minutes(collective.settings.max_sign_in_minutes, u32::MAX / 60);
         let sign_in_until = proved.started_at.plus(sign_in_life).seconds();
-        let validity = Validity {
-            idx: proved.started_idx,
-            now,
-            life: claims_life(collective),
-            not_after: sign_in_until,
-        };
+        let validity =
+            Validity { idx: proved.started_idx, now, life: claims_life(collective), not_after: sign_in_until };
         let known = KnownClaims {
             sign_in_idx: proved.started_idx,
             auth_time: proved.started_at.seconds(),
@@ -219,13 +215,17 @@ impl Controller {
 }
 
 /// The provider that the request names, if the knock permits it (review F21).
-fn permitted_provider<'a>(state: &'a State, caller: &Stranger, request: &SignInRequest) -> Option<&'a IdentityProvider> {
+fn permitted_provider<'a>(
+    state: &'a State,
+    caller: &Stranger,
+    request: &SignInRequest,
+) -> Option<&'a IdentityProvider> {
     let provider = state.identity_providers().find(|provider| provider.base.name == request.identity_provider)?;
     let permitted = match &caller.knock {
         None => true,
-        Some(ringwall_trust::spa::KeyOwner::Profile(name)) => state.client_profiles().any(|profile| {
-            crate::spa::key_name(profile) == &**name && profile.identity_provider == provider.base.id
-        }),
+        Some(ringwall_trust::spa::KeyOwner::Profile(name)) => state
+            .client_profiles()
+            .any(|profile| crate::spa::key_name(profile) == &**name && profile.identity_provider == provider.base.id),
         Some(ringwall_trust::spa::KeyOwner::Device(user, device)) => {
             *device == request.device_id
                 && state.device(*user, *device).is_some_and(|known| known.provider_id == provider.base.id)

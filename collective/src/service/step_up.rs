@@ -45,7 +45,9 @@ impl Controller {
                 let provider = MfaProviderId::new(factor);
                 self.verify_code(&state, claims.head.user_id, provider, &request.answer, now).await?;
             }
-            StepUpKind::Password => self.verify_password(&state, &claims, ProviderId::new(factor), &request.answer).await?,
+            StepUpKind::Password => {
+                self.verify_password(&state, &claims, ProviderId::new(factor), &request.answer).await?
+            }
         }
         self.change(FinishTransaction { transaction }).await?;
         tracing::info!(dn = %claims.head.sub, condition = %request.condition_id, ?kind, "stepped up");
@@ -75,9 +77,11 @@ impl Controller {
         let not_entitled = || Refusal::new(ErrorCode::NotEntitled, "no entitlement of yours asks for this");
         let device = self.device_claims.of((claims.head.user_id, claims.head.device_id), now).unwrap_or_default();
         let assignment = self.assign(state, claims, &device, caller.address, now);
-        let uses = assignment.entitlements.keys().filter_map(|(id, _)| state.entitlement(*id)).any(|entitlement| {
-            !entitlement.disabled && entitlement.conditions.contains(&request.condition_id)
-        });
+        let uses = assignment
+            .entitlements
+            .keys()
+            .filter_map(|(id, _)| state.entitlement(*id))
+            .any(|entitlement| !entitlement.disabled && entitlement.conditions.contains(&request.condition_id));
         if assignment.stopped.is_some() || !uses {
             return Err(not_entitled());
         }
@@ -149,7 +153,8 @@ fn factor_of(state: &State, claims: &ClaimsToken, interaction: &Interaction) -> 
     if interaction.kind == InteractionKind::PasswordAuthentication {
         return Ok(claims.head.provider_id.uuid());
     }
-    let at_sign_in = check::provider_of(state, &claims.head)?.on_boarding_2fa.as_ref().map(|wanted| wanted.mfa_provider_id);
+    let at_sign_in =
+        check::provider_of(state, &claims.head)?.on_boarding_2fa.as_ref().map(|wanted| wanted.mfa_provider_id);
     let mut all = state.mfa_providers().map(|provider| provider.base.id);
     at_sign_in
         .or_else(|| all.next().filter(|_| all.next().is_none()))

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_protocol::id::{DeviceId, Thumbprint};
+use ringwall_protocol::spa::Service;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken};
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_trust::identity::{Fingerprint, KeyKind, PrivateKey};
+use ringwall_trust::secret::{SecretKey, SystemRandom};
+use ringwall_trust::spa::{Destination, KnockRequest, SpaKey, SpaWindow};
 use ringwall_trust::tls::{Alpn, ControllerTrust, Presented, Tls};
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
@@ -18,36 +21,38 @@ use tokio_rustls::TlsConnector;
 use crate::harness::PASSWORD;
 
 /// A Client on one device.
-pub struct Client {
-    pub user: String,
-    pub device: DeviceId,
-    pub key: PrivateKey,
-    pub cookie: Option<String>,
-    pub claims: Option<String>,
-    pub certificate: Option<Arc<Presented>>,
+pub(crate) struct Client {
+    pub(crate) user: String,
+    pub(crate) device: DeviceId,
+    pub(crate) key: PrivateKey,
+    pub(crate) cookie: Option<String>,
+    pub(crate) claims: Option<String>,
+    pub(crate) certificate: Option<Arc<Presented>>,
+    /// Key with which every connection knocks.
+    pub(crate) knock: Option<SecretKey>,
     root: Fingerprint,
 }
 
 /// An answer.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
 }
 
 impl Answer {
-    pub fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         serde_json::from_value(self.body["code"].clone()).unwrap_or_else(|_| panic!("no refusal: {self:?}"))
     }
 
-    pub fn ok(self) -> Value {
+    pub(crate) fn ok(self) -> Value {
         assert!((200..300).contains(&self.status), "refused: {self:?}");
         self.body
     }
 }
 
 impl Client {
-    pub fn new(user: &str, root: Fingerprint) -> Self {
+    pub(crate) fn new(user: &str, root: Fingerprint) -> Self {
         Self {
             user: user.to_owned(),
             device: DeviceId::new(uuid::Uuid::new_v4()),
@@ -55,16 +60,22 @@ impl Client {
             cookie: None,
             claims: None,
             certificate: None,
+            knock: None,
             root,
         }
     }
 
-    pub fn thumbprint(&self) -> Thumbprint {
+    pub(crate) fn thumbprint(&self) -> Thumbprint {
         self.key.thumbprint()
     }
 
     /// The first request of a sign-in.
-    pub async fn try_sign_in(&self, at: SocketAddr, password: &str) -> Answer {
+    pub(crate) async fn try_sign_in(&self, at: SocketAddr, password: &str) -> Answer {
+        self.sign_in_request(at, password).await.expect("an answer")
+    }
+
+    /// The same, where there may be no answer.
+    pub(crate) async fn sign_in_request(&self, at: SocketAddr, password: &str) -> std::io::Result<Answer> {
         let body = json!({
             "deviceId": self.device,
             "identityProvider": "local",
@@ -73,30 +84,30 @@ impl Client {
             "keyThumbprint": self.thumbprint(),
             "deviceClaims": { "hostname": "test" },
         });
-        self.post(at, Alpn::SignIn, "/client/v1/sign-in", &body).await
+        self.post_with(at, Alpn::SignIn, "/client/v1/sign-in", &body, None).await
     }
 
     /// Takes over what a sign-in answered.
-    pub fn keep(&mut self, answer: &Value) {
+    pub(crate) fn keep(&mut self, answer: &Value) {
         self.cookie = Some(answer["deviceCookie"].as_str().expect("a cookie").to_owned());
         self.claims = Some(answer["claimsToken"].as_str().expect("a token").to_owned());
     }
 
     /// A whole sign-in with certificate.
-    pub async fn sign_in(&mut self, at: SocketAddr) {
+    pub(crate) async fn sign_in(&mut self, at: SocketAddr) {
         let answer = self.try_sign_in(at, PASSWORD).await.ok();
         self.keep(&answer);
         let answer = self.try_certificate(at).await.ok();
         self.keep_certificate(&answer);
     }
 
-    pub async fn try_certificate(&self, at: SocketAddr) -> Answer {
+    pub(crate) async fn try_certificate(&self, at: SocketAddr) -> Answer {
         let csr = BASE64URL_NOPAD.encode(&self.key.request().expect("a request"));
         let body = json!({ "claimsToken": self.claims, "csr": csr });
         self.post(at, Alpn::SignIn, "/client/v1/certificate", &body).await
     }
 
-    pub fn keep_certificate(&mut self, answer: &Value) {
+    pub(crate) fn keep_certificate(&mut self, answer: &Value) {
         let chain = answer["chain"].as_array().expect("a chain").iter().map(|der| {
             let der = BASE64URL_NOPAD.decode(der.as_str().expect("text").as_bytes()).expect("base64url");
             CertificateDer::from(der)
@@ -104,28 +115,28 @@ impl Client {
         self.certificate = Some(Presented::new(chain.collect(), &self.key).expect("our certificate"));
     }
 
-    pub async fn entitlements(&self, at: SocketAddr) -> Answer {
+    pub(crate) async fn entitlements(&self, at: SocketAddr) -> Answer {
         let body = json!({ "claimsToken": self.claims, "deviceClaims": {} });
         self.post(at, Alpn::Client, "/client/v1/entitlements", &body).await
     }
 
-    pub async fn renew(&self, at: SocketAddr) -> Answer {
+    pub(crate) async fn renew(&self, at: SocketAddr) -> Answer {
         let body = json!({ "claimsToken": self.claims, "deviceClaims": {} });
         self.post(at, Alpn::Client, "/client/v1/renew", &body).await
     }
 
     /// The content of the claims token; nobody but its bearer may trust it unverified.
-    pub fn claims_content(&self) -> ClaimsToken {
+    pub(crate) fn claims_content(&self) -> ClaimsToken {
         content(self.claims.as_deref().expect("signed in"))
     }
 
     /// One request on a connection of its own.
-    pub async fn post(&self, at: SocketAddr, alpn: Alpn, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, at: SocketAddr, alpn: Alpn, path: &str, body: &Value) -> Answer {
         let own = if alpn == Alpn::Client { self.certificate.as_ref() } else { None };
         self.post_with(at, alpn, path, body, own).await.expect("an answer")
     }
 
-    pub async fn post_with(
+    pub(crate) async fn post_with(
         &self,
         at: SocketAddr,
         alpn: Alpn,
@@ -138,8 +149,17 @@ impl Client {
         let stream = TcpStream::connect(at).await?;
         stream.set_nodelay(true)?;
         let connector = TlsConnector::from(config);
-        let mut stream =
-            connector.with_alpn(vec![alpn.entry()]).connect(ServerName::from(at.ip()), stream).await?;
+        let mut entries = vec![alpn.entry()];
+        if let Some(key) = &self.knock {
+            let request = KnockRequest {
+                service: Service::Client,
+                destination: Destination::of(at),
+                now: ringwall_collective::clock::now(),
+                window: SpaWindow::DEFAULT,
+            };
+            entries.insert(0, request.alpn_entry(&SpaKey::new(key), &SystemRandom));
+        }
+        let mut stream = connector.with_alpn(entries).connect(ServerName::from(at.ip()), stream).await?;
         let body = body.to_string();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: controller\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
@@ -158,19 +178,20 @@ impl Client {
 fn parse(answer: &[u8]) -> std::io::Result<Answer> {
     let text = String::from_utf8_lossy(answer);
     let (head, body) = text.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
+    let status =
+        head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
     let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body)? };
     Ok(Answer { status, body })
 }
 
 /// The body of a token, unverified.
-pub fn content<T: serde::de::DeserializeOwned>(token: &str) -> T {
+pub(crate) fn content<T: serde::de::DeserializeOwned>(token: &str) -> T {
     let body = token.split('.').nth(1).expect("three parts");
     serde_json::from_slice(&BASE64URL_NOPAD.decode(body.as_bytes()).expect("base64url")).expect("a body")
 }
 
 /// The entitlement tokens of an answer.
-pub fn site_tokens(answer: &Value) -> Vec<EntitlementToken> {
+pub(crate) fn site_tokens(answer: &Value) -> Vec<EntitlementToken> {
     let sites = answer["sites"].as_array().expect("sites");
     sites.iter().map(|site| content(site["token"].as_str().expect("a token"))).collect()
 }

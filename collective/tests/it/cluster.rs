@@ -20,6 +20,25 @@ async fn nothing_is_lost_over_a_restart() {
     alice.sign_in(at).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_signing_key_leaves_older_tokens_valid_and_outlives_a_restart() {
+    let mut lab = Lab::start().await;
+    lab.user("alice").await;
+    let mut alice = Client::new("alice", lab.root);
+    alice.sign_in(lab.client_address(0)).await;
+    let kids = |lab: &Lab| lab.controller(0).node.state().keys().map(|key| key.kid.clone()).collect::<Vec<_>>();
+    assert_eq!(kids(&lab).len(), 1);
+    lab.controller(0).rotate_signing_key().await.expect("rotated");
+    assert_eq!(kids(&lab).len(), 2);
+    let renewed = alice.renew(lab.client_address(0)).await.ok();
+    alice.claims = renewed["claimsToken"].as_str().map(str::to_owned);
+    lab.stop(0).await;
+    lab.restart(0).await;
+    alice.renew(lab.client_address(0)).await.ok();
+    alice.sign_in(lab.client_address(0)).await;
+    assert_eq!(kids(&lab).len(), 2, "the stored key is the active one");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn three_controllers_serve_and_outlive_their_leader() {
     let mut lab = Lab::start().await;

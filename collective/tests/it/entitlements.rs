@@ -12,7 +12,7 @@ use crate::client::{Client, site_tokens};
 use crate::harness::Lab;
 
 /// Gives a user an entitlement with conditions at a new Site.
-pub async fn grant(lab: &Lab, user: &str, conditions: &[ConditionId]) -> SiteId {
+pub(crate) async fn grant(lab: &Lab, user: &str, conditions: &[ConditionId]) -> SiteId {
     let site: Site = lab
         .put(json!({
             "id": Uuid::new_v4(), "name": format!("site of {user} {}", Uuid::new_v4()),

@@ -88,9 +88,10 @@ async fn waiting_for_enforcement_tells_of_each_gateway_how_long_it_took() {
     let controller = Arc::clone(&lab.process(0).controller);
     let begun = Instant::now();
     let index = controller.block("CN=alice,OU=local".parse().expect("a DN"), String::new()).await.expect("blocked");
-    let waiting = tokio::spawn(async move {
-        controller.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await
-    });
+    let waiting =
+        tokio::spawn(
+            async move { controller.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await },
+        );
     feed.until(|frame| matches!(frame, FromController::Change { index: at, .. } if at >= index).then_some(())).await;
     feed.say(&FromGateway::Enforced { index, failed: vec![] }).await;
     let outcome = waiting.await.expect("no panic");
@@ -125,18 +126,14 @@ async fn sessions_that_gateways_report_are_known_to_the_collective() {
         generation: 1,
     };
     feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
-    until("the session is bound", async || {
-        lab.controller(0).node.state().binding(&session.dn, site.base.id).is_some()
-    })
-    .await;
+    until("the session is bound", async || lab.controller(0).node.state().binding(&session.dn, site.base.id).is_some())
+        .await;
     assert_eq!(lab.controller(0).sessions.of(&session.dn).len(), 1);
     let ended =
         FromGateway::SessionEnded { session: session.session, dn: session.dn.clone(), code: ErrorCode::Revoked };
     feed.say(&ended).await;
-    until("the session is gone", async || {
-        lab.controller(0).node.state().binding(&session.dn, site.base.id).is_none()
-    })
-    .await;
+    until("the session is gone", async || lab.controller(0).node.state().binding(&session.dn, site.base.id).is_none())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -153,4 +150,31 @@ async fn a_removed_gateway_is_nobody_from_the_next_handshake_on() {
         feed.next().await.is_none()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn enforcement_is_asked_of_the_controller_that_has_the_feed() {
+    let mut lab = Lab::start().await;
+    lab.join().await;
+    let site = site(&lab).await;
+    let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
+    // The other Controller must know the Gateway before it can let it in.
+    until("the gateway is known everywhere", async || {
+        lab.controller(1).node.state().gateway(gateway.id).is_some()
+    })
+    .await;
+    let mut feed = gateway.feed(&peer_address(&lab, 1), None).await;
+    feed.view().await;
+    let controller = Arc::clone(&lab.process(0).controller);
+    let begun = Instant::now();
+    let index = controller.block("CN=alice,OU=local".parse().expect("a DN"), String::new()).await.expect("blocked");
+    let waiting =
+        tokio::spawn(
+            async move { controller.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await },
+        );
+    feed.until(|frame| matches!(frame, FromController::Change { index: at, .. } if at >= index).then_some(())).await;
+    feed.say(&FromGateway::Enforced { index, failed: vec![] }).await;
+    let outcome = waiting.await.expect("no panic");
+    assert!(matches!(outcome[0].outcome, EnforcementOutcome::Enforced(after) if after < Duration::from_secs(5)));
+    assert!(begun.elapsed() < Duration::from_secs(10));
 }

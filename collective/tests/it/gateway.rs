@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_actors::support::packed;
+use ringwall_collective::peer::{dial::dial, frame};
 use ringwall_protocol::feed::{FeedPosition, FeedView, FromController, FromGateway};
 use ringwall_protocol::id::{ApplianceId, CommandId, LogIndex};
 use ringwall_protocol::wire::join::{JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, Seed};
-use ringwall_collective::peer::{dial::dial, frame};
 use ringwall_trust::identity::{KeyKind, PrivateKey};
 use ringwall_trust::tls::{Alpn, CurrentMembers, ExpectedController, Members, Membership, Presented, Tls};
 use rustls::pki_types::CertificateDer;
@@ -17,20 +17,20 @@ use tokio_rustls::client::TlsStream;
 use uuid::Uuid;
 
 /// A Gateway that has joined.
-pub struct Gateway {
-    pub id: ApplianceId,
-    pub own: Arc<Presented>,
+pub(crate) struct Gateway {
+    pub(crate) id: ApplianceId,
+    pub(crate) own: Arc<Presented>,
     members: Arc<CurrentMembers>,
 }
 
 /// Its feed at one Controller.
-pub struct Feed {
+pub(crate) struct Feed {
     stream: TlsStream<TcpStream>,
     /// Everything up to here was heard.
-    pub heard: LogIndex,
+    pub(crate) heard: LogIndex,
 }
 
-pub fn join_request(seed: &Seed, key: &PrivateKey) -> JoinRequest {
+pub(crate) fn join_request(seed: &Seed, key: &PrivateKey) -> JoinRequest {
     JoinRequest {
         join_token: seed.join_token.clone(),
         appliance_id: seed.appliance_id,
@@ -42,7 +42,7 @@ pub fn join_request(seed: &Seed, key: &PrivateKey) -> JoinRequest {
     }
 }
 
-pub async fn ask(seed: &Seed, request: &JoinRequest) -> JoinReply {
+pub(crate) async fn ask(seed: &Seed, request: &JoinRequest) -> JoinReply {
     let controller = &seed.controllers[0];
     let tls = Tls::new().join_client(controller.spki_sha256.clone());
     let mut stream = dial(&controller.addresses[0], Alpn::Join, &tls, None).await.expect("connected");
@@ -51,7 +51,7 @@ pub async fn ask(seed: &Seed, request: &JoinRequest) -> JoinReply {
 }
 
 impl Gateway {
-    pub async fn join(seed: &Seed) -> Self {
+    pub(crate) async fn join(seed: &Seed) -> Self {
         let key = PrivateKey::generate(KeyKind::P256).expect("a key");
         let JoinReply::Admitted(answer) = ask(seed, &join_request(seed, &key)).await else { panic!("refused") };
         let decode = |text: &String| CertificateDer::from(BASE64URL_NOPAD.decode(text.as_bytes()).expect("base64url"));
@@ -63,7 +63,7 @@ impl Gateway {
     }
 
     /// Opens a feed at a Controller's peer listener.
-    pub async fn feed(&self, at: &str, position: Option<FeedPosition>) -> Feed {
+    pub(crate) async fn feed(&self, at: &str, position: Option<FeedPosition>) -> Feed {
         let membership = Arc::clone(&self.members) as Arc<dyn Membership>;
         let tls = Tls::new().peer_client(membership, ExpectedController::Any, &self.own);
         let stream = dial(at, Alpn::Feed, &tls, None).await.expect("connected");
@@ -74,11 +74,11 @@ impl Gateway {
 }
 
 impl Feed {
-    pub async fn say(&mut self, message: &FromGateway) {
+    pub(crate) async fn say(&mut self, message: &FromGateway) {
         self.stream.write_all(&packed::frame(message).expect("a frame")).await.expect("sent");
     }
 
-    pub async fn next(&mut self) -> Option<FromController> {
+    pub(crate) async fn next(&mut self) -> Option<FromController> {
         let frame = packed::read_frame(&mut self.stream).await.ok().flatten()?;
         if let FromController::Change { index, .. } | FromController::Bookmark { index, .. } = &frame {
             self.heard = self.heard.max(*index);
@@ -87,7 +87,7 @@ impl Feed {
     }
 
     /// The full state that a new subscriber gets.
-    pub async fn view(&mut self) -> FeedView {
+    pub(crate) async fn view(&mut self) -> FeedView {
         let mut bytes = Vec::new();
         loop {
             match self.next().await.expect("the full state") {
@@ -104,7 +104,7 @@ impl Feed {
     }
 
     /// Reads until `wanted` answers.
-    pub async fn until<T>(&mut self, mut wanted: impl FnMut(FromController) -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&mut self, mut wanted: impl FnMut(FromController) -> Option<T>) -> T {
         loop {
             let frame = self.next().await.expect("the feed goes on");
             if let Some(found) = wanted(frame) {

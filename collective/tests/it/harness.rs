@@ -25,24 +25,24 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// Password of every user in these tests.
-pub const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 
 /// One Controller that can be stopped and started again.
-pub struct Node {
-    pub config: Config,
-    pub process: Option<Process>,
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) process: Option<Process>,
 }
 
 /// A Collective.
-pub struct Lab {
-    pub directory: TempDir,
-    pub nodes: Vec<Node>,
-    pub root: Fingerprint,
+pub(crate) struct Lab {
+    pub(crate) directory: TempDir,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) root: Fingerprint,
 }
 
 impl Lab {
     /// A Collective of one Controller that serves.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let config = config(directory.path().join("c1"));
         let wishes = Wishes {
@@ -66,31 +66,31 @@ impl Lab {
     }
 
     /// The Controller with this number, from 0.
-    pub fn controller(&self, at: usize) -> &Controller {
+    pub(crate) fn controller(&self, at: usize) -> &Controller {
         &self.process(at).controller
     }
 
-    pub fn process(&self, at: usize) -> &Process {
+    pub(crate) fn process(&self, at: usize) -> &Process {
         self.nodes[at].process.as_ref().expect("running")
     }
 
     /// Where a Controller's client API listens.
-    pub fn client_address(&self, at: usize) -> SocketAddr {
+    pub(crate) fn client_address(&self, at: usize) -> SocketAddr {
         self.process(at).bound.client
     }
 
-    pub async fn stop(&mut self, at: usize) {
+    pub(crate) async fn stop(&mut self, at: usize) {
         self.nodes[at].process.take().expect("running").stop().await;
     }
 
-    pub async fn restart(&mut self, at: usize) {
+    pub(crate) async fn restart(&mut self, at: usize) {
         let config = self.nodes[at].config.clone();
         self.nodes[at].process = Some(Process::start(config).await.expect("started again"));
         self.until_ready(at).await;
     }
 
     /// Waits until a Controller can decide.
-    pub async fn until_ready(&self, at: usize) {
+    pub(crate) async fn until_ready(&self, at: usize) {
         until("the controller can decide", async || {
             let controller = self.controller(at);
             controller.current().await.is_ok_and(|state| state.collective().is_some()) && controller.can_sign()
@@ -99,7 +99,7 @@ impl Lab {
     }
 
     /// Makes an appliance and the seed with which it joins at the running Controllers.
-    pub async fn seed(&self, name: &str, role: JoinRole, site: Option<SiteId>) -> Seed {
+    pub(crate) async fn seed(&self, name: &str, role: JoinRole, site: Option<SiteId>) -> Seed {
         let is = |wanted| json!({ "enabled": role == wanted });
         let appliance: Appliance = self
             .put(json!({
@@ -110,11 +110,8 @@ impl Lab {
             .await;
         let token = SecretKey::generate(&SystemRandom);
         let not_after = ringwall_collective::clock::now().plus(Duration::from_secs(600));
-        let create = CreateJoinToken {
-            appliance: appliance.base.id,
-            token: JoinTokenHash::new(token.digest()),
-            not_after,
-        };
+        let create =
+            CreateJoinToken { appliance: appliance.base.id, token: JoinTokenHash::new(token.digest()), not_after };
         self.some_controller().change(create).await.expect("created");
         let state = self.some_controller().current().await.expect("a quorum");
         let collective = state.collective().expect("founded");
@@ -142,7 +139,7 @@ impl Lab {
     }
 
     /// A further Controller joins and serves; returns when it votes and is active.
-    pub async fn join(&mut self) {
+    pub(crate) async fn join(&mut self) {
         let name = format!("c{}", self.nodes.len() + 1);
         let seed = self.seed(&name, JoinRole::Controller, None).await;
         let file = self.directory.path().join(format!("{name}.seed"));
@@ -164,20 +161,26 @@ impl Lab {
     }
 
     /// Which Controller leads.
-    pub async fn leader(&self) -> usize {
+    pub(crate) async fn leader(&self) -> usize {
         let running = || self.nodes.iter().enumerate().filter_map(|(at, node)| Some((at, node.process.as_ref()?)));
-        until("somebody leads", async || running().any(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader)).await;
-        running().find(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader).expect("just seen").0
+        until("somebody leads", async || {
+            running().any(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader)
+        })
+        .await;
+        running()
+            .find(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader)
+            .expect("just seen")
+            .0
     }
 
     /// Any Controller that runs.
-    pub fn some_controller(&self) -> &Controller {
+    pub(crate) fn some_controller(&self) -> &Controller {
         let mut running = self.nodes.iter().filter_map(|node| node.process.as_ref());
         &running.next().expect("one runs").controller
     }
 
     /// Writes an object given as the admin API writes it.
-    pub async fn put<T>(&self, json: serde_json::Value) -> T
+    pub(crate) async fn put<T>(&self, json: serde_json::Value) -> T
     where
         T: serde::de::DeserializeOwned + Into<Object> + Clone,
     {
@@ -187,7 +190,7 @@ impl Lab {
     }
 
     /// A local user whose password is [`PASSWORD`].
-    pub async fn user(&self, name: &str) -> UserId {
+    pub(crate) async fn user(&self, name: &str) -> UserId {
         let id = UserId::new(uuid::Uuid::new_v4());
         let user: LocalUser = self.put(json!({ "id": id, "name": name, "labels": { "team": "dev" } })).await;
         let phc = password::hash(PASSWORD, Cost::FAST, &SystemRandom).expect("hashed");
@@ -198,7 +201,7 @@ impl Lab {
 }
 
 /// A configuration with free ports of the loopback.
-pub fn config(data_dir: PathBuf) -> Config {
+pub(crate) fn config(data_dir: PathBuf) -> Config {
     let [client, admin, peer] = [(); 3].map(|()| free_port());
     let text = |address: SocketAddr| vec![address.to_string()];
     Config {
@@ -225,7 +228,7 @@ fn free_port() -> SocketAddr {
 }
 
 /// Waits until something holds.
-pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "timed out: {what}");

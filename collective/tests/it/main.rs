@@ -10,3 +10,4 @@ mod harness;
 mod mfa;
 mod revocation;
 mod sign_in;
+mod spa;

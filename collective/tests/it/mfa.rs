@@ -16,7 +16,7 @@ use crate::entitlements::grant;
 use crate::harness::{Lab, PASSWORD};
 
 /// Gives a user a seed; answers it.
-pub async fn enrol(lab: &Lab, user: UserId) -> Seed {
+pub(crate) async fn enrol(lab: &Lab, user: UserId) -> Seed {
     let seed = Seed::generate(&SystemRandom);
     let purpose = ringwall_collective::vault::Purpose::TotpSeed(user);
     let sealed = lab.controller(0).vault.seal(purpose, seed.expose());
@@ -24,7 +24,7 @@ pub async fn enrol(lab: &Lab, user: UserId) -> Seed {
     seed
 }
 
-pub async fn want_factor(lab: &Lab, always: bool) {
+pub(crate) async fn want_factor(lab: &Lab, always: bool) {
     let state = lab.controller(0).node.state();
     let factor = state.mfa_providers().next().expect("a provider").base.id;
     let mut provider = serde_json::to_value(state.local_provider().expect("a provider")).expect("JSON");
@@ -32,11 +32,11 @@ pub async fn want_factor(lab: &Lab, always: bool) {
     lab.put::<IdentityProvider>(provider).await;
 }
 
-pub fn code(seed: &Seed) -> String {
+pub(crate) fn code(seed: &Seed) -> String {
     seed.code(ringwall_collective::clock::now())
 }
 
-pub async fn answer_factor(lab: &Lab, at: usize, client: &Client, wanted: &Value, code: &str) -> Answer {
+pub(crate) async fn answer_factor(lab: &Lab, at: usize, client: &Client, wanted: &Value, code: &str) -> Answer {
     let body = json!({
         "transaction": wanted["transaction"], "answer": code, "keyThumbprint": client.thumbprint(),
     });
@@ -120,7 +120,8 @@ async fn step_up_cannot_choose_its_provider() {
     let user = lab.user("alice").await;
     let seed = enrol(&lab, user).await;
     let otp = condition(&lab, json!({ "type": "OtpAuthentication", "message": "code?", "claimSuffix": "prod" })).await;
-    let foreign = condition(&lab, json!({ "type": "PasswordAuthentication", "message": "?", "claimSuffix": "prod" })).await;
+    let foreign =
+        condition(&lab, json!({ "type": "PasswordAuthentication", "message": "?", "claimSuffix": "prod" })).await;
     grant(&lab, "alice", &[otp.base.id]).await;
     let mut alice = Client::new("alice", lab.root);
     alice.sign_in(lab.client_address(0)).await;

@@ -1,3 +1,0 @@
-//! `recover`
-use super::arguments::Recover;
-pub(super) fn execute(_: &Recover) -> anyhow::Result<()> { todo!() }

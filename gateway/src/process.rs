@@ -1,7 +1,11 @@
 //! The process: everything put together, in an order in which nothing is open before it is closed.
 //!
-//! 1. identity (joining if need be), first view of the Collective; 2. firewall: drops everything; 3. TUN device, workers,
-//! routes, forwarding; 4. registry and feed: no lease yet, nobody is admitted; 5. listeners, once the first lease is held.
+//! 1. identity (joining if need be), first view of the Collective;
+//! 2. firewall: drops everything;
+//! 3. TUN device, workers, routes, forwarding;
+//! 4. registry and feed: no lease yet, nobody is admitted;
+//! 5. listeners, once the first lease is held.
+//!
 //! On SIGTERM the reverse. Killed, the kernel's table stays and drops.
 
 mod arbiters;

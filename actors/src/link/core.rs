@@ -31,6 +31,7 @@ const MAX_CATCH_UP: usize = MAX_UNACKNOWLEDGED / 2;
 
 /// What happens to a link.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made where it is taken, one at a time")]
 pub enum LinkInput {
     /// A frame arrived.
     Arrived(FromGateway),

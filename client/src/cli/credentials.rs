@@ -93,6 +93,8 @@ impl AskFactor for StdinFactors {
 /// The first line of some input, without its end.
 pub(super) fn line_of(input: impl Read) -> Result<Zeroizing<String>, Failure> {
     let mut text = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD + 2));
+    // A byte at a time into one wiped buffer: a buffered reader would leave copies behind.
+    #[expect(clippy::unbuffered_bytes, reason = "a password is short, and a reader's buffer is not wiped")]
     for byte in input.bytes().take(MAX_PASSWORD + 2) {
         match byte.map_err(|error| usage(format!("cannot read it: {error}")))? {
             b'\n' => break,

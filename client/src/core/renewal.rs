@@ -11,6 +11,8 @@ use ringwall_protocol::time::UnixMillis;
 use super::back_off;
 
 const LEAD: Duration = Duration::from_mins(5);
+/// Several Gateways tell of one revocation within this time.
+pub const SAME_CAUSE: Duration = Duration::from_millis(500);
 /// Least time between two renewals: lives of no length must not make a Client ask without end.
 pub const BREATHING_SPACE: Duration = Duration::from_secs(1);
 
@@ -76,6 +78,10 @@ pub struct RenewalPlan {
     certificate: Option<Life>,
     entitlements: Option<Life>,
     urgent: Renewal,
+    /// Wanted while a renewal was under way, and too late to be part of it.
+    late: Renewal,
+    /// Since when a renewal is under way.
+    began: Option<UnixMillis>,
     failures: u32,
     not_before: UnixMillis,
 }
@@ -92,6 +98,8 @@ impl RenewalPlan {
             certificate: None,
             entitlements: None,
             urgent: Renewal::default(),
+            late: Renewal::default(),
+            began: None,
             failures: 0,
             not_before: UnixMillis(0),
         }
@@ -115,9 +123,20 @@ impl RenewalPlan {
         self.urgent.entitlements = false;
     }
 
-    /// A Gateway, or a revocation behind it, wants these renewed out of turn.
-    pub fn want(&mut self, what: Renewal) {
-        self.urgent = self.urgent.and(what);
+    /// A Gateway, or a revocation behind it, wants these renewed out of turn. What comes within [`SAME_CAUSE`] of a
+    /// renewal's beginning is taken for the same cause, told by another Gateway; later ones are renewed once more,
+    /// for the tokens on their way may be older than what is revoked now.
+    pub fn want(&mut self, what: Renewal, now: UnixMillis) {
+        if self.began.is_some_and(|began| now > began.plus(SAME_CAUSE)) {
+            self.late = self.late.and(what);
+        } else {
+            self.urgent = self.urgent.and(what);
+        }
+    }
+
+    /// A renewal of what is due begins.
+    pub fn begin(&mut self, now: UnixMillis) {
+        self.began = Some(now);
     }
 
     /// What is due.
@@ -147,6 +166,7 @@ impl RenewalPlan {
 
     /// No Controller gave an answer: wait longer each time. `random` is uniform in 0..1. Answers the wait.
     pub fn failed(&mut self, now: UnixMillis, random: f64) -> Duration {
+        self.end();
         self.failures = self.failures.saturating_add(1);
         let wait = back_off::between_calls(self.failures, random);
         self.not_before = now.plus(wait);
@@ -156,8 +176,14 @@ impl RenewalPlan {
     /// Everything that was due has been renewed. The next renewal is at least [`BREATHING_SPACE`] away, whatever the
     /// new lives are.
     pub fn succeeded(&mut self, now: UnixMillis) {
+        self.end();
         self.failures = 0;
         self.not_before = now.plus(BREATHING_SPACE);
+    }
+
+    fn end(&mut self) {
+        self.began = None;
+        self.urgent = self.urgent.and(std::mem::take(&mut self.late));
     }
 }
 
@@ -193,7 +219,7 @@ mod tests {
         assert!(plan.due(UnixMillis(HOUR)).is_empty());
         let due = plan.due(UnixMillis(8 * HOUR));
         assert_eq!(due, Renewal { claims: true, certificate: true, entitlements: true });
-        plan.want(Renewal { claims: true, ..Renewal::default() });
+        plan.want(Renewal { claims: true, ..Renewal::default() }, UnixMillis(0));
         assert!(!plan.due(UnixMillis(HOUR)).certificate, "most of its life is left");
     }
 
@@ -202,7 +228,7 @@ mod tests {
         let mut plan = RenewalPlan::new("x");
         plan.hold_claims(life(0, 8 * HOUR));
         plan.hold_entitlements([life(0, 3 * HOUR)]);
-        plan.want(Renewal { entitlements: true, ..Renewal::default() });
+        plan.want(Renewal { entitlements: true, ..Renewal::default() }, UnixMillis(0));
         assert_eq!(plan.due(UnixMillis(1)), Renewal { entitlements: true, ..Renewal::default() });
         assert_eq!(plan.next_deadline(), Some(UnixMillis(0)));
         plan.hold_entitlements([life(1, 3 * HOUR)]);
@@ -210,9 +236,26 @@ mod tests {
     }
 
     #[test]
+    fn one_revocation_told_by_two_gateways_is_one_renewal_and_a_later_one_is_another() {
+        let claims = Renewal { claims: true, ..Renewal::default() };
+        let renewed = |second: u64| {
+            let mut plan = RenewalPlan::new("x");
+            plan.want(claims, UnixMillis(1_000));
+            plan.begin(UnixMillis(1_000));
+            plan.want(claims, UnixMillis(second));
+            plan.hold_claims(life(1_000, 8 * HOUR));
+            plan.hold_entitlements([life(1_000, 8 * HOUR)]);
+            plan.succeeded(UnixMillis(3_000));
+            plan.due(UnixMillis(4_000))
+        };
+        assert!(renewed(1_400).is_empty());
+        assert!(renewed(1_600).claims);
+    }
+
+    #[test]
     fn failures_delay_and_success_ends_the_delay() {
         let mut plan = RenewalPlan::new("x");
-        plan.want(Renewal { claims: true, ..Renewal::default() });
+        plan.want(Renewal { claims: true, ..Renewal::default() }, UnixMillis(0));
         let wait = plan.failed(UnixMillis(1_000), 0.5);
         assert!(plan.due(UnixMillis(1_000)).is_empty());
         assert_eq!(plan.next_deadline(), Some(UnixMillis(1_000).plus(wait)));

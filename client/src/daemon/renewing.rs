@@ -101,6 +101,7 @@ impl Engine {
             due,
         };
         self.renewing = true;
+        self.plan.begin(clock::now());
         self.tasks.spawn(async move { Done::Renewed(task.run().await) });
     }
 
@@ -169,10 +170,11 @@ impl Engine {
     /// A Gateway tells, or shows, that tokens have to be renewed out of turn.
     pub(super) fn want_tokens(&mut self, site: SiteId, kinds: &[TokenKind]) {
         tracing::info!(%site, ?kinds, "tokens wanted");
-        self.plan.want(Renewal {
+        let what = Renewal {
             claims: kinds.contains(&TokenKind::Claims),
             certificate: false,
             entitlements: kinds.contains(&TokenKind::Entitlement),
-        });
+        };
+        self.plan.want(what, clock::now());
     }
 }

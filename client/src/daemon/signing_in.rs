@@ -95,10 +95,9 @@ impl Engine {
         tracing::warn!(cause, "a new sign-in is needed");
         self.note("sign-in", cause.clone(), "ringwall sign-in");
         self.sign_in_wanted = Some(cause);
-        if self.options.reconnect && !self.sign_in_refused && !self.signing_in {
-            if let Err(failure) = self.start_sign_in() {
-                self.note_failure("sign-in", &failure);
-            }
+        let by_itself = self.options.reconnect && !self.sign_in_refused && !self.signing_in;
+        if by_itself && let Err(failure) = self.start_sign_in() {
+            self.note_failure("sign-in", &failure);
         }
     }
 

@@ -35,7 +35,7 @@ fn run(database: &Database, work: &Receiver<IOFlushed<Types>>) {
         waiting.extend(work.try_iter());
         let result = database.sync();
         for done in waiting {
-            done.io_completed(result.as_ref().map(|()| ()).map_err(|why| io::Error::new(why.kind(), why.to_string())));
+            done.io_completed(result.as_ref().copied().map_err(|why| io::Error::new(why.kind(), why.to_string())));
         }
     }
 }

@@ -113,7 +113,8 @@ async fn a_batch_for_replication_is_bounded_in_bytes_but_never_empty() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hole_an_early_end_or_an_unreadable_entry_refuses_the_log() {
-    let damage: [(&str, fn(&Database)); 4] = [
+    type Damage = (&'static str, fn(&Database));
+    let damage: [Damage; 4] = [
         ("expected entry 5", |database| {
             database.db.delete_cf(database.family(keys::LOG), keys::entry(5)).expect("deleted");
         }),

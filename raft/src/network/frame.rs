@@ -25,7 +25,7 @@ pub(crate) struct Frame {
 pub(crate) async fn read<R: AsyncRead + Unpin>(from: &mut R) -> io::Result<Option<Frame>> {
     let mut head = [0; 4];
     match from.read(&mut head[..1]).await? {
-        0 => return Ok(None),
+        0 => Ok(None),
         _ => timeout(FRAME_TIME, read_rest(from, head)).await.map_err(|_| io::ErrorKind::TimedOut)?.map(Some),
     }
 }

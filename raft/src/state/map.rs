@@ -88,7 +88,7 @@ impl<K: Ord, V> Default for Map<K, V> {
 
 impl<K: Ord + fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|(key, value)| (key, value))).finish()
+        f.debug_map().entries(self.0.iter()).finish()
     }
 }
 

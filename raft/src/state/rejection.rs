@@ -150,7 +150,7 @@ pub enum Rejection {
         /// From 0.
         at: u32,
         /// Its refusal.
-        why: Box<Rejection>,
+        why: Box<Self>,
     },
     /// A group of commands holds another group, or the founding.
     #[error("a group holds neither groups nor the founding")]

@@ -183,11 +183,12 @@ impl Pair {
                     self.asked.clear();
                     self.feed(FeedInput::Connected(connection));
                 }
-                FeedEffect::HangUp(connection, _) => {
-                    if self.link.as_ref().is_some_and(|(live, _)| *live == connection) {
-                        self.link = None;
-                    }
+                FeedEffect::HangUp(connection, _)
+                    if self.link.as_ref().is_some_and(|(live, _)| *live == connection) =>
+                {
+                    self.link = None;
                 }
+                FeedEffect::HangUp(..) => {}
                 FeedEffect::Send(_, frame) => {
                     match &frame {
                         FromGateway::Poll { .. } => {
@@ -409,7 +410,7 @@ fn gateway_that_knows_more_or_is_another_is_sent_away() {
     };
     let epoch = scene.collective.incarnation.epoch;
     let use_another = FromController::UseAnother { controllers: vec!["other:444".to_owned()] };
-    assert_eq!(subscribe(scene.gateway.id, 11, epoch), [use_another.clone()]);
+    assert_eq!(subscribe(scene.gateway.id, 11, epoch), std::slice::from_ref(&use_another));
     assert_eq!(subscribe(scene.gateway.id, 5, epoch + 1), [use_another]);
     let refused = FromController::Refused { code: ErrorCode::Forbidden };
     assert_eq!(subscribe(ApplianceId::from_random([1; 16]), 5, epoch), [refused]);

@@ -130,7 +130,7 @@ fn tokens_that_do_not_belong_together_are_refused() {
     let mut other = entitlement.clone();
     other.head.aud = uuid::Uuid::from_u128(7);
     wrong.push(scene.admission_with(&alice, 1, &claims, &other));
-    let mut other = entitlement.clone();
+    let mut other = entitlement;
     other.claims_idx = LogIndex(101);
     wrong.push(scene.admission_with(&alice, 1, &claims, &other));
     for (at, admission) in wrong.into_iter().enumerate() {

@@ -100,11 +100,11 @@ fn install(effects: &[Effect]) -> Option<&Install> {
 }
 
 fn sent(effects: &[Effect]) -> Vec<&FromGateway> {
-    let sent = |effect| match effect {
-        &Effect::Send(ref message) => Some(message),
+    let sent = effects.iter().filter_map(|effect| match effect {
+        Effect::Send(message) => Some(message),
         _ => None,
-    };
-    effects.iter().filter_map(sent).collect()
+    });
+    sent.collect()
 }
 
 fn prompts(effects: &[Effect]) -> Vec<Prompt> {

@@ -36,7 +36,7 @@ lint: setup ## Formatting, clippy, documentation, licences, direction of depende
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
-	cargo test --locked --quiet --package ringwall-chaos-tests --test dependency_direction
+	cargo test --workspace --locked --quiet --test dependency_direction
 	if cargo deny --version >/dev/null 2>&1; then cargo deny --workspace check licenses bans sources; fi
 
 fmt: ## Formats the code.

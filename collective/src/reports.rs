@@ -44,7 +44,6 @@ enum Report {
 
 impl Reports {
     /// A listener, and the task that turns its reports into log entries until the listener is gone.
-    #[must_use]
     pub fn new(controller: &Arc<Controller>, audit: Arc<AuditFile>) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (bindings, waiting) = mpsc::channel(WAITING);
         let task = bind(Arc::clone(controller), waiting);

@@ -1,6 +1,7 @@
 //! What a Controller does for its callers. Each service decides from one state of the Collective that is at least as new
 //! as the request (ReadIndex), proposes what must be recorded, and mints from the state in which it checked.
 
+mod audited;
 mod certificate;
 pub(crate) mod check;
 mod devices;

@@ -80,10 +80,10 @@ fn answer_sign_in(answer: &SignInAnswer) -> HttpResponse {
 
 async fn certificate(
     controller: Data<Controller>,
-    _caller: Stranger,
+    caller: Stranger,
     body: Json<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issue_certificate(&body, None).await.map(Json)
+    controller.issue_certificate(&body, caller.address, None).await.map(Json)
 }
 
 async fn renew_certificate(
@@ -91,7 +91,7 @@ async fn renew_certificate(
     caller: CertifiedClient,
     body: Json<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issue_certificate(&body, Some(&caller)).await.map(Json)
+    controller.issue_certificate(&body, caller.address, Some(&caller)).await.map(Json)
 }
 
 async fn entitlements(

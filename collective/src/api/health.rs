@@ -64,7 +64,6 @@ async fn health(controller: Data<Controller>) -> HttpResponse {
     if ready { HttpResponse::Ok().json(health) } else { HttpResponse::ServiceUnavailable().json(health) }
 }
 
-#[expect(clippy::unused_async, reason = "handlers are async")]
 async fn render(controller: Data<Controller>) -> HttpResponse {
     let status = controller.node.status();
     let figure = |number: u64| u32::try_from(number).map_or(f64::INFINITY, f64::from);

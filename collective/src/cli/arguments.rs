@@ -13,7 +13,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "text", global = true, env = "RINGWALL_LOG_FORMAT")]
     pub log_format: LogFormat,
     /// Which log lines are written, e.g. `info` or `info,ringwall_raft=debug`.
-    #[arg(long, default_value = "info,openraft=warn,actix_server=warn", global = true, env = "RINGWALL_LOG")]
+    #[arg(long, default_value = "info,openraft=error,actix_server=warn", global = true, env = "RINGWALL_LOG")]
     pub log: String,
     /// What to do.
     #[command(subcommand)]

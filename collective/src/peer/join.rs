@@ -49,11 +49,18 @@ pub(super) async fn answer(mut peer: Peer, controller: &Controller) {
     };
     let reply = match admit(controller, &request).await {
         Ok(answer) => {
-            tracing::info!(appliance = %request.appliance_id, role = ?request.role, address = %peer.address, "admitted");
+            controller
+                .event("join_token_used", None, peer.address.ip())
+                .with("appliance_id", request.appliance_id.to_string())
+                .emit();
             JoinReply::Admitted(Box::new(answer))
         }
         Err(refusal) => {
-            tracing::warn!(appliance = %request.appliance_id, address = %peer.address, %refusal, "join refused");
+            controller
+                .event("join_refused", None, peer.address.ip())
+                .with("appliance_id", request.appliance_id.to_string())
+                .with("reason", refusal.to_string())
+                .emit();
             JoinReply::Refused(refusal.body())
         }
     };
@@ -96,7 +103,7 @@ async fn admit(controller: &Controller, request: &JoinRequest) -> Result<JoinAns
             let admission = ControllerAdmission {
                 node: record.node,
                 client_issuer: record.client_issuer.clone(),
-                appliance_issuer: record.appliance_issuer.clone(),
+                appliance_issuer: record.appliance_issuer,
                 kek: controller.vault.expose_kek().expose_text().to_string(),
             };
             let state = controller.node.state();

@@ -1,5 +1,7 @@
 //! Client certificates: built fresh for the key that the claims token is bound to; of the request only the key counts.
 
+use std::net::IpAddr;
+
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_protocol::object::settings::MAX_CERTIFICATE_MINUTES;
 use ringwall_protocol::wire::client::{CertificateAnswer, CertificateRequest};
@@ -24,6 +26,7 @@ impl Controller {
     pub async fn issue_certificate(
         &self,
         request: &CertificateRequest,
+        from: IpAddr,
         caller: Option<&CertifiedClient>,
     ) -> Result<CertificateAnswer, Refusal> {
         let state = self.current().await?;
@@ -49,7 +52,7 @@ impl Controller {
             tracing::error!(%error, "client certificate was not issued");
             Refusal::internal()
         })?;
-        tracing::info!(dn = %token.head.sub, "certificate issued");
+        self.event("certificate_issued", Some(&token.head.sub), from).at(state.index()).emit();
         let chain = [leaf.as_ref(), issuer.certificate().as_ref()];
         Ok(CertificateAnswer { chain: chain.map(|der| BASE64URL_NOPAD.encode(der)).to_vec() })
     }

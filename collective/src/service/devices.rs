@@ -54,10 +54,18 @@ pub(crate) struct Registering<'a> {
     pub(crate) mfa_given: bool,
 }
 
+/// A sign-in that was recorded.
+pub(crate) struct Registered {
+    pub(crate) addresses: Addresses,
+    /// Text of the device's SPA key, if knocks are wanted.
+    pub(crate) spa_key: Option<String>,
+    /// The device was known.
+    pub(crate) matched: bool,
+}
+
 impl Controller {
-    /// Records the device and its addresses in one entry. Answers the addresses and the device's SPA key, if knocks
-    /// are wanted.
-    pub(crate) async fn register(&self, it: Registering<'_>) -> Result<(Addresses, Option<String>), Refusal> {
+    /// Records the device and its addresses in one entry.
+    pub(crate) async fn register(&self, it: Registering<'_>) -> Result<Registered, Refusal> {
         let state = self.node.state();
         let (user, device) = (it.proved.user.id, it.proved.dn.device);
         let spa_key =
@@ -77,16 +85,18 @@ impl Controller {
         let allocate = AllocateAddresses { user_id: user, provider_id: it.proved.provider.base.id, device_id: device };
         let group = Command::Group(vec![register.into(), allocate.into()]);
         let outcome = self.propose(group).await?;
-        let addresses = match outcome.reply {
+        let (mut known, mut given) = (false, None);
+        match outcome.reply {
             Reply::Refused(rejection) => return Err(refused(&rejection)),
-            Reply::Group(parts) => parts.into_iter().find_map(|part| match part {
-                Reply::Addresses(addresses) => Some(addresses),
-                _ => None,
+            Reply::Group(parts) => parts.into_iter().for_each(|part| match part {
+                Reply::Addresses(addresses) => given = Some(addresses),
+                Reply::Device { matched, .. } => known = matched,
+                _ => {}
             }),
-            _ => None,
-        };
-        let addresses = addresses.ok_or_else(Refusal::internal)?;
-        Ok((addresses, spa_key.map(|key| key.expose_text().to_string())))
+            _ => {}
+        }
+        let addresses = given.ok_or_else(Refusal::internal)?;
+        Ok(Registered { addresses, spa_key: spa_key.map(|key| key.expose_text().to_string()), matched: known })
     }
 
     /// The key that the device has already, or a new one.

@@ -11,6 +11,7 @@ use ringwall_protocol::id::{ApplianceId, LogIndex, NodeId, SiteId};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
+use tokio::sync::Notify;
 
 use crate::clock;
 use crate::controller::Controller;
@@ -57,12 +58,17 @@ impl Controller {
         let state = self.node.state();
         let gateways = gateways(&state, site);
         let ids: Vec<ApplianceId> = gateways.iter().map(|(id, _, _)| *id).collect();
-        let known = Arc::new(Mutex::new(Known::default()));
-        let here = self.watch_own(&ids, index, since, deadline, &known);
+        let hearing = Hearing::default();
+        let here = self.watch_own(&ids, index, since, deadline, &hearing);
         let others = self.other_controllers(&state);
-        let there = join_all(others.into_iter().map(|node| self.ask_other(node, &ids, index, since, deadline, &known)));
-        let _ = futures_util::future::join(here, there).await;
-        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let there =
+            join_all(others.into_iter().map(|node| self.ask_other(node, &ids, index, since, deadline, &hearing)));
+        tokio::select! {
+            _ = futures_util::future::join(here, there) => {}
+            // Whoever still waits for a Gateway that another Controller has heard need not be waited for.
+            () = hearing.until_all(&ids) => {}
+        }
+        let known = hearing.known.lock().unwrap_or_else(PoisonError::into_inner);
         let lease = |site: SiteId| {
             let seconds = state.site(site).map_or(0, |site| site.lease_seconds.max(site.grace_seconds.unwrap_or(0)));
             Duration::from_secs(u64::from(seconds))
@@ -84,22 +90,22 @@ impl Controller {
         index: LogIndex,
         since: Instant,
         deadline: Instant,
-        known: &Mutex<Known>,
+        hearing: &Hearing,
     ) {
         loop {
             let mut pending = Vec::new();
             for gateway in gateways {
                 match self.board.enforcement(*gateway, index) {
                     Enforcement::Enforced(at) => {
-                        note(known, |known| known.enforced(*gateway, at.saturating_duration_since(since)))
+                        hearing.note(|known| known.enforced(*gateway, at.saturating_duration_since(since)))
                     }
                     Enforcement::Pending => pending.push(*gateway),
                     Enforcement::Unreachable(poll) => {
-                        note(known, |known| known.polled(*gateway, poll.map(|poll| poll.elapsed())));
+                        hearing.note(|known| known.polled(*gateway, poll.map(|poll| poll.elapsed())));
                     }
                 }
             }
-            if pending.is_empty() || Instant::now() >= deadline || note(known, |known| known.has_all(gateways)) {
+            if pending.is_empty() || Instant::now() >= deadline || hearing.note(|known| known.has_all(gateways)) {
                 return;
             }
             wait_for_one(&self.board, &pending, index, deadline).await;
@@ -114,14 +120,14 @@ impl Controller {
         index: LogIndex,
         since: Instant,
         deadline: Instant,
-        known: &Mutex<Known>,
+        hearing: &Hearing,
     ) {
         let wait = deadline.saturating_duration_since(Instant::now());
         let asking = async {
             let stream = self.connector.connect(node, Conversation::Enforcement).await?;
             ask(stream, index, gateways, wait, |told| {
                 let elapsed = since.elapsed();
-                note(known, |known| known.hear(told, elapsed));
+                hearing.note(|known| known.hear(told, elapsed));
             })
             .await
         };
@@ -136,6 +142,28 @@ impl Controller {
         let me = self.identity.node;
         let others = state.controllers().filter(|one| one.node != me && one.state == ApplianceState::Active);
         others.map(|one| one.node).collect()
+    }
+}
+
+/// Where all that is told comes together.
+#[derive(Debug, Default)]
+struct Hearing {
+    known: Mutex<Known>,
+    changed: Notify,
+}
+
+impl Hearing {
+    fn note<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+        let result = change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_one();
+        result
+    }
+
+    /// Returns when every Gateway is known to enforce.
+    async fn until_all(&self, gateways: &[ApplianceId]) {
+        while !self.known.lock().unwrap_or_else(PoisonError::into_inner).has_all(gateways) {
+            self.changed.notified().await;
+        }
     }
 }
 
@@ -184,10 +212,6 @@ impl Known {
         let ends = |ago: &Duration| clock::now().minus(*ago).plus(lease);
         EnforcementOutcome::Unreachable { lease_ends: self.last_poll.get(&gateway).map(ends) }
     }
-}
-
-fn note<T>(known: &Mutex<Known>, change: impl FnOnce(&mut Known) -> T) -> T {
-    change(&mut known.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn gateways(state: &State, site: Option<SiteId>) -> Vec<(ApplianceId, String, SiteId)> {

@@ -48,6 +48,13 @@ impl Controller {
                 sites.push(self.site_token(&state, &claims, plan, &assignment, now)?);
             }
         }
+        let policies: Vec<&str> = assignment.matched().map(|finding| finding.name.as_str()).collect();
+        let names: Vec<&str> = sites.iter().map(|site| site.site_name.as_str()).collect();
+        self.event("entitlement_token_evaluated", Some(&claims.head.sub), caller.address)
+            .at(state.index())
+            .with("policy_names", policies)
+            .with("site_names", names)
+            .emit();
         let reason = match (sites.is_empty(), matched) {
             (false, _) => None,
             (true, true) => Some(NoEntitlements::NothingGranted),

@@ -31,7 +31,7 @@ impl Controller {
         now: UnixMillis,
     ) {
         metrics::counter!("ringwall_sign_ins_refused_total").increment(1);
-        tracing::info!(dn = %dn, %from, known_device, "sign-in refused");
+        self.event("authentication_failed", Some(dn), from).with("known_device", known_device).emit();
         self.failures.count_source(from, now);
         let subject = subject(&dn.user, known_device.then_some(dn.device));
         if !self.failures.count_subject(&subject, provider.user_lockout_threshold, now) {

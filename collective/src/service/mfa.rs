@@ -125,6 +125,7 @@ impl Controller {
         let Reply::Transaction(finished) = self.change(FinishTransaction { transaction: known.id }).await? else {
             return Err(Refusal::internal());
         };
+        self.event("otp_authentication_succeeded", Some(&finished.dn), caller.address).emit();
         let context = self.context_of(&finished)?;
         let step_up = StepUp {
             kind: StepUpKind::Otp,
@@ -140,6 +141,7 @@ impl Controller {
             jkt: finished.key,
             cookie: context.cookie_hash.map(Cookie::hashed),
             hostname: context.hostname,
+            from: caller.address,
             started_idx: finished.started_idx,
             started_at: context.started_at,
             step_ups: BTreeMap::from([(wanted.claim_suffix, step_up)]),

@@ -17,7 +17,7 @@ use ringwall_raft::state::device::{DeviceMatch, match_device};
 use uuid::Uuid;
 
 use super::check;
-use super::devices::{Cookie, Registering};
+use super::devices::{Cookie, Registered, Registering};
 use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head, minutes};
 use crate::api::extract::Stranger;
 use crate::clock;
@@ -35,6 +35,8 @@ pub(crate) struct Proved {
     pub(crate) jkt: Thumbprint,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) hostname: String,
+    /// Where the request came from.
+    pub(crate) from: IpAddr,
     /// Index of the state in which the first check was made.
     pub(crate) started_idx: LogIndex,
     pub(crate) started_at: UnixMillis,
@@ -100,6 +102,7 @@ impl Controller {
                 jkt: request.key_thumbprint,
                 cookie,
                 hostname: hostname(&request.device_claims),
+                from: caller.address,
                 started_idx: state.index(),
                 started_at: now,
                 step_ups: BTreeMap::new(),
@@ -161,7 +164,11 @@ impl Controller {
         match match_device(known, presented.as_deref(), proved.jkt, now) {
             DeviceMatch::Known if known.dn == proved.dn => Ok(true),
             standing => {
-                tracing::warn!(dn = %proved.dn, ?standing, "device does not match its registration");
+                let kind = match standing {
+                    DeviceMatch::CookieReused => "device_cookie_reused",
+                    DeviceMatch::Known | DeviceMatch::Conflict => "device_conflict",
+                };
+                self.event(kind, Some(&proved.dn), proved.from).emit();
                 if takeover_possible(&proved.provider) { Ok(false) } else { Err(device_conflict()) }
             }
         }
@@ -171,7 +178,7 @@ impl Controller {
     pub(crate) async fn complete_sign_in(&self, proved: Proved, mfa_given: bool) -> Result<SignedIn, Refusal> {
         let (new_cookie, cookie_text) = Cookie::fresh();
         let registering = Registering { proved: &proved, new_cookie: &new_cookie, mfa_given };
-        let (addresses, spa_key) = self.register(registering).await?;
+        let Registered { addresses, spa_key, matched } = self.register(registering).await?;
         // The registration is part of this state, and so is every revocation that was committed before it.
         let state = self.current().await?;
         if state.blocked(&proved.dn.user).is_some() {
@@ -202,7 +209,13 @@ impl Controller {
         let token = claims_token(head(collective, &bearer, collective.id.uuid(), validity), known);
         check::stands(&state, &token)?;
         let text = self.sign(&state, &token)?;
-        tracing::info!(dn = %proved.dn, index = %proved.started_idx, "signed in");
+        if !matched {
+            self.event("device_registered", Some(&proved.dn), proved.from).emit();
+        }
+        self.event("authentication_succeeded", Some(&proved.dn), proved.from)
+            .at(proved.started_idx)
+            .with("claims_token_id", token.head.jti.to_string())
+            .emit();
         metrics::counter!("ringwall_sign_ins_total").increment(1);
         Ok(SignedIn {
             claims_token: text,

@@ -26,8 +26,11 @@ impl Controller {
             mode: RevocationMode::Cut,
             reason: "signed out".to_owned(),
         };
-        self.change(revoke).await?;
-        tracing::info!(dn = %claims.head.sub, "signed out");
+        let index = self.change(revoke).await?.revocation().ok_or_else(Refusal::internal)?;
+        self.event("revocation_added", Some(&claims.head.sub), caller.address)
+            .at(index)
+            .with("reason", "signed out")
+            .emit();
         Ok(())
     }
 }

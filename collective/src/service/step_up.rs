@@ -50,7 +50,10 @@ impl Controller {
             }
         }
         self.change(FinishTransaction { transaction }).await?;
-        tracing::info!(dn = %claims.head.sub, condition = %request.condition_id, ?kind, "stepped up");
+        self.event("interaction_answered", Some(&claims.head.sub), caller.address)
+            .with("condition_id", request.condition_id.to_string())
+            .with("prompt_id", request.prompt_id.to_string())
+            .emit();
         let proof = StepUp {
             kind,
             provider_id: factor,

@@ -159,10 +159,8 @@ async fn enforcement_is_asked_of_the_controller_that_has_the_feed() {
     let site = site(&lab).await;
     let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
     // The other Controller must know the Gateway before it can let it in.
-    until("the gateway is known everywhere", async || {
-        lab.controller(1).node.state().gateway(gateway.id).is_some()
-    })
-    .await;
+    until("the gateway is known everywhere", async || lab.controller(1).node.state().gateway(gateway.id).is_some())
+        .await;
     let mut feed = gateway.feed(&peer_address(&lab, 1), None).await;
     feed.view().await;
     let controller = Arc::clone(&lab.process(0).controller);

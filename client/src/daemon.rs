@@ -1,6 +1,6 @@
 //! `ringwall up`: signs in, keeps tokens fresh, holds a link to every Site, and asks the user what has to be asked.
 //!
-//! One task, the [`Engine`], owns everything and never waits: calls to Controllers, hashing files and sign-ins run beside
+//! One task, the `Engine`, owns everything and never waits: calls to Controllers, hashing files and sign-ins run beside
 //! it and report back. Going down takes routes, rules, resolvers and the device with it; so does dying, except for
 //! blackholes and rules, which the next start removes, so that nothing leaks in between.
 

@@ -4,7 +4,7 @@
 //! somebody else makes (DHCP, a LAN with the same prefix: C9, C10) draws their packets away; beside each of these
 //! routes lies a blackhole with a worse metric, so that nothing leaks when the device is gone; only sockets with the
 //! Client's own mark pass beside it; what comes for a tunnel address by another interface is dropped (C11). Everything is removed at the end, and what a killed Client left behind at the next
-//! start. Which routes there are is decided in [`plan`].
+//! start. Which routes there are is decided in `plan`.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! Why a user reaches a host, or does not: the tree of decisions, for operators.
 //!
-//! The same values that decide are shown: [`Assignment`](crate::assign::Assignment) at the Controller and
-//! [`Authorization`](crate::authorize::Authorization) for each Site. To users only the kind of a refusal is told.
+//! The same values that decide are shown: [`Assignment`] at the Controller and
+//! [`Authorization`] for each Site. To users only the kind of a refusal is told.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! What a Collective has *agreed* on: the replicated state, the commands that change it, and the Raft group that
 //! orders them.
 //!
-//! [`state`] is pure: a [`State`] is an immutable value, [`state::apply`] makes the next one from a
+//! [`state`] is pure: a [`State`] is an immutable value, `state::apply` makes the next one from a
 //! [`CommandEnvelope`], and every Controller gets the same. The rest runs it: a log in RocksDB, snapshots in files,
 //! peers over streams that the caller secures, and one handle, [`Node`]. Who may do what, where tokens are minted and
 //! what HTTP looks like is decided in `collective/`; openraft is named nowhere outside this package.

@@ -28,7 +28,7 @@ pub enum ExchangeError {
     /// Nothing came in time.
     #[error("no answer within {} s", EXCHANGE_TIME.as_secs())]
     Time,
-    /// More than [`MAX_ANSWER`].
+    /// More than `MAX_ANSWER`.
     #[error("expected an answer of at most {MAX_ANSWER} bytes")]
     TooLarge,
     /// The body broke off.

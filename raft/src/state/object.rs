@@ -1,6 +1,6 @@
 //! Administered objects: written and deleted as a whole, by id, with unique names and living references.
 //!
-//! What a change means for live sessions is decided in [`consequence`]; what refers to what in [`reference`]; which
+//! What a change means for live sessions is decided in [`consequence`]; what refers to what in `reference`; which
 //! values are allowed in [`check`].
 
 pub mod check;

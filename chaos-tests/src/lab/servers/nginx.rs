@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::lab::{Lab, command::Program, process::Process};
 
-/// The page with the endless file, at [`DOWNLOAD_RATE`].
+/// The page with the endless file, at a limited rate.
 pub const DOWNLOAD: &str = "/download";
 
 /// The endless file without a limit on its rate.

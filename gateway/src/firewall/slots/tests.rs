@@ -1,3 +1,5 @@
+//! What is present follows what is wanted, whatever came in between.
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

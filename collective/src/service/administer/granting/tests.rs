@@ -1,3 +1,5 @@
+//! Nobody grants what they do not hold.
+
 use ringwall_protocol::id::{PolicyId, RoleId, UserId};
 use ringwall_protocol::object::role::{PrivilegeScope, PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{AdministrativeRole, EntityBase};

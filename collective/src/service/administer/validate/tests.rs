@@ -1,3 +1,5 @@
+//! What is wrong with an object is named field by field.
+
 use ringwall_protocol::object::ObjectKind;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -17,6 +17,15 @@ declare -A package_of=(
     [jq]=jq
     [curl]=curl
     [setpriv]=util-linux
+    [slapd]=slapd
+    [ldapadd]=ldap-utils
+    [freeradius]=freeradius
+    [radclient]=freeradius-utils
+    [dnsmasq]=dnsmasq-base
+    [chromium]=chromium
+    [chromedriver]=chromium-driver
+    [node]=nodejs
+    [npm]=npm
 )
 
 have_libclang() {

@@ -5,27 +5,20 @@
 //! then promises without this process: no lease, no packet; no session element, no packet; everything expires.
 //! Decisions (who may have which rules, when the lease may be renewed) are others': they come as values.
 
-mod batch;
 mod clock;
 mod config;
 mod conntrack;
 mod denials;
 mod enforcer;
-mod expression;
-mod family;
 mod flowtables;
 mod host;
-mod kernel;
 mod lease;
 mod ledger;
-mod objects;
 mod ranges;
 mod readback;
-mod rule;
 mod ruleset;
 mod skeleton;
 mod slots;
-mod wire;
 
 use std::io;
 use std::sync::Arc;
@@ -33,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use ipnet::IpNet;
+use ringwall_kernel::nft::{batch, expression, family, kernel, objects, rule, wire};
 use tokio::sync::mpsc;
 
 pub use config::{FirewallConfig, Guard, InterfaceName, InvalidInterfaceName, Snat};

@@ -13,6 +13,7 @@ use crate::firewall::config::FirewallConfig;
 use crate::firewall::kernel::Kernel;
 use crate::firewall::objects::{Element, Message, Table};
 use crate::firewall::readback;
+use crate::firewall::rule::Rule;
 use crate::firewall::ruleset::{address_bytes, session_element};
 use crate::firewall::skeleton::{self, LEASE, SESSIONS4};
 use crate::firewall::slots::Mark;
@@ -99,16 +100,14 @@ fn the_read_back_names_what_was_changed() {
         assert_eq!(worker.audit().map(|audit| audit.differences), Ok(vec![]));
         let table = worker.table.clone();
         let (ours, foreign) = (IpAddr::from([10, 9, 0, 1]), IpAddr::from([10, 9, 0, 66]));
-        tamper(
-            worker,
-            [
-                table.delete(SESSIONS4, vec![Element::key(address_bytes(ours))]),
-                table.add(SESSIONS4, vec![session_element(foreign, Mark(1), 60_000)]),
-                table.add(LEASE, vec![Element::key(77u32.to_ne_bytes().to_vec()).expiring(60_000)]),
-                table.chain("backdoor"),
-                table.rule("forward", vec![crate::firewall::expression::counter()], None),
-            ],
-        );
+        let mut changes = vec![
+            table.delete(SESSIONS4, vec![Element::key(address_bytes(ours))]),
+            table.add(SESSIONS4, vec![session_element(foreign, Mark(1), 60_000)]),
+            table.add(LEASE, vec![Element::key(77u32.to_ne_bytes().to_vec()).expiring(60_000)]),
+            table.chain("backdoor"),
+        ];
+        changes.extend(Rule::in_chain("forward").counter().messages(&table, &mut 0));
+        tamper(worker, changes);
         let found = worker.audit().expect("readable").differences.join("\n");
         for expected in
             ["10.9.0.1 of session", "10.9.0.66 leads", "interface Some(77)", "chain backdoor", "chain forward has"]

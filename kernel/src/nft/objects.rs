@@ -13,13 +13,13 @@ use netlink_packet_netfilter::nftables::{
 
 use super::expression::{Expr, nest, text, u32be};
 
-pub(super) use element::{Element, mark_data};
+pub use element::{Element, mark_data};
 
 /// Elements that one message may hold. A nested attribute is at most 64 KiB, an IPv6 interval takes 88 bytes.
-pub(super) const ELEMENTS_PER_MESSAGE: usize = 400;
+pub const ELEMENTS_PER_MESSAGE: usize = 400;
 
 /// The name of every anonymous set; the kernel puts a number in place of `%d`.
-pub(super) const ANONYMOUS: &str = "__set%d";
+pub(crate) const ANONYMOUS: &str = "__set%d";
 
 /// Deletes elements whether they are there or not (kernel ≥ 6.3); the crate has no name for it.
 const NFT_MSG_DESTROYSETELEM: u8 = 30;
@@ -32,9 +32,9 @@ const NFT_MSG_DESTROYTABLE: u8 = 26;
 
 /// One message of a batch with its netlink flags.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) body: NfTablesMessage,
-    pub(super) flags: u16,
+pub struct Message {
+    pub(crate) body: NfTablesMessage,
+    pub(crate) flags: u16,
 }
 
 impl Message {
@@ -49,15 +49,24 @@ impl Message {
 
 /// Types of values, as `nft` numbers them (informational for the kernel, needed for a readable listing).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub enum Field {
+    /// `ipv4_addr`.
     Ipv4,
+    /// `ipv6_addr`.
     Ipv6,
+    /// `inet_proto`.
     Protocol,
+    /// `inet_service`.
     Service,
+    /// `mark`.
     Mark,
+    /// `iface_index`.
     InterfaceIndex,
+    /// `ct_state`.
     CtState,
+    /// `icmp_type`.
     IcmpType,
+    /// `icmpv6_type`.
     Icmpv6Type,
 }
 
@@ -77,7 +86,7 @@ impl Field {
     }
 
     /// Length of one value in bytes.
-    pub(super) const fn bytes(self) -> u32 {
+    pub const fn bytes(self) -> u32 {
         match self {
             Self::Ipv4 | Self::Mark | Self::InterfaceIndex | Self::CtState => 4,
             Self::Ipv6 => 16,
@@ -93,48 +102,54 @@ impl Field {
 
 /// What a map gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gives {
+pub enum Gives {
+    /// A packet mark.
     Mark,
+    /// Where to go on.
     Verdict,
 }
 
 /// A set or map to be made.
 #[derive(Debug, Clone)]
-pub(super) struct SetSpec<'a> {
-    pub(super) name: &'a str,
-    pub(super) key: &'a [Field],
-    pub(super) gives: Option<Gives>,
-    pub(super) flags: SetFlags,
+pub struct SetSpec<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) key: &'a [Field],
+    pub(crate) gives: Option<Gives>,
+    pub(crate) flags: SetFlags,
     /// Default timeout of its elements, milliseconds.
-    pub(super) timeout: Option<u64>,
+    pub(crate) timeout: Option<u64>,
     /// Most elements it may hold.
-    pub(super) size: Option<u32>,
+    pub(crate) size: Option<u32>,
     /// Names an anonymous set within its batch.
-    pub(super) id: u32,
+    pub(crate) id: u32,
 }
 
 impl<'a> SetSpec<'a> {
     /// A plain set without bound or timeout.
-    pub(super) const fn new(name: &'a str, key: &'a [Field]) -> Self {
+    pub const fn new(name: &'a str, key: &'a [Field]) -> Self {
         Self { name, key, gives: None, flags: SetFlags::empty(), timeout: None, size: None, id: 0 }
     }
 
-    pub(super) const fn flags(mut self, flags: SetFlags) -> Self {
+    /// With these flags.
+    pub const fn flags(mut self, flags: SetFlags) -> Self {
         self.flags = flags;
         self
     }
 
-    pub(super) const fn gives(mut self, gives: Gives) -> Self {
+    /// A map that gives this for a key.
+    pub const fn gives(mut self, gives: Gives) -> Self {
         self.gives = Some(gives);
         self
     }
 
-    pub(super) const fn size(mut self, size: u32) -> Self {
+    /// At most so many elements.
+    pub const fn size(mut self, size: u32) -> Self {
         self.size = Some(size);
         self
     }
 
-    pub(super) const fn timeout(mut self, milliseconds: u64) -> Self {
+    /// Elements vanish after this unless they say otherwise.
+    pub const fn timeout(mut self, milliseconds: u64) -> Self {
         self.timeout = Some(milliseconds);
         self
     }
@@ -142,38 +157,43 @@ impl<'a> SetSpec<'a> {
 
 /// Where a base chain is hooked in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BaseChain {
-    pub(super) kind: &'static str,
-    pub(super) hook: InetHookNumber,
-    pub(super) priority: i32,
+pub struct BaseChain {
+    /// `filter` or `nat`.
+    pub kind: &'static str,
+    /// When the kernel calls it.
+    pub hook: InetHookNumber,
+    /// Its place among the chains of the hook.
+    pub priority: i32,
     /// What happens to packets that reach its end.
-    pub(super) accept: bool,
+    pub accept: bool,
 }
 
-/// The one table that the Gateway owns; makes every message about it.
+/// A table of ours; makes every message about it.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub struct Table {
     name: String,
 }
 
 impl Table {
-    pub(super) const fn new(name: String) -> Self {
+    /// The table of this name, in family `inet`.
+    pub const fn new(name: String) -> Self {
         Self { name }
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// The table's name.
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Makes the table with flags OWNER and PERSIST: nobody else changes it, it survives its owner (review F10).
-    pub(super) fn create(&self) -> Message {
+    pub fn create(&self) -> Message {
         let flags = TableFlags::Owner | TableFlags::Persisent;
         let attributes = vec![TableAttribute::Name(self.name.clone()), TableAttribute::Flags(flags)];
         Message::create(NfTablesMessage::NewTable(TableMessage { attributes }))
     }
 
     /// Deletes the table if it is there.
-    pub(super) fn destroy(&self) -> Message {
+    pub fn destroy(&self) -> Message {
         const NFTA_TABLE_NAME: u16 = 1;
         Message::plain(NfTablesMessage::Other {
             message_type: NFT_MSG_DESTROYTABLE,
@@ -181,7 +201,8 @@ impl Table {
         })
     }
 
-    pub(super) fn set(&self, spec: &SetSpec<'_>) -> Message {
+    /// Makes a set or map.
+    pub fn set(&self, spec: &SetSpec<'_>) -> Message {
         let concatenated = spec.key.len() > 1;
         // Fields of a concatenation are padded to 4 bytes each; a single field is not.
         let key_length = if concatenated {
@@ -211,7 +232,7 @@ impl Table {
     }
 
     /// Deletes a set that no rule asks any more, if it is there.
-    pub(super) fn destroy_set(&self, name: &str) -> Message {
+    pub fn destroy_set(&self, name: &str) -> Message {
         const NFTA_SET_TABLE: u16 = 1;
         const NFTA_SET_NAME: u16 = 2;
         let attributes = vec![text(NFTA_SET_TABLE, &self.name), text(NFTA_SET_NAME, name)];
@@ -219,24 +240,24 @@ impl Table {
     }
 
     /// Adds elements; at most [`ELEMENTS_PER_MESSAGE`].
-    pub(super) fn add(&self, set: &str, elements: Vec<Element>) -> Message {
+    pub fn add(&self, set: &str, elements: Vec<Element>) -> Message {
         Message::create(NfTablesMessage::NewSetElement(self.elements(set, elements)))
     }
 
     /// Adds elements to an anonymous set of the same batch.
-    pub(super) fn add_anonymous(&self, id: u32, elements: Vec<Element>) -> Message {
+    pub(crate) fn add_anonymous(&self, id: u32, elements: Vec<Element>) -> Message {
         let mut message = self.elements(ANONYMOUS, elements);
         message.attributes.insert(2, SetElementList::SetId(id));
         Message::create(NfTablesMessage::NewSetElement(message))
     }
 
     /// Removes elements that must be there.
-    pub(super) fn delete(&self, set: &str, elements: Vec<Element>) -> Message {
+    pub fn delete(&self, set: &str, elements: Vec<Element>) -> Message {
         Message::plain(NfTablesMessage::DeleteSetElement(self.elements(set, elements)))
     }
 
     /// Removes elements whether they are there or not.
-    pub(super) fn destroy_elements(&self, set: &str, elements: Vec<Element>) -> Message {
+    pub fn destroy_elements(&self, set: &str, elements: Vec<Element>) -> Message {
         let message = self.elements(set, elements);
         let attributes = message
             .attributes
@@ -261,7 +282,8 @@ impl Table {
         }
     }
 
-    pub(super) fn base_chain(&self, name: &str, base: BaseChain) -> Message {
+    /// Makes a chain that the kernel calls.
+    pub fn base_chain(&self, name: &str, base: BaseChain) -> Message {
         let mut attributes = self.chain_attributes(name);
         attributes.extend([
             // The kernel reads the priority as a signed number.
@@ -272,12 +294,13 @@ impl Table {
         Message::create(NfTablesMessage::NewChain(ChainMessage { attributes }))
     }
 
-    pub(super) fn chain(&self, name: &str) -> Message {
+    /// Makes a chain that others jump to.
+    pub fn chain(&self, name: &str) -> Message {
         Message::create(NfTablesMessage::NewChain(ChainMessage { attributes: self.chain_attributes(name) }))
     }
 
     /// Deletes a chain and its rules, if it is there.
-    pub(super) fn destroy_chain(&self, name: &str) -> Message {
+    pub fn destroy_chain(&self, name: &str) -> Message {
         const NFTA_CHAIN_TABLE: u16 = 1;
         const NFTA_CHAIN_NAME: u16 = 3;
         let attributes = vec![text(NFTA_CHAIN_TABLE, &self.name), text(NFTA_CHAIN_NAME, name)];
@@ -289,7 +312,7 @@ impl Table {
     }
 
     /// Appends a rule to a chain.
-    pub(super) fn rule(&self, chain: &str, expressions: Vec<Expr>, comment: Option<&str>) -> Message {
+    pub(crate) fn rule(&self, chain: &str, expressions: Vec<Expr>, comment: Option<&str>) -> Message {
         let mut attributes = vec![
             RuleAttribute::Table(self.name.clone()),
             RuleAttribute::Chain(chain.to_owned()),

@@ -12,29 +12,32 @@ use super::objects::Message;
 const NFNL_SUBSYS_NFTABLES: u16 = 10;
 
 /// Bytes that one batch may take; the send buffer is made twice as large (`super::kernel`).
-pub(super) const MAX_BYTES: usize = 8 << 20;
+pub(crate) const MAX_BYTES: usize = 8 << 20;
 
 /// Messages for one transaction.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Batch {
+pub struct Batch {
     messages: Vec<Message>,
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, message: Message) {
+    /// Adds a message at the end.
+    pub fn push(&mut self, message: Message) {
         self.messages.push(message);
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    /// Whether there is nothing to send.
+    pub const fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
-    pub(super) const fn len(&self) -> usize {
+    /// Messages in it.
+    pub const fn len(&self) -> usize {
         self.messages.len()
     }
 
     /// The bytes to send, numbered from `first` on. The last number (first + messages + 1) is acknowledged.
-    pub(super) fn encode(self, first: u32, buffer: &mut Vec<u8>) {
+    pub(crate) fn encode(self, first: u32, buffer: &mut Vec<u8>) {
         buffer.clear();
         let control = |message: ControlMessage| NetfilterMessageInner::from(message);
         let none = NetfilterProtoFamily::Unspec;
@@ -51,7 +54,7 @@ impl Batch {
     }
 
     /// The number of the message that ends a batch numbered from `first` on.
-    pub(super) fn last_sequence(&self, first: u32) -> u32 {
+    pub(crate) fn last_sequence(&self, first: u32) -> u32 {
         first.wrapping_add(u32::try_from(self.messages.len()).unwrap_or(u32::MAX)).wrapping_add(1)
     }
 }
@@ -69,7 +72,7 @@ impl FromIterator<Message> for Batch {
 }
 
 /// Appends one netfilter message.
-pub(super) fn append(
+pub fn append(
     buffer: &mut Vec<u8>,
     sequence: u32,
     flags: u16,

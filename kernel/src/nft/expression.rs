@@ -12,11 +12,11 @@ use netlink_packet_netfilter::nftables::{
 
 /// One expression of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Expr(pub(super) ListAttribute<ExpressionAttribute>);
+pub(crate) struct Expr(pub(crate) ListAttribute<ExpressionAttribute>);
 
 /// Where in the packet a payload load begins.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Base {
+pub(crate) enum Base {
     /// The IP header.
     Network = 1,
     /// The transport header.
@@ -25,7 +25,7 @@ pub(super) enum Base {
 
 /// What a `ct` expression loads (`enum nft_ct_keys`).
 #[derive(Debug, Clone, Copy)]
-pub(super) enum CtKey {
+pub(crate) enum CtKey {
     State = 0,
     Direction = 1,
     Protocol = 10,
@@ -38,17 +38,22 @@ pub(super) enum CtKey {
 
 /// What the kernel does with a packet at the end of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending<'a> {
+pub enum Ending<'a> {
+    /// Gone, without a word.
     Drop,
+    /// Passes this hook's chain.
     Accept,
+    /// Back to the calling chain.
     Return,
+    /// On in another chain, not back.
     Goto(&'a str),
+    /// Through another chain and back.
     Jump(&'a str),
 }
 
 impl Ending<'_> {
     /// As the data of a verdict register or of a verdict map's element.
-    pub(super) fn data(self) -> DataAttribute {
+    pub fn data(self) -> DataAttribute {
         const NF_DROP: u32 = 0;
         const NF_ACCEPT: u32 = 1;
         let (code, chain) = match self {
@@ -64,15 +69,15 @@ impl Ending<'_> {
     }
 }
 
-pub(super) fn meta(key: MetaKey, to: Register) -> Expr {
+pub(crate) fn meta(key: MetaKey, to: Register) -> Expr {
     Expr(Expressions::Meta(vec![Meta::Key(key), Meta::DestinationRegister(to)]).into())
 }
 
-pub(super) fn meta_set(key: MetaKey, from: Register) -> Expr {
+pub(crate) fn meta_set(key: MetaKey, from: Register) -> Expr {
     Expr(Expressions::Meta(vec![Meta::Key(key), Meta::SourceRegister(from)]).into())
 }
 
-pub(super) fn payload(base: Base, offset: u32, length: u32, to: Register) -> Expr {
+pub(crate) fn payload(base: Base, offset: u32, length: u32, to: Register) -> Expr {
     Expr(
         Expressions::Payload(vec![
             Payload::DestinationRegister(to),
@@ -84,7 +89,7 @@ pub(super) fn payload(base: Base, offset: u32, length: u32, to: Register) -> Exp
     )
 }
 
-pub(super) fn cmp(register: Register, operator: Operator, value: &[u8]) -> Expr {
+pub(crate) fn cmp(register: Register, operator: Operator, value: &[u8]) -> Expr {
     Expr(
         Expressions::Cmp(vec![
             Cmp::SourceRegister(register),
@@ -96,7 +101,7 @@ pub(super) fn cmp(register: Register, operator: Operator, value: &[u8]) -> Expr 
 }
 
 /// `register = register & mask`.
-pub(super) fn mask(register: Register, mask: &[u8]) -> Expr {
+pub(crate) fn mask(register: Register, mask: &[u8]) -> Expr {
     let length = u32::try_from(mask.len()).expect("a mask is at most 16 bytes");
     Expr(
         Expressions::Bitwise(vec![
@@ -112,14 +117,14 @@ pub(super) fn mask(register: Register, mask: &[u8]) -> Expr {
 
 /// Which set a look-up asks.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum SetRef<'a> {
+pub(crate) enum SetRef<'a> {
     Named(&'a str),
     /// A set made in the same batch, without a name of its own.
     Anonymous(u32),
 }
 
 /// Ends the rule unless the register's value is in the set (`inverted`: unless it is not).
-pub(super) fn lookup(set: SetRef<'_>, key: Register, inverted: bool) -> Expr {
+pub(crate) fn lookup(set: SetRef<'_>, key: Register, inverted: bool) -> Expr {
     let mut attributes = look_in(set, key);
     if inverted {
         const NFT_LOOKUP_F_INV: u32 = 1;
@@ -129,7 +134,7 @@ pub(super) fn lookup(set: SetRef<'_>, key: Register, inverted: bool) -> Expr {
 }
 
 /// Loads what a map says about the register's value; ends the rule if it says nothing.
-pub(super) fn map(set: &str, key: Register, to: Register) -> Expr {
+pub(crate) fn map(set: &str, key: Register, to: Register) -> Expr {
     let mut attributes = look_in(SetRef::Named(set), key);
     attributes.push(Lookup::DestinationRegister(to));
     Expr(Expressions::Lookup(attributes).into())
@@ -144,7 +149,7 @@ fn look_in(set: SetRef<'_>, key: Register) -> Vec<Lookup> {
     attributes
 }
 
-pub(super) fn immediate(to: Register, value: &[u8]) -> Expr {
+pub(crate) fn immediate(to: Register, value: &[u8]) -> Expr {
     Expr(
         Expressions::Immediate(vec![
             Immediate::DestinationRegister(to),
@@ -154,7 +159,7 @@ pub(super) fn immediate(to: Register, value: &[u8]) -> Expr {
     )
 }
 
-pub(super) fn ending(ending: Ending<'_>) -> Expr {
+pub(crate) fn ending(ending: Ending<'_>) -> Expr {
     Expr(
         Expressions::Immediate(vec![Immediate::DestinationRegister(Register::Verdict), Immediate::Data(ending.data())])
             .into(),
@@ -162,38 +167,38 @@ pub(super) fn ending(ending: Ending<'_>) -> Expr {
 }
 
 /// A key that has no direction (`state`, `direction`, `protocol`).
-pub(super) fn ct(key: CtKey, to: Register) -> Expr {
+pub(crate) fn ct(key: CtKey, to: Register) -> Expr {
     other("ct", vec![u32be(1, to.into()), u32be(2, key as u32)])
 }
 
 /// A part of the flow's *original* tuple, whichever way the packet goes.
-pub(super) fn ct_original(key: CtKey, to: Register) -> Expr {
+pub(crate) fn ct_original(key: CtKey, to: Register) -> Expr {
     const IP_CT_DIR_ORIGINAL: u8 = 0;
     other("ct", vec![u32be(1, to.into()), u32be(2, key as u32), DefaultNla::new(3, vec![IP_CT_DIR_ORIGINAL])])
 }
 
-pub(super) fn counter() -> Expr {
+pub(crate) fn counter() -> Expr {
     other("counter", vec![u64be(1, 0), u64be(2, 0)])
 }
 
 /// Copies the first `snaplen` bytes of the packet, behind a word of ours, to an NFLOG group.
-pub(super) fn log(prefix: &str, group: u16, snaplen: u32) -> Expr {
+pub(crate) fn log(prefix: &str, group: u16, snaplen: u32) -> Expr {
     other("log", vec![u16be(1, group), text(2, prefix), u32be(3, snaplen)])
 }
 
 /// Where an address comes from: `local` for addresses of this host.
-pub(super) fn fib_destination_type(to: Register) -> Expr {
+pub(crate) fn fib_destination_type(to: Register) -> Expr {
     const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
     const NFTA_FIB_F_DADDR: u32 = 2;
     other("fib", vec![u32be(1, to.into()), u32be(2, NFT_FIB_RESULT_ADDRTYPE), u32be(3, NFTA_FIB_F_DADDR)])
 }
 
-pub(super) fn notrack() -> Expr {
+pub(crate) fn notrack() -> Expr {
     other("notrack", vec![])
 }
 
 /// Loads 1 if the packet has this IPv6 extension header, else 0.
-pub(super) fn extension_header_present(header: u8, to: Register) -> Expr {
+pub(crate) fn extension_header_present(header: u8, to: Register) -> Expr {
     const NFT_EXTHDR_F_PRESENT: u32 = 1;
     const NFT_EXTHDR_OP_IPV6: u32 = 0;
     let attributes = vec![
@@ -208,7 +213,7 @@ pub(super) fn extension_header_present(header: u8, to: Register) -> Expr {
 }
 
 /// Writes the TCP maximum segment size option from a register (2 bytes, network order).
-pub(super) fn write_mss(from: Register) -> Expr {
+pub(crate) fn write_mss(from: Register) -> Expr {
     const TCPOPT_MAXSEG: u8 = 2;
     const NFT_EXTHDR_OP_TCPOPT: u32 = 1;
     let attributes = vec![
@@ -222,13 +227,13 @@ pub(super) fn write_mss(from: Register) -> Expr {
 }
 
 /// The segment size that the route's MTU allows, in host order.
-pub(super) fn route_mss(to: Register) -> Expr {
+pub(crate) fn route_mss(to: Register) -> Expr {
     const NFT_RT_TCPMSS: u32 = 3;
     other("rt", vec![u32be(1, to.into()), u32be(2, NFT_RT_TCPMSS)])
 }
 
 /// Two bytes from host to network order.
-pub(super) fn hton16(register: Register) -> Expr {
+pub(crate) fn hton16(register: Register) -> Expr {
     const NFT_BYTEORDER_HTON: u32 = 1;
     let attributes = vec![
         u32be(1, register.into()),
@@ -241,18 +246,18 @@ pub(super) fn hton16(register: Register) -> Expr {
 }
 
 /// Source address translation to the address in a register; `family` is `AF_INET` or `AF_INET6`.
-pub(super) fn snat(family: u8, address: Register) -> Expr {
+pub(crate) fn snat(family: u8, address: Register) -> Expr {
     const NFT_NAT_SNAT: u32 = 0;
     other("nat", vec![u32be(1, NFT_NAT_SNAT), u32be(2, u32::from(family)), u32be(3, address.into())])
 }
 
 /// Adds the register's value to a dynamic set.
-pub(super) fn remember(set: &str, key: Register) -> Expr {
+pub(crate) fn remember(set: &str, key: Register) -> Expr {
     other("dynset", dynset(set, key))
 }
 
 /// Adds the register's value to a dynamic set and asks the expression kept beside it; ends the rule if that says no.
-pub(super) fn remember_with(set: &str, key: Register, expression: Kept) -> Expr {
+pub(crate) fn remember_with(set: &str, key: Register, expression: Kept) -> Expr {
     let mut attributes = dynset(set, key);
     attributes.push(nest(7, &expression.0));
     other("dynset", attributes)
@@ -264,22 +269,22 @@ fn dynset(set: &str, key: Register) -> Vec<DefaultNla> {
 }
 
 /// An expression with a state of its own for every element of a dynamic set.
-pub(super) struct Kept(Vec<DefaultNla>);
+pub struct Kept(Vec<DefaultNla>);
 
 impl Kept {
     /// Says yes for connections above `count`.
-    pub(super) fn connections_over(count: u32) -> Self {
+    pub fn connections_over(count: u32) -> Self {
         const NFT_CONNLIMIT_F_INV: u32 = 1;
         Self(vec![text(1, "connlimit"), nest(2, &[u32be(1, count), u32be(2, NFT_CONNLIMIT_F_INV)])])
     }
 
     /// Says yes for packets above the rate.
-    pub(super) fn over(per_second: u64, burst: u32) -> Self {
+    pub fn over(per_second: u64, burst: u32) -> Self {
         Self::limit(per_second, burst, 1)
     }
 
     /// Says yes for packets within the rate.
-    pub(super) fn within(per_second: u64, burst: u32) -> Self {
+    pub fn within(per_second: u64, burst: u32) -> Self {
         Self::limit(per_second, burst, 0)
     }
 
@@ -296,25 +301,26 @@ fn other(name: &str, attributes: Vec<DefaultNla>) -> Expr {
     Expr(Expressions::Other { expression_type: name.to_owned(), attributes }.into())
 }
 
-pub(super) fn u16be(kind: u16, value: u16) -> DefaultNla {
+pub(crate) fn u16be(kind: u16, value: u16) -> DefaultNla {
     DefaultNla::new(kind, value.to_be_bytes().to_vec())
 }
 
-pub(super) fn u32be(kind: u16, value: u32) -> DefaultNla {
+pub(crate) fn u32be(kind: u16, value: u32) -> DefaultNla {
     DefaultNla::new(kind, value.to_be_bytes().to_vec())
 }
 
-pub(super) fn u64be(kind: u16, value: u64) -> DefaultNla {
+pub(crate) fn u64be(kind: u16, value: u64) -> DefaultNla {
     DefaultNla::new(kind, value.to_be_bytes().to_vec())
 }
 
-pub(super) fn text(kind: u16, value: &str) -> DefaultNla {
+pub(crate) fn text(kind: u16, value: &str) -> DefaultNla {
     let mut bytes = value.as_bytes().to_vec();
     bytes.push(0);
     DefaultNla::new(kind, bytes)
 }
 
-pub(super) fn nest(kind: u16, inner: &[DefaultNla]) -> DefaultNla {
+/// An attribute that holds others.
+pub fn nest(kind: u16, inner: &[DefaultNla]) -> DefaultNla {
     let mut bytes = vec![0; inner.buffer_len()];
     inner.emit(&mut bytes);
     DefaultNla::new(kind | NLA_F_NESTED, bytes)

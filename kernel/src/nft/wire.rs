@@ -3,14 +3,14 @@
 use netlink_packet_core::NlasIterator;
 
 /// Bytes of a netlink header.
-pub(super) const HEADER: usize = 16;
+pub const HEADER: usize = 16;
 
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_CAPPED: u16 = 0x100;
 const NLM_F_ACK_TLVS: u16 = 0x200;
 
 /// The netlink messages of one datagram; ends at the first that is cut off.
-pub(super) struct Answers<'a>(pub(super) &'a [u8]);
+pub struct Answers<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Answers<'a> {
     type Item = &'a [u8];
@@ -25,18 +25,18 @@ impl<'a> Iterator for Answers<'a> {
 
 /// The kernel's answer to one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ErrorAnswer {
+pub struct ErrorAnswer {
     /// Sequence number of the message it answers.
-    pub(super) sequence: u32,
+    pub sequence: u32,
     /// Positive error number; 0: done.
-    pub(super) errno: i32,
+    pub errno: i32,
     /// The kernel's own words.
-    pub(super) text: Option<String>,
+    pub text: Option<String>,
 }
 
 impl ErrorAnswer {
     /// `None` if the message is no such answer.
-    pub(super) fn read(message: &[u8]) -> Option<Self> {
+    pub fn read(message: &[u8]) -> Option<Self> {
         if kind_of(message) != NLMSG_ERROR {
             return None;
         }
@@ -59,17 +59,17 @@ impl ErrorAnswer {
 }
 
 /// Message type; 0 if it is cut off.
-pub(super) fn kind_of(message: &[u8]) -> u16 {
+pub fn kind_of(message: &[u8]) -> u16 {
     word16(message, 4).unwrap_or(0)
 }
 
 /// Flags; 0 if they are cut off.
-pub(super) fn flags_of(message: &[u8]) -> u16 {
+pub(crate) fn flags_of(message: &[u8]) -> u16 {
     word16(message, 6).unwrap_or(0)
 }
 
 /// Sequence number; 0 if it is cut off.
-pub(super) fn sequence_of(message: &[u8]) -> u32 {
+pub fn sequence_of(message: &[u8]) -> u32 {
     word32(message, 8).unwrap_or(0)
 }
 

@@ -5,16 +5,16 @@ use netlink_packet_netfilter::nftables::{DataAttribute, ListAttribute, SetElemen
 
 /// An element of a set or map.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::firewall) struct Element(pub(super) ListAttribute<SetElementAttribute>);
+pub struct Element(pub(crate) ListAttribute<SetElementAttribute>);
 
 impl Element {
     /// A key alone.
-    pub(in crate::firewall) fn key(key: Vec<u8>) -> Self {
+    pub fn key(key: Vec<u8>) -> Self {
         Self(ListAttribute::Element(vec![SetElementAttribute::Key(DataAttribute::Value(key))]))
     }
 
     /// From `first` to `last`, both included, of a concatenated interval set.
-    pub(in crate::firewall) fn range(first: Vec<u8>, last: Vec<u8>) -> Self {
+    pub fn range(first: Vec<u8>, last: Vec<u8>) -> Self {
         const NFTA_DATA_VALUE: u16 = 1;
         Self(ListAttribute::Element(vec![
             SetElementAttribute::Key(DataAttribute::Value(first)),
@@ -23,7 +23,7 @@ impl Element {
     }
 
     /// The first key behind an interval of a plain interval set.
-    pub(in crate::firewall) fn interval_end(key: Vec<u8>) -> Self {
+    pub fn interval_end(key: Vec<u8>) -> Self {
         Self(ListAttribute::Element(vec![
             SetElementAttribute::Key(DataAttribute::Value(key)),
             SetElementAttribute::Flags(SetElementFlags::IntervalEnd),
@@ -31,7 +31,7 @@ impl Element {
     }
 
     /// With what the map gives for the key.
-    pub(in crate::firewall) fn giving(mut self, data: DataAttribute) -> Self {
+    pub fn giving(mut self, data: DataAttribute) -> Self {
         if let ListAttribute::Element(attributes) = &mut self.0 {
             attributes.push(SetElementAttribute::Data(data));
         }
@@ -39,7 +39,7 @@ impl Element {
     }
 
     /// Vanishes by itself after this many milliseconds (at least 1: 0 would mean never).
-    pub(in crate::firewall) fn expiring(mut self, milliseconds: u64) -> Self {
+    pub fn expiring(mut self, milliseconds: u64) -> Self {
         if let ListAttribute::Element(attributes) = &mut self.0 {
             attributes.push(SetElementAttribute::Timeout(milliseconds.max(1)));
         }
@@ -48,6 +48,6 @@ impl Element {
 }
 
 /// The bytes of a mark as the kernel keeps them.
-pub(in crate::firewall) fn mark_data(mark: u32) -> DataAttribute {
+pub fn mark_data(mark: u32) -> DataAttribute {
     DataAttribute::Value(mark.to_ne_bytes().to_vec())
 }

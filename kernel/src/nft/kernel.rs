@@ -22,18 +22,18 @@ const DUMP_ATTEMPTS: usize = 8;
 
 /// A message of a batch that the kernel refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub struct Refused {
     /// Its place in the batch; `None` for the batch as a whole.
-    pub(super) index: Option<usize>,
+    pub index: Option<usize>,
     /// Positive error number.
-    pub(super) errno: i32,
+    pub errno: i32,
     /// What the kernel says about it, if it says anything.
-    pub(super) text: Option<String>,
+    pub text: Option<String>,
 }
 
 /// Why a transaction did not take effect.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CommitError {
+pub enum CommitError {
     /// The kernel refused at least one message; nothing of the batch is in force.
     #[error("{}", describe(.0))]
     Refused(Vec<Refused>),
@@ -59,7 +59,7 @@ fn describe(refused: &[Refused]) -> String {
 }
 
 /// One socket, one owner of the table made on it.
-pub(super) struct Kernel {
+pub struct Kernel {
     socket: Socket,
     sequence: u32,
     send: Vec<u8>,
@@ -69,7 +69,7 @@ pub(super) struct Kernel {
 
 impl Kernel {
     /// Opens a socket in the network namespace of the calling thread.
-    pub(super) fn open() -> io::Result<Self> {
+    pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_NETFILTER)?;
         socket.bind_auto()?;
         socket.set_ext_ack(true)?;
@@ -79,12 +79,12 @@ impl Kernel {
     }
 
     /// How many batches were sent.
-    pub(super) const fn commits(&self) -> u64 {
+    pub const fn commits(&self) -> u64 {
         self.commits
     }
 
     /// Sends a batch and returns once it is in force or refused.
-    pub(super) fn commit(&mut self, batch: Batch) -> Result<(), CommitError> {
+    pub fn commit(&mut self, batch: Batch) -> Result<(), CommitError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl Kernel {
     }
 
     /// The generation of the whole ruleset of this network namespace; every transaction of anybody moves it.
-    pub(super) fn generation(&mut self) -> io::Result<u32> {
+    pub fn generation(&mut self) -> io::Result<u32> {
         let messages = self.ask(NfTablesMessage::GetGen(GenMessage { attributes: vec![] }), NLM_F_ACK)?;
         let number = |message: NfTablesMessage| match message {
             NfTablesMessage::NewGen(generation) => generation
@@ -144,7 +144,7 @@ impl Kernel {
     }
 
     /// Everything that a request lists, consistent in itself: begun again if the rules changed meanwhile.
-    pub(super) fn dump(&mut self, request: &NfTablesMessage) -> io::Result<Vec<NfTablesMessage>> {
+    pub fn dump(&mut self, request: &NfTablesMessage) -> io::Result<Vec<NfTablesMessage>> {
         for _ in 0..DUMP_ATTEMPTS {
             match self.ask(request.clone(), NLM_F_DUMP) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

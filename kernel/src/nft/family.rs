@@ -7,16 +7,19 @@ use super::objects::Field;
 
 /// An address family inside the `inet` table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Family {
+pub enum Family {
+    /// IPv4.
     V4,
+    /// IPv6.
     V6,
 }
 
 impl Family {
-    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
+    /// Both, IPv4 first.
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
     /// `NFPROTO_IPV4`, `NFPROTO_IPV6`; equal to `AF_INET`, `AF_INET6`.
-    pub(super) const fn number(self) -> u8 {
+    pub const fn number(self) -> u8 {
         match self {
             Self::V4 => 2,
             Self::V6 => 10,
@@ -24,14 +27,15 @@ impl Family {
     }
 
     /// The ICMP of this family.
-    pub(super) const fn icmp(self) -> u8 {
+    pub const fn icmp(self) -> u8 {
         match self {
             Self::V4 => 1,
             Self::V6 => 58,
         }
     }
 
-    pub(super) const fn address(self) -> Field {
+    /// The kind of field that an address of this family is.
+    pub const fn address(self) -> Field {
         match self {
             Self::V4 => Field::Ipv4,
             Self::V6 => Field::Ipv6,
@@ -39,7 +43,7 @@ impl Family {
     }
 
     /// Picks a name by family.
-    pub(super) const fn pick<T: Copy>(self, v4: T, v6: T) -> T {
+    pub const fn pick<T: Copy>(self, v4: T, v6: T) -> T {
         match self {
             Self::V4 => v4,
             Self::V6 => v6,
@@ -49,13 +53,15 @@ impl Family {
 
 /// An end of a packet, as its header says now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub enum Side {
+    /// Who sent it.
     Source,
+    /// Whom it is for.
     Destination,
 }
 
 /// A side of the flow's original tuple.
-pub(super) const fn original_address(family: Family, side: Side) -> CtKey {
+pub(crate) const fn original_address(family: Family, side: Side) -> CtKey {
     match (family, side) {
         (Family::V4, Side::Source) => CtKey::SourceIp4,
         (Family::V4, Side::Destination) => CtKey::DestinationIp4,
@@ -65,26 +71,33 @@ pub(super) const fn original_address(family: Family, side: Side) -> CtKey {
 }
 
 /// Bits of `ct state` (`NF_CT_STATE_BIT`).
-pub(super) mod state {
-    pub(in crate::firewall) const INVALID: u32 = 1;
-    pub(in crate::firewall) const ESTABLISHED: u32 = 2;
-    pub(in crate::firewall) const RELATED: u32 = 4;
-    pub(in crate::firewall) const NEW: u32 = 8;
-    pub(in crate::firewall) const UNTRACKED: u32 = 64;
+pub mod state {
+    /// Fits no connection.
+    pub const INVALID: u32 = 1;
+    /// Of a connection that was answered.
+    pub const ESTABLISHED: u32 = 2;
+    /// Begun by a connection: ICMP errors.
+    pub const RELATED: u32 = 4;
+    /// Of a connection without an answer yet.
+    pub const NEW: u32 = 8;
+    /// Kept out of connection tracking.
+    pub const UNTRACKED: u32 = 64;
 }
 
 /// Which half of a conversation a packet belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FlowDirection {
+pub enum FlowDirection {
+    /// As the first packet went.
     Original = 0,
+    /// Back.
     Reply = 1,
 }
 
 /// Bytes of a logged packet: enough for an IPv6 header and the ports behind it.
-pub(super) const LOGGED_BYTES: u32 = 128;
+pub const LOGGED_BYTES: u32 = 128;
 
 /// The word in front of a logged packet.
-pub(super) const fn log_prefix(direction: Direction) -> &'static str {
+pub const fn log_prefix(direction: Direction) -> &'static str {
     match direction {
         Direction::Up => "up",
         Direction::Down => "down",
@@ -92,6 +105,6 @@ pub(super) const fn log_prefix(direction: Direction) -> &'static str {
 }
 
 /// IANA protocol number of TCP.
-pub(super) const TCP: u8 = 6;
+pub const TCP: u8 = 6;
 /// IANA protocol number of UDP.
-pub(super) const UDP: u8 = 17;
+pub const UDP: u8 = 17;

@@ -30,7 +30,7 @@ impl Key {
 
 /// A rule under construction.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub struct Rule {
     chain: String,
     expressions: Vec<Part>,
     comment: Option<&'static str>,
@@ -48,7 +48,8 @@ enum Part {
 }
 
 impl Rule {
-    pub(super) fn in_chain(chain: impl Into<String>) -> Self {
+    /// A rule at the end of this chain; without conditions yet.
+    pub fn in_chain(chain: impl Into<String>) -> Self {
         Self { chain: chain.into(), expressions: vec![], comment: None }
     }
 
@@ -58,17 +59,17 @@ impl Rule {
     }
 
     /// `iifname "…"`.
-    pub(super) fn iifname(self, name: &str) -> Self {
+    pub fn iifname(self, name: &str) -> Self {
         self.with([ex::meta(MetaKey::Iifname, Register::Reg1), ex::cmp(Register::Reg1, Operator::Equal, &device(name))])
     }
 
     /// `oifname "…"`.
-    pub(super) fn oifname(self, name: &str) -> Self {
+    pub fn oifname(self, name: &str) -> Self {
         self.with([ex::meta(MetaKey::Oifname, Register::Reg1), ex::cmp(Register::Reg1, Operator::Equal, &device(name))])
     }
 
     /// `oifname != "…"`.
-    pub(super) fn oifname_not(self, name: &str) -> Self {
+    pub fn oifname_not(self, name: &str) -> Self {
         self.with([
             ex::meta(MetaKey::Oifname, Register::Reg1),
             ex::cmp(Register::Reg1, Operator::NotEqual, &device(name)),
@@ -76,17 +77,17 @@ impl Rule {
     }
 
     /// `iif @set` or `iif != @set`.
-    pub(super) fn iif_in(self, set: &str, held: bool) -> Self {
+    pub fn iif_in(self, set: &str, held: bool) -> Self {
         self.with([ex::meta(MetaKey::Iif, Register::Reg1), ex::lookup(SetRef::Named(set), Register::Reg1, !held)])
     }
 
     /// `oif @set` or `oif != @set`.
-    pub(super) fn oif_in(self, set: &str, held: bool) -> Self {
+    pub fn oif_in(self, set: &str, held: bool) -> Self {
         self.with([ex::meta(MetaKey::Oif, Register::Reg1), ex::lookup(SetRef::Named(set), Register::Reg1, !held)])
     }
 
     /// `meta nfproto …`.
-    pub(super) fn family(self, family: Family) -> Self {
+    pub fn family(self, family: Family) -> Self {
         self.with([
             ex::meta(MetaKey::Nfproto, Register::Reg1),
             ex::cmp(Register::Reg1, Operator::Equal, &[family.number()]),
@@ -94,24 +95,24 @@ impl Rule {
     }
 
     /// `meta l4proto …`.
-    pub(super) fn l4proto(self, protocol: u8) -> Self {
+    pub fn l4proto(self, protocol: u8) -> Self {
         self.with([ex::meta(MetaKey::L4Proto, Register::Reg1), ex::cmp(Register::Reg1, Operator::Equal, &[protocol])])
     }
 
     /// `meta l4proto { … }` or `meta l4proto != { … }`.
-    pub(super) fn l4proto_in(self, protocols: &[u8], inside: bool) -> Self {
+    pub fn l4proto_in(self, protocols: &[u8], inside: bool) -> Self {
         let values = protocols.iter().map(|protocol| vec![*protocol]).collect();
         self.with([ex::meta(MetaKey::L4Proto, Register::Reg1)]).one_of(Field::Protocol, values, !inside)
     }
 
     /// `ct state != { … }`: every state that is not exactly one of these.
-    pub(super) fn ct_state_none_of(self, states: &[u32]) -> Self {
+    pub fn ct_state_none_of(self, states: &[u32]) -> Self {
         let values = states.iter().map(|state| state.to_ne_bytes().to_vec()).collect();
         self.with([ex::ct(CtKey::State, Register::Reg1)]).one_of(Field::CtState, values, true)
     }
 
     /// `ct state a,b`: one of the bits.
-    pub(super) fn ct_state(self, bits: u32) -> Self {
+    pub fn ct_state(self, bits: u32) -> Self {
         self.with([
             ex::ct(CtKey::State, Register::Reg1),
             ex::mask(Register::Reg1, &bits.to_ne_bytes()),
@@ -120,7 +121,7 @@ impl Rule {
     }
 
     /// `ct direction …`.
-    pub(super) fn ct_direction(self, direction: FlowDirection) -> Self {
+    pub fn ct_direction(self, direction: FlowDirection) -> Self {
         self.with([
             ex::ct(CtKey::Direction, Register::Reg1),
             ex::cmp(Register::Reg1, Operator::Equal, &[direction as u8]),
@@ -128,7 +129,7 @@ impl Rule {
     }
 
     /// `ip hdrlength != 5`: there are IPv4 options.
-    pub(super) fn ipv4_options(self) -> Self {
+    pub fn ipv4_options(self) -> Self {
         self.family(Family::V4).with([
             ex::payload(Base::Network, 0, 1, Register::Reg1),
             ex::mask(Register::Reg1, &[0x0f]),
@@ -137,7 +138,7 @@ impl Rule {
     }
 
     /// `exthdr … exists`.
-    pub(super) fn ipv6_extension(self, header: u8) -> Self {
+    pub fn ipv6_extension(self, header: u8) -> Self {
         self.family(Family::V6).with([
             ex::extension_header_present(header, Register::Reg1),
             ex::cmp(Register::Reg1, Operator::Equal, &[1]),
@@ -145,13 +146,13 @@ impl Rule {
     }
 
     /// `ip saddr @set` (or `daddr`).
-    pub(super) fn address_in(self, family: Family, side: Side, set: &str) -> Self {
+    pub fn address_in(self, family: Family, side: Side, set: &str) -> Self {
         self.family(family)
             .with([load_address(family, side, Register::Reg1), ex::lookup(SetRef::Named(set), Register::Reg1, false)])
     }
 
     /// `icmp type { … }` or `!= { … }` of the family's ICMP.
-    pub(super) fn icmp_type_in(self, family: Family, types: &[u8], inside: bool) -> Self {
+    pub fn icmp_type_in(self, family: Family, types: &[u8], inside: bool) -> Self {
         let values = types.iter().map(|number| vec![*number]).collect();
         self.family(family).l4proto(family.icmp()).with([ex::payload(Base::Transport, 0, 1, Register::Reg1)]).one_of(
             family.pick(Field::IcmpType, Field::Icmpv6Type),
@@ -161,7 +162,7 @@ impl Rule {
     }
 
     /// `icmp type t icmp code c` of the family's ICMP.
-    pub(super) fn icmp_type_and_code(self, family: Family, kind: u8, code: u8) -> Self {
+    pub fn icmp_type_and_code(self, family: Family, kind: u8, code: u8) -> Self {
         self.family(family).l4proto(family.icmp()).with([
             ex::payload(Base::Transport, 0, 2, Register::Reg1),
             ex::cmp(Register::Reg1, Operator::Equal, &[kind, code]),
@@ -169,7 +170,7 @@ impl Rule {
     }
 
     /// `tcp dport p`, `udp sport p` and so on.
-    pub(super) fn port(self, protocol: u8, side: Side, port: u16) -> Self {
+    pub fn port(self, protocol: u8, side: Side, port: u16) -> Self {
         let offset = if side == Side::Source { 0 } else { 2 };
         self.l4proto(protocol).with([
             ex::payload(Base::Transport, offset, 2, Register::Reg1),
@@ -178,7 +179,7 @@ impl Rule {
     }
 
     /// A UDP datagram to `port` of exactly `length` bytes, header included, whose first byte is at least `first`.
-    pub(super) fn datagram(self, port: u16, length: u16, first: u8) -> Self {
+    pub fn datagram(self, port: u16, length: u16, first: u8) -> Self {
         let [p0, p1] = port.to_be_bytes();
         let [l0, l1] = length.to_be_bytes();
         self.l4proto(UDP).with([
@@ -190,7 +191,7 @@ impl Rule {
     }
 
     /// `ip saddr . th sport @set` (or `th dport`).
-    pub(super) fn source_and_port_in(self, family: Family, port: Side, set: &str) -> Self {
+    pub fn source_and_port_in(self, family: Family, port: Side, set: &str) -> Self {
         let offset = if port == Side::Source { 0 } else { 2 };
         let key = Key::new()
             .load(family.address().bytes(), |to| load_address(family, Side::Source, to))
@@ -199,7 +200,7 @@ impl Rule {
     }
 
     /// `ip saddr . ip daddr . meta l4proto [. th dport] @set`, or `add @set { … }`.
-    pub(super) fn denied_flow(self, family: Family, with_port: bool, set: &str, add: bool) -> Self {
+    pub fn denied_flow(self, family: Family, with_port: bool, set: &str, add: bool) -> Self {
         let bytes = family.address().bytes();
         let mut key = Key::new()
             .load(bytes, |to| load_address(family, Side::Source, to))
@@ -214,19 +215,19 @@ impl Rule {
     }
 
     /// `add @set { ip saddr <kept> }`: goes on only if the element's own state says so.
-    pub(super) fn per_source(self, family: Family, set: &str, kept: Kept) -> Self {
+    pub fn per_source(self, family: Family, set: &str, kept: Kept) -> Self {
         self.family(family)
             .with([load_address(family, Side::Source, Register::Reg1), ex::remember_with(set, Register::Reg1, kept)])
     }
 
     /// `add @set { ct original ip saddr <kept> }` (or `daddr`): the same by an end of the flow.
-    pub(super) fn per_original(self, family: Family, side: Side, set: &str, kept: Kept) -> Self {
+    pub fn per_original(self, family: Family, side: Side, set: &str, kept: Kept) -> Self {
         let load = ex::ct_original(original_address(family, side), Register::Reg1);
         self.with([load, ex::remember_with(set, Register::Reg1, kept)])
     }
 
     /// `ct original ip daddr . ct protocol . ct original proto-dst @set` (or `saddr`): the flow as it began.
-    pub(super) fn original_tuple_in(self, family: Family, side: Side, set: &str) -> Self {
+    pub fn original_tuple_in(self, family: Family, side: Side, set: &str) -> Self {
         let key = Key::new()
             .load(family.address().bytes(), |to| ex::ct_original(original_address(family, side), to))
             .load(1, |to| ex::ct(CtKey::Protocol, to))
@@ -235,7 +236,7 @@ impl Rule {
     }
 
     /// `meta mark set ip saddr map @addresses meta mark vmap @chains`: one rule, so that a miss ends it (review F9).
-    pub(super) fn mark_and_jump(self, family: Family, side: Side, addresses: &str, chains: &str) -> Self {
+    pub fn mark_and_jump(self, family: Family, side: Side, addresses: &str, chains: &str) -> Self {
         self.family(family).with([
             load_address(family, side, Register::Reg1),
             ex::map(addresses, Register::Reg1, Register::Reg1),
@@ -246,12 +247,12 @@ impl Rule {
     }
 
     /// `meta mark set 0`.
-    pub(super) fn clear_mark(self) -> Self {
+    pub fn clear_mark(self) -> Self {
         self.with([ex::immediate(Register::Reg1, &[0; 4]), ex::meta_set(MetaKey::Mark, Register::Reg1)])
     }
 
     /// `fib daddr type local`.
-    pub(super) fn for_this_host(self) -> Self {
+    pub fn for_this_host(self) -> Self {
         const RTN_LOCAL: u32 = 2;
         self.with([
             ex::fib_destination_type(Register::Reg1),
@@ -260,12 +261,12 @@ impl Rule {
     }
 
     /// `notrack`.
-    pub(super) fn notrack(self) -> Self {
+    pub fn notrack(self) -> Self {
         self.with([ex::notrack()])
     }
 
     /// `tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu`.
-    pub(super) fn clamp_segment_size(self) -> Self {
+    pub fn clamp_segment_size(self) -> Self {
         const SYN: u8 = 2;
         const RST: u8 = 4;
         self.l4proto(TCP).with([
@@ -279,37 +280,42 @@ impl Rule {
     }
 
     /// `snat to …`.
-    pub(super) fn snat(self, family: Family, address: &[u8]) -> Self {
+    pub fn snat(self, family: Family, address: &[u8]) -> Self {
         self.with([ex::immediate(Register::Reg1, address), ex::snat(family.number(), Register::Reg1)])
     }
 
     /// `log prefix "up" group …`: the word says who began the flow.
-    pub(super) fn log(self, direction: Direction, group: u16) -> Self {
+    pub fn log(self, direction: Direction, group: u16) -> Self {
         self.with([ex::log(log_prefix(direction), group, LOGGED_BYTES)])
     }
 
-    pub(super) fn counter(self) -> Self {
+    /// `counter`.
+    pub fn counter(self) -> Self {
         self.with([ex::counter()])
     }
 
-    pub(super) fn drop(self) -> Self {
+    /// `drop`.
+    pub fn drop(self) -> Self {
         self.with([ex::ending(Ending::Drop)])
     }
 
-    pub(super) fn accept(self) -> Self {
+    /// `accept`.
+    pub fn accept(self) -> Self {
         self.with([ex::ending(Ending::Accept)])
     }
 
     /// Back to the calling chain; in a base chain: its policy.
-    pub(super) fn leave(self) -> Self {
+    pub fn leave(self) -> Self {
         self.with([ex::ending(Ending::Return)])
     }
 
-    pub(super) fn goto(self, chain: &str) -> Self {
+    /// `goto …`.
+    pub fn goto(self, chain: &str) -> Self {
         self.with([ex::ending(Ending::Goto(chain))])
     }
 
-    pub(super) const fn comment(mut self, comment: &'static str) -> Self {
+    /// A note that `nft list` shows.
+    pub const fn comment(mut self, comment: &'static str) -> Self {
         self.comment = Some(comment);
         self
     }
@@ -320,7 +326,7 @@ impl Rule {
     }
 
     /// The messages of this rule; `next_id` numbers the batch's anonymous sets.
-    pub(super) fn messages(self, table: &Table, next_id: &mut u32) -> Vec<Message> {
+    pub fn messages(self, table: &Table, next_id: &mut u32) -> Vec<Message> {
         let mut messages = vec![];
         let mut expressions = vec![];
         for part in self.expressions {

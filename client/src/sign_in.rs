@@ -9,7 +9,7 @@ use ringwall_protocol::id::TransactionId;
 use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{
-    CertificateAnswer, CertificateRequest, Credential, EntitlementsRequest, MfaAnswer, SignInRequest, SignedIn,
+    CertificateAnswer, CertificateRequest, Challenge, Credential, EntitlementsRequest, MfaAnswer, SignInRequest, SignedIn,
 };
 use ringwall_protocol::wire::error::ErrorBody;
 use ringwall_trust::identity::PrivateKey;
@@ -28,6 +28,9 @@ use crate::held_token::{HeldToken, Holder};
 use crate::secret_text::SecretText;
 use crate::store::{Device, ProfileStore, StoredSession, StoredSite};
 
+/// Most notices of a sign-in that are shown, and most characters of one.
+const MAX_NOTICES: usize = 8;
+const MAX_NOTICE: usize = 2_048;
 /// How long Controllers that do not answer are asked again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -48,6 +51,7 @@ pub trait AskFactor: Sync {
         transaction: TransactionId,
         kind: InteractionKind,
         message: &str,
+        challenge: &Challenge,
         again: bool,
     ) -> impl Future<Output = Result<Zeroizing<String>, Failure>> + Send;
 }
@@ -85,13 +89,13 @@ impl SignIn<'_> {
                     let request = self.request(&device, credentials);
                     flow.answered(self.post(Plane::SignIn, "/client/v1/sign-in", &request).await?)
                 }
-                Step::AskFactor { kind, message, transaction, again } => {
-                    factor = factors.ask_factor(transaction, kind, &message, again).await?;
+                Step::AskFactor { kind, message, transaction, challenge, again } => {
+                    factor = factors.ask_factor(transaction, kind, &message, &challenge, again).await?;
                     flow.factor()
                 }
                 Step::PostFactor(transaction) => {
                     let key_thumbprint = self.key.thumbprint();
-                    let answer = MfaAnswer { transaction, answer: factor.to_string(), key_thumbprint };
+                    let answer = MfaAnswer { transaction, answer: factor.to_string(), key_thumbprint, claims_token: None };
                     flow.answered(self.post(Plane::SignIn, "/client/v1/sign-in/mfa", &answer).await?)
                 }
                 Step::PostCertificate => {
@@ -160,6 +164,7 @@ impl SignIn<'_> {
             sites: stored_sites(finished.entitlements),
             controllers: finished.signed_in.controllers,
             on_demand_claims: finished.signed_in.on_demand_claims,
+            notices: readable(finished.signed_in.notices),
         };
         self.store.keep_session(&session)?;
         Ok(session)
@@ -230,6 +235,12 @@ pub(crate) fn stored_sites(answer: ringwall_protocol::wire::client::Entitlements
         token: site.token.into(),
     };
     answer.sites.into_iter().map(keep).collect()
+}
+
+/// What a Controller has for the user to read, as a terminal may show it.
+fn readable(notices: Vec<String>) -> Vec<String> {
+    let plain = |notice: String| notice.chars().filter(|c| !c.is_control()).take(MAX_NOTICE).collect();
+    notices.into_iter().take(MAX_NOTICES).map(plain).collect()
 }
 
 /// Why there are no entitlement tokens, for people.

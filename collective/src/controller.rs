@@ -22,6 +22,7 @@ use crate::clock;
 use crate::data_dir::{DataDir, NodeIdentity};
 use crate::device_claims::LastSaid;
 use crate::directory::Directories;
+use crate::factor::Factors;
 use crate::failures::Failures;
 use crate::founding::copy_key;
 use crate::hashing::HashingPool;
@@ -56,11 +57,13 @@ pub struct Controller {
     /// The replicated state.
     pub node: Node,
     /// The Collective's stored secrets.
-    pub vault: Vault,
+    pub vault: Arc<Vault>,
     /// Keys that sign tokens.
     pub signers: Signers,
     /// Identity providers.
     pub directories: Directories,
+    /// MFA providers.
+    pub factors: Factors,
     /// Password work.
     pub hashing: HashingPool,
     /// Sessions that Gateways report here.
@@ -111,13 +114,15 @@ pub(crate) struct Parts {
 
 impl Controller {
     pub(crate) fn new(parts: Parts) -> Self {
+        let vault = Arc::new(parts.vault);
         Self {
             identity: parts.identity,
             data_dir: parts.data_dir,
             node: parts.node,
-            vault: parts.vault,
             signers: parts.signers,
-            directories: Directories::new(parts.hashing.clone()),
+            directories: Directories::new(parts.hashing.clone(), Arc::clone(&vault)),
+            factors: Factors::new(Arc::clone(&vault)),
+            vault,
             hashing: parts.hashing,
             sessions: SessionDirectory::default(),
             board: Arc::new(Board::default()),

@@ -1,24 +1,33 @@
 //! Identity providers: who proves a user, and what is known of him.
 //!
-//! A [`Directory`] answers one question about credentials and one about a user; blocklist, devices, limits and further
-//! factors are none of its affair. Which kinds exist is a closed set.
+//! A [`Directory`] answers questions about credentials and about users; blocklist, devices, limits and further factors
+//! are none of its affair. Which kinds exist is a closed set. Whatever is not certain is no proof: a provider that does
+//! not answer is an error ([`Refusal::provider_unavailable`]), never a user.
 
-mod local;
+pub mod local;
+pub mod mapping;
+pub mod secrets;
+pub mod user_name;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use ringwall_protocol::claims::ClaimMap;
-use ringwall_protocol::id::UserId;
+use ringwall_protocol::id::{DeviceId, Thumbprint, UserId};
 use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::IdentityProvider;
-use ringwall_protocol::object::identity_provider::IdentityProviderKind;
-use ringwall_protocol::wire::client::Credential;
+use ringwall_protocol::object::identity_provider::{IdentityProviderKind, ProviderSettings};
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::wire::client::{Challenge, Credential};
 use ringwall_raft::State;
+use zeroize::Zeroizing;
 
 pub use local::{LocalDirectory, claims_of_local_user};
+pub use user_name::{canonical, user_id_of};
 
 use crate::hashing::HashingPool;
 use crate::refusal::Refusal;
+use crate::vault::Vault;
 
 /// A user whom a provider knows.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,31 +38,124 @@ pub struct KnownUser {
     pub name: UserName,
     /// User claims, mapped as the provider is configured.
     pub claims: ClaimMap,
+    /// What the user should read after the sign-in.
+    pub notices: Vec<String>,
+    /// The sign-in ends no later than this (a certificate's end).
+    pub until: Option<UnixMillis>,
+}
+
+/// What a credential comes with. No `Debug`: the credential holds secrets.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// What is to prove the user.
+    pub credential: &'a Credential,
+    /// The device that it comes from.
+    pub device: DeviceId,
+    /// The key that everything will be bound to.
+    pub key: Thumbprint,
+    /// Exporter of the TLS connection, where there is one: what is signed for another connection proves nothing.
+    pub exporter: Option<&'a [u8; 32]>,
+}
+
+/// Whose name a credential claims, before anybody is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// This one, in the only form that the provider has of it.
+    Name(UserName),
+    /// Only the provider can tell.
+    Later,
+    /// Nobody's: the name is none, or the credential is not of the provider's kind.
+    Nobody,
+}
+
+/// What a credential came to.
+#[derive(Debug)]
+pub enum Proof {
+    /// It proves this user.
+    User(Box<KnownUser>),
+    /// It proves nobody.
+    Nobody,
+    /// The provider wants another answer first.
+    Further(Further),
+}
+
+/// Another answer that a provider wants.
+pub struct Further {
+    /// What it is made of.
+    pub challenge: Challenge,
+    /// What the user reads; empty: the Client's own words.
+    pub message: String,
+    /// What the provider needs again with the answer. Sealed into the transaction, so that any Controller can go on.
+    pub kept: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Further {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Further").field("challenge", &self.challenge).finish_non_exhaustive()
+    }
+}
+
+/// Of whom a provider is asked again.
+#[derive(Debug, Clone, Copy)]
+pub struct Whom<'a> {
+    /// The name, as it stands in the session's DN.
+    pub name: &'a UserName,
+    /// On which device, where one is meant.
+    pub device: Option<DeviceId>,
+}
+
+/// What a provider says of a user without his credential.
+#[derive(Debug)]
+pub enum LookUp {
+    /// He is this.
+    Known(Box<KnownUser>),
+    /// He is gone or disabled.
+    Gone,
+    /// It can only be asked with the user's credential: what it said then stays true until the sign-in ends.
+    Unreadable,
 }
 
 /// What a provider must be able to do.
 pub trait Directory {
-    /// The user whom the credential proves; `None` if it proves nobody. Takes the same time in both cases.
+    /// Whose name the credential claims.
+    fn claimed(&self, provider: &IdentityProvider, credential: &Credential) -> Claimed;
+
+    /// What the credential proves. Takes the same time whether the user exists or not.
     fn prove(
         &self,
         state: &State,
         provider: &IdentityProvider,
-        credential: &Credential,
-    ) -> impl Future<Output = Result<Option<KnownUser>, Refusal>> + Send;
+        attempt: &Attempt<'_>,
+    ) -> impl Future<Output = Result<Proof, Refusal>> + Send;
+
+    /// The answer to a [`Further`] of this provider, for the user of that name.
+    fn go_on(
+        &self,
+        state: &State,
+        provider: &IdentityProvider,
+        name: &UserName,
+        kept: &[u8],
+        answer: &str,
+    ) -> impl Future<Output = Result<Proof, Refusal>> + Send;
 
     /// The id of the user with this name, where it is known without asking anybody. Proves nothing.
     fn id_of(&self, state: &State, provider: &IdentityProvider, name: &UserName) -> Option<UserId>;
 
     /// The work of [`Directory::prove`] for a user who may not sign in whatever the credential is.
-    fn prove_nobody(&self, credential: &Credential) -> impl Future<Output = Result<(), Refusal>> + Send;
+    fn prove_nobody(
+        &self,
+        state: &State,
+        provider: Option<&IdentityProvider>,
+        credential: &Credential,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// A user who proved himself before, as the provider knows him now; `None` if he is gone or disabled.
+    /// A user who proved himself before, as the provider knows him now.
     fn look_up(
         &self,
         state: &State,
         provider: &IdentityProvider,
-        user: UserId,
-    ) -> impl Future<Output = Result<Option<KnownUser>, Refusal>> + Send;
+        whom: Whom<'_>,
+    ) -> impl Future<Output = Result<LookUp, Refusal>> + Send;
 }
 
 /// All providers.
@@ -63,61 +165,73 @@ pub struct Directories {
 }
 
 impl Directories {
-    /// Providers whose password work runs in `hashing`.
+    /// Providers whose password work runs in `hashing` and whose secrets `vault` opens.
     #[must_use]
-    pub const fn new(hashing: HashingPool) -> Self {
+    pub fn new(hashing: HashingPool, _vault: Arc<Vault>) -> Self {
         Self { local: LocalDirectory::new(hashing) }
     }
 }
 
 impl Directory for Directories {
+    fn claimed(&self, provider: &IdentityProvider, credential: &Credential) -> Claimed {
+        match provider.settings {
+            ProviderSettings::LocalDatabase => self.local.claimed(provider, credential),
+            _ => Claimed::Nobody,
+        }
+    }
+
     async fn prove(
         &self,
         state: &State,
         provider: &IdentityProvider,
-        credential: &Credential,
-    ) -> Result<Option<KnownUser>, Refusal> {
-        match provider.kind {
-            IdentityProviderKind::LocalDatabase => self.local.prove(state, provider, credential).await,
-            other => Err(unavailable(other)),
+        attempt: &Attempt<'_>,
+    ) -> Result<Proof, Refusal> {
+        match &provider.settings {
+            ProviderSettings::LocalDatabase => self.local.prove(state, provider, attempt).await,
+            other => Err(unusable(other.kind())),
+        }
+    }
+
+    async fn go_on(
+        &self,
+        state: &State,
+        provider: &IdentityProvider,
+        name: &UserName,
+        kept: &[u8],
+        answer: &str,
+    ) -> Result<Proof, Refusal> {
+        match &provider.settings {
+            ProviderSettings::LocalDatabase => self.local.go_on(state, provider, name, kept, answer).await,
+            other => Err(unusable(other.kind())),
         }
     }
 
     fn id_of(&self, state: &State, provider: &IdentityProvider, name: &UserName) -> Option<UserId> {
-        match provider.kind {
-            IdentityProviderKind::LocalDatabase => self.local.id_of(state, provider, name),
-            _ => None,
+        match provider.settings {
+            ProviderSettings::LocalDatabase => self.local.id_of(state, provider, name),
+            _ => Some(user_id_of(provider.base.id, name)),
         }
     }
 
-    async fn prove_nobody(&self, credential: &Credential) -> Result<(), Refusal> {
-        self.local.prove_nobody(credential).await
-    }
-
-    async fn look_up(
+    async fn prove_nobody(
         &self,
         state: &State,
-        provider: &IdentityProvider,
-        user: UserId,
-    ) -> Result<Option<KnownUser>, Refusal> {
-        match provider.kind {
-            IdentityProviderKind::LocalDatabase => self.local.look_up(state, provider, user).await,
-            other => Err(unavailable(other)),
+        provider: Option<&IdentityProvider>,
+        credential: &Credential,
+    ) -> Result<(), Refusal> {
+        self.local.prove_nobody(state, provider, credential).await
+    }
+
+    async fn look_up(&self, state: &State, provider: &IdentityProvider, whom: Whom<'_>) -> Result<LookUp, Refusal> {
+        match &provider.settings {
+            ProviderSettings::LocalDatabase => self.local.look_up(state, provider, whom).await,
+            other => Err(unusable(other.kind())),
         }
     }
 }
 
 /// The admin API refuses to save such a provider; one from a newer version of the state refuses everybody.
-fn unavailable(kind: IdentityProviderKind) -> Refusal {
+fn unusable(kind: IdentityProviderKind) -> Refusal {
     tracing::warn!(?kind, "sign-in at a provider of a kind that this version does not have");
     Refusal::sign_in()
-}
-
-/// The user name that a credential claims, if it claims one.
-#[must_use]
-pub fn claimed_name(credential: &Credential) -> Option<UserName> {
-    match credential {
-        Credential::Password { username, .. } => UserName::parse(username.clone()).ok(),
-        Credential::Oidc { .. } | Credential::Saml { .. } => None,
-    }
 }

@@ -6,10 +6,14 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ringwall_protocol::id::UserId;
 use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::lockout::LockoutSubject;
 
-use crate::limits::{FAILURES_PER_SOURCE, STRANGER_PROPOSALS_PER_SECOND};
+use crate::limits::{
+    DISTURBANCES_PER_SPAN, FACTOR_SPAN, FAILURES_PER_SOURCE, STRANGER_PROPOSALS_PER_SECOND, WRONG_FACTORS_PER_SPAN,
+};
 use crate::refusal::Refusal;
 use crate::throttle::{Source, Throttle};
 
@@ -25,6 +29,10 @@ pub struct Failures {
     /// Hundredths of a lock-out: a failure takes 100 ÷ threshold of them.
     subjects: Mutex<Throttle<LockoutSubject>>,
     proposals: Mutex<Throttle<()>>,
+    /// Wrong answers to another factor.
+    answers: Mutex<Throttle<UserId>>,
+    /// Questions that reach a user elsewhere: nobody is worn down until he agrees.
+    disturbances: Mutex<Throttle<UserId>>,
 }
 
 impl Default for Failures {
@@ -33,6 +41,8 @@ impl Default for Failures {
             sources: Mutex::new(Throttle::new(FAILURES_PER_SOURCE, SPAN)),
             subjects: Mutex::new(Throttle::new(MAX_THRESHOLD, SPAN)),
             proposals: Mutex::new(Throttle::new(STRANGER_PROPOSALS_PER_SECOND, Duration::from_secs(1))),
+            answers: Mutex::new(Throttle::new(WRONG_FACTORS_PER_SPAN, FACTOR_SPAN)),
+            disturbances: Mutex::new(Throttle::new(DISTURBANCES_PER_SPAN, FACTOR_SPAN)),
         }
     }
 }
@@ -52,6 +62,29 @@ impl Failures {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).take(&from.into(), now);
     }
 
+    /// Whether an answer of this user to another factor is looked at.
+    ///
+    /// # Errors
+    /// `mfaRefused`, after too many wrong ones.
+    pub fn may_answer(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.has_one(&user, now) { Ok(()) } else { Err(too_often()) }
+    }
+
+    /// An answer of this user was wrong.
+    pub fn count_answer(&self, user: UserId, now: UnixMillis) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).take(&user, now);
+    }
+
+    /// Counts a question that reaches the user elsewhere.
+    ///
+    /// # Errors
+    /// `mfaRefused`, after too many.
+    pub fn may_disturb(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
+        let mut disturbances = self.disturbances.lock().unwrap_or_else(PoisonError::into_inner);
+        if disturbances.take(&user, now) { Ok(()) } else { Err(too_often()) }
+    }
+
     /// A subject failed. True if it did so `threshold` times within a minute, and a lock-out may be proposed now.
     pub fn count_subject(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) -> bool {
         let weight = MAX_THRESHOLD / threshold.clamp(1, MAX_THRESHOLD);
@@ -62,6 +95,10 @@ impl Failures {
         let spent = !subjects.has(subject, weight, now);
         spent && self.proposals.lock().unwrap_or_else(PoisonError::into_inner).take(&(), now)
     }
+}
+
+fn too_often() -> Refusal {
+    Refusal::new(ErrorCode::MfaRefused, "this factor was asked for, or answered wrongly, too often; wait a few minutes")
 }
 
 #[cfg(test)]

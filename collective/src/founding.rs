@@ -8,7 +8,7 @@ use ringwall_protocol::id::{
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::name::{NameError, UserName};
 use ringwall_protocol::object::appliance::{ApplianceState, Interface};
-use ringwall_protocol::object::identity_provider::{IdentityProviderKind, MfaProviderKind};
+use ringwall_protocol::object::identity_provider::{FactorSettings, ProviderSettings};
 use ringwall_protocol::object::ip_pool::IpRange;
 use ringwall_protocol::object::role::{Privilege, PrivilegeScope, PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{
@@ -268,7 +268,7 @@ fn objects(wishes: &Wishes, admin: &UserName, ids: &Ids) -> Vec<Object> {
     }
     objects.push(provider(ids).into());
     objects.push(
-        MfaProvider { base: EntityBase::new(ids.mfa, "one-time passwords"), kind: MfaProviderKind::DefaultTimeBased }
+        MfaProvider { base: EntityBase::new(ids.mfa, "one-time passwords"), settings: FactorSettings::DefaultTimeBased }
             .into(),
     );
     objects.push(local_user(admin, ids).into());
@@ -308,7 +308,7 @@ fn objects(wishes: &Wishes, admin: &UserName, ids: &Ids) -> Vec<Object> {
 fn provider(ids: &Ids) -> IdentityProvider {
     IdentityProvider {
         base: EntityBase::new(ids.provider, LOCAL_PROVIDER),
-        kind: IdentityProviderKind::LocalDatabase,
+        settings: ProviderSettings::LocalDatabase,
         ip_pool_v4: Some(ids.pools[0]),
         ip_pool_v6: Some(ids.pools[1]),
         device_limit_per_user: 100,
@@ -318,6 +318,7 @@ fn provider(ids: &Ids) -> IdentityProvider {
         user_lockout_duration_minutes: 1,
         min_password_length: 8,
         claim_mappings: Vec::new(),
+        user_scripts: Vec::new(),
         on_demand_claim_mappings: Vec::new(),
         device_takeover: Default::default(),
     }

@@ -23,6 +23,7 @@ pub mod controller;
 pub mod data_dir;
 pub(crate) mod device_claims;
 pub mod directory;
+pub mod factor;
 pub mod failures;
 pub mod founding;
 pub mod hashing;

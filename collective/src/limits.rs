@@ -12,6 +12,14 @@ pub const REFUSAL_FLOOR: Duration = Duration::from_millis(250);
 pub const FAILURES_PER_SOURCE: u32 = 10;
 /// Proposals a second that strangers can cause (lock-outs).
 pub const STRANGER_PROPOSALS_PER_SECOND: u32 = 20;
+/// Wrong answers of a user to another factor in [`FACTOR_SPAN`]: of a million codes, with three valid at a time, a thief
+/// of the password guesses one in years.
+pub const WRONG_FACTORS_PER_SPAN: u32 = 10;
+/// Questions that reach a user on another device in [`FACTOR_SPAN`]: enough for a bad connection, too few to wear
+/// somebody down.
+pub const DISTURBANCES_PER_SPAN: u32 = 5;
+/// Over which wrong factors and disturbances are counted.
+pub const FACTOR_SPAN: Duration = Duration::from_secs(10 * 60);
 /// Requests of one kind that a device may make in a minute, on average; twice as many in a burst.
 pub const DEVICE_REQUESTS_PER_MINUTE: u32 = 6;
 /// How long a read at a current index may take before the Controller says that it has no quorum.

@@ -31,6 +31,15 @@ impl Refusal {
         Self::new(ErrorCode::SignInRefused, "user name, password or device was not accepted")
     }
 
+    /// A provider does not answer; which one and why belongs into the log.
+    #[must_use]
+    pub fn provider_unavailable() -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(5)),
+            ..Self::new(ErrorCode::ProviderUnavailable, "the provider that would verify this does not answer; try later")
+        }
+    }
+
     /// Too much at once.
     #[must_use]
     pub fn busy() -> Self {

@@ -25,6 +25,10 @@ pub enum Purpose {
     TotpSeed(UserId),
     /// What a provider must remember of a transaction.
     Transaction(TransactionId),
+    /// What a provider needs again with the next answer of a transaction.
+    TransactionState(TransactionId),
+    /// A secret of an identity provider or MFA provider, by field.
+    Provider(uuid::Uuid, &'static str),
     /// A Controller's request for an intermediate, until the root has signed it.
     IssuerRequest(NodeId, IssuerKind),
 }
@@ -37,6 +41,8 @@ impl Purpose {
             Self::DeviceSpa(user, device) => format!("spa/device/{user}/{device}"),
             Self::TotpSeed(user) => format!("totp/{user}"),
             Self::Transaction(transaction) => format!("transaction/{transaction}"),
+            Self::TransactionState(transaction) => format!("transaction-state/{transaction}"),
+            Self::Provider(provider, field) => format!("provider/{provider}/{field}"),
             Self::IssuerRequest(node, kind) => format!("issuer-request/{node}/{kind}"),
         }
     }

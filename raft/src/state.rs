@@ -185,7 +185,7 @@ impl State {
     /// The identity provider whose users are kept in the Collective.
     #[must_use]
     pub fn local_provider(&self) -> Option<&IdentityProvider> {
-        self.identity_providers().find(|provider| provider.kind == IdentityProviderKind::LocalDatabase)
+        self.identity_providers().find(|provider| provider.kind() == IdentityProviderKind::LocalDatabase)
     }
 
     /// The identity provider with this name.

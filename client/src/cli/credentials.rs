@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ringwall_protocol::id::TransactionId;
 use ringwall_protocol::interaction::InteractionKind;
+use ringwall_protocol::wire::client::Challenge;
 use zeroize::Zeroizing;
 
 use super::output;
@@ -68,6 +69,7 @@ impl AskFactor for StdinFactors {
         _: TransactionId,
         kind: InteractionKind,
         message: &str,
+        challenge: &Challenge,
         again: bool,
     ) -> Result<Zeroizing<String>, Failure> {
         if again {
@@ -79,6 +81,10 @@ impl AskFactor for StdinFactors {
         let message: String = message.chars().filter(|c| !c.is_control()).collect();
         let fallback = if kind == InteractionKind::OtpAuthentication { "One-time password" } else { "Answer" };
         let prompt = if message.is_empty() { fallback.to_owned() } else { message };
+        if matches!(challenge, Challenge::Push {}) {
+            output::note(&format!("{prompt} (waiting for your answer elsewhere)"));
+            return Ok(Zeroizing::new(String::new()));
+        }
         let read = tokio::task::spawn_blocking(move || {
             if io::stdin().is_terminal() {
                 return ask_secret(&prompt);

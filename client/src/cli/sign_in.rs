@@ -43,6 +43,7 @@ impl SignInCommand {
     pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
         let stored = state.choose(self.choice.profile.as_deref())?;
         let session = self.sign_in(state, &stored).await?;
+        session.notices.iter().for_each(|notice| output::note(notice));
         match session.no_entitlements {
             Some(why) => output::note(&format!("Signed in, but nothing can be reached: {why}.")),
             None => output::note(&format!("Signed in; {} Site(s) can be reached.", session.sites.len())),

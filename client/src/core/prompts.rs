@@ -11,6 +11,7 @@ use ringwall_protocol::id::{ConditionId, PromptId, SiteId, TransactionId};
 use ringwall_protocol::interaction::{InteractionKind, Prompt};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::EntitlementToken;
+use ringwall_protocol::wire::client::Challenge;
 use serde::{Deserialize, Serialize};
 
 /// Most questions open at once: beyond it nobody reads them anyway.
@@ -59,6 +60,9 @@ pub struct Question {
     pub kind: InteractionKind,
     /// From the signed token.
     pub message: String,
+    /// What the answer is made of.
+    #[serde(default)]
+    pub challenge: Challenge,
     /// The entitlement whose traffic waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entitlement: Option<String>,
@@ -161,6 +165,7 @@ impl Prompts {
             prompt_id: prompt.prompt_id,
             kind: signed.kind,
             message: signed.message.clone(),
+            challenge: Challenge::default(),
             entitlement: entitlement.map(|granted| granted.name.clone()),
             condition: Some(condition.name.clone()),
             site: Some(token.site_name.clone()),

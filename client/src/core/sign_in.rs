@@ -3,7 +3,7 @@
 
 use ringwall_protocol::id::TransactionId;
 use ringwall_protocol::interaction::InteractionKind;
-use ringwall_protocol::wire::client::{EntitlementsAnswer, MfaWanted, SignInAnswer, SignedIn};
+use ringwall_protocol::wire::client::{Challenge, EntitlementsAnswer, MfaWanted, SignInAnswer, SignedIn};
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
 
 /// What the shell does next.
@@ -19,6 +19,8 @@ pub enum Step {
         message: String,
         /// Names the transaction, so that an answer finds its question.
         transaction: TransactionId,
+        /// What the answer is made of.
+        challenge: Challenge,
         /// True if the former answer was wrong.
         again: bool,
     },
@@ -138,8 +140,8 @@ impl SignInFlow {
 }
 
 fn ask(wanted: &MfaWanted, again: bool) -> Step {
-    let MfaWanted { transaction, kind, message } = wanted.clone();
-    Step::AskFactor { kind, message, transaction, again }
+    let MfaWanted { transaction, kind, message, challenge } = wanted.clone();
+    Step::AskFactor { kind, message, transaction, challenge, again }
 }
 
 fn out_of_turn() -> ErrorBody {
@@ -157,6 +159,7 @@ mod tests {
             device_spa_key: None,
             controllers: vec![],
             on_demand_claims: vec![],
+            notices: vec![],
         }
     }
 
@@ -165,6 +168,7 @@ mod tests {
             transaction: TransactionId::from_random([1; 16]),
             kind: InteractionKind::OtpAuthentication,
             message: "code".into(),
+            challenge: Challenge::default(),
         }
     }
 

@@ -1,14 +1,14 @@
 //! Questions to the user, and where the answers go: one-time passwords and passwords to a Controller, reasons to the
 //! Gateway, factors of a sign-in to the sign-in.
 
-use ringwall_protocol::id::{PromptId, SiteId};
+use ringwall_protocol::id::{PromptId, SiteId, TransactionId};
 use ringwall_protocol::interaction::InteractionKind;
-use ringwall_protocol::wire::client::{MfaAnswer, StepUpRequest};
+use ringwall_protocol::wire::client::{Challenge, MfaAnswer, StepUpAnswer, StepUpRequest};
 use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::calls::{Done, StepUpAnswer, step_up, step_up_factor};
+use super::calls::{Done, step_up, step_up_factor};
 use super::engine::Engine;
 use crate::advice;
 use crate::clock;
@@ -63,13 +63,28 @@ impl Engine {
                 }
             },
             Asker::StepUp(transaction) => {
-                let Some(session) = &self.session else { return self.not_signed_in(id, reply) };
-                let key_thumbprint = session.holder.key;
-                let answer = MfaAnswer { transaction, answer: text.to_string(), key_thumbprint };
-                let call = step_up_factor(session.controllers.clone(), answer);
-                self.tasks.spawn(async move { Done::SteppedUp { prompt: id, reply, result: call.await } });
+                self.answer_step_up(id, transaction, text.to_string(), reply);
             }
         }
+    }
+
+    /// Answers what a step-up wanted first.
+    fn answer_step_up(
+        &mut self,
+        id: PromptId,
+        transaction: TransactionId,
+        answer: String,
+        reply: oneshot::Sender<Answer>,
+    ) {
+        let Some(session) = &self.session else { return self.not_signed_in(id, reply) };
+        let answer = MfaAnswer {
+            transaction,
+            answer,
+            key_thumbprint: session.holder.key,
+            claims_token: Some(session.claims.expose().to_owned()),
+        };
+        let call = step_up_factor(session.controllers.clone(), answer);
+        self.tasks.spawn(async move { Done::SteppedUp { prompt: id, reply, result: call.await } });
     }
 
     /// A Controller has judged an answer.
@@ -87,7 +102,11 @@ impl Engine {
                     say(reply, told(format!("{:#}", failure.cause), &failure.next_step));
                 }
             },
-            Ok(StepUpAnswer::Factor(wanted)) => {
+            Ok(StepUpAnswer::Wanted(wanted)) if matches!(wanted.challenge, Challenge::Push {}) => {
+                tracing::info!(message = wanted.message, "the user is asked elsewhere");
+                self.answer_step_up(id, wanted.transaction, String::new(), reply);
+            }
+            Ok(StepUpAnswer::Wanted(wanted)) => {
                 let former = self.prompts.question(id).cloned();
                 self.close(id, reply);
                 let prompt_id = PromptId::new(wanted.transaction.uuid());
@@ -95,6 +114,7 @@ impl Engine {
                     prompt_id,
                     kind: wanted.kind,
                     message: wanted.message,
+                    challenge: wanted.challenge,
                     entitlement: former.as_ref().and_then(|question| question.entitlement.clone()),
                     condition: former.as_ref().and_then(|question| question.condition.clone()),
                     site: former.as_ref().and_then(|question| question.site.clone()),

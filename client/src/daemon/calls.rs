@@ -3,8 +3,7 @@
 use ringwall_protocol::claims::UntrustedClaims;
 use ringwall_protocol::id::{PromptId, TransactionId};
 use ringwall_protocol::interaction::InteractionKind;
-use ringwall_protocol::wire::client::{ClaimsAnswer, MfaAnswer, MfaWanted, SignOutRequest, StepUpRequest};
-use serde::Deserialize;
+use ringwall_protocol::wire::client::{Challenge, MfaAnswer, SignOutRequest, StepUpAnswer, StepUpRequest};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -35,16 +34,9 @@ pub(super) struct FactorWanted {
     pub(super) transaction: TransactionId,
     pub(super) kind: InteractionKind,
     pub(super) message: String,
+    pub(super) challenge: Challenge,
     pub(super) again: bool,
     pub(super) reply: oneshot::Sender<Zeroizing<String>>,
-}
-
-/// Answer to a step-up: done, or another factor first.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum StepUpAnswer {
-    Claims(ClaimsAnswer),
-    Factor(MfaWanted),
 }
 
 /// Asks through the daemon's prompts.
@@ -56,10 +48,16 @@ impl AskFactor for PromptFactors {
         transaction: TransactionId,
         kind: InteractionKind,
         message: &str,
+        challenge: &Challenge,
         again: bool,
     ) -> Result<Zeroizing<String>, Failure> {
+        if matches!(challenge, Challenge::Push {}) {
+            tracing::info!(message, "the user is asked elsewhere");
+            return Ok(Zeroizing::new(String::new()));
+        }
         let (reply, answer) = oneshot::channel();
-        let wanted = FactorWanted { transaction, kind, message: message.to_owned(), again, reply };
+        let (message, challenge) = (message.to_owned(), challenge.clone());
+        let wanted = FactorWanted { transaction, kind, message, challenge, again, reply };
         let stopping = || Failure::told(crate::failure::Exit::Unexpected, "the daemon is going down", "ringwall up");
         self.0.send(wanted).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())

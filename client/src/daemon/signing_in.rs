@@ -108,6 +108,7 @@ impl Engine {
             prompt_id,
             kind: wanted.kind,
             message: sign_in_message(&wanted.message, wanted.kind),
+            challenge: wanted.challenge,
             entitlement: None,
             condition: None,
             site: None,
@@ -143,6 +144,9 @@ impl Engine {
         self.plan.hold_certificate(session.certificate);
         self.plan.hold_entitlements(session.sites.values().map(|token| token.life()));
         self.prepare_network(session.addresses()).await?;
+        for notice in session.stored.notices.clone() {
+            self.note("password", notice, "see the identity provider");
+        }
         self.session = Some(session);
         self.sign_in_wanted = None;
         self.troubles.mended("sign-in");

@@ -25,6 +25,9 @@ pub struct StoredSession {
     /// Claims that this device is asked for.
     #[serde(default)]
     pub on_demand_claims: Vec<OnDemandClaim>,
+    /// What the user should read: a password that is about to expire.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }
 
 /// One Site's token.

@@ -52,6 +52,7 @@ fn every_file_is_its_owners_alone() {
         no_entitlements: None,
         controllers: vec![],
         on_demand_claims: vec![],
+        notices: vec![],
     };
     store.keep_session(&session).expect("kept");
     let _lock = state.lock().expect("locked");

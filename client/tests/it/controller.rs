@@ -195,6 +195,7 @@ fn sign_in(facts: &Facts, request: &SignInRequest, address: SocketAddr) -> Resul
             transaction: TransactionId::from_random([8; 16]),
             kind: InteractionKind::OtpAuthentication,
             message: "Type the code".to_owned(),
+            challenge: Default::default(),
         };
         return Ok((StatusCode::ACCEPTED, json(&SignInAnswer::MfaWanted(wanted))));
     }
@@ -211,6 +212,7 @@ fn signed_in(facts: &Facts, address: SocketAddr) -> SignedIn {
             spki_sha256: vec![facts.controller.own.thumbprint()],
         }],
         on_demand_claims: vec![],
+        notices: vec![],
     }
 }
 

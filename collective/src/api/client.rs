@@ -5,7 +5,7 @@ use actix_web::web::{Data, Json, JsonConfig, ServiceConfig, post, scope};
 use actix_web::{HttpRequest, HttpResponse};
 use ringwall_protocol::wire::client::{
     CertificateAnswer, CertificateRequest, ClaimsAnswer, EntitlementsAnswer, EntitlementsRequest, MAX_CLIENT_BODY,
-    MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignOutRequest, StepUpRequest,
+    MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignOutRequest, StepUpAnswer, StepUpRequest,
 };
 
 use super::extract::{CertifiedClient, Stranger};
@@ -30,6 +30,7 @@ pub fn configure(routes: &mut ServiceConfig) {
             .route("/entitlements", post().to(entitlements))
             .route("/renew", post().to(renew))
             .route("/step-up", post().to(step_up))
+            .route("/step-up/mfa", post().to(step_up_mfa))
             .route("/sign-out", post().to(sign_out)),
     );
 }
@@ -114,8 +115,23 @@ async fn step_up(
     controller: Data<Controller>,
     caller: CertifiedClient,
     body: Json<StepUpRequest>,
-) -> Answer<ClaimsAnswer> {
-    controller.step_up(&caller, body.into_inner()).await.map(Json)
+) -> Result<HttpResponse, Refusal> {
+    Ok(answer_step_up(&controller.step_up(&caller, body.into_inner()).await?))
+}
+
+async fn step_up_mfa(
+    controller: Data<Controller>,
+    caller: CertifiedClient,
+    body: Json<MfaAnswer>,
+) -> Result<HttpResponse, Refusal> {
+    Ok(answer_step_up(&controller.finish_step_up(&caller, body.into_inner()).await?))
+}
+
+fn answer_step_up(answer: &StepUpAnswer) -> HttpResponse {
+    match answer {
+        StepUpAnswer::Claims(_) => HttpResponse::Ok().json(answer),
+        StepUpAnswer::Wanted(_) => HttpResponse::Accepted().json(answer),
+    }
 }
 
 async fn sign_out(

@@ -20,6 +20,8 @@ pub struct Stranger {
     pub address: IpAddr,
     /// Whose key knocked.
     pub knock: Option<KeyOwner>,
+    /// Exporter of the connection, to which a certificate's proof is bound.
+    pub exporter: Option<[u8; 32]>,
 }
 
 /// A caller with a client certificate of a current issuer. Its tokens must be bound to the certificate's key.
@@ -37,8 +39,8 @@ impl FromRequest for Stranger {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(match request.conn_data::<Connection>() {
-            Some(Connection { peer, channel: Channel::SignIn, knock }) => {
-                Ok(Self { address: peer.ip(), knock: knock.clone() })
+            Some(Connection { peer, channel: Channel::SignIn { exporter }, knock }) => {
+                Ok(Self { address: peer.ip(), knock: knock.clone(), exporter: Some(*exporter) })
             }
             _ => Err(wrong_channel()),
         })

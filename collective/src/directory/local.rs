@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use ringwall_protocol::claims::ClaimMap;
 use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::UserName;
-use ringwall_protocol::object::identity_provider::ClaimMapping;
 use ringwall_protocol::object::{IdentityProvider, LocalUser};
 use ringwall_protocol::wire::client::Credential;
 use ringwall_raft::State;
@@ -13,7 +12,8 @@ use ringwall_trust::password;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Directory, KnownUser, claimed_name};
+use super::mapping::map_claims;
+use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, Whom};
 use crate::hashing::HashingPool;
 use crate::refusal::Refusal;
 
@@ -42,44 +42,62 @@ impl LocalDirectory {
 }
 
 impl Directory for LocalDirectory {
+    fn claimed(&self, _: &IdentityProvider, credential: &Credential) -> Claimed {
+        let Credential::Password { username, .. } = credential else { return Claimed::Nobody };
+        UserName::parse(username.clone()).map_or(Claimed::Nobody, Claimed::Name)
+    }
+
     async fn prove(
         &self,
         state: &State,
         provider: &IdentityProvider,
-        credential: &Credential,
-    ) -> Result<Option<KnownUser>, Refusal> {
-        let Credential::Password { password, .. } = credential else { return Ok(None) };
-        let user = claimed_name(credential)
-            .and_then(|name| state.local_user_named(name.as_str()))
-            .filter(|user| !user.disabled);
+        attempt: &Attempt<'_>,
+    ) -> Result<Proof, Refusal> {
+        let Credential::Password { username, password } = attempt.credential else { return Ok(Proof::Nobody) };
+        let user = state.local_user_named(username).filter(|user| !user.disabled);
         let phc =
             user.and_then(|user| state.local_password(user.base.id)).map(|password| password.hash.as_str().to_owned());
         let right = self.check(password, phc).await?;
-        Ok(user.filter(|_| right).and_then(|user| known(user, provider)))
+        let proved = user.filter(|_| right).and_then(|user| known(user, provider));
+        Ok(proved.map_or(Proof::Nobody, |user| Proof::User(Box::new(user))))
+    }
+
+    async fn go_on(
+        &self,
+        _: &State,
+        _: &IdentityProvider,
+        _: &UserName,
+        _: &[u8],
+        _: &str,
+    ) -> Result<Proof, Refusal> {
+        Ok(Proof::Nobody)
     }
 
     fn id_of(&self, state: &State, _: &IdentityProvider, name: &UserName) -> Option<UserId> {
         state.local_user_named(name.as_str()).map(|user| user.base.id)
     }
 
-    async fn prove_nobody(&self, credential: &Credential) -> Result<(), Refusal> {
+    async fn prove_nobody(
+        &self,
+        _: &State,
+        _: Option<&IdentityProvider>,
+        credential: &Credential,
+    ) -> Result<(), Refusal> {
         let Credential::Password { password, .. } = credential else { return Ok(()) };
         self.check(password, None).await.map(|_| ())
     }
 
-    async fn look_up(
-        &self,
-        state: &State,
-        provider: &IdentityProvider,
-        user: UserId,
-    ) -> Result<Option<KnownUser>, Refusal> {
-        Ok(state.local_user(user).filter(|user| !user.disabled).and_then(|user| known(user, provider)))
+    async fn look_up(&self, state: &State, provider: &IdentityProvider, whom: Whom<'_>) -> Result<LookUp, Refusal> {
+        let user = state.local_user_named(whom.name.as_str()).filter(|user| !user.disabled);
+        let known = user.and_then(|user| known(user, provider));
+        Ok(known.map_or(LookUp::Gone, |user| LookUp::Known(Box::new(user))))
     }
 }
 
 fn known(user: &LocalUser, provider: &IdentityProvider) -> Option<KnownUser> {
     let name = UserName::parse(user.base.name.clone()).ok()?;
-    Some(KnownUser { id: user.base.id, name, claims: claims_of_local_user(user, provider) })
+    let claims = claims_of_local_user(user, provider);
+    Some(KnownUser { id: user.base.id, name, claims, notices: Vec::new(), until: None })
 }
 
 /// The claims that a local user has.
@@ -108,21 +126,6 @@ fn attributes(user: &LocalUser, provider: &IdentityProvider) -> BTreeMap<String,
         attributes.insert(name.to_owned(), value);
     }
     attributes
-}
-
-/// Attributes keep their names, and get those of the mappings in addition.
-fn map_claims(attributes: BTreeMap<String, Value>, mappings: &[ClaimMapping]) -> ClaimMap {
-    let mut claims = attributes.clone();
-    for mapping in mappings {
-        let Some(value) = attributes.get(&mapping.attribute_name) else { continue };
-        let value = match value {
-            Value::Array(_) => value.clone(),
-            single if mapping.list => Value::Array(vec![single.clone()]),
-            single => single.clone(),
-        };
-        claims.insert(mapping.claim_name.clone(), value);
-    }
-    ClaimMap(claims)
 }
 
 #[cfg(test)]

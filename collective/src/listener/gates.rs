@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ipnet::IpNet;
 use ringwall_protocol::spa::Service;
+use ringwall_protocol::wire::client::SIGN_IN_EXPORTER;
 use ringwall_trust::identity::Leaf;
 use ringwall_trust::spa::{KeyOwner, Receiver};
 use ringwall_trust::tls::{
@@ -105,7 +106,7 @@ impl Gates {
         let signing_in = admitted.protocol == Alpn::SignIn;
         let stream = handshake(admitted, config).await?;
         let channel = match leaf(&stream)? {
-            None if signing_in => Channel::SignIn,
+            None if signing_in => Channel::SignIn { exporter: exporter(&stream)? },
             Some(leaf) if !signing_in => Channel::Client(Arc::new(leaf)),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
@@ -158,6 +159,12 @@ async fn handshake(admitted: Admitted, config: &Arc<ServerConfig>) -> io::Result
         tracing::debug!(%error, "handshake failed");
         io::Error::other(error)
     })
+}
+
+/// What a sign-in on this connection is bound to, where it is proved by a certificate.
+fn exporter(stream: &TlsStream<TcpStream>) -> io::Result<[u8; 32]> {
+    let connection = stream.get_ref().1;
+    connection.export_keying_material([0; 32], SIGN_IN_EXPORTER, None).map_err(io::Error::other)
 }
 
 fn leaf(stream: &TlsStream<TcpStream>) -> io::Result<Option<Leaf>> {

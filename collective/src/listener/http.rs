@@ -37,7 +37,10 @@ pub struct Connection {
 #[derive(Debug, Clone)]
 pub enum Channel {
     /// Client API before a certificate (`ringwall/sign-in/1`).
-    SignIn,
+    SignIn {
+        /// What both ends, and nobody else, know of this connection (RFC 8446 §7.5).
+        exporter: [u8; 32],
+    },
     /// Client API with a certificate (`ringwall/client/1`).
     Client(Arc<Leaf>),
     /// Admin API.

@@ -31,6 +31,7 @@ pub mod otp;
 pub mod picture;
 pub mod present;
 pub mod profiles;
+mod provider_secrets;
 pub mod rehearsal;
 pub mod repeat;
 pub mod session;

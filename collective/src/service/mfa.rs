@@ -1,30 +1,33 @@
-//! Another factor at sign-in (S21, S23): a transaction in the replicated state, so that any Controller may finish it. The
-//! attempt is counted before the code is checked, and a code counts once.
+//! Further answers at sign-in: of an identity provider that wants more than one credential, and of another factor (S21,
+//! S23). Both wait in a transaction of the replicated state, so that any Controller may take the answer. The attempt is
+//! counted before the answer is looked at, and an answer counts once.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ringwall_protocol::claims::{ClaimMap, StepUp, StepUpKind};
 use ringwall_protocol::id::{MfaProviderId, TransactionId, UserId};
 use ringwall_protocol::interaction::InteractionKind;
-use ringwall_protocol::object::identity_provider::{MfaProviderKind, SignInMfa};
+use ringwall_protocol::object::identity_provider::SignInMfa;
+use ringwall_protocol::object::{IdentityProvider, MfaProvider};
 use ringwall_protocol::time::UnixMillis;
-use ringwall_protocol::wire::client::{MfaAnswer, MfaWanted, SignInAnswer};
+use ringwall_protocol::wire::client::{MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, SignInAnswer};
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_raft::state::totp::UseTotpStep;
 use ringwall_raft::state::transaction::{
-    CountAttempt, FinishTransaction, OpenTransaction, Transaction, TransactionKind,
+    CountAttempt, FinishTransaction, OpenTransaction, Transaction, TransactionKind, UpdateTransaction,
 };
-use ringwall_raft::{Reply, State};
-use ringwall_trust::totp::Seed;
+use ringwall_raft::{Command, Reply, State};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::devices::Cookie;
-use super::sign_in::Proved;
+use super::sign_in::{Halfway, Proved};
 use crate::api::extract::Stranger;
 use crate::clock;
 use crate::controller::Controller;
-use crate::directory::KnownUser;
+use crate::directory::{Directory, Further, KnownUser, Proof};
+use crate::factor::{Bearer, Factor, Given, Verdict, refused};
 use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 use crate::vault::Purpose;
@@ -33,10 +36,20 @@ use crate::vault::Purpose;
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Context {
-    claims: ClaimMap,
+    /// Absent: the identity provider has not said yet who it is.
+    user: Option<ProvedUser>,
     cookie_hash: Option<String>,
     hostname: String,
     started_at: UnixMillis,
+}
+
+/// What the identity provider said.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ProvedUser {
+    claims: ClaimMap,
+    notices: Vec<String>,
+    until: Option<UnixMillis>,
 }
 
 impl Controller {
@@ -56,15 +69,26 @@ impl Controller {
     }
 
     /// Opens the transaction in which the other factor is awaited.
-    pub(crate) async fn open_sign_in(&self, proved: Proved, wanted: SignInMfa) -> Result<MfaWanted, Refusal> {
-        let id = TransactionId::new(Uuid::new_v4());
+    pub(crate) async fn open_sign_in(
+        &self,
+        state: &State,
+        proved: Proved,
+        wanted: SignInMfa,
+    ) -> Result<MfaWanted, Refusal> {
+        let factor = state.mfa_provider(wanted.mfa_provider_id).ok_or_else(refused)?;
+        let bearer = Bearer { user: proved.user.id, dn: &proved.dn.user, device: proved.dn.device };
+        let further = self.begin_factor(state, factor, bearer).await?;
         let context = Context {
-            claims: proved.user.claims,
+            user: Some(ProvedUser {
+                claims: proved.user.claims,
+                notices: proved.user.notices,
+                until: proved.user.until,
+            }),
             cookie_hash: proved.cookie.as_ref().map(Cookie::hash),
             hostname: proved.hostname,
             started_at: proved.started_at,
         };
-        let context = serde_json::to_vec(&context).map_err(|_| Refusal::internal())?;
+        let id = TransactionId::new(Uuid::new_v4());
         let transaction = Transaction {
             id,
             kind: TransactionKind::SignIn,
@@ -77,14 +101,72 @@ impl Controller {
             started_idx: proved.started_idx,
             factor_provider_id: wanted.mfa_provider_id.uuid(),
             interaction: None,
-            provider_state: None,
-            context: Some(self.vault.seal(Purpose::Transaction(id), &context)),
+            provider_state: self.seal_kept(id, &further),
+            context: Some(self.seal_context(id, &context)?),
             attempts: 0,
             expires_at: UnixMillis(0),
         };
         self.change(OpenTransaction { transaction }).await?;
-        let message = if wanted.message.is_empty() { "One-time password".to_owned() } else { wanted.message };
-        Ok(MfaWanted { transaction: id, kind: InteractionKind::OtpAuthentication, message })
+        let message = [wanted.message, further.message].into_iter().find(|text| !text.is_empty());
+        let message = message.unwrap_or_else(|| "One-time password".to_owned());
+        let (kind, challenge) = (InteractionKind::OtpAuthentication, further.challenge);
+        Ok(MfaWanted { transaction: id, kind, message, challenge })
+    }
+
+    /// Opens the transaction in which the identity provider's own further answer is awaited.
+    pub(crate) async fn open_halfway(&self, halfway: Halfway) -> Result<MfaWanted, Refusal> {
+        let id = TransactionId::new(Uuid::new_v4());
+        let context = Context {
+            user: None,
+            cookie_hash: halfway.cookie.as_ref().map(Cookie::hash),
+            hostname: halfway.hostname,
+            started_at: halfway.started_at,
+        };
+        let transaction = Transaction {
+            id,
+            kind: TransactionKind::SignIn,
+            user_id: crate::directory::user_id_of(halfway.provider.base.id, &halfway.dn.user.user),
+            provider_id: halfway.provider.base.id,
+            device_id: halfway.dn.device,
+            dn: halfway.dn,
+            key: halfway.jkt,
+            profile_id: None,
+            started_idx: halfway.started_idx,
+            factor_provider_id: halfway.provider.base.id.uuid(),
+            interaction: None,
+            provider_state: self.seal_kept(id, &halfway.further),
+            context: Some(self.seal_context(id, &context)?),
+            attempts: 0,
+            expires_at: UnixMillis(0),
+        };
+        self.change(OpenTransaction { transaction }).await?;
+        Ok(wanted(id, InteractionKind::PasswordAuthentication, halfway.further))
+    }
+
+    fn seal_context(
+        &self,
+        id: TransactionId,
+        context: &Context,
+    ) -> Result<ringwall_raft::state::secret::Sealed, Refusal> {
+        let context = Zeroizing::new(serde_json::to_vec(context).map_err(|_| Refusal::internal())?);
+        Ok(self.vault.seal(Purpose::Transaction(id), &context))
+    }
+
+    /// What a provider needs again, sealed; nothing if it needs nothing.
+    pub(crate) fn seal_kept(
+        &self,
+        id: TransactionId,
+        further: &Further,
+    ) -> Option<ringwall_raft::state::secret::Sealed> {
+        (!further.kept.is_empty()).then(|| self.vault.seal(Purpose::TransactionState(id), &further.kept))
+    }
+
+    /// What a provider kept with a transaction.
+    pub(crate) fn kept(&self, transaction: &Transaction) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+        match &transaction.provider_state {
+            Some(sealed) => self.vault.open(Purpose::TransactionState(transaction.id), sealed.as_str()),
+            None => Ok(Zeroizing::new(Vec::new())),
+        }
     }
 
     /// Second request of a sign-in: the other factor.
@@ -98,35 +180,65 @@ impl Controller {
         if outcome.is_err() {
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
-        outcome.map(SignInAnswer::SignedIn)
+        outcome
     }
 
-    async fn try_finish(
-        &self,
-        caller: &Stranger,
-        answer: MfaAnswer,
-    ) -> Result<ringwall_protocol::wire::client::SignedIn, Refusal> {
+    async fn try_finish(&self, caller: &Stranger, answer: MfaAnswer) -> Result<SignInAnswer, Refusal> {
         let now = clock::now();
         self.failures.may_try(caller.address, now)?;
         let state = self.current().await?;
         let of_sign_in = |one: &&Transaction| one.kind == TransactionKind::SignIn && one.key == answer.key_thumbprint;
-        let Some(known) = state.transaction(answer.transaction).filter(of_sign_in) else {
+        let fits = answer.answer.len() <= MAX_FACTOR_ANSWER;
+        let Some(known) = state.transaction(answer.transaction).filter(of_sign_in).filter(|_| fits) else {
             self.failures.count_source(caller.address, now);
             return Err(refused());
         };
         let provider = state.identity_provider(known.provider_id).cloned().ok_or_else(refused)?;
-        let wanted = provider.on_boarding_2fa.clone().ok_or_else(refused)?;
         self.change(CountAttempt { transaction: known.id }).await?;
-        let factor = MfaProviderId::new(known.factor_provider_id);
-        if let Err(refusal) = self.verify_code(&state, known.user_id, factor, &answer.answer, now).await {
-            self.failures.count_source(caller.address, now);
-            return Err(refusal);
-        }
-        let Reply::Transaction(finished) = self.change(FinishTransaction { transaction: known.id }).await? else {
-            return Err(Refusal::internal());
+        let context = self.context_of(known)?;
+        let begun = Begun {
+            cookie: context.cookie_hash.map(Cookie::hashed),
+            hostname: context.hostname,
+            started_at: context.started_at,
+            from: caller.address,
         };
-        self.event("otp_authentication_succeeded", Some(&finished.dn), caller.address).emit();
-        let context = self.context_of(&finished)?;
+        let judged = match context.user {
+            Some(user) => self.finish_factor(&state, known, (provider, user, begun), &answer, now).await,
+            None => self.finish_halfway(&state, known, (provider, begun), &answer, now).await,
+        };
+        let proved = match judged {
+            Ok(Judged::Proved(proved)) => proved,
+            Ok(Judged::Wanted(wanted)) => return Ok(SignInAnswer::MfaWanted(wanted)),
+            Err(refusal) => {
+                if matches!(refusal.code, ErrorCode::MfaRefused | ErrorCode::SignInRefused) {
+                    self.failures.count_source(caller.address, now);
+                }
+                return Err(refusal);
+            }
+        };
+        if proved.step_ups.is_empty() {
+            return self.go_on_proved(&state, *proved, now).await;
+        }
+        self.event("otp_authentication_succeeded", Some(&proved.dn), caller.address).emit();
+        self.complete_sign_in(*proved, true).await.map(SignInAnswer::SignedIn)
+    }
+
+    /// The other factor of a user whom the identity provider has proved.
+    async fn finish_factor(
+        &self,
+        state: &State,
+        transaction: &Transaction,
+        (provider, user, begun): (IdentityProvider, ProvedUser, Begun),
+        answer: &MfaAnswer,
+        now: UnixMillis,
+    ) -> Result<Judged, Refusal> {
+        let wanted_factor = provider.on_boarding_2fa.clone().ok_or_else(refused)?;
+        let finished = match self.answer_factor(state, transaction, &answer.answer, now).await? {
+            Answered::Finished(finished) => finished,
+            Answered::Further(further) => {
+                return Ok(Judged::Wanted(wanted(transaction.id, InteractionKind::OtpAuthentication, further)));
+            }
+        };
         let step_up = StepUp {
             kind: StepUpKind::Otp,
             provider_id: finished.factor_provider_id,
@@ -134,19 +246,51 @@ impl Controller {
             at: now,
             transaction_id: Some(finished.id),
         };
-        let proved = Proved {
-            user: KnownUser { id: finished.user_id, name: finished.dn.user.user.clone(), claims: context.claims },
-            provider,
-            dn: finished.dn.clone(),
-            jkt: finished.key,
-            cookie: context.cookie_hash.map(Cookie::hashed),
-            hostname: context.hostname,
-            from: caller.address,
-            started_idx: finished.started_idx,
-            started_at: context.started_at,
-            step_ups: BTreeMap::from([(wanted.claim_suffix, step_up)]),
+        let user = KnownUser {
+            id: finished.user_id,
+            name: finished.dn.user.user.clone(),
+            claims: user.claims,
+            notices: user.notices,
+            until: user.until,
         };
-        self.complete_sign_in(proved, true).await
+        let step_ups = BTreeMap::from([(wanted_factor.claim_suffix, step_up)]);
+        Ok(begun.proved(&finished, provider, user, step_ups))
+    }
+
+    /// The identity provider's own further answer.
+    async fn finish_halfway(
+        &self,
+        state: &State,
+        transaction: &Transaction,
+        (provider, begun): (IdentityProvider, Begun),
+        answer: &MfaAnswer,
+        now: UnixMillis,
+    ) -> Result<Judged, Refusal> {
+        let (kept, name) = (self.kept(transaction)?, &transaction.dn.user.user);
+        if self.may_not_try(state, &transaction.dn, false, now) {
+            return Err(Refusal::sign_in());
+        }
+        match self.directories.go_on(state, &provider, name, &kept, &answer.answer).await? {
+            Proof::User(user) if user.name == *name => {
+                let reply = self.change(FinishTransaction { transaction: transaction.id }).await?;
+                let Reply::Transaction(finished) = reply else { return Err(Refusal::internal()) };
+                Ok(begun.proved(&finished, provider, *user, BTreeMap::new()))
+            }
+            Proof::Further(further) => {
+                self.keep_further(transaction.id, &further).await?;
+                Ok(Judged::Wanted(wanted(transaction.id, InteractionKind::PasswordAuthentication, further)))
+            }
+            Proof::User(_) | Proof::Nobody => {
+                self.failed(begun.from, &transaction.dn, false, &provider, now).await;
+                Err(refused())
+            }
+        }
+    }
+
+    /// Keeps what a provider needs with its next answer.
+    pub(crate) async fn keep_further(&self, id: TransactionId, further: &Further) -> Result<(), Refusal> {
+        let provider_state = self.seal_kept(id, further);
+        self.change(UpdateTransaction { transaction: id, provider_state }).await.map(|_| ())
     }
 
     fn context_of(&self, transaction: &Transaction) -> Result<Context, Refusal> {
@@ -158,33 +302,119 @@ impl Controller {
         })
     }
 
-    /// Verifies a code with an MFA provider. A right one is spent before this answers.
-    pub(crate) async fn verify_code(
+    /// Has an MFA provider ask the user, as often as a user may be asked.
+    pub(crate) async fn begin_factor(
         &self,
         state: &State,
-        user: UserId,
-        provider: MfaProviderId,
-        code: &str,
-        now: UnixMillis,
-    ) -> Result<(), Refusal> {
-        match state.mfa_provider(provider).map(|provider| provider.kind) {
-            Some(MfaProviderKind::DefaultTimeBased) => {}
-            Some(_) | None => return Err(refused()),
+        provider: &MfaProvider,
+        bearer: Bearer<'_>,
+    ) -> Result<Further, Refusal> {
+        if self.factors.disturbs(provider) {
+            self.failures.may_disturb(bearer.user, clock::now())?;
         }
-        let seed = state.totp_seed(user).ok_or_else(refused)?;
-        let opened = self.vault.open(Purpose::TotpSeed(user), seed.seed.as_str())?;
-        let step = Seed::from_bytes(&opened)
-            .map_err(|error| {
-                tracing::error!(%error, "a stored one-time password seed is damaged");
-                Refusal::internal()
-            })?
-            .verify(code, now)
-            .ok_or_else(refused)?;
-        self.change(UseTotpStep { user, step: step.0 }).await.map(|_| ())
+        self.factors.begin(state, provider, bearer).await
+    }
+
+    /// Takes an answer to a factor whose attempt was counted. A right one is spent, and its transaction over, before this
+    /// answers.
+    pub(crate) async fn answer_factor(
+        &self,
+        state: &State,
+        transaction: &Transaction,
+        answer: &str,
+        now: UnixMillis,
+    ) -> Result<Answered, Refusal> {
+        let spend = match self.judge_factor(state, transaction, answer, now).await? {
+            Verdict::Right { spend } => spend,
+            Verdict::Wrong => return Err(refused()),
+            Verdict::Further(further) => {
+                self.keep_further(transaction.id, &further).await?;
+                return Ok(Answered::Further(further));
+            }
+        };
+        let mut parts = spend;
+        parts.push(FinishTransaction { transaction: transaction.id }.into());
+        match self.change(Command::Group(parts)).await? {
+            Reply::Group(mut replies) => match replies.pop() {
+                Some(Reply::Transaction(finished)) => Ok(Answered::Finished(finished)),
+                _ => Err(Refusal::internal()),
+            },
+            _ => Err(Refusal::internal()),
+        }
+    }
+
+    /// What an MFA provider says of an answer. A user whose answers were wrong too often is not listened to for a while:
+    /// whoever has the password has not all the tries in the world.
+    pub(crate) async fn judge_factor(
+        &self,
+        state: &State,
+        transaction: &Transaction,
+        answer: &str,
+        now: UnixMillis,
+    ) -> Result<Verdict, Refusal> {
+        let user: UserId = transaction.user_id;
+        self.failures.may_answer(user, now)?;
+        let provider = MfaProviderId::new(transaction.factor_provider_id);
+        let provider = state.mfa_provider(provider).ok_or_else(refused)?;
+        let bearer = Bearer { user, dn: &transaction.dn.user, device: transaction.device_id };
+        let kept = self.kept(transaction)?;
+        let verdict = self.factors.verify(state, provider, bearer, Given { kept: &kept, answer, now }).await?;
+        if matches!(verdict, Verdict::Wrong) {
+            self.failures.count_answer(user, now);
+        }
+        Ok(verdict)
     }
 }
 
-/// A code was wrong, used before, or nobody asked for it.
-pub(crate) fn refused() -> Refusal {
-    Refusal::new(ErrorCode::MfaRefused, "the code was not accepted")
+/// What became of an answer to a factor.
+pub(crate) enum Answered {
+    /// It was right; the transaction as it was at its end.
+    Finished(Box<Transaction>),
+    /// Another answer is wanted in the same transaction.
+    Further(Further),
+}
+
+/// What became of an answer at sign-in.
+enum Judged {
+    /// The user is proved so far.
+    Proved(Box<Proved>),
+    /// Another answer is wanted.
+    Wanted(MfaWanted),
+}
+
+/// What the first request of a sign-in brought, and where the present one comes from.
+struct Begun {
+    cookie: Option<Cookie>,
+    hostname: String,
+    started_at: UnixMillis,
+    from: IpAddr,
+}
+
+impl Begun {
+    /// The user whom a finished transaction proves.
+    fn proved(
+        self,
+        finished: &Transaction,
+        provider: IdentityProvider,
+        user: KnownUser,
+        step_ups: BTreeMap<String, StepUp>,
+    ) -> Judged {
+        Judged::Proved(Box::new(Proved {
+            user,
+            provider,
+            dn: finished.dn.clone(),
+            jkt: finished.key,
+            cookie: self.cookie,
+            hostname: self.hostname,
+            from: self.from,
+            started_idx: finished.started_idx,
+            started_at: self.started_at,
+            step_ups,
+        }))
+    }
+}
+
+/// What a Client is told of a further answer.
+pub(crate) fn wanted(transaction: TransactionId, kind: InteractionKind, further: Further) -> MfaWanted {
+    MfaWanted { transaction, kind, message: further.message, challenge: further.challenge }
 }

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use ringwall_protocol::claims::{ClaimMap, StepUp};
+use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{ClaimsAnswer, RenewRequest};
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_raft::Reply;
+use ringwall_raft::{Reply, State};
 use ringwall_raft::state::address::AllocateAddresses;
 use ringwall_raft::state::device::TouchDevices;
 use ringwall_trust::token::Verified;
@@ -17,7 +18,7 @@ use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head
 use crate::api::extract::CertifiedClient;
 use crate::clock;
 use crate::controller::{Controller, DeviceRequest};
-use crate::directory::Directory;
+use crate::directory::{Directory, LookUp, Whom};
 use crate::refusal::Refusal;
 
 /// What of a claims token is new.
@@ -41,13 +42,28 @@ impl Controller {
         request.device_claims.0.check().map_err(|error| Refusal::invalid(format!("deviceClaims: {error}")))?;
         self.device_claims.hear((claims.head.user_id, claims.head.device_id), &request.device_claims, now);
         let provider = check::provider_of(&state, &claims.head)?;
-        let user = self.directories.look_up(&state, provider, claims.head.user_id).await?;
-        let user = user
-            .filter(|user| user.name == claims.head.sub.user.user)
-            .ok_or_else(|| Refusal::new(ErrorCode::TokenRevoked, "the user is gone or disabled"))?;
+        let user = self.claims_now(&state, provider, &claims).await?;
         let step_ups = claims.step_ups.clone();
-        let claims_token = self.mint_again(&claims, ReMint { user: user.claims, step_ups }).await?;
+        let claims_token = self.mint_again(&claims, ReMint { user, step_ups }).await?;
         Ok(ClaimsAnswer { claims_token })
+    }
+
+    /// What the provider says of the user now. One that can only be asked with the user's credential keeps its word until
+    /// the sign-in ends.
+    async fn claims_now(
+        &self,
+        state: &State,
+        provider: &IdentityProvider,
+        claims: &ClaimsToken,
+    ) -> Result<ClaimMap, Refusal> {
+        let whom = Whom { name: &claims.head.sub.user.user, device: Some(claims.head.device_id) };
+        match self.directories.look_up(state, provider, whom).await? {
+            LookUp::Known(user) if user.id == claims.head.user_id && user.name == *whom.name => Ok(user.claims),
+            LookUp::Unreadable => Ok(claims.user.clone()),
+            LookUp::Known(_) | LookUp::Gone => {
+                Err(Refusal::new(ErrorCode::TokenRevoked, "the user is gone or disabled"))
+            }
+        }
     }
 
     /// Mints a successor of a token that was valid a moment ago, from a state in which it still is.

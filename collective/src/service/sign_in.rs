@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringwall_protocol::claims::{StepUp, UntrustedClaims};
 use ringwall_protocol::id::{LogIndex, SignInId, Thumbprint};
-use ringwall_protocol::name::{SessionDn, UserDn};
+use ringwall_protocol::name::{ProviderName, SessionDn, UserDn, UserName};
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{SignInAnswer, SignInRequest, SignedIn};
@@ -22,7 +22,7 @@ use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head
 use crate::api::extract::Stranger;
 use crate::clock;
 use crate::controller::Controller;
-use crate::directory::{Directory, KnownUser, claimed_name};
+use crate::directory::{Attempt, Claimed, Directory, Further, KnownUser, Proof};
 use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 
@@ -43,12 +43,32 @@ pub(crate) struct Proved {
     pub(crate) step_ups: BTreeMap<String, StepUp>,
 }
 
+/// How far the first credential led.
+enum Stood {
+    /// It proved the user.
+    Proved(Box<Proved>),
+    /// The provider wants another answer before it says.
+    Halfway(Box<Halfway>),
+}
+
+/// A sign-in whose provider wants another answer: what is known of it until then.
+pub(crate) struct Halfway {
+    pub(crate) dn: SessionDn,
+    pub(crate) provider: IdentityProvider,
+    pub(crate) jkt: Thumbprint,
+    pub(crate) cookie: Option<Cookie>,
+    pub(crate) hostname: String,
+    pub(crate) started_idx: LogIndex,
+    pub(crate) started_at: UnixMillis,
+    pub(crate) further: Further,
+}
+
 impl Controller {
     /// First request of a sign-in.
     ///
     /// # Errors
-    /// `signInRefused` for whatever is wrong with user, password or permission; after the password was right also
-    /// `deviceConflict` and `deviceLimit`; `busy`, `noQuorum`.
+    /// `signInRefused` for whatever is wrong with user, password or permission; `providerUnavailable`; after the password
+    /// was right also `deviceConflict` and `deviceLimit`; `busy`, `noQuorum`.
     pub async fn sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
         let _place = self.sign_ins.try_acquire().map_err(|_| Refusal::busy())?;
         let came = tokio::time::Instant::now();
@@ -63,10 +83,22 @@ impl Controller {
         let now = clock::now();
         self.failures.may_try(caller.address, now)?;
         let state = self.current().await?;
-        let proved = self.prove(&state, caller, &request, now).await?;
-        let known = self.match_registration(&state, &proved, now)?;
-        match self.wanted_factor(&state, &proved, known)? {
-            Some(wanted) => self.open_sign_in(proved, wanted).await.map(SignInAnswer::MfaWanted),
+        match self.prove(&state, caller, &request, now).await? {
+            Stood::Proved(proved) => self.go_on_proved(&state, *proved, now).await,
+            Stood::Halfway(halfway) => self.open_halfway(*halfway).await.map(SignInAnswer::MfaWanted),
+        }
+    }
+
+    /// From the proved user to the registration, or to the factor that is wanted before it.
+    pub(crate) async fn go_on_proved(
+        &self,
+        state: &State,
+        proved: Proved,
+        now: UnixMillis,
+    ) -> Result<SignInAnswer, Refusal> {
+        let known = self.match_registration(state, &proved, now)?;
+        match self.wanted_factor(state, &proved, known)? {
+            Some(wanted) => self.open_sign_in(state, proved, wanted).await.map(SignInAnswer::MfaWanted),
             None => self.complete_sign_in(proved, false).await.map(SignInAnswer::SignedIn),
         }
     }
@@ -78,51 +110,93 @@ impl Controller {
         caller: &Stranger,
         request: &SignInRequest,
         now: UnixMillis,
-    ) -> Result<Proved, Refusal> {
+    ) -> Result<Stood, Refusal> {
         let provider = permitted_provider(state, caller, request);
-        let claimed = claimed_name(&request.credential);
-        let user_dn = provider.zip(claimed).and_then(|(provider, user)| {
-            let provider = ringwall_protocol::name::ProviderName::parse(provider.base.name.clone()).ok()?;
-            Some(UserDn { user, provider })
-        });
-        let (Some(provider), Some(user_dn)) = (provider, user_dn) else {
-            return self.refuse(caller.address, None, request, now).await;
+        let claimed = provider.map_or(Claimed::Nobody, |one| self.directories.claimed(one, &request.credential));
+        let (Some(provider), Some(provider_name)) = (provider, provider.and_then(name_of)) else {
+            return self.refuse(state, caller.address, None, request, now).await;
         };
-        let dn = SessionDn { device: request.device_id, user: user_dn };
+        let dn_of = |user: UserName| SessionDn {
+            device: request.device_id,
+            user: UserDn { user, provider: provider_name.clone() },
+        };
         let cookie = Cookie::parse(request.device_cookie.as_deref());
-        let known_device = self.is_known_device(state, provider, &dn, cookie.as_ref(), request.key_thumbprint, now);
-        if state.blocked(&dn.user).is_some() || self.is_locked(state, &dn, known_device, now) {
-            return self.refuse(caller.address, Some((&dn, known_device, provider)), request, now).await;
+        let key = request.key_thumbprint;
+        let known_device = |dn: &SessionDn| self.is_known_device(state, provider, dn, cookie.as_ref(), key, now);
+        let claimed = match claimed {
+            Claimed::Nobody => return self.refuse(state, caller.address, None, request, now).await,
+            Claimed::Name(name) => Some(dn_of(name)),
+            Claimed::Later => None,
+        };
+        if let Some(dn) = &claimed
+            && self.may_not_try(state, dn, known_device(dn), now)
+        {
+            return self.refuse(state, caller.address, Some((dn, known_device(dn), provider)), request, now).await;
         }
-        match self.directories.prove(state, provider, &request.credential).await? {
-            Some(user) => Ok(Proved {
-                user,
-                provider: provider.clone(),
-                dn,
-                jkt: request.key_thumbprint,
-                cookie,
-                hostname: hostname(&request.device_claims),
-                from: caller.address,
-                started_idx: state.index(),
-                started_at: now,
-                step_ups: BTreeMap::new(),
-            }),
-            None => {
-                self.failed(caller.address, &dn, known_device, provider, now).await;
+        let attempt = Attempt {
+            credential: &request.credential,
+            device: request.device_id,
+            key,
+            exporter: caller.exporter.as_ref(),
+        };
+        let proof = self.directories.prove(state, provider, &attempt).await?;
+        let hostname = hostname(&request.device_claims);
+        let (started_idx, started_at) = (state.index(), now);
+        match (proof, claimed) {
+            (Proof::User(user), claimed) => {
+                let dn = dn_of(user.name.clone());
+                // A name that only the provider knew is judged now; one that was claimed must be the one that answers.
+                let another = claimed.as_ref().is_some_and(|claimed| *claimed != dn);
+                if another || self.may_not_try(state, &dn, known_device(&dn), now) {
+                    self.failed(caller.address, &dn, false, provider, now).await;
+                    return Err(Refusal::sign_in());
+                }
+                Ok(Stood::Proved(Box::new(Proved {
+                    user: *user,
+                    provider: provider.clone(),
+                    dn,
+                    jkt: key,
+                    cookie,
+                    hostname,
+                    from: caller.address,
+                    started_idx,
+                    started_at,
+                    step_ups: BTreeMap::new(),
+                })))
+            }
+            (Proof::Further(further), Some(dn)) => {
+                let (provider, jkt) = (provider.clone(), key);
+                let halfway = Halfway { dn, provider, jkt, cookie, hostname, started_idx, started_at, further };
+                Ok(Stood::Halfway(Box::new(halfway)))
+            }
+            (Proof::Nobody, Some(dn)) => {
+                self.failed(caller.address, &dn, known_device(&dn), provider, now).await;
+                Err(Refusal::sign_in())
+            }
+            // Without a name there is nobody to whom a transaction could be bound.
+            (Proof::Nobody | Proof::Further(_), None) => {
+                self.failures.count_source(caller.address, now);
                 Err(Refusal::sign_in())
             }
         }
     }
 
+    /// Blocked or locked out.
+    pub(crate) fn may_not_try(&self, state: &State, dn: &SessionDn, known_device: bool, now: UnixMillis) -> bool {
+        state.blocked(&dn.user).is_some() || self.is_locked(state, dn, known_device, now)
+    }
+
     /// The one refusal, after the work that a right user would have cost.
     async fn refuse(
         &self,
+        state: &State,
         address: IpAddr,
         who: Option<(&SessionDn, bool, &IdentityProvider)>,
         request: &SignInRequest,
         now: UnixMillis,
-    ) -> Result<Proved, Refusal> {
-        self.directories.prove_nobody(&request.credential).await?;
+    ) -> Result<Stood, Refusal> {
+        let provider = who.map(|(_, _, provider)| provider);
+        self.directories.prove_nobody(state, provider, &request.credential).await?;
         match who {
             Some((dn, known, provider)) => self.failed(address, dn, known, provider, now).await,
             None => self.failures.count_source(address, now),
@@ -148,7 +222,7 @@ impl Controller {
     }
 
     /// How the device compares with its registration, before anybody is asked for another factor (review F15).
-    fn match_registration(&self, state: &State, proved: &Proved, now: UnixMillis) -> Result<bool, Refusal> {
+    pub(crate) fn match_registration(&self, state: &State, proved: &Proved, now: UnixMillis) -> Result<bool, Refusal> {
         let limit = proved.provider.device_limit_per_user;
         let Some(known) = state.device(proved.user.id, proved.dn.device) else {
             let has = state.devices_of(proved.user.id).filter(|one| one.provider_id == proved.provider.base.id).count();
@@ -195,7 +269,8 @@ impl Controller {
             jkt: proved.jkt,
         };
         let sign_in_life = minutes(collective.settings.max_sign_in_minutes, u32::MAX / 60);
-        let sign_in_until = proved.started_at.plus(sign_in_life).seconds();
+        let sign_in_until = proved.started_at.plus(sign_in_life);
+        let sign_in_until = proved.user.until.map_or(sign_in_until, |end| end.min(sign_in_until)).seconds();
         let validity =
             Validity { idx: proved.started_idx, now, life: claims_life(collective), not_after: sign_in_until };
         let known = KnownClaims {
@@ -223,8 +298,14 @@ impl Controller {
             device_spa_key: spa_key,
             controllers: super::devices::controllers(&state),
             on_demand_claims: proved.provider.on_demand_claim_mappings,
+            notices: proved.user.notices,
         })
     }
+}
+
+/// The provider's name as it stands in DNs.
+fn name_of(provider: &IdentityProvider) -> Option<ProviderName> {
+    ProviderName::parse(provider.base.name.clone()).ok()
 }
 
 /// The provider that the request names, if the knock permits it (review F21).

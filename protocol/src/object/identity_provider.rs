@@ -1,9 +1,25 @@
-//! Identity providers and MFA providers.
+//! Identity providers: what all kinds have, and which kinds there are. What only one kind has stands in a file of its
+//! own; MFA providers in [`factor`].
+//!
+//! Secrets (`adminPassword`, `sharedSecret`, …) are no part of an object: they are written once, sealed, and kept as
+//! named secrets beside it.
+
+pub mod certificate;
+pub mod factor;
+pub mod ldap;
+pub mod oidc;
+pub mod radius;
 
 use serde::{Deserialize, Serialize};
 
 use super::EntityBase;
-use crate::id::{IpPoolId, MfaProviderId, ProviderId};
+use crate::id::{IpPoolId, MfaProviderId, ProviderId, UserScriptId};
+
+pub use certificate::{CertificateSettings, LdapCertificateSettings};
+pub use factor::{FactorSettings, MfaProvider, MfaProviderKind};
+pub use ldap::LdapSettings;
+pub use oidc::OidcSettings;
+pub use radius::RadiusSettings;
 
 /// An identity provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,9 +28,9 @@ pub struct IdentityProvider {
     /// Id, name, notes, tags, times.
     #[serde(flatten)]
     pub base: EntityBase<ProviderId>,
-    /// Its kind; only what is listed can be used.
-    #[serde(rename = "type")]
-    pub kind: IdentityProviderKind,
+    /// Its kind (`type`), and what only that kind has.
+    #[serde(flatten)]
+    pub settings: ProviderSettings,
     /// Pool of IPv4 tunnel addresses.
     #[serde(default)]
     pub ip_pool_v4: Option<IpPoolId>,
@@ -42,12 +58,59 @@ pub struct IdentityProvider {
     /// From the provider's attributes to user claims.
     #[serde(default)]
     pub claim_mappings: Vec<ClaimMapping>,
+    /// Scripts that make further user claims, in this order.
+    #[serde(default)]
+    pub user_scripts: Vec<UserScriptId>,
     /// Commands that Clients run for device claims.
     #[serde(default)]
     pub on_demand_claim_mappings: Vec<OnDemandClaim>,
     /// What happens to a known device id with another key (review F15).
     #[serde(default)]
     pub device_takeover: DeviceTakeover,
+}
+
+impl IdentityProvider {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> IdentityProviderKind {
+        self.settings.kind()
+    }
+}
+
+/// What only one kind of provider has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum ProviderSettings {
+    /// Users kept in the Collective.
+    LocalDatabase,
+    /// LDAP or Active Directory.
+    Ldap(Box<LdapSettings>),
+    /// A certificate whose user is found in LDAP.
+    LdapCertificate(Box<LdapCertificateSettings>),
+    /// A certificate alone.
+    Certificate(Box<CertificateSettings>),
+    /// RADIUS.
+    Radius(Box<RadiusSettings>),
+    /// OpenID Connect.
+    Oidc(Box<OidcSettings>),
+    /// SAML 2.0.
+    Saml,
+}
+
+impl ProviderSettings {
+    /// The kind.
+    #[must_use]
+    pub const fn kind(&self) -> IdentityProviderKind {
+        match self {
+            Self::LocalDatabase => IdentityProviderKind::LocalDatabase,
+            Self::Ldap(_) => IdentityProviderKind::Ldap,
+            Self::LdapCertificate(_) => IdentityProviderKind::LdapCertificate,
+            Self::Certificate(_) => IdentityProviderKind::Certificate,
+            Self::Radius(_) => IdentityProviderKind::Radius,
+            Self::Oidc(_) => IdentityProviderKind::Oidc,
+            Self::Saml => IdentityProviderKind::Saml,
+        }
+    }
 }
 
 /// Kinds of identity providers (S17).
@@ -57,6 +120,10 @@ pub enum IdentityProviderKind {
     LocalDatabase,
     /// LDAP or Active Directory.
     Ldap,
+    /// A certificate whose user is found in LDAP.
+    LdapCertificate,
+    /// A certificate alone.
+    Certificate,
     /// RADIUS.
     Radius,
     /// OpenID Connect.
@@ -133,27 +200,23 @@ pub enum DeviceTakeover {
     ReplaceWithMfa,
 }
 
-/// An MFA provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MfaProvider {
-    /// Id, name, notes, tags, times.
-    #[serde(flatten)]
-    pub base: EntityBase<MfaProviderId>,
-    /// Its kind.
-    #[serde(rename = "type")]
-    pub kind: MfaProviderKind,
-}
+impl IdentityProviderKind {
+    /// Fields of the admin API that are secrets of this kind.
+    #[must_use]
+    pub const fn secrets(self) -> &'static [&'static str] {
+        match self {
+            Self::Ldap | Self::LdapCertificate => &["adminPassword"],
+            Self::Radius => &["sharedSecret"],
+            Self::Oidc => &["clientSecret"],
+            Self::LocalDatabase | Self::Certificate | Self::Saml => &[],
+        }
+    }
 
-/// Kinds of MFA providers (S23).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum MfaProviderKind {
-    /// Time-based one-time passwords (RFC 6238), seeded by the Collective.
-    DefaultTimeBased,
-    /// RADIUS.
-    Radius,
-    /// FIDO2.
-    Fido2,
+    /// Whether a name and a password prove a user here.
+    #[must_use]
+    pub const fn takes_passwords(self) -> bool {
+        matches!(self, Self::LocalDatabase | Self::Ldap | Self::Radius)
+    }
 }
 
 const fn default_limit() -> u32 {

@@ -16,6 +16,27 @@ use crate::object::identity_provider::OnDemandClaim;
 pub const MAX_SIGN_IN_BODY: usize = 64 * 1024;
 /// Longest body after it.
 pub const MAX_CLIENT_BODY: usize = 1024 * 1024;
+/// Longest answer to a factor's challenge, in bytes: a WebAuthn attestation with a certificate chain fits.
+pub const MAX_FACTOR_ANSWER: usize = 16 * 1024;
+/// Most certificates of a user's chain: leaf and three intermediates.
+pub const MAX_USER_CHAIN: usize = 4;
+
+/// Label of the exporter (RFC 8446 §7.5) to which a certificate's proof is bound.
+pub const SIGN_IN_EXPORTER: &[u8] = b"EXPORTER-ringwall-sign-in";
+
+/// What a user's certificate key signs: that this sign-in, on this connection, at this provider, with this device's key
+/// is meant. `exporter` is the connection's [`SIGN_IN_EXPORTER`], so that a signature
+/// is worth nothing on another connection.
+#[must_use]
+pub fn certificate_statement(provider: &str, device: DeviceId, key: &Thumbprint, exporter: &[u8; 32]) -> Vec<u8> {
+    let mut statement = b"ringwall user certificate sign-in v1\0".to_vec();
+    // Everything but the provider's name, which is last, has a fixed length: nothing can be shifted.
+    statement.extend_from_slice(exporter);
+    statement.extend_from_slice(&key.0);
+    statement.extend_from_slice(device.uuid().as_bytes());
+    statement.extend_from_slice(provider.as_bytes());
+    statement
+}
 
 /// `POST /client/v1/sign-in`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,6 +85,15 @@ pub enum Credential {
         /// Base64.
         response: String,
     },
+    /// A user's certificate, and proof of its key (see [`certificate_statement`]).
+    Certificate {
+        /// Leaf first, then intermediates; DER, base64url. At most [`MAX_USER_CHAIN`].
+        chain: Vec<String>,
+        /// TLS 1.3 name of the signature's algorithm, as RFC 8446 §4.2.3 numbers it.
+        scheme: u16,
+        /// Signature over the statement, base64url.
+        signature: String,
+    },
 }
 
 impl std::fmt::Debug for Credential {
@@ -72,6 +102,7 @@ impl std::fmt::Debug for Credential {
             Self::Password { .. } => "Credential::Password",
             Self::Oidc { .. } => "Credential::Oidc",
             Self::Saml { .. } => "Credential::Saml",
+            Self::Certificate { .. } => "Credential::Certificate",
         })
     }
 }
@@ -102,6 +133,9 @@ pub struct SignedIn {
     /// Claims that the Client is to find out.
     #[serde(default)]
     pub on_demand_claims: Vec<OnDemandClaim>,
+    /// What the user should read: a password that is about to expire.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// Where a Controller answers Clients.
@@ -124,6 +158,54 @@ pub struct MfaWanted {
     pub kind: InteractionKind,
     /// For people.
     pub message: String,
+    /// What the answer is made of.
+    #[serde(default)]
+    pub challenge: Challenge,
+}
+
+/// What an answer is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum Challenge {
+    /// Something that the user types.
+    Text {
+        /// How it is shown.
+        #[serde(default)]
+        input: InputType,
+    },
+    /// Nothing: the user is asked elsewhere. The answer is empty and takes as long as the user does.
+    Push {},
+    /// A page that the user's browser opens; the answer is what it comes back with.
+    Browser {
+        /// The page.
+        url: String,
+    },
+    /// A WebAuthn ceremony; the answer is the credential's JSON.
+    #[serde(rename_all = "camelCase")]
+    WebAuthn {
+        /// True: a new authenticator is registered (`navigator.credentials.create`); false: `get`.
+        create: bool,
+        /// The options, as JSON text (WebAuthn level 3, `parse…OptionsFromJSON`).
+        options: String,
+    },
+}
+
+impl Default for Challenge {
+    fn default() -> Self {
+        Self::Text { input: InputType::Masked }
+    }
+}
+
+/// How what the user types is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputType {
+    /// As a password.
+    #[default]
+    Masked,
+    /// As digits.
+    Numeric,
+    /// As text.
+    Text,
 }
 
 /// `POST …/sign-in/mfa` and `…/step-up/mfa`.
@@ -132,10 +214,13 @@ pub struct MfaWanted {
 pub struct MfaAnswer {
     /// Which transaction.
     pub transaction: TransactionId,
-    /// The code.
+    /// The code; at most [`MAX_FACTOR_ANSWER`] bytes.
     pub answer: String,
     /// Must be that of the sign-in.
     pub key_thumbprint: Thumbprint,
+    /// JWT, for step-ups: what the proof is added to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims_token: Option<String>,
 }
 
 impl std::fmt::Debug for MfaAnswer {
@@ -223,6 +308,16 @@ pub struct RenewRequest {
     pub device_claims: UntrustedClaims,
 }
 
+/// Answer to a step-up: done (200), or another answer first (202, at `…/step-up/mfa`).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum StepUpAnswer {
+    /// 200.
+    Claims(ClaimsAnswer),
+    /// 202.
+    Wanted(MfaWanted),
+}
+
 /// Answer with a new claims token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -243,7 +338,7 @@ pub struct StepUpRequest {
     pub interaction_index: u8,
     /// The Gateway's prompt, for the audit.
     pub prompt_id: PromptId,
-    /// One-time password or password.
+    /// One-time password or password. Empty where the provider must be asked first for what the user is to answer.
     pub answer: String,
 }
 

@@ -26,6 +26,8 @@ error_codes! {
     MfaRequired;
     /// The other factor was wrong.
     MfaRefused;
+    /// An identity provider or MFA provider does not answer: nobody is let in by it.
+    ProviderUnavailable retryable true;
     /// The user's device id is registered with another key or cookie.
     DeviceConflict;
     /// The user may register no further device.

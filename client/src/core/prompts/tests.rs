@@ -135,6 +135,7 @@ fn the_number_of_open_questions_is_bounded() {
         prompt_id: PromptId::from_random([u8::try_from(n).expect("small"); 16]),
         kind: InteractionKind::OtpAuthentication,
         message: String::new(),
+        challenge: Default::default(),
         entitlement: None,
         condition: None,
         site: None,

@@ -5,6 +5,8 @@
 
 mod locate;
 
+use std::collections::BTreeMap;
+
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::wire::admin::FieldError;
 use serde_json::{Map, Value};
@@ -12,6 +14,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use locate::locate;
+
+use crate::directory::secrets;
 
 /// Most errors that one answer names.
 const MAX_ERRORS: usize = 64;
@@ -29,16 +33,24 @@ const READ_ONLY: &[&str] = &[
     "failedLoginAttempts",
     "lockStart",
     "passwordSet",
+    "secretsSet",
     "locked",
 ];
 /// Nested fields that the vendor's tools send with an entitlement's actions, and that Ringwall does not have.
 const FOREIGN_ACTION_FIELDS: &[&str] = &["methods", "monitor"];
 
+/// Longest secret of a provider, in bytes: a RADIUS secret has at most 253 in practice, a client secret some hundred.
+const MAX_SECRET: usize = 1_024;
+
 /// An object's body, read.
 pub struct Body {
     fields: Map<String, Value>,
     password: Option<Zeroizing<String>>,
+    secrets: Secrets,
 }
+
+/// Secrets that came with a provider, by field.
+pub type Secrets = BTreeMap<&'static str, Zeroizing<String>>;
 
 impl Body {
     /// Takes a body apart: the password, if it has one, is kept aside.
@@ -54,13 +66,28 @@ impl Body {
             Some(Value::String(password)) => Some(Zeroizing::new(password)),
             Some(_) => return Err(vec![error("password", "expected a text")]),
         };
+        let mut secrets = Secrets::new();
+        for field in secrets::FIELDS {
+            match fields.remove(field) {
+                None | Some(Value::Null) => {}
+                Some(Value::String(secret)) if (1..=MAX_SECRET).contains(&secret.len()) && !secret.contains('\0') => {
+                    secrets.insert(field, Zeroizing::new(secret));
+                }
+                Some(_) => return Err(vec![error(field, "is a text of 1 to 1024 bytes without NUL")]),
+            }
+        }
         without_nulls(&mut fields);
-        Ok(Self { fields, password })
+        Ok(Self { fields, password, secrets })
     }
 
     /// The password that came with it.
     pub fn take_password(&mut self) -> Option<Zeroizing<String>> {
         self.password.take()
+    }
+
+    /// The secrets that came with it.
+    pub fn take_secrets(&mut self) -> Secrets {
+        std::mem::take(&mut self.secrets)
     }
 
     /// A field as it came.
@@ -96,6 +123,9 @@ impl Body {
     pub fn into_object(mut self, kind: ObjectKind, id: Uuid) -> Result<Object, Vec<FieldError>> {
         if self.password.is_some() && kind != ObjectKind::LocalUser {
             return Err(vec![error("password", "is not known here")]);
+        }
+        if let Some(field) = self.secrets.keys().next() {
+            return Err(vec![error(field, "is not known here")]);
         }
         READ_ONLY.iter().for_each(|name| drop(self.fields.remove(*name)));
         if kind == ObjectKind::Entitlement {

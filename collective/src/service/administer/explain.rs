@@ -29,7 +29,7 @@ use super::authority::Administrator;
 use super::denial::Denial;
 use crate::clock;
 use crate::controller::Controller;
-use crate::directory::Directory;
+use crate::directory::{Directory, LookUp, Whom};
 use crate::refusal::Refusal;
 use crate::service::check;
 use crate::service::entitle::site_plan::{SitePlan, plan_sites};
@@ -106,8 +106,14 @@ impl Controller {
         let (user_dn, device) = named(state, text).ok_or_else(nobody)?;
         let provider = state.identity_provider_named(user_dn.provider.as_str()).ok_or_else(nobody)?.clone();
         let id = self.directories.id_of(state, &provider, &user_dn.user).ok_or_else(nobody)?;
-        let known = self.directories.look_up(state, &provider, id).await?;
-        let known = known.ok_or_else(|| Denial::NotFound(format!("the user {user_dn} is disabled")))?;
+        let known = match self.directories.look_up(state, &provider, Whom { name: &user_dn.user, device }).await? {
+            LookUp::Known(known) => known,
+            LookUp::Gone => return Err(Denial::NotFound(format!("the user {user_dn} is gone or disabled"))),
+            LookUp::Unreadable => {
+                let why = format!("{} tells nothing of a user but at his sign-in", user_dn.provider);
+                return Err(Denial::Conflict(why));
+            }
+        };
         let session = self
             .sessions
             .all()

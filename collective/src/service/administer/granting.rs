@@ -131,7 +131,7 @@ fn by_circumstance(
 
 /// Whether a provider proves administrators just as it did.
 fn opens_nothing(before: Option<&IdentityProvider>, after: &IdentityProvider) -> bool {
-    if !after.admin_provider || after.kind != IdentityProviderKind::LocalDatabase {
+    if !after.admin_provider || after.kind() != IdentityProviderKind::LocalDatabase {
         return true;
     }
     before.is_some_and(|before| {

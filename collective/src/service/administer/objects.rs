@@ -24,6 +24,7 @@ use super::denial::Denial;
 use super::granting::{self, Change};
 use super::listing::{Habits, Wanted};
 use super::present::present;
+use super::provider_secrets;
 use super::repeat::Repeat;
 use super::trail;
 use super::validate::{check_password, validate};
@@ -79,16 +80,19 @@ impl Controller {
         let id = body.id().map_err(Denial::Invalid)?.unwrap_or_else(|| repeat.new_id(now.0));
         add_default_tags(&mut body, who, kind);
         let password = body.take_password();
+        let given = body.take_secrets();
         let object = body.into_object(kind, id).map_err(Denial::Invalid)?;
         who.authority.require(PrivilegeType::Create, target_of(kind), Some((id, object.tags())))?;
         let mut errors = validate(&object, None, &who.state);
         errors.extend(password_errors(kind, password.as_deref(), None, &who.state));
+        errors.extend(provider_secrets::errors(&object, None, &given, &who.state));
         Denial::unless_empty(errors)?;
         let change = Change { before: None, after: Some(&object), password: password.is_some() };
         granting::check(&who.authority, &who.state, change, now)?;
         let name = object.name().to_owned();
         let put = PutObject { object, expected: Expected::Absent };
-        let outcome = self.order(repeat, self.with_password(put, id, password).await?).await?;
+        let order = self.with_secrets(self.with_password(put, id, password).await?, id, &given);
+        let outcome = self.order(repeat, order).await?;
         trail::changed(who, "entity_created", kind.collection(), &id.to_string(), &name, outcome.index);
         self.read_back(kind, id).await
     }
@@ -116,6 +120,7 @@ impl Controller {
             return Err(Denial::field("id", "is another one than the path's; ids never change"));
         }
         let password = body.take_password();
+        let given = body.take_secrets();
         let after = body.into_object(kind, id).map_err(Denial::Invalid)?;
         for object in [before, &after] {
             who.authority.require(PrivilegeType::Edit, target, Some((id, object.tags())))?;
@@ -125,6 +130,7 @@ impl Controller {
         }
         let mut errors = validate(&after, Some(before), &who.state);
         errors.extend(password_errors(kind, password.as_deref(), Some(before), &who.state));
+        errors.extend(provider_secrets::errors(&after, Some(before), &given, &who.state));
         Denial::unless_empty(errors)?;
         if let Some(expected) = expected.filter(|expected| *expected != stored.version) {
             return Err(Denial::Conflict(format!("expected version {expected}, it is at {}", stored.version)));
@@ -133,7 +139,8 @@ impl Controller {
             Some(password) if self.is_password(&who.state, id, &password).await? => None,
             other => other,
         };
-        if new_password.is_none() && same(before, &after) {
+        let given = self.new_secrets(&who.state, id, given)?;
+        if new_password.is_none() && given.is_empty() && same(before, &after) {
             return Ok(written(stored, &who.state));
         }
         if let (Object::CriteriaScript(script), true) = (before, before.name() != after.name()) {
@@ -143,7 +150,8 @@ impl Controller {
         granting::check(&who.authority, &who.state, change, clock::now())?;
         let name = after.name().to_owned();
         let put = PutObject { object: after, expected: Expected::Version(stored.version) };
-        let outcome = self.order(repeat, self.with_password(put, id, new_password).await?).await?;
+        let order = self.with_secrets(self.with_password(put, id, new_password).await?, id, &given);
+        let outcome = self.order(repeat, order).await?;
         trail::changed(who, "entity_updated", kind.collection(), &id.to_string(), &name, outcome.index);
         self.read_back(kind, id).await
     }
@@ -171,7 +179,7 @@ impl Controller {
         granting::check(&who.authority, &who.state, change, clock::now())?;
         match object {
             Object::CriteriaScript(script) => refuse_if_called(&who.state, &script.base.name)?,
-            Object::IdentityProvider(provider) if provider.kind == IdentityProviderKind::LocalDatabase => {
+            Object::IdentityProvider(provider) if provider.kind() == IdentityProviderKind::LocalDatabase => {
                 return Err(Denial::Conflict("the provider of local users is part of every collective".to_owned()));
             }
             Object::LocalUser(user) if user.base.id == who.session.user_id => {
@@ -182,6 +190,9 @@ impl Controller {
         let delete = DeleteObject { kind, id, expected: expected.map_or(Expected::Present, Expected::Version) };
         let outcome = match object {
             Object::Appliance(appliance) => self.remove_appliance(who, appliance, delete, repeat).await?,
+            Object::IdentityProvider(_) | Object::MfaProvider(_) => {
+                self.order(repeat, provider_secrets::with_removal(delete)).await?
+            }
             _ => self.order(repeat, delete).await?,
         };
         trail::changed(who, "entity_deleted", kind.collection(), &id.to_string(), object.name(), outcome.index);

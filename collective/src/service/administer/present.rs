@@ -8,6 +8,8 @@ use ringwall_raft::State;
 use ringwall_raft::state::lockout::LockoutSubject;
 use serde_json::Value;
 
+use crate::directory::secrets;
+
 /// The object as JSON.
 #[must_use]
 pub fn present(object: &Object, state: &State, now: UnixMillis) -> Value {
@@ -25,9 +27,20 @@ pub fn present(object: &Object, state: &State, now: UnixMillis) -> Value {
             value["passwordSet"] = state.local_password(one.base.id).is_some().into();
             value["locked"] = is_locked(state, one.base.id, now).into();
         }
+        Object::IdentityProvider(one) => {
+            value["secretsSet"] = secrets_set(state, object.id(), one.kind().secrets());
+        }
+        Object::MfaProvider(one) => {
+            value["secretsSet"] = secrets_set(state, object.id(), one.kind().secrets());
+        }
         _ => {}
     }
     value
+}
+
+/// Which of a provider's secrets were given; none is ever shown.
+fn secrets_set(state: &State, provider: uuid::Uuid, fields: &[&str]) -> Value {
+    fields.iter().copied().filter(|field| secrets::is_set(state, provider, field)).collect()
 }
 
 /// The object's own fields.

@@ -11,11 +11,11 @@ use ringwall_protocol::claims::{ClaimMap, Facts};
 use ringwall_protocol::id::{MfaProviderId, RoleId, Thumbprint, TransactionId};
 use ringwall_protocol::name::{ProviderName, SessionDn, UserDn};
 use ringwall_protocol::object::IdentityProvider;
-use ringwall_protocol::object::identity_provider::IdentityProviderKind;
+use ringwall_protocol::object::identity_provider::{IdentityProviderKind, MfaProviderKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::{AdminUser, LoginAnswer, LoginRequest, ProviderOffer};
 use ringwall_protocol::wire::client::Credential;
-use ringwall_raft::State;
+use ringwall_raft::{Command, State};
 use ringwall_raft::state::admin_session::AdminSession;
 use ringwall_raft::state::totp::{ConfirmTotp, PutTotpSeed};
 use ringwall_raft::state::transaction::{CountAttempt, OpenTransaction, Transaction, TransactionKind};
@@ -31,7 +31,8 @@ use super::session::{Halfway, Opening, life, new_id};
 use super::trail::{Event, collective};
 use crate::clock;
 use crate::controller::Controller;
-use crate::directory::{Directory, KnownUser, claimed_name};
+use crate::directory::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, Whom};
+use crate::factor::{Bearer, Verdict, refused};
 use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 use crate::vault::Purpose;
@@ -130,22 +131,29 @@ impl Controller {
         let provider = provider.cloned();
         let device = request.device_id;
         let credential = Credential::Password { username: request.username, password: request.password };
-        let user = claimed_name(&credential).zip(provider.as_ref()).and_then(|(user, provider)| {
+        let user = provider.as_ref().and_then(|provider| {
+            let Claimed::Name(user) = self.directories.claimed(provider, &credential) else { return None };
             Some(UserDn { user, provider: ProviderName::parse(provider.base.name.clone()).ok()? })
         });
         let (Some(provider), Some(user)) = (provider, user) else {
-            self.directories.prove_nobody(&credential).await?;
+            self.directories.prove_nobody(&state, None, &credential).await?;
             self.failures.count_source(from, now);
             return Err(Refusal::sign_in().into());
         };
         let dn = SessionDn { device, user };
-        let proved = if state.blocked(&dn.user).is_some() || self.is_locked(&state, &dn, false, now) {
-            self.directories.prove_nobody(&credential).await?;
-            None
+        let proof = if self.may_not_try(&state, &dn, false, now) {
+            self.directories.prove_nobody(&state, Some(&provider), &credential).await?;
+            Proof::Nobody
         } else {
-            self.directories.prove(&state, &provider, &credential).await?
+            let attempt = Attempt { credential: &credential, device, key: Thumbprint([0; 32]), exporter: None };
+            self.directories.prove(&state, &provider, &attempt).await?
         };
-        let Some(user) = proved else {
+        let user = match proof {
+            Proof::User(user) if user.name == dn.user.user => Some(*user),
+            // The admin API has no place for another question of an identity provider.
+            Proof::User(_) | Proof::Nobody | Proof::Further(_) => None,
+        };
+        let Some(user) = user else {
             self.failed(from, &dn, false, &provider, now).await;
             event("authentication_failed", &state, &dn, from).emit();
             return Err(Refusal::sign_in().into());
@@ -190,8 +198,12 @@ impl Controller {
     /// Opens the transaction in which the other factor is awaited; its id will be the session's.
     async fn ask_factor(&self, proved: &Proved, factor: MfaProviderId, from: IpAddr) -> Result<LoginAnswer, Denial> {
         let opening = opening(proved, new_id(), BTreeSet::new());
+        let id = TransactionId::new(opening.session.id.uuid());
+        let provider = proved.state.mfa_provider(factor).ok_or_else(refused)?;
+        let bearer = Bearer { user: proved.user.id, dn: &proved.dn.user, device: proved.dn.device };
+        let further = self.begin_factor(&proved.state, provider, bearer).await?;
         let transaction = Transaction {
-            id: TransactionId::new(opening.session.id.uuid()),
+            id,
             kind: TransactionKind::Admin,
             user_id: proved.user.id,
             provider_id: proved.provider.base.id,
@@ -202,7 +214,7 @@ impl Controller {
             started_idx: proved.state.index(),
             factor_provider_id: factor.uuid(),
             interaction: None,
-            provider_state: None,
+            provider_state: self.seal_kept(id, &further),
             context: None,
             attempts: 0,
             expires_at: UnixMillis(0),
@@ -220,7 +232,9 @@ impl Controller {
     /// `noQuorum`, `unknownOutcome`.
     pub async fn offer_factor(&self, halfway: &Halfway) -> Result<FactorOffer, Denial> {
         let user = halfway.transaction.user_id;
-        if halfway.state.totp_seed(user).is_some_and(|seed| seed.confirmed) {
+        let factor = halfway.state.mfa_provider(MfaProviderId::new(halfway.transaction.factor_provider_id));
+        let seeded_here = factor.is_some_and(|factor| factor.kind() == MfaProviderKind::DefaultTimeBased);
+        if !seeded_here || halfway.state.totp_seed(user).is_some_and(|seed| seed.confirmed) {
             return Ok(FactorOffer { kind: "AlreadySeeded", secret: None, otp_auth_url: None, barcode: None });
         }
         let seed = Seed::generate(&SystemRandom);
@@ -254,20 +268,29 @@ impl Controller {
         self.failures.may_try(from, now)?;
         self.change(CountAttempt { transaction: transaction.id }).await?;
         let state = self.current().await?;
-        let factor = MfaProviderId::new(transaction.factor_provider_id);
-        self.verify_code(&state, transaction.user_id, factor, code, now).await?;
+        let spend = match self.judge_factor(&state, transaction, code, now).await? {
+            Verdict::Right { spend } => spend,
+            // The admin API has one question and one answer.
+            Verdict::Wrong | Verdict::Further(_) => return Err(refused().into()),
+        };
+        if !spend.is_empty() {
+            self.change(Command::Group(spend)).await?;
+        }
         if state.totp_seed(transaction.user_id).is_some_and(|seed| !seed.confirmed) {
             self.change(ConfirmTotp { user: transaction.user_id }).await?;
         }
         let provider = state.identity_provider(transaction.provider_id).filter(|provider| provider.admin_provider);
         let provider = provider.cloned().ok_or_else(Refusal::sign_in)?;
-        let user =
-            self.directories.look_up(&state, &provider, transaction.user_id).await?.ok_or_else(Refusal::sign_in)?;
+        let whom = Whom { name: &transaction.dn.user.user, device: None };
+        let LookUp::Known(user) = self.directories.look_up(&state, &provider, whom).await? else {
+            return Err(Refusal::sign_in().into());
+        };
         let roles = self.roles_of(&state, &user.claims, &transaction.dn, from, now);
         if roles.is_empty() {
             return Err(Denial::Forbidden("no policy gives this user an administrative role".to_owned()));
         }
-        let proved = Proved { user, provider, dn: transaction.dn.clone(), state: Arc::clone(&halfway.state), now };
+        let dn = transaction.dn.clone();
+        let proved = Proved { user: *user, provider, dn, state: Arc::clone(&halfway.state), now };
         let id = ringwall_protocol::id::AdminSessionId::new(transaction.id.uuid());
         let mut opening = opening(&proved, id, roles);
         opening.session.started_idx = transaction.started_idx;
@@ -286,7 +309,7 @@ pub fn offers(state: &State) -> Vec<ProviderOffer> {
         .map(|provider| ProviderOffer {
             name: provider.base.name.clone(),
             display_name: provider.base.name.clone(),
-            kind: match provider.kind {
+            kind: match provider.kind() {
                 IdentityProviderKind::Oidc => "Oidc",
                 IdentityProviderKind::Saml => "Saml",
                 _ => "Credentials",

@@ -165,13 +165,13 @@ fn expression(text: &str) -> Result<(), Rejection> {
 
 fn identity_provider(provider: &IdentityProvider, before: Option<&Object>, state: &State) -> Result<(), Rejection> {
     ProviderName::parse(provider.base.name.as_str()).map_err(|why| Rejection::invalid("name", why.to_string()))?;
-    if provider.kind == IdentityProviderKind::LocalDatabase
+    if provider.kind() == IdentityProviderKind::LocalDatabase
         && state.local_provider().is_some_and(|local| local.base.id != provider.base.id)
     {
         return Err(Rejection::invalid("type", "LocalDatabase is taken: local users have one provider"));
     }
     if let Some(Object::IdentityProvider(before)) = before
-        && before.kind != provider.kind
+        && before.kind() != provider.kind()
     {
         return Err(Rejection::invalid("type", "cannot change"));
     }

@@ -126,13 +126,13 @@ fn provider(method: &Interaction, field: &str, state: &State, faults: &mut Fault
     match method.kind {
         InteractionKind::OtpAuthentication => {
             let known = state.mfa_provider(MfaProviderId::new(id));
-            if known.is_some_and(|provider| provider.kind != MfaProviderKind::DefaultTimeBased) {
+            if known.is_some_and(|provider| provider.kind() != MfaProviderKind::DefaultTimeBased) {
                 faults.add(field, "is an MFA provider of a kind that cannot be used yet");
             }
         }
         InteractionKind::PasswordAuthentication => {
             let known = state.identity_provider(ProviderId::new(id));
-            if known.is_some_and(|provider| provider.kind != IdentityProviderKind::LocalDatabase) {
+            if known.is_some_and(|provider| provider.kind() != IdentityProviderKind::LocalDatabase) {
                 faults.add(field, "is an identity provider of a kind that cannot verify passwords yet");
             }
         }

@@ -45,7 +45,7 @@ pub(super) fn identity_provider(
     if let Err(error) = ProviderName::parse(provider.base.name.as_str()) {
         faults.add("name", error.to_string());
     }
-    match provider.kind {
+    match provider.kind() {
         IdentityProviderKind::LocalDatabase => {
             let another = state.local_provider().is_some_and(|local| local.base.id != provider.base.id);
             faults.unless(!another, "type", "LocalDatabase is taken: local users have one provider");
@@ -53,7 +53,7 @@ pub(super) fn identity_provider(
         other => faults.add("type", format!("{other:?} cannot be used yet; expected LocalDatabase")),
     }
     if let Some(Object::IdentityProvider(before)) = before {
-        faults.unless(before.kind == provider.kind, "type", "cannot change");
+        faults.unless(before.kind() == provider.kind(), "type", "cannot change");
         let same = before.base.name == provider.base.name;
         faults.unless(same, "name", "cannot change: it is part of distinguished names");
     }
@@ -87,7 +87,7 @@ fn numbers(provider: &IdentityProvider, faults: &mut Faults) {
 
 fn sign_in_mfa(mfa: &SignInMfa, state: &State, faults: &mut Faults) {
     let usable = state.mfa_provider(mfa.mfa_provider_id);
-    let usable = usable.is_none_or(|provider| provider.kind == MfaProviderKind::DefaultTimeBased);
+    let usable = usable.is_none_or(|provider| provider.kind() == MfaProviderKind::DefaultTimeBased);
     faults.unless(usable, "onBoarding2FA.mfaProviderId", "is an MFA provider of a kind that cannot be used yet");
     let suffix = text::is_suffix(&mfa.claim_suffix);
     faults.unless(suffix, "onBoarding2FA.claimSuffix", "has 1 to 64 letters, digits, '-', '_', '.'");
@@ -131,10 +131,10 @@ fn on_demand(claim: &OnDemandClaim, field: &str, faults: &mut Faults) {
 }
 
 pub(super) fn mfa_provider(provider: &MfaProvider, before: Option<&Object>, faults: &mut Faults) {
-    if provider.kind != MfaProviderKind::DefaultTimeBased {
-        faults.add("type", format!("{:?} cannot be used yet; expected DefaultTimeBased", provider.kind));
+    if provider.kind() != MfaProviderKind::DefaultTimeBased {
+        faults.add("type", format!("{:?} cannot be used yet; expected DefaultTimeBased", provider.kind()));
     }
     if let Some(Object::MfaProvider(before)) = before {
-        faults.unless(before.kind == provider.kind, "type", "cannot change");
+        faults.unless(before.kind() == provider.kind(), "type", "cannot change");
     }
 }

@@ -1,0 +1,141 @@
+//! MFA providers: who verifies another factor of a user whose first credential was right.
+//!
+//! A [`Factor`] knows nothing of sign-ins, step-ups or attempts: those count before it is asked. What it must remember
+//! between question and answer is sealed into the replicated transaction, so that any Controller takes the answer.
+
+pub mod totp;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use ringwall_protocol::id::{DeviceId, UserId};
+use ringwall_protocol::name::UserDn;
+use ringwall_protocol::object::MfaProvider;
+use ringwall_protocol::object::identity_provider::FactorSettings;
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_raft::{Command, State};
+
+use crate::directory::Further;
+use crate::refusal::Refusal;
+use crate::vault::Vault;
+use totp::TotpFactor;
+
+/// Whose factor it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Bearer<'a> {
+    /// The user.
+    pub user: UserId,
+    /// The user's name and provider.
+    pub dn: &'a UserDn,
+    /// On which device.
+    pub device: DeviceId,
+}
+
+/// What an answer came to.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is right. What it spends (a time step, a counter) is proposed in one entry with the end of its transaction: if
+    /// that is refused, the answer was not right after all.
+    Right {
+        /// Commands.
+        spend: Vec<Command>,
+    },
+    /// It is wrong.
+    Wrong,
+    /// Another answer is wanted.
+    Further(Further),
+}
+
+/// What an MFA provider must be able to do.
+pub trait Factor {
+    /// Whether the user can only answer after [`Factor::begin`] has asked the provider.
+    fn asks_first(&self, provider: &MfaProvider) -> bool;
+
+    /// Whether asking disturbs the user somewhere else (a push message, a text message).
+    fn disturbs(&self, provider: &MfaProvider) -> bool;
+
+    /// What the user is asked.
+    fn begin(
+        &self,
+        state: &State,
+        provider: &MfaProvider,
+        bearer: Bearer<'_>,
+    ) -> impl Future<Output = Result<Further, Refusal>> + Send;
+
+    /// Judges an answer. `kept` is what [`Further::kept`] was, empty where nothing was asked first.
+    fn verify(
+        &self,
+        state: &State,
+        provider: &MfaProvider,
+        bearer: Bearer<'_>,
+        given: Given<'_>,
+    ) -> impl Future<Output = Result<Verdict, Refusal>> + Send;
+}
+
+/// An answer. No `Debug`: it is a secret.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// What [`Further::kept`] was.
+    pub kept: &'a [u8],
+    /// What came back.
+    pub answer: &'a str,
+    /// When.
+    pub now: UnixMillis,
+}
+
+/// All MFA providers.
+#[derive(Debug)]
+pub struct Factors {
+    totp: TotpFactor,
+}
+
+impl Factors {
+    /// Providers whose secrets `vault` opens.
+    #[must_use]
+    pub const fn new(vault: Arc<Vault>) -> Self {
+        Self { totp: TotpFactor::new(vault) }
+    }
+}
+
+impl Factor for Factors {
+    fn asks_first(&self, provider: &MfaProvider) -> bool {
+        match &provider.settings {
+            FactorSettings::DefaultTimeBased => self.totp.asks_first(provider),
+            FactorSettings::Radius(_) | FactorSettings::Fido2 => true,
+        }
+    }
+
+    fn disturbs(&self, provider: &MfaProvider) -> bool {
+        match &provider.settings {
+            FactorSettings::DefaultTimeBased => self.totp.disturbs(provider),
+            FactorSettings::Radius(_) | FactorSettings::Fido2 => false,
+        }
+    }
+
+    async fn begin(&self, state: &State, provider: &MfaProvider, bearer: Bearer<'_>) -> Result<Further, Refusal> {
+        match &provider.settings {
+            FactorSettings::DefaultTimeBased => self.totp.begin(state, provider, bearer).await,
+            FactorSettings::Radius(_) | FactorSettings::Fido2 => Err(refused()),
+        }
+    }
+
+    async fn verify(
+        &self,
+        state: &State,
+        provider: &MfaProvider,
+        bearer: Bearer<'_>,
+        given: Given<'_>,
+    ) -> Result<Verdict, Refusal> {
+        match &provider.settings {
+            FactorSettings::DefaultTimeBased => self.totp.verify(state, provider, bearer, given).await,
+            FactorSettings::Radius(_) | FactorSettings::Fido2 => Err(refused()),
+        }
+    }
+}
+
+/// A code was wrong, used before, or nobody asked for it.
+#[must_use]
+pub fn refused() -> Refusal {
+    Refusal::new(ErrorCode::MfaRefused, "the code was not accepted")
+}

@@ -14,6 +14,9 @@ pub const fn next_step(code: ErrorCode) -> &'static str {
         C::MfaRefused => "sign in again with a new one-time password",
         C::DeviceConflict => "ask an administrator to remove this device's old registration, then sign in again",
         C::DeviceLimit => "ask an administrator to remove one of your registered devices",
+        C::ProviderUnavailable => {
+            "try again in a few minutes; if it comes back, ask an administrator: the identity provider is down"
+        }
         C::Busy | C::NoQuorum | C::ClockSuspect | C::UnknownOutcome | C::ShuttingDown => {
             "nothing: the Client tries again, at another Controller if there is one"
         }

@@ -9,7 +9,8 @@ use ringwall_protocol::id::TransactionId;
 use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{
-    CertificateAnswer, CertificateRequest, Challenge, Credential, EntitlementsRequest, MfaAnswer, SignInRequest, SignedIn,
+    CertificateAnswer, CertificateRequest, Challenge, Credential, EntitlementsRequest, MfaAnswer, SignInRequest,
+    SignedIn,
 };
 use ringwall_protocol::wire::error::ErrorBody;
 use ringwall_trust::identity::PrivateKey;
@@ -95,7 +96,8 @@ impl SignIn<'_> {
                 }
                 Step::PostFactor(transaction) => {
                     let key_thumbprint = self.key.thumbprint();
-                    let answer = MfaAnswer { transaction, answer: factor.to_string(), key_thumbprint, claims_token: None };
+                    let answer =
+                        MfaAnswer { transaction, answer: factor.to_string(), key_thumbprint, claims_token: None };
                     flow.answered(self.post(Plane::SignIn, "/client/v1/sign-in/mfa", &answer).await?)
                 }
                 Step::PostCertificate => {

@@ -10,6 +10,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::outbound::Outbound;
+
 /// Name of the configuration file in a data directory.
 pub const FILE_NAME: &str = "controller.toml";
 /// Largest configuration file that is read.
@@ -31,6 +33,18 @@ pub struct RawConfig {
     pub raft: RawRaft,
     /// Size of pools.
     pub workers: RawWorkers,
+    /// Where providers may be.
+    pub providers: RawProviders,
+}
+
+/// `[providers]`: to which hosts identity providers and MFA providers may make this Controller connect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawProviders {
+    /// This machine itself and link-local addresses too, metadata services among them.
+    pub allow_local: bool,
+    /// Only these networks; empty: all others.
+    pub networks: Vec<String>,
 }
 
 /// `[listen]`.
@@ -136,6 +150,8 @@ pub struct Config {
     pub http_workers: usize,
     /// Password hashes at once, at least 1.
     pub password_hashes: usize,
+    /// Where providers may be.
+    pub providers: Outbound,
 }
 
 /// Addresses as `host:port`.
@@ -205,7 +221,11 @@ impl RawConfig {
             admin: advertised(&mut faults, "advertise.admin", &self.advertise.admin, listen_admin),
             peer: advertised(&mut faults, "advertise.peer", &self.advertise.peer, listen_peer),
         };
-        let admin_sources = networks(&mut faults, &self.admin.allow_sources);
+        let admin_sources = networks(&mut faults, "admin.allow_sources", &self.admin.allow_sources);
+        let providers = Outbound {
+            allow_local: self.providers.allow_local,
+            networks: networks(&mut faults, "providers.networks", &self.providers.networks),
+        };
         let raft = pace(&mut faults, &self.raft);
         if !faults.is_empty() {
             return Err(ConfigError(faults));
@@ -221,6 +241,7 @@ impl RawConfig {
             raft,
             http_workers: or_cores(self.workers.http),
             password_hashes: or_cores(self.workers.password_hashes),
+            providers,
         })
     }
 }
@@ -252,12 +273,12 @@ pub fn is_host_and_port(text: &str) -> bool {
         })
 }
 
-fn networks(faults: &mut Vec<String>, given: &[String]) -> Vec<IpNet> {
+fn networks(faults: &mut Vec<String>, key: &str, given: &[String]) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for text in given {
         match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
             Ok(network) => networks.push(network),
-            Err(_) => faults.push(format!("admin.allow_sources: expected an address or a prefix, got {text:?}")),
+            Err(_) => faults.push(format!("{key}: expected an address or a prefix, got {text:?}")),
         }
     }
     networks

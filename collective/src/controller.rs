@@ -27,6 +27,7 @@ use crate::failures::Failures;
 use crate::founding::copy_key;
 use crate::hashing::HashingPool;
 use crate::limits::{DEVICE_REQUESTS_PER_MINUTE, MAX_SIGN_INS};
+use crate::outbound::Outbound;
 use crate::peer::connector::Connector;
 use crate::policies::CompiledPolicies;
 use crate::refusal::Refusal;
@@ -66,6 +67,8 @@ pub struct Controller {
     pub factors: Factors,
     /// Password work.
     pub hashing: HashingPool,
+    /// Where providers may be.
+    pub outbound: Outbound,
     /// Sessions that Gateways report here.
     pub sessions: SessionDirectory,
     /// What Gateways enforce.
@@ -107,6 +110,7 @@ pub(crate) struct Parts {
     pub(crate) vault: Vault,
     pub(crate) signers: Signers,
     pub(crate) hashing: HashingPool,
+    pub(crate) outbound: Outbound,
     pub(crate) issuer_keys: IssuerKeys,
     pub(crate) connector: Connector,
     pub(crate) presented: Arc<Presented>,
@@ -120,10 +124,11 @@ impl Controller {
             data_dir: parts.data_dir,
             node: parts.node,
             signers: parts.signers,
-            directories: Directories::new(parts.hashing.clone(), Arc::clone(&vault)),
-            factors: Factors::new(Arc::clone(&vault)),
+            directories: Directories::new(parts.hashing.clone(), Arc::clone(&vault), parts.outbound.clone()),
+            factors: Factors::new(Arc::clone(&vault), parts.outbound.clone()),
             vault,
             hashing: parts.hashing,
+            outbound: parts.outbound,
             sessions: SessionDirectory::default(),
             board: Arc::new(Board::default()),
             policies: CompiledPolicies::default(),

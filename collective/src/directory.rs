@@ -26,6 +26,7 @@ pub use local::{LocalDirectory, claims_of_local_user};
 pub use user_name::{canonical, user_id_of};
 
 use crate::hashing::HashingPool;
+use crate::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::vault::Vault;
 
@@ -165,9 +166,10 @@ pub struct Directories {
 }
 
 impl Directories {
-    /// Providers whose password work runs in `hashing` and whose secrets `vault` opens.
+    /// Providers whose password work runs in `hashing`, whose secrets `vault` opens, and that are where `outbound`
+    /// permits.
     #[must_use]
-    pub fn new(hashing: HashingPool, _vault: Arc<Vault>) -> Self {
+    pub fn new(hashing: HashingPool, _vault: Arc<Vault>, _outbound: Outbound) -> Self {
         Self { local: LocalDirectory::new(hashing) }
     }
 }
@@ -180,12 +182,7 @@ impl Directory for Directories {
         }
     }
 
-    async fn prove(
-        &self,
-        state: &State,
-        provider: &IdentityProvider,
-        attempt: &Attempt<'_>,
-    ) -> Result<Proof, Refusal> {
+    async fn prove(&self, state: &State, provider: &IdentityProvider, attempt: &Attempt<'_>) -> Result<Proof, Refusal> {
         match &provider.settings {
             ProviderSettings::LocalDatabase => self.local.prove(state, provider, attempt).await,
             other => Err(unusable(other.kind())),

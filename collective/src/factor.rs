@@ -17,6 +17,7 @@ use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::{Command, State};
 
 use crate::directory::Further;
+use crate::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::vault::Vault;
 use totp::TotpFactor;
@@ -91,9 +92,9 @@ pub struct Factors {
 }
 
 impl Factors {
-    /// Providers whose secrets `vault` opens.
+    /// Providers whose secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
-    pub const fn new(vault: Arc<Vault>) -> Self {
+    pub fn new(vault: Arc<Vault>, _outbound: Outbound) -> Self {
         Self { totp: TotpFactor::new(vault) }
     }
 }

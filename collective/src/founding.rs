@@ -268,8 +268,11 @@ fn objects(wishes: &Wishes, admin: &UserName, ids: &Ids) -> Vec<Object> {
     }
     objects.push(provider(ids).into());
     objects.push(
-        MfaProvider { base: EntityBase::new(ids.mfa, "one-time passwords"), settings: FactorSettings::DefaultTimeBased }
-            .into(),
+        MfaProvider {
+            base: EntityBase::new(ids.mfa, "one-time passwords"),
+            settings: FactorSettings::DefaultTimeBased,
+        }
+        .into(),
     );
     objects.push(local_user(admin, ids).into());
     objects.push(

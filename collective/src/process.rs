@@ -98,6 +98,7 @@ impl Process {
             vault: Vault::new(kek),
             signers: Signers::new(signer),
             hashing,
+            outbound: config.providers.clone(),
             issuer_keys: IssuerKeys { client: client_ca, appliance: appliance_ca },
             connector: connector.clone(),
             presented: Arc::clone(&presented),

@@ -36,7 +36,10 @@ impl Refusal {
     pub fn provider_unavailable() -> Self {
         Self {
             retry_after: Some(Duration::from_secs(5)),
-            ..Self::new(ErrorCode::ProviderUnavailable, "the provider that would verify this does not answer; try later")
+            ..Self::new(
+                ErrorCode::ProviderUnavailable,
+                "the provider that would verify this does not answer; try later",
+            )
         }
     }
 

@@ -5,7 +5,8 @@ use actix_web::web::{Data, Json, JsonConfig, ServiceConfig, post, scope};
 use actix_web::{HttpRequest, HttpResponse};
 use ringwall_protocol::wire::client::{
     CertificateAnswer, CertificateRequest, ClaimsAnswer, EntitlementsAnswer, EntitlementsRequest, MAX_CLIENT_BODY,
-    MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignOutRequest, StepUpAnswer, StepUpRequest,
+    MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignOutRequest, StepUpAnswer,
+    StepUpRequest,
 };
 
 use super::extract::{CertifiedClient, Stranger};

@@ -47,12 +47,7 @@ impl Directory for LocalDirectory {
         UserName::parse(username.clone()).map_or(Claimed::Nobody, Claimed::Name)
     }
 
-    async fn prove(
-        &self,
-        state: &State,
-        provider: &IdentityProvider,
-        attempt: &Attempt<'_>,
-    ) -> Result<Proof, Refusal> {
+    async fn prove(&self, state: &State, provider: &IdentityProvider, attempt: &Attempt<'_>) -> Result<Proof, Refusal> {
         let Credential::Password { username, password } = attempt.credential else { return Ok(Proof::Nobody) };
         let user = state.local_user_named(username).filter(|user| !user.disabled);
         let phc =
@@ -62,14 +57,7 @@ impl Directory for LocalDirectory {
         Ok(proved.map_or(Proof::Nobody, |user| Proof::User(Box::new(user))))
     }
 
-    async fn go_on(
-        &self,
-        _: &State,
-        _: &IdentityProvider,
-        _: &UserName,
-        _: &[u8],
-        _: &str,
-    ) -> Result<Proof, Refusal> {
+    async fn go_on(&self, _: &State, _: &IdentityProvider, _: &UserName, _: &[u8], _: &str) -> Result<Proof, Refusal> {
         Ok(Proof::Nobody)
     }
 

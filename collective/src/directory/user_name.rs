@@ -72,8 +72,22 @@ mod tests {
     #[test]
     fn what_could_be_taken_for_another_name_is_no_name() {
         for claimed in [
-            "", " alice", "alice ", "a  b", "ali\0ce", "ali\nce", "alice\u{200b}", "\u{202e}ecila", "аlice", "ａlice",
-            "ﬁnn", "alice\u{301}", "𝐚lice", "ſam", "\u{212a}elvin\u{1F600}", "a\u{a0}b",
+            "",
+            " alice",
+            "alice ",
+            "a  b",
+            "ali\0ce",
+            "ali\nce",
+            "alice\u{200b}",
+            "\u{202e}ecila",
+            "аlice",
+            "ａlice",
+            "ﬁnn",
+            "alice\u{301}",
+            "𝐚lice",
+            "ſam",
+            "\u{212a}elvin\u{1F600}",
+            "a\u{a0}b",
         ] {
             assert_eq!(canonical(claimed), None, "{claimed:?}");
         }

@@ -8,9 +8,9 @@ use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{ClaimsAnswer, RenewRequest};
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_raft::{Reply, State};
 use ringwall_raft::state::address::AllocateAddresses;
 use ringwall_raft::state::device::TouchDevices;
+use ringwall_raft::{Reply, State};
 use ringwall_trust::token::Verified;
 
 use super::check;

@@ -84,11 +84,7 @@ impl Controller {
     ///
     /// # Errors
     /// `mfaRefused` for a wrong answer, another key, or a transaction that is over; otherwise as for the first request.
-    pub async fn finish_step_up(
-        &self,
-        caller: &CertifiedClient,
-        answer: MfaAnswer,
-    ) -> Result<StepUpAnswer, Refusal> {
+    pub async fn finish_step_up(&self, caller: &CertifiedClient, answer: MfaAnswer) -> Result<StepUpAnswer, Refusal> {
         let state = self.current().await?;
         let now = clock::now();
         let own = |one: &&Transaction| {
@@ -308,11 +304,7 @@ enum Opening<'a> {
 }
 
 /// At the sign-in's own provider the same user must answer; at another one the same name must.
-fn right_user(
-    proof: Proof,
-    provider: &IdentityProvider,
-    claims: &ClaimsToken,
-) -> Result<Option<Further>, Refusal> {
+fn right_user(proof: Proof, provider: &IdentityProvider, claims: &ClaimsToken) -> Result<Option<Further>, Refusal> {
     let head = &claims.head;
     match proof {
         Proof::User(user) if provider.base.id == head.provider_id && user.id == head.user_id => Ok(None),

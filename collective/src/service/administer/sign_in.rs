@@ -15,10 +15,10 @@ use ringwall_protocol::object::identity_provider::{IdentityProviderKind, MfaProv
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::{AdminUser, LoginAnswer, LoginRequest, ProviderOffer};
 use ringwall_protocol::wire::client::Credential;
-use ringwall_raft::{Command, State};
 use ringwall_raft::state::admin_session::AdminSession;
 use ringwall_raft::state::totp::{ConfirmTotp, PutTotpSeed};
 use ringwall_raft::state::transaction::{CountAttempt, OpenTransaction, Transaction, TransactionKind};
+use ringwall_raft::{Command, State};
 use ringwall_trust::secret::SystemRandom;
 use ringwall_trust::totp::Seed;
 use serde::Serialize;

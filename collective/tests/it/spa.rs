@@ -50,7 +50,7 @@ async fn profile_key_opens_only_its_provider() {
     // The default profile leads to another provider than the one that has the users.
     let state = lab.controller(0).node.state();
     let other: ringwall_protocol::object::IdentityProvider =
-        lab.put(json!({ "id": uuid::Uuid::new_v4(), "name": "elsewhere", "type": "Ldap" })).await;
+        lab.put(json!({ "id": uuid::Uuid::new_v4(), "name": "elsewhere", "type": "Saml" })).await;
     let mut profile = serde_json::to_value(state.client_profiles().next().expect("a profile")).expect("JSON");
     profile["identityProvider"] = json!(other.base.id);
     lab.put::<ringwall_protocol::object::ClientProfile>(profile).await;

@@ -176,8 +176,8 @@ fn providers_users_roles_and_appliances_are_checked_too() {
         format!("{on_demand}.command"),
     ];
     assert_eq!(faults(&state, ObjectKind::IdentityProvider, provider), expected);
-    assert_eq!(faults(&state, ObjectKind::IdentityProvider, json!({"name": "x", "type": "Ldap"})), ["type"]);
-    assert_eq!(faults(&state, ObjectKind::MfaProvider, json!({"name": "x", "type": "Radius"})), ["type"]);
+    assert_eq!(faults(&state, ObjectKind::IdentityProvider, json!({"name": "x", "type": "Saml"})), ["type"]);
+    assert_eq!(faults(&state, ObjectKind::MfaProvider, json!({"name": "x", "type": "Fido2"})), ["type"]);
     assert_eq!(
         faults(&state, ObjectKind::LocalUser, json!({"name": "u", "email": "nobody", "labels": {"a b": "c"}})),
         ["email", "labels.a b"]

@@ -4,15 +4,19 @@
 //! was put into the same stream before it. A read index is asked for after the poll arrived, never shared with a poll
 //! that came later.
 
+mod exchange;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use ringwall_protocol::feed::{
     FEED_VERSION, FeedEvent, FeedPosition, FeedView, FromController, FromGateway, MAX_UNACKNOWLEDGED,
 };
-use ringwall_protocol::id::{ApplianceId, CommandId, LogIndex, SessionId};
+use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::wire::error::ErrorCode;
+
+pub use exchange::{CloseReason, LinkEffect, LinkInput};
 
 use super::ports::{ChangeSource, Changes, GatewayReport, NoQuorum};
 use crate::support::clock::Moment;
@@ -28,82 +32,6 @@ const PART: usize = 256 * 1024;
 const MAX_POLLS: usize = 32;
 /// Changes at once beyond which the full state is cheaper, and safe against the bound on unacknowledged ones.
 const MAX_CATCH_UP: usize = MAX_UNACKNOWLEDGED / 2;
-
-/// What happens to a link.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "made where it is taken, one at a time")]
-pub enum LinkInput {
-    /// A frame arrived.
-    Arrived(FromGateway),
-    /// More was applied to the state.
-    Applied,
-    /// The answer to [`LinkEffect::AskReadIndex`].
-    ReadIndex(Result<LogIndex, NoQuorum>),
-    /// A deadline passed.
-    Tick,
-}
-
-/// What a link wants done, in this order.
-#[derive(Debug, PartialEq)]
-pub enum LinkEffect {
-    /// Put a frame into the stream.
-    Send(FromController),
-    /// Ask for a read index, once; the answer comes back as [`LinkInput::ReadIndex`].
-    AskReadIndex,
-    /// Tell whoever hears Gateways.
-    Report(GatewayReport),
-    /// Make audit records durable, then answer.
-    StoreAudit {
-        /// Number of the batch.
-        seq: u64,
-        /// Records.
-        records: Vec<String>,
-    },
-    /// Issue a certificate, then answer.
-    RenewCertificate {
-        /// Id of the request.
-        command: CommandId,
-        /// Request.
-        csr: String,
-    },
-    /// The Gateway's kernel enforces everything up to here.
-    Enforced {
-        /// Up to here.
-        index: LogIndex,
-        /// Sessions that had to be cut otherwise.
-        failed: Vec<SessionId>,
-    },
-    /// A poll that arrived then was confirmed: the Gateway's lease ends at most one lease later.
-    ConfirmedPollOf(Instant),
-    /// End the connection, after what was sent before.
-    Close(CloseReason),
-}
-
-/// Why a link ends from this side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CloseReason {
-    /// It broke the protocol.
-    #[error("the gateway broke the feed's protocol: {0}")]
-    Protocol(&'static str),
-    /// It is no member, or another than its certificate says.
-    #[error("the gateway is no member of the collective")]
-    NotAMember,
-    /// Another Controller serves better.
-    #[error("the gateway knows more than this controller has applied")]
-    Behind,
-    /// It does not acknowledge.
-    #[error("more than {MAX_UNACKNOWLEDGED} changes are not acknowledged")]
-    Unacknowledged,
-    /// It says nothing.
-    #[error("the gateway was silent for {} s", SILENCE.as_secs())]
-    Silent,
-    /// The connection does not take what it must.
-    #[error("the connection does not keep up")]
-    Slow,
-    /// The state cannot be sent.
-    #[error("the full state could not be encoded")]
-    Encoding,
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Poll {
@@ -272,7 +200,9 @@ impl LinkCore {
                 self.sent = after;
                 self.enforced = after;
                 self.send_changes(changes, effects);
-                self.bookmark(source, now, effects);
+                if self.phase == Phase::Live {
+                    self.bookmark(source, now, effects);
+                }
             }
             _ => self.send_full(&view, now, effects),
         }
@@ -357,7 +287,11 @@ impl LinkCore {
         }
         match source.changes_after(self.gateway, self.sent) {
             Ok(changes) => {
-                if self.send_changes(changes, effects) {
+                // Also entries of which Gateways hear nothing: a token carries the index at which it was made, and a
+                // Gateway admits nobody before it has got that far.
+                let before = self.sent;
+                self.send_changes(changes, effects);
+                if self.phase == Phase::Live && self.sent > before {
                     self.bookmark(source, now, effects);
                 }
             }
@@ -369,12 +303,10 @@ impl LinkCore {
         self.confirm(effects);
     }
 
-    /// Sends changes; true if there was any.
-    fn send_changes(&mut self, changes: Changes, effects: &mut Vec<LinkEffect>) -> bool {
-        let any = !changes.events.is_empty();
+    /// Sends changes, and ends the link if one of them removes the Gateway, or it acknowledges too little.
+    fn send_changes(&mut self, changes: Changes, effects: &mut Vec<LinkEffect>) {
         if self.unacknowledged.len() + changes.events.len() > MAX_UNACKNOWLEDGED {
-            self.close(CloseReason::Unacknowledged, effects);
-            return false;
+            return self.close(CloseReason::Unacknowledged, effects);
         }
         let mut removed = false;
         for (index, event) in changes.events {
@@ -386,9 +318,7 @@ impl LinkCore {
         if removed {
             effects.push(refused(ErrorCode::Revoked));
             self.close(CloseReason::NotAMember, effects);
-            return false;
         }
-        any
     }
 
     fn removes_the_gateway(&self, event: &FeedEvent) -> bool {

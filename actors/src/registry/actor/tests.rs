@@ -11,7 +11,7 @@ use ringwall_protocol::wire::session::{FromClient, FromGateway as ToClient};
 use super::*;
 use crate::feed::message::Deliver;
 use crate::feed::outbox::FeedOutbox;
-use crate::registry::message::{Admit, AskHealth, Drain, Present, RegistryHealth};
+use crate::registry::message::{Admit, AskHealth, Drain, RegistryHealth};
 use crate::registry::published::{self, Published};
 use crate::scene::{Asked, FakePlane, Scene, SceneClock, SignedIn, device_scope, revocation};
 use crate::session::core::SocketId;

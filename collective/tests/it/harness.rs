@@ -208,12 +208,15 @@ impl Drop for Lab {
         if std::thread::panicking() || running.is_empty() {
             return;
         }
-        tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(async {
-                for process in running {
-                    process.stop().await;
-                }
-            });
+        let runtime = tokio::runtime::Handle::current();
+        let stop_all = async {
+            for process in running {
+                process.stop().await;
+            }
+        };
+        // The test's own thread may not wait inside its runtime; another one may.
+        std::thread::scope(|scope| {
+            scope.spawn(|| runtime.block_on(stop_all));
         });
     }
 }

@@ -6,7 +6,6 @@
 //! device in the kernel are made elsewhere.
 
 mod counters;
-mod device;
 mod event;
 mod inbound;
 mod keep_alive;
@@ -22,6 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use ipnet::IpNet;
+use ringwall_kernel::tun;
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::wire::frame::ATTACH_TOKEN_LEN;
 use tokio::sync::{mpsc, oneshot};
@@ -93,7 +93,7 @@ impl ClientTunnel {
     /// # Errors
     /// If the device cannot be made or the thread cannot be started.
     pub fn start(config: &TunnelConfig, events: Arc<dyn TunnelEvents>) -> io::Result<Self> {
-        let device = device::open(&config.device, config.mtu)?;
+        let device = tun::open(&config.device, config.mtu, 1)?.remove(0);
         let index = device.if_index()?;
         let (orders, inbox) = mpsc::unbounded_channel();
         let counters = Arc::new(Counters::default());

@@ -9,15 +9,14 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use ipnet::IpNet;
+use ringwall_kernel::tun::{Queue, SyncDevice};
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::wire::frame::{FrameHeader, FrameKind, HEADER_LEN, MAX_PACKET};
 use ringwall_trust::tls::record_pump::{RecordPump, plaintext_room};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
-use tun_rs::SyncDevice;
 
 use super::counters::Counters;
-use super::device::Queue;
 use super::event::{LossReason, TunnelEvent, TunnelEvents};
 use super::route_table::{Route, RouteTable};
 use super::site::{Link, Site};

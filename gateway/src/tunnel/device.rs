@@ -1,20 +1,10 @@
-//! The TUN device of the Gateway: one queue a worker, each packet behind the kernel's offload header.
-//!
-//! Promises: reads and writes never wait; a super-packet that the kernel refuses is cut in user space, which is logged
-//! once per queue. Addresses and routes of the device are made elsewhere.
+//! The TUN device of the Gateway: one queue a worker, on which the kernel puts what that worker's sessions get.
 
-use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
 
-use ringwall_protocol::packet::{Layout, VIRTIO_LEN, VirtioHeader, for_each_segment};
-use rustix::io::Errno;
-use tun_rs::{AsyncDevice, DeviceBuilder, SyncDevice};
+use ringwall_kernel::tun::{self, SyncDevice};
 
 use super::steering;
-
-/// Packets that the kernel keeps per queue while a worker is busy; fewer starve TCP (`tunnel.md`).
-const KERNEL_QUEUE: u32 = 2_000;
 
 /// A TUN device that exists, is up, and has its queues open.
 pub(super) struct Device {
@@ -27,23 +17,10 @@ pub(super) struct Device {
 impl Device {
     /// Makes the device `name` with one queue per worker.
     pub(super) fn open(name: &str, mtu: u16, queues: usize) -> io::Result<Self> {
-        let first = DeviceBuilder::new()
-            .name(name)
-            .mtu(mtu)
-            .with(|options| {
-                options.offload(true).multi_queue(queues > 1).tx_queue_len(KERNEL_QUEUE);
-            })
-            .build_sync()?;
-        first.set_nonblocking(true)?;
-        let index = first.if_index()?;
-        let mut all = vec![first];
-        while all.len() < queues {
-            let next = all[0].try_clone()?;
-            next.set_nonblocking(true)?;
-            all.push(next);
-        }
-        let steered = queues == 1 || Self::steer(&all[0]);
-        Ok(Self { queues: all, index, steered })
+        let queues = tun::open(name, mtu, queues)?;
+        let index = queues[0].if_index()?;
+        let steered = queues.len() == 1 || Self::steer(&queues[0]);
+        Ok(Self { queues, index, steered })
     }
 
     fn steer(queue: &SyncDevice) -> bool {
@@ -54,67 +31,5 @@ impl Device {
                 false
             }
         }
-    }
-}
-
-/// One queue, registered with its worker's runtime.
-pub(super) struct Queue {
-    device: AsyncDevice,
-    /// The same queue once more: writing needs no readiness.
-    write_end: OwnedFd,
-    refusal_logged: Cell<bool>,
-    segment: RefCell<Vec<u8>>,
-}
-
-impl Queue {
-    /// Registers a queue with the current runtime.
-    pub(super) fn register(device: SyncDevice) -> io::Result<Self> {
-        let write_end = device.as_fd().try_clone_to_owned()?;
-        let device = AsyncDevice::new(device)?;
-        Ok(Self { device, write_end, refusal_logged: Cell::new(false), segment: RefCell::new(Vec::new()) })
-    }
-
-    /// Waits until there may be packets, or the device is gone.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        self.device.readable().await
-    }
-
-    /// Reads one packet into `packet`; `None` if there is none. Answers its offload header and length, which is at
-    /// most that of `packet`: what was longer is cut short and will not parse.
-    pub(super) fn read(&self, packet: &mut [u8]) -> io::Result<Option<(VirtioHeader, usize)>> {
-        let mut header = [0; VIRTIO_LEN];
-        let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(packet)];
-        match self.device.try_recv_vectored(&mut parts) {
-            Ok(read) => Ok(Some((VirtioHeader::decode(header), read.saturating_sub(VIRTIO_LEN)))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Gives a packet to the kernel, cut into segments if it does not take it whole.
-    pub(super) fn write(&self, header: VirtioHeader, packet: &mut [u8], layout: &Layout) -> io::Result<()> {
-        match self.write_whole(header, packet) {
-            Err(Errno::INVAL) if header.is_super() => self.write_cut(header.gso_size, packet, layout),
-            result => Ok(result?),
-        }
-    }
-
-    fn write_whole(&self, header: VirtioHeader, packet: &[u8]) -> Result<(), Errno> {
-        rustix::io::writev(&self.write_end, &[IoSlice::new(&header.encode()), IoSlice::new(packet)])?;
-        Ok(())
-    }
-
-    fn write_cut(&self, size: u16, packet: &mut [u8], layout: &Layout) -> io::Result<()> {
-        if !self.refusal_logged.replace(true) {
-            tracing::warn!(size, kind = ?layout.transport.map(|transport| transport.kind),
-                "kernel refuses a super-packet; such are cut in user space from now on");
-        }
-        let mut result = Ok(());
-        for_each_segment(packet, layout, size, &mut self.segment.borrow_mut(), |segment| {
-            if result.is_ok() {
-                result = self.write_whole(VirtioHeader::default(), segment);
-            }
-        });
-        Ok(result?)
     }
 }

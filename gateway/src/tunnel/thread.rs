@@ -5,10 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use ringwall_kernel::tun::{Queue, SyncDevice};
 use tokio::runtime::{Builder, LocalOptions};
-use tun_rs::SyncDevice;
 
-use super::device::Queue;
 use super::event::{TunnelEvent, TunnelEvents};
 use super::worker::{Equipment, Inbox, Worker};
 

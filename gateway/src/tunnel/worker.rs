@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringwall_actors::ports::SessionAddresses;
+use ringwall_kernel::tun::Queue;
 use ringwall_protocol::id::SessionId;
 use ringwall_protocol::packet::VirtioHeader;
 use ringwall_protocol::wire::frame::{FrameHeader, FrameKind, HEADER_LEN, MAX_PACKET};
@@ -20,7 +21,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::admission::{self, Reception};
 use super::counters::Counters;
-use super::device::Queue;
 use super::event::{TunnelEvent, TunnelEvents};
 use super::grants::Gate;
 use super::session::{Session, Tunnel};

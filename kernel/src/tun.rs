@@ -1,7 +1,7 @@
-//! The TUN device of the Client: one queue, each packet behind the kernel's offload header.
+//! A TUN device whose packets come behind the kernel's offload header (`tunnel.md`): Gateway and Client alike.
 //!
 //! Promises: reads and writes never wait; a super-packet that the kernel refuses is cut in user space, which is logged
-//! once. Addresses and routes of the device are made elsewhere.
+//! once per queue. Addresses and routes of the device are made elsewhere.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -9,26 +9,37 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use ringwall_protocol::packet::{Layout, VIRTIO_LEN, VirtioHeader, for_each_segment};
 use rustix::io::Errno;
-use tun_rs::{AsyncDevice, DeviceBuilder, SyncDevice};
+use tun_rs::{AsyncDevice, DeviceBuilder};
 
-/// Packets that the kernel keeps while the pump is busy; fewer starve TCP (`tunnel.md`).
+pub use tun_rs::SyncDevice;
+
+/// Packets that the kernel keeps per queue while its thread is busy; fewer starve TCP (`tunnel.md`).
 const KERNEL_QUEUE: u32 = 2_000;
 
-/// Makes the device `name` in the caller's network namespace, up and with a single queue.
-pub(super) fn open(name: &str, mtu: u16) -> io::Result<SyncDevice> {
-    let device = DeviceBuilder::new()
+/// Makes the device `name` in the caller's network namespace, up, with this many queues, of which one at least.
+///
+/// # Errors
+/// What the kernel says.
+pub fn open(name: &str, mtu: u16, queues: usize) -> io::Result<Vec<SyncDevice>> {
+    let first = DeviceBuilder::new()
         .name(name)
         .mtu(mtu)
         .with(|options| {
-            options.offload(true).tx_queue_len(KERNEL_QUEUE);
+            options.offload(true).multi_queue(queues > 1).tx_queue_len(KERNEL_QUEUE);
         })
         .build_sync()?;
-    device.set_nonblocking(true)?;
-    Ok(device)
+    first.set_nonblocking(true)?;
+    let mut all = vec![first];
+    while all.len() < queues {
+        let next = all[0].try_clone()?;
+        next.set_nonblocking(true)?;
+        all.push(next);
+    }
+    Ok(all)
 }
 
-/// The queue of the device, registered with the pump's runtime.
-pub(super) struct Queue {
+/// One queue, registered with the runtime of the thread that moves its packets.
+pub struct Queue {
     device: AsyncDevice,
     /// The same queue once more: writing needs no readiness.
     write_end: OwnedFd,
@@ -37,26 +48,38 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Registers the queue with the current runtime.
-    pub(super) fn register(device: SyncDevice) -> io::Result<Self> {
+    /// Registers a queue with the current runtime. Must be called inside it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn register(device: SyncDevice) -> io::Result<Self> {
         let write_end = device.as_fd().try_clone_to_owned()?;
         let device = AsyncDevice::new(device)?;
         Ok(Self { device, write_end, refusal_logged: Cell::new(false), segment: RefCell::new(Vec::new()) })
     }
 
     /// Changes the device's MTU, in bytes.
-    pub(super) fn set_mtu(&self, mtu: u16) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set_mtu(&self, mtu: u16) -> io::Result<()> {
         self.device.set_mtu(mtu)
     }
 
-    /// Waits until there may be packets, or the device is gone.
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    /// Waits until there may be packets.
+    ///
+    /// # Errors
+    /// The device is gone.
+    pub async fn readable(&self) -> io::Result<()> {
         self.device.readable().await
     }
 
     /// Reads one packet into `packet`; `None` if there is none. Answers its offload header and length, which is at
     /// most that of `packet`: what was longer is cut short and will not parse.
-    pub(super) fn read(&self, packet: &mut [u8]) -> io::Result<Option<(VirtioHeader, usize)>> {
+    ///
+    /// # Errors
+    /// The device is gone.
+    pub fn read(&self, packet: &mut [u8]) -> io::Result<Option<(VirtioHeader, usize)>> {
         let mut header = [0; VIRTIO_LEN];
         let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(packet)];
         match self.device.try_recv_vectored(&mut parts) {
@@ -67,7 +90,10 @@ impl Queue {
     }
 
     /// Gives a packet to the kernel, cut into segments if it does not take it whole.
-    pub(super) fn write(&self, header: VirtioHeader, packet: &mut [u8], layout: &Layout) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The kernel took it neither way.
+    pub fn write(&self, header: VirtioHeader, packet: &mut [u8], layout: &Layout) -> io::Result<()> {
         match self.write_whole(header, packet) {
             Err(Errno::INVAL) if header.is_super() => self.write_cut(header.gso_size, packet, layout),
             result => Ok(result?),

@@ -27,6 +27,7 @@ use crate::failures::Failures;
 use crate::founding::copy_key;
 use crate::hashing::HashingPool;
 use crate::limits::{DEVICE_REQUESTS_PER_MINUTE, MAX_SIGN_INS};
+use crate::outages::Outages;
 use crate::outbound::Outbound;
 use crate::peer::connector::Connector;
 use crate::policies::CompiledPolicies;
@@ -76,6 +77,7 @@ pub struct Controller {
     /// Compiled policies.
     pub policies: CompiledPolicies,
     pub(crate) failures: Failures,
+    pub(crate) outages: Outages,
     pub(crate) sign_ins: Semaphore,
     pub(crate) requests: Mutex<Throttle<(UserId, DeviceId, DeviceRequest)>>,
     pub(crate) issuer_keys: IssuerKeys,
@@ -133,6 +135,7 @@ impl Controller {
             board: Arc::new(Board::default()),
             policies: CompiledPolicies::default(),
             failures: Failures::default(),
+            outages: Outages::default(),
             sign_ins: Semaphore::new(MAX_SIGN_INS),
             requests: Mutex::new(Throttle::new(2 * DEVICE_REQUESTS_PER_MINUTE, Duration::from_secs(120))),
             issuer_keys: parts.issuer_keys,

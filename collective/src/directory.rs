@@ -4,8 +4,10 @@
 //! are none of its affair. Which kinds exist is a closed set. Whatever is not certain is no proof: a provider that does
 //! not answer is an error ([`Refusal::provider_unavailable`]), never a user.
 
+pub mod ldap;
 pub mod local;
 pub mod mapping;
+pub mod radius;
 pub mod secrets;
 pub mod user_name;
 
@@ -22,8 +24,10 @@ use ringwall_protocol::wire::client::{Challenge, Credential};
 use ringwall_raft::State;
 use zeroize::Zeroizing;
 
+pub use ldap::LdapDirectory;
 pub use local::{LocalDirectory, claims_of_local_user};
-pub use user_name::{canonical, user_id_of};
+pub use radius::RadiusDirectory;
+pub use user_name::{canonical, spelled, user_id_of};
 
 use crate::hashing::HashingPool;
 use crate::outbound::Outbound;
@@ -163,14 +167,32 @@ pub trait Directory {
 #[derive(Debug)]
 pub struct Directories {
     local: LocalDirectory,
+    ldap: LdapDirectory,
+    radius: RadiusDirectory,
 }
 
 impl Directories {
     /// Providers whose password work runs in `hashing`, whose secrets `vault` opens, and that are where `outbound`
     /// permits.
     #[must_use]
-    pub fn new(hashing: HashingPool, _vault: Arc<Vault>, _outbound: Outbound) -> Self {
-        Self { local: LocalDirectory::new(hashing) }
+    pub fn new(hashing: HashingPool, vault: Arc<Vault>, outbound: Outbound) -> Self {
+        Self {
+            local: LocalDirectory::new(hashing),
+            ldap: LdapDirectory::new(Arc::clone(&vault), outbound.clone()),
+            radius: RadiusDirectory::new(vault, outbound),
+        }
+    }
+
+    /// Directories that speak LDAP.
+    #[must_use]
+    pub const fn ldap(&self) -> &LdapDirectory {
+        &self.ldap
+    }
+
+    /// RADIUS servers.
+    #[must_use]
+    pub const fn radius(&self) -> &RadiusDirectory {
+        &self.radius
     }
 }
 
@@ -178,6 +200,8 @@ impl Directory for Directories {
     fn claimed(&self, provider: &IdentityProvider, credential: &Credential) -> Claimed {
         match provider.settings {
             ProviderSettings::LocalDatabase => self.local.claimed(provider, credential),
+            ProviderSettings::Ldap(_) => self.ldap.claimed(provider, credential),
+            ProviderSettings::Radius(_) => self.radius.claimed(provider, credential),
             _ => Claimed::Nobody,
         }
     }
@@ -185,6 +209,8 @@ impl Directory for Directories {
     async fn prove(&self, state: &State, provider: &IdentityProvider, attempt: &Attempt<'_>) -> Result<Proof, Refusal> {
         match &provider.settings {
             ProviderSettings::LocalDatabase => self.local.prove(state, provider, attempt).await,
+            ProviderSettings::Ldap(_) => self.ldap.prove(state, provider, attempt).await,
+            ProviderSettings::Radius(_) => self.radius.prove(state, provider, attempt).await,
             other => Err(unusable(other.kind())),
         }
     }
@@ -199,6 +225,8 @@ impl Directory for Directories {
     ) -> Result<Proof, Refusal> {
         match &provider.settings {
             ProviderSettings::LocalDatabase => self.local.go_on(state, provider, name, kept, answer).await,
+            ProviderSettings::Ldap(_) => self.ldap.go_on(state, provider, name, kept, answer).await,
+            ProviderSettings::Radius(_) => self.radius.go_on(state, provider, name, kept, answer).await,
             other => Err(unusable(other.kind())),
         }
     }
@@ -216,12 +244,18 @@ impl Directory for Directories {
         provider: Option<&IdentityProvider>,
         credential: &Credential,
     ) -> Result<(), Refusal> {
-        self.local.prove_nobody(state, provider, credential).await
+        match provider.map(|provider| &provider.settings) {
+            Some(ProviderSettings::Ldap(_)) => self.ldap.prove_nobody(state, provider, credential).await,
+            Some(ProviderSettings::Radius(_)) => self.radius.prove_nobody(state, provider, credential).await,
+            _ => self.local.prove_nobody(state, provider, credential).await,
+        }
     }
 
     async fn look_up(&self, state: &State, provider: &IdentityProvider, whom: Whom<'_>) -> Result<LookUp, Refusal> {
         match &provider.settings {
             ProviderSettings::LocalDatabase => self.local.look_up(state, provider, whom).await,
+            ProviderSettings::Ldap(_) => self.ldap.look_up(state, provider, whom).await,
+            ProviderSettings::Radius(_) => self.radius.look_up(state, provider, whom).await,
             other => Err(unusable(other.kind())),
         }
     }

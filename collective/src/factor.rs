@@ -3,6 +3,7 @@
 //! A [`Factor`] knows nothing of sign-ins, step-ups or attempts: those count before it is asked. What it must remember
 //! between question and answer is sealed into the replicated transaction, so that any Controller takes the answer.
 
+pub mod radius;
 pub mod totp;
 
 use std::future::Future;
@@ -20,6 +21,7 @@ use crate::directory::Further;
 use crate::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::vault::Vault;
+use radius::RadiusFactor;
 use totp::TotpFactor;
 
 /// Whose factor it is.
@@ -53,8 +55,8 @@ pub trait Factor {
     /// Whether the user can only answer after [`Factor::begin`] has asked the provider.
     fn asks_first(&self, provider: &MfaProvider) -> bool;
 
-    /// Whether asking disturbs the user somewhere else (a push message, a text message).
-    fn disturbs(&self, provider: &MfaProvider) -> bool;
+    /// When the user is disturbed somewhere else (a push message, a text message).
+    fn disturbs(&self, provider: &MfaProvider) -> Disturbs;
 
     /// What the user is asked.
     fn begin(
@@ -74,6 +76,17 @@ pub trait Factor {
     ) -> impl Future<Output = Result<Verdict, Refusal>> + Send;
 }
 
+/// When a factor disturbs its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disturbs {
+    /// Never.
+    Never,
+    /// When [`Factor::begin`] asks.
+    WhenAsked,
+    /// When [`Factor::verify`] does.
+    WhenAnswered,
+}
+
 /// An answer. No `Debug`: it is a secret.
 #[derive(Clone, Copy)]
 pub struct Given<'a> {
@@ -89,13 +102,20 @@ pub struct Given<'a> {
 #[derive(Debug)]
 pub struct Factors {
     totp: TotpFactor,
+    radius: RadiusFactor,
 }
 
 impl Factors {
     /// Providers whose secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
-    pub fn new(vault: Arc<Vault>, _outbound: Outbound) -> Self {
-        Self { totp: TotpFactor::new(vault) }
+    pub fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
+        Self { totp: TotpFactor::new(Arc::clone(&vault)), radius: RadiusFactor::new(vault, outbound) }
+    }
+
+    /// RADIUS servers.
+    #[must_use]
+    pub const fn radius(&self) -> &RadiusFactor {
+        &self.radius
     }
 }
 
@@ -103,21 +123,24 @@ impl Factor for Factors {
     fn asks_first(&self, provider: &MfaProvider) -> bool {
         match &provider.settings {
             FactorSettings::DefaultTimeBased => self.totp.asks_first(provider),
-            FactorSettings::Radius(_) | FactorSettings::Fido2 => true,
+            FactorSettings::Radius(_) => self.radius.asks_first(provider),
+            FactorSettings::Fido2 => true,
         }
     }
 
-    fn disturbs(&self, provider: &MfaProvider) -> bool {
+    fn disturbs(&self, provider: &MfaProvider) -> Disturbs {
         match &provider.settings {
             FactorSettings::DefaultTimeBased => self.totp.disturbs(provider),
-            FactorSettings::Radius(_) | FactorSettings::Fido2 => false,
+            FactorSettings::Radius(_) => self.radius.disturbs(provider),
+            FactorSettings::Fido2 => Disturbs::Never,
         }
     }
 
     async fn begin(&self, state: &State, provider: &MfaProvider, bearer: Bearer<'_>) -> Result<Further, Refusal> {
         match &provider.settings {
             FactorSettings::DefaultTimeBased => self.totp.begin(state, provider, bearer).await,
-            FactorSettings::Radius(_) | FactorSettings::Fido2 => Err(refused()),
+            FactorSettings::Radius(_) => self.radius.begin(state, provider, bearer).await,
+            FactorSettings::Fido2 => Err(refused()),
         }
     }
 
@@ -130,7 +153,8 @@ impl Factor for Factors {
     ) -> Result<Verdict, Refusal> {
         match &provider.settings {
             FactorSettings::DefaultTimeBased => self.totp.verify(state, provider, bearer, given).await,
-            FactorSettings::Radius(_) | FactorSettings::Fido2 => Err(refused()),
+            FactorSettings::Radius(_) => self.radius.verify(state, provider, bearer, given).await,
+            FactorSettings::Fido2 => Err(refused()),
         }
     }
 }

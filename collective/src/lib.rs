@@ -32,6 +32,7 @@ pub mod limits;
 pub mod listener;
 pub mod logging;
 pub mod openapi;
+pub mod outages;
 pub mod outbound;
 pub mod peer;
 pub mod policies;

@@ -3,7 +3,8 @@
 //! anybody is asked.
 
 use ringwall_protocol::id::{ProviderId, UserId};
-use ringwall_protocol::name::UserName;
+use ringwall_protocol::name::{UserDn, UserName};
+use ringwall_raft::State;
 
 /// The one form of a name at a provider that disregards case: lower case. `None` for what a directory could take for
 /// another name than it reads: control and format characters, white space but single blanks inside, and letters
@@ -16,6 +17,18 @@ pub fn canonical(claimed: &str) -> Option<UserName> {
         return None;
     }
     UserName::parse(folded).ok()
+}
+
+/// A user's DN in the only form in which the provider's users have it.
+#[must_use]
+pub fn spelled(state: &State, user: UserDn) -> UserDn {
+    let provider = state.identity_provider_named(user.provider.as_str());
+    let folded =
+        provider.filter(|provider| provider.kind().disregards_case()).and_then(|_| canonical(user.user.as_str()));
+    match folded {
+        Some(name) => UserDn { user: name, provider: user.provider },
+        None => user,
+    }
 }
 
 /// The id of a foreign provider's user: made from provider and name, so that every Controller has the same without
@@ -35,7 +48,7 @@ pub fn user_id_of(provider: ProviderId, name: &UserName) -> UserId {
 const fn is_plain(c: char) -> bool {
     matches!(c,
         ' '..='~'
-        | 'à'..='ö' | 'ø'..='ž' | 'ß'
+        | 'ß' | 'à'..='ö' | 'ø'..='ı' | 'ĵ'..='ľ' | 'ł'..='ň' | 'ŋ'..='ž'
         | 'ά'..='ώ'
         | 'а'..='џ')
 }

@@ -9,7 +9,7 @@ use ringwall_raft::state::totp::UseTotpStep;
 use ringwall_trust::totp::Seed;
 use zeroize::Zeroizing;
 
-use super::{Bearer, Factor, Given, Verdict};
+use super::{Bearer, Disturbs, Factor, Given, Verdict};
 use crate::directory::Further;
 use crate::refusal::Refusal;
 use crate::vault::{Purpose, Vault};
@@ -38,8 +38,8 @@ impl Factor for TotpFactor {
         false
     }
 
-    fn disturbs(&self, _: &MfaProvider) -> bool {
-        false
+    fn disturbs(&self, _: &MfaProvider) -> Disturbs {
+        Disturbs::Never
     }
 
     async fn begin(&self, _: &State, _: &MfaProvider, _: Bearer<'_>) -> Result<Further, Refusal> {

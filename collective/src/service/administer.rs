@@ -6,6 +6,7 @@
 //! | [`sign_in`], [`session`] | how he proves himself, and what his token stands for |
 //! | [`decode`], [`validate`], [`present`], [`listing`] | objects as the admin API writes them; pure |
 //! | [`objects`] | create, read, replace, delete: one implementation for every kind |
+//! | [`provider_test`] | does a provider answer, and what does it know of a user |
 //! | [`devices`], [`blacklist`], [`live`], [`otp`] | devices, users and sessions |
 //! | [`appliances`], [`status`], [`profiles`], [`settings`] | the Collective itself |
 //! | [`explain`], [`rehearsal`], [`claim_names`] | questions |
@@ -31,7 +32,9 @@ pub mod otp;
 pub mod picture;
 pub mod present;
 pub mod profiles;
+mod provider_hosts;
 mod provider_secrets;
+pub mod provider_test;
 pub mod rehearsal;
 pub mod repeat;
 pub mod session;

@@ -27,7 +27,7 @@ use crate::api::extract::Stranger;
 use crate::clock;
 use crate::controller::Controller;
 use crate::directory::{Directory, Further, KnownUser, Proof};
-use crate::factor::{Bearer, Factor, Given, Verdict, refused};
+use crate::factor::{Bearer, Disturbs, Factor, Given, Verdict, refused};
 use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 use crate::vault::Purpose;
@@ -309,7 +309,7 @@ impl Controller {
         provider: &MfaProvider,
         bearer: Bearer<'_>,
     ) -> Result<Further, Refusal> {
-        if self.factors.disturbs(provider) {
+        if self.factors.disturbs(provider) == Disturbs::WhenAsked {
             self.failures.may_disturb(bearer.user, clock::now())?;
         }
         self.factors.begin(state, provider, bearer).await
@@ -356,6 +356,9 @@ impl Controller {
         self.failures.may_answer(user, now)?;
         let provider = MfaProviderId::new(transaction.factor_provider_id);
         let provider = state.mfa_provider(provider).ok_or_else(refused)?;
+        if self.factors.disturbs(provider) == Disturbs::WhenAnswered {
+            self.failures.may_disturb(user, now)?;
+        }
         let bearer = Bearer { user, dn: &transaction.dn.user, device: transaction.device_id };
         let kept = self.kept(transaction)?;
         let verdict = self.factors.verify(state, provider, bearer, Given { kept: &kept, answer, now }).await?;

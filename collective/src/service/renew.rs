@@ -2,6 +2,7 @@
 //! again in the present state, and the user's attributes are read anew (review F4, 3.8).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ringwall_protocol::claims::{ClaimMap, StepUp};
 use ringwall_protocol::object::IdentityProvider;
@@ -26,6 +27,8 @@ use crate::refusal::Refusal;
 pub(crate) struct ReMint {
     pub(crate) user: ClaimMap,
     pub(crate) step_ups: BTreeMap<String, StepUp>,
+    /// A shorter life than usual.
+    pub(crate) life: Option<Duration>,
 }
 
 impl Controller {
@@ -42,24 +45,36 @@ impl Controller {
         request.device_claims.0.check().map_err(|error| Refusal::invalid(format!("deviceClaims: {error}")))?;
         self.device_claims.hear((claims.head.user_id, claims.head.device_id), &request.device_claims, now);
         let provider = check::provider_of(&state, &claims.head)?;
-        let user = self.claims_now(&state, provider, &claims).await?;
+        let (user, life) = self.claims_now(&state, caller, provider, &claims).await?;
         let step_ups = claims.step_ups.clone();
-        let claims_token = self.mint_again(&claims, ReMint { user, step_ups }).await?;
+        let claims_token = self.mint_again(&claims, ReMint { user, step_ups, life }).await?;
         Ok(ClaimsAnswer { claims_token })
     }
 
     /// What the provider says of the user now. One that can only be asked with the user's credential keeps its word until
-    /// the sign-in ends.
+    /// the sign-in ends; one that does not answer is believed for a quarter of an hour, and no token lives longer.
     async fn claims_now(
         &self,
         state: &State,
+        caller: &CertifiedClient,
         provider: &IdentityProvider,
         claims: &ClaimsToken,
-    ) -> Result<ClaimMap, Refusal> {
+    ) -> Result<(ClaimMap, Option<Duration>), Refusal> {
         let whom = Whom { name: &claims.head.sub.user.user, device: Some(claims.head.device_id) };
-        match self.directories.look_up(state, provider, whom).await? {
-            LookUp::Known(user) if user.id == claims.head.user_id && user.name == *whom.name => Ok(user.claims),
-            LookUp::Unreadable => Ok(claims.user.clone()),
+        let found = match self.directories.look_up(state, provider, whom).await {
+            Err(refusal) if refusal.code == ErrorCode::ProviderUnavailable => {
+                let left = self.outages.failed(provider.base.id, clock::now()).ok_or(refusal)?;
+                self.event("renewed_without_provider", Some(&claims.head.sub), caller.address)
+                    .with("grace_seconds", left.as_secs())
+                    .emit();
+                return Ok((claims.user.clone(), Some(left)));
+            }
+            other => other?,
+        };
+        self.outages.answered(provider.base.id);
+        match found {
+            LookUp::Known(user) if user.id == claims.head.user_id && user.name == *whom.name => Ok((user.claims, None)),
+            LookUp::Unreadable => Ok((claims.user.clone(), None)),
             LookUp::Known(_) | LookUp::Gone => {
                 Err(Refusal::new(ErrorCode::TokenRevoked, "the user is gone or disabled"))
             }
@@ -81,7 +96,7 @@ impl Controller {
         let validity = Validity {
             idx: state.index(),
             now: clock::now(),
-            life: claims_life(collective),
+            life: new.life.map_or(claims_life(collective), |life| life.min(claims_life(collective))),
             not_after: former.sign_in_until,
         };
         let head = head(collective, &Bearer::of(&former.head), collective.id.uuid(), validity);

@@ -173,7 +173,7 @@ impl Controller {
         let mut step_ups = claims.step_ups.clone();
         step_ups.insert(suffix, proof);
         let user = claims.user.clone();
-        let claims_token = self.mint_again(claims, ReMint { user, step_ups }).await?;
+        let claims_token = self.mint_again(claims, ReMint { user, step_ups, life: None }).await?;
         Ok(ClaimsAnswer { claims_token })
     }
 

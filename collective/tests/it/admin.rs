@@ -1,6 +1,6 @@
 //! The admin API over the wire: a founded Collective, real TLS, HTTP as the vendor's tools speak it.
 
-mod caller;
+pub(crate) mod caller;
 mod conformance;
 mod devices;
 mod membership;
@@ -8,4 +8,4 @@ mod objects;
 mod privileges;
 mod signing_in;
 
-use caller::Admin;
+pub(crate) use caller::Admin;

@@ -23,6 +23,8 @@ use crate::harness::PASSWORD;
 /// A Client on one device.
 pub(crate) struct Client {
     pub(crate) user: String,
+    /// Name of the identity provider.
+    pub(crate) provider: String,
     pub(crate) device: DeviceId,
     pub(crate) key: PrivateKey,
     pub(crate) cookie: Option<String>,
@@ -55,6 +57,7 @@ impl Client {
     pub(crate) fn new(user: &str, root: Fingerprint) -> Self {
         Self {
             user: user.to_owned(),
+            provider: "local".to_owned(),
             device: DeviceId::new(uuid::Uuid::new_v4()),
             key: PrivateKey::generate(KeyKind::P256).expect("a key"),
             cookie: None,
@@ -63,6 +66,11 @@ impl Client {
             knock: None,
             root,
         }
+    }
+
+    /// The same at another provider.
+    pub(crate) fn at_provider(self, provider: &str) -> Self {
+        Self { provider: provider.to_owned(), ..self }
     }
 
     pub(crate) fn thumbprint(&self) -> Thumbprint {
@@ -78,7 +86,7 @@ impl Client {
     pub(crate) async fn sign_in_request(&self, at: SocketAddr, password: &str) -> std::io::Result<Answer> {
         let body = json!({
             "deviceId": self.device,
-            "identityProvider": "local",
+            "identityProvider": self.provider,
             "credential": { "kind": "password", "username": self.user, "password": password },
             "deviceCookie": self.cookie,
             "keyThumbprint": self.thumbprint(),

@@ -98,7 +98,7 @@ async fn blocklist_during_mfa_voids_the_sign_in() {
     assert_eq!(answer.code(), ErrorCode::TokenRevoked, "{answer:?}");
 }
 
-async fn condition(lab: &Lab, interaction: Value) -> Condition {
+pub(crate) async fn condition(lab: &Lab, interaction: Value) -> Condition {
     lab.put(json!({
         "id": uuid::Uuid::new_v4(), "name": format!("condition {}", uuid::Uuid::new_v4()),
         "expression": "hasMfa(\"prod\", 60)", "remedyMethods": [interaction],
@@ -106,7 +106,7 @@ async fn condition(lab: &Lab, interaction: Value) -> Condition {
     .await
 }
 
-async fn step_up(lab: &Lab, client: &Client, condition: &Condition, answer: &str) -> Answer {
+pub(crate) async fn step_up(lab: &Lab, client: &Client, condition: &Condition, answer: &str) -> Answer {
     let body = json!({
         "claimsToken": client.claims, "conditionId": condition.base.id, "interactionIndex": 0,
         "promptId": uuid::Uuid::new_v4(), "answer": answer,

@@ -212,6 +212,12 @@ impl IdentityProviderKind {
         }
     }
 
+    /// Whether names that differ in case only are one user's here.
+    #[must_use]
+    pub const fn disregards_case(self) -> bool {
+        matches!(self, Self::Ldap | Self::LdapCertificate | Self::Certificate | Self::Radius)
+    }
+
     /// Whether a name and a password prove a user here.
     #[must_use]
     pub const fn takes_passwords(self) -> bool {

@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig};
 use ringwall_protocol::object::ObjectKind;
 
-use super::{collective, devices, objects, questions, sign_in};
+use super::{collective, devices, objects, providers, questions, sign_in};
 use crate::openapi::{Operation, Shape};
 
 macro_rules! routes {
@@ -63,6 +63,9 @@ routes! {
     get "/collective/status" collective::status, "Collective", "Controllers, Gateways, leader, lag.", Shape::Nothing => Shape::Any;
     post "/collective/transfer" collective::transfer, "Collective", "Make another Controller the leader.", Shape::Any => Shape::Any;
     post "/explain" questions::explain, "Questions", "Why a user reaches a host, or does not.", Shape::Named("ExplainRequest") => Shape::Any;
+    post "/identity-providers/test" providers::test_identity, "Questions", "Whether a provider as described answers.", Shape::Named("IdentityProvider") => Shape::Any;
+    post "/identity-providers/{id}/attributes" providers::attributes, "Questions", "What a provider knows of a user.", Shape::Any => Shape::Any;
+    post "/mfa-providers/test" providers::test_factor, "Questions", "Whether an MFA provider as described answers.", Shape::Named("MfaProvider") => Shape::Any;
     post "/conditions/test" questions::rehearse, "Questions", "Try an expression.", Shape::Any => Shape::Any;
     get "/claims/names" questions::claim_names, "Questions", "Names of claims.", Shape::Nothing => Shape::Any;
 }

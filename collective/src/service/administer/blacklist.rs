@@ -12,6 +12,7 @@ use super::listing::{Habits, Wanted};
 use super::repeat::Repeat;
 use super::trail::Event;
 use crate::controller::Controller;
+use crate::directory::spelled;
 
 /// How entries are searched and sorted.
 const HABITS: Habits = Habits { searched: &["userDistinguishedName", "reason"], order_by: "userDistinguishedName" };
@@ -40,7 +41,7 @@ impl Controller {
         repeat: &Repeat,
     ) -> Result<BlacklistEntry, Denial> {
         who.authority.require(PrivilegeType::Create, PrivilegeTarget::Blacklist, None)?;
-        let user = entry.user_distinguished_name;
+        let user = spelled(&who.state, entry.user_distinguished_name);
         if user == who.dn.user {
             return Err(Denial::Conflict("administrators do not block themselves".to_owned()));
         }
@@ -70,6 +71,7 @@ impl Controller {
     /// `Forbidden`, `NotFound`.
     pub async fn pardon(&self, who: &Administrator, user: UserDn, repeat: &Repeat) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Delete, PrivilegeTarget::Blacklist, None)?;
+        let user = spelled(&who.state, user);
         let outcome = self.order(repeat, UnblockUser { user: user.clone() }).await?;
         Event::by(who, "user_pardoned").with("user", user.to_string()).at(outcome.index).emit();
         Ok(())

@@ -29,7 +29,7 @@ use super::authority::Administrator;
 use super::denial::Denial;
 use crate::clock;
 use crate::controller::Controller;
-use crate::directory::{Directory, LookUp, Whom};
+use crate::directory::{Directory, LookUp, Whom, spelled};
 use crate::refusal::Refusal;
 use crate::service::check;
 use crate::service::entitle::site_plan::{SitePlan, plan_sites};
@@ -104,6 +104,7 @@ impl Controller {
     pub async fn subject(&self, state: &State, text: &str) -> Result<Subject, Denial> {
         let nobody = || Denial::NotFound(format!("there is no user {text:?}"));
         let (user_dn, device) = named(state, text).ok_or_else(nobody)?;
+        let user_dn = spelled(state, user_dn);
         let provider = state.identity_provider_named(user_dn.provider.as_str()).ok_or_else(nobody)?.clone();
         let id = self.directories.id_of(state, &provider, &user_dn.user).ok_or_else(nobody)?;
         let known = match self.directories.look_up(state, &provider, Whom { name: &user_dn.user, device }).await? {

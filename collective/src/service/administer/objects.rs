@@ -85,6 +85,7 @@ impl Controller {
         who.authority.require(PrivilegeType::Create, target_of(kind), Some((id, object.tags())))?;
         let mut errors = validate(&object, None, &who.state);
         errors.extend(password_errors(kind, password.as_deref(), None, &who.state));
+        errors.extend(self.forbidden_hosts(&object));
         errors.extend(provider_secrets::errors(&object, None, &given, &who.state));
         Denial::unless_empty(errors)?;
         let change = Change { before: None, after: Some(&object), password: password.is_some() };
@@ -130,6 +131,7 @@ impl Controller {
         }
         let mut errors = validate(&after, Some(before), &who.state);
         errors.extend(password_errors(kind, password.as_deref(), Some(before), &who.state));
+        errors.extend(self.forbidden_hosts(&after));
         errors.extend(provider_secrets::errors(&after, Some(before), &given, &who.state));
         Denial::unless_empty(errors)?;
         if let Some(expected) = expected.filter(|expected| *expected != stored.version) {

@@ -8,6 +8,7 @@ mod appliance;
 mod identity;
 mod network;
 mod people;
+mod provider;
 mod text;
 
 use ringwall_protocol::expression::Scripts;

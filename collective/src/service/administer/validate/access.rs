@@ -3,9 +3,8 @@
 use ringwall_protocol::authorize::Schedule;
 use ringwall_protocol::entitlement::{Action, Entitlement, Host, Logic};
 use ringwall_protocol::expression::{Expression, FUNCTIONS, Scripts};
-use ringwall_protocol::id::{MfaProviderId, ProviderId};
+use ringwall_protocol::id::ProviderId;
 use ringwall_protocol::interaction::{Interaction, InteractionKind, MAX_MESSAGE};
-use ringwall_protocol::object::identity_provider::{IdentityProviderKind, MfaProviderKind};
 use ringwall_protocol::policy::{Condition, CriteriaScript, MAX_INTERACTIONS, Policy, PolicyKind};
 use ringwall_protocol::rules::compile::{ResolvedNames, compile};
 use ringwall_raft::State;
@@ -124,16 +123,12 @@ fn interaction(method: &Interaction, field: &str, state: &State, faults: &mut Fa
 fn provider(method: &Interaction, field: &str, state: &State, faults: &mut Faults) {
     let Some(id) = method.provider_id else { return };
     match method.kind {
-        InteractionKind::OtpAuthentication => {
-            let known = state.mfa_provider(MfaProviderId::new(id));
-            if known.is_some_and(|provider| provider.kind() != MfaProviderKind::DefaultTimeBased) {
-                faults.add(field, "is an MFA provider of a kind that cannot be used yet");
-            }
-        }
+        // Which kinds there are is said where the reference is checked; every MFA provider verifies answers.
+        InteractionKind::OtpAuthentication => {}
         InteractionKind::PasswordAuthentication => {
             let known = state.identity_provider(ProviderId::new(id));
-            if known.is_some_and(|provider| provider.kind() != IdentityProviderKind::LocalDatabase) {
-                faults.add(field, "is an identity provider of a kind that cannot verify passwords yet");
+            if known.is_some_and(|provider| !provider.kind().takes_passwords()) {
+                faults.add(field, "is an identity provider of a kind that verifies no passwords");
             }
         }
         InteractionKind::DisplayMessage | InteractionKind::Reason => {

@@ -1,14 +1,12 @@
 //! Rules of identity providers and MFA providers.
 
 use ringwall_protocol::name::ProviderName;
-use ringwall_protocol::object::identity_provider::{
-    DeviceTakeover, IdentityProviderKind, MfaProviderKind, OnDemandClaim, SignInMfa,
-};
+use ringwall_protocol::object::identity_provider::{DeviceTakeover, IdentityProviderKind, OnDemandClaim, SignInMfa};
 use ringwall_protocol::object::{IdentityProvider, MfaProvider, Object};
 use ringwall_raft::State;
 use ringwall_trust::password::MAX_PASSWORD;
 
-use super::{Faults, duplicates, text};
+use super::{Faults, duplicates, provider, text};
 
 /// Most mappings of one provider.
 const MAX_MAPPINGS: usize = 256;
@@ -50,7 +48,7 @@ pub(super) fn identity_provider(
             let another = state.local_provider().is_some_and(|local| local.base.id != provider.base.id);
             faults.unless(!another, "type", "LocalDatabase is taken: local users have one provider");
         }
-        other => faults.add("type", format!("{other:?} cannot be used yet; expected LocalDatabase")),
+        _ => provider::identity(provider, faults),
     }
     if let Some(Object::IdentityProvider(before)) = before {
         faults.unless(before.kind() == provider.kind(), "type", "cannot change");
@@ -63,7 +61,7 @@ pub(super) fn identity_provider(
     }
     numbers(provider, faults);
     if let Some(mfa) = &provider.on_boarding_2fa {
-        sign_in_mfa(mfa, state, faults);
+        sign_in_mfa(mfa, faults);
     }
     if provider.device_takeover == DeviceTakeover::ReplaceWithMfa && provider.on_boarding_2fa.is_none() {
         faults.add("deviceTakeover", "replaceWithMfa wants onBoarding2FA");
@@ -85,10 +83,7 @@ fn numbers(provider: &IdentityProvider, faults: &mut Faults) {
     }
 }
 
-fn sign_in_mfa(mfa: &SignInMfa, state: &State, faults: &mut Faults) {
-    let usable = state.mfa_provider(mfa.mfa_provider_id);
-    let usable = usable.is_none_or(|provider| provider.kind() == MfaProviderKind::DefaultTimeBased);
-    faults.unless(usable, "onBoarding2FA.mfaProviderId", "is an MFA provider of a kind that cannot be used yet");
+fn sign_in_mfa(mfa: &SignInMfa, faults: &mut Faults) {
     let suffix = text::is_suffix(&mfa.claim_suffix);
     faults.unless(suffix, "onBoarding2FA.claimSuffix", "has 1 to 64 letters, digits, '-', '_', '.'");
     let readable = mfa.message.len() <= ringwall_protocol::interaction::MAX_MESSAGE;
@@ -131,9 +126,7 @@ fn on_demand(claim: &OnDemandClaim, field: &str, faults: &mut Faults) {
 }
 
 pub(super) fn mfa_provider(provider: &MfaProvider, before: Option<&Object>, faults: &mut Faults) {
-    if provider.kind() != MfaProviderKind::DefaultTimeBased {
-        faults.add("type", format!("{:?} cannot be used yet; expected DefaultTimeBased", provider.kind()));
-    }
+    provider::factor(provider, faults);
     if let Some(Object::MfaProvider(before)) = before {
         faults.unless(before.kind() == provider.kind(), "type", "cannot change");
     }

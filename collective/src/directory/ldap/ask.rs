@@ -54,7 +54,6 @@ pub(super) enum Wanted {
     /// The user with this name, unproved.
     Find(UserName),
     /// The user whose attribute has this value, unproved.
-    #[expect(dead_code, reason = "certificates that name a user of a directory ask so")]
     FindBy { attribute: String, value: String },
     /// The work of a proof, for nobody.
     Nobody(Zeroizing<String>),

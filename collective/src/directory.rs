@@ -4,10 +4,12 @@
 //! are none of its affair. Which kinds exist is a closed set. Whatever is not certain is no proof: a provider that does
 //! not answer is an error ([`Refusal::provider_unavailable`]), never a user.
 
+mod certificate;
 pub mod ldap;
 pub mod local;
 pub mod mapping;
 pub mod radius;
+pub mod scripts;
 pub mod secrets;
 pub mod user_name;
 
@@ -29,6 +31,7 @@ pub use local::{LocalDirectory, claims_of_local_user};
 pub use radius::RadiusDirectory;
 pub use user_name::{canonical, spelled, user_id_of};
 
+use crate::clock;
 use crate::hashing::HashingPool;
 use crate::outbound::Outbound;
 use crate::refusal::Refusal;
@@ -166,6 +169,7 @@ pub trait Directory {
 /// All providers.
 #[derive(Debug)]
 pub struct Directories {
+    hashing: HashingPool,
     local: LocalDirectory,
     ldap: LdapDirectory,
     radius: RadiusDirectory,
@@ -177,10 +181,33 @@ impl Directories {
     #[must_use]
     pub fn new(hashing: HashingPool, vault: Arc<Vault>, outbound: Outbound) -> Self {
         Self {
-            local: LocalDirectory::new(hashing),
+            local: LocalDirectory::new(hashing.clone()),
+            hashing,
             ldap: LdapDirectory::new(Arc::clone(&vault), outbound.clone()),
             radius: RadiusDirectory::new(vault, outbound),
         }
+    }
+
+    async fn finished(&self, provider: &IdentityProvider, proof: Proof) -> Result<Proof, Refusal> {
+        match proof {
+            Proof::User(user) => Ok(Proof::User(Box::new(self.with_scripts(provider, *user).await?))),
+            other => Ok(other),
+        }
+    }
+
+    /// A user with the claims that the provider's scripts make. One whose claims exceed their bounds is refused: what
+    /// would be left out could be what a policy forbids.
+    async fn with_scripts(&self, provider: &IdentityProvider, user: KnownUser) -> Result<KnownUser, Refusal> {
+        let (claims, left_out) =
+            scripts::run(&self.hashing, &provider.claim_scripts, user.claims, clock::now()).await?;
+        for scripts::LeftOut { claim, why } in left_out {
+            tracing::warn!(provider = provider.base.name, claim, why, "a script made no claim");
+        }
+        claims.check().map_err(|error| {
+            tracing::error!(provider = provider.base.name, user = %user.name, %error, "a user has more claims than are allowed");
+            Refusal::provider_unavailable()
+        })?;
+        Ok(KnownUser { claims, ..user })
     }
 
     /// Directories that speak LDAP.
@@ -202,17 +229,22 @@ impl Directory for Directories {
             ProviderSettings::LocalDatabase => self.local.claimed(provider, credential),
             ProviderSettings::Ldap(_) => self.ldap.claimed(provider, credential),
             ProviderSettings::Radius(_) => self.radius.claimed(provider, credential),
+            ProviderSettings::Certificate(_) | ProviderSettings::LdapCertificate(_) => certificate::claimed(credential),
             _ => Claimed::Nobody,
         }
     }
 
     async fn prove(&self, state: &State, provider: &IdentityProvider, attempt: &Attempt<'_>) -> Result<Proof, Refusal> {
-        match &provider.settings {
+        let proof = match &provider.settings {
             ProviderSettings::LocalDatabase => self.local.prove(state, provider, attempt).await,
             ProviderSettings::Ldap(_) => self.ldap.prove(state, provider, attempt).await,
             ProviderSettings::Radius(_) => self.radius.prove(state, provider, attempt).await,
+            ProviderSettings::Certificate(_) | ProviderSettings::LdapCertificate(_) => {
+                certificate::prove(&self.ldap, state, provider, attempt).await
+            }
             other => Err(unusable(other.kind())),
-        }
+        };
+        self.finished(provider, proof?).await
     }
 
     async fn go_on(
@@ -223,12 +255,13 @@ impl Directory for Directories {
         kept: &[u8],
         answer: &str,
     ) -> Result<Proof, Refusal> {
-        match &provider.settings {
+        let proof = match &provider.settings {
             ProviderSettings::LocalDatabase => self.local.go_on(state, provider, name, kept, answer).await,
             ProviderSettings::Ldap(_) => self.ldap.go_on(state, provider, name, kept, answer).await,
             ProviderSettings::Radius(_) => self.radius.go_on(state, provider, name, kept, answer).await,
             other => Err(unusable(other.kind())),
-        }
+        };
+        self.finished(provider, proof?).await
     }
 
     fn id_of(&self, state: &State, provider: &IdentityProvider, name: &UserName) -> Option<UserId> {
@@ -252,11 +285,18 @@ impl Directory for Directories {
     }
 
     async fn look_up(&self, state: &State, provider: &IdentityProvider, whom: Whom<'_>) -> Result<LookUp, Refusal> {
-        match &provider.settings {
+        let found = match &provider.settings {
             ProviderSettings::LocalDatabase => self.local.look_up(state, provider, whom).await,
             ProviderSettings::Ldap(_) => self.ldap.look_up(state, provider, whom).await,
             ProviderSettings::Radius(_) => self.radius.look_up(state, provider, whom).await,
+            ProviderSettings::Certificate(_) | ProviderSettings::LdapCertificate(_) => {
+                certificate::look_up(&self.ldap, state, provider, whom).await
+            }
             other => Err(unusable(other.kind())),
+        };
+        match found? {
+            LookUp::Known(user) => Ok(LookUp::Known(Box::new(self.with_scripts(provider, *user).await?))),
+            other => Ok(other),
         }
     }
 }

@@ -321,7 +321,7 @@ fn provider(ids: &Ids) -> IdentityProvider {
         user_lockout_duration_minutes: 1,
         min_password_length: 8,
         claim_mappings: Vec::new(),
-        user_scripts: Vec::new(),
+        claim_scripts: Vec::new(),
         on_demand_claim_mappings: Vec::new(),
         device_takeover: Default::default(),
     }

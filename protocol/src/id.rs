@@ -90,8 +90,6 @@ uuid_ids! {
     PolicyId => "policy";
     /// A named criterion.
     CriteriaScriptId => "criteria script";
-    /// A script that makes user claims.
-    UserScriptId => "user script";
     /// A pool of tunnel addresses.
     IpPoolId => "IP pool";
     /// A client profile.

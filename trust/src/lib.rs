@@ -9,6 +9,7 @@
 //! | [`spa`] | that a stranger holds a key that was given to him (the knock) |
 //! | [`secret`] | that a stored secret was sealed by us; where random bytes come from |
 //! | [`password`], [`totp`] | that a user knows, or has, what he should |
+//! | [`user_certificate`] | that a user holds the key of his own certificate |
 //!
 //! What a policy means, what HTTP says and what the replicated state holds is left to other packages. Functions take
 //! the time and their random bytes as arguments; only [`secret::SystemRandom`] and the TLS handshake reach outside.
@@ -24,3 +25,4 @@ pub mod spa;
 pub mod tls;
 pub mod token;
 pub mod totp;
+pub mod user_certificate;

@@ -73,8 +73,18 @@ impl LdapDirectory {
         Ok(found.map(|entry| (attributes(&entry), known(provider, settings, entry))))
     }
 
+    /// A user by name, unproved.
+    pub(super) async fn find(
+        &self,
+        state: &State,
+        provider: &IdentityProvider,
+        whom: Whom<'_>,
+    ) -> Result<LookUp, Refusal> {
+        let found = self.user(state, provider, Wanted::Find(whom.name.clone())).await?;
+        Ok(found.map_or(LookUp::Gone, |user| LookUp::Known(Box::new(user))))
+    }
+
     /// The user whose attribute has a value, and whether one of another attribute's values is `binary`.
-    #[expect(dead_code, reason = "certificates that name a user of a directory ask so")]
     pub(super) async fn find_by(
         &self,
         state: &State,
@@ -183,8 +193,7 @@ impl Directory for LdapDirectory {
     }
 
     async fn look_up(&self, state: &State, provider: &IdentityProvider, whom: Whom<'_>) -> Result<LookUp, Refusal> {
-        let found = self.user(state, provider, Wanted::Find(whom.name.clone())).await?;
-        Ok(found.map_or(LookUp::Gone, |user| LookUp::Known(Box::new(user))))
+        self.find(state, provider, whom).await
     }
 }
 

@@ -74,7 +74,7 @@ fn own_fields(kind: ObjectKind) -> Value {
             "adminProvider": true, "userLockoutThreshold": 5, "userLockoutDurationMinutes": 1, "minPasswordLength": 8,
             "claimMappings": [{"attributeName": "mail", "claimName": "email", "list": false}],
             "onDemandClaimMappings": [{"command": "fileExists", "claimName": "agent", "parameters": {"name": null, "path": "/etc/agent"}, "platform": "desktop.linux.all"}],
-            "userScripts": [], "deviceTakeover": "refuse",
+            "claimScripts": [{"claimName": "senior", "expression": "\"staff\" in user.groups"}], "deviceTakeover": "refuse",
         }),
         ObjectKind::MfaProvider => json!({ "type": "DefaultTimeBased" }),
         ObjectKind::LocalUser => json!({

@@ -30,6 +30,8 @@ pub(crate) struct Client {
     pub(crate) cookie: Option<String>,
     pub(crate) claims: Option<String>,
     pub(crate) certificate: Option<Arc<Presented>>,
+    /// The user's certificate, in place of a password.
+    pub(crate) user_certificate: Option<crate::certificate::Card>,
     /// Key with which every connection knocks.
     pub(crate) knock: Option<SecretKey>,
     root: Fingerprint,
@@ -63,6 +65,7 @@ impl Client {
             cookie: None,
             claims: None,
             certificate: None,
+            user_certificate: None,
             knock: None,
             root,
         }
@@ -168,6 +171,14 @@ impl Client {
             entries.insert(0, request.alpn_entry(&SpaKey::new(key), &SystemRandom));
         }
         let mut stream = connector.with_alpn(entries).connect(ServerName::from(at.ip()), stream).await?;
+        let mut body = body.clone();
+        if let Some(certificate) = &self.user_certificate
+            && path == "/client/v1/sign-in"
+        {
+            let label = ringwall_protocol::wire::client::SIGN_IN_EXPORTER;
+            let exporter = stream.get_ref().1.export_keying_material([0; 32], label, None).expect("an exporter");
+            body["credential"] = certificate.credential(&self.provider, self.device, self.thumbprint(), &exporter);
+        }
         let body = body.to_string();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: controller\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\

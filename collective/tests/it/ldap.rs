@@ -192,7 +192,7 @@ async fn renewal_reads_the_directory_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_password_step_up_is_judged_by_the_provider_of_the_condition_only() {
-    let (lab, _slapd, admin, id) = scene(0).await;
+    let (lab, _slapd, _admin, id) = scene(0).await;
     lab.user("alice").await;
     let at = lab.client_address(0);
     let interaction = |provider: Value| json!({"type": "PasswordAuthentication", "message": "again", "claimSuffix": "prod", "providerId": provider});

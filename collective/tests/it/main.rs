@@ -1,6 +1,7 @@
 //! Controllers as others see them: in-process, over loopback, with real TLS and HTTP.
 
 mod admin;
+mod certificate;
 mod client;
 mod cluster;
 mod entitlements;

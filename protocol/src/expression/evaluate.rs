@@ -103,6 +103,16 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// Evaluates an expression whose result is a value.
+    ///
+    /// # Errors
+    /// Why there is none: an absent claim, a wrong type, or a result that JSON does not have.
+    pub fn value(&self, expression: &Expression, asked: Asked<'_>) -> Result<serde_json::Value, String> {
+        self.start(asked);
+        let value = expression.program.execute(&self.context).map_err(|error| error.to_string())?;
+        value.json().map_err(|_| format!("the result is a {} and no value of a claim", value.type_of()))
+    }
+
     /// Paths of the claims that the last evaluation read: `user.groups`, `device`, `stepUps.<suffix>`, `time` …
     #[must_use]
     pub fn last_reads(&self) -> BTreeSet<String> {

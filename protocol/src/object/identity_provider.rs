@@ -13,7 +13,7 @@ pub mod radius;
 use serde::{Deserialize, Serialize};
 
 use super::EntityBase;
-use crate::id::{IpPoolId, MfaProviderId, ProviderId, UserScriptId};
+use crate::id::{IpPoolId, MfaProviderId, ProviderId};
 
 pub use certificate::{CertificateSettings, LdapCertificateSettings};
 pub use factor::{FactorSettings, MfaProvider, MfaProviderKind};
@@ -58,9 +58,9 @@ pub struct IdentityProvider {
     /// From the provider's attributes to user claims.
     #[serde(default)]
     pub claim_mappings: Vec<ClaimMapping>,
-    /// Scripts that make further user claims, in this order.
+    /// Expressions that make further user claims of those that the provider told.
     #[serde(default)]
-    pub user_scripts: Vec<UserScriptId>,
+    pub claim_scripts: Vec<ClaimScript>,
     /// Commands that Clients run for device claims.
     #[serde(default)]
     pub on_demand_claim_mappings: Vec<OnDemandClaim>,
@@ -160,6 +160,16 @@ pub struct ClaimMapping {
     /// Always a list.
     #[serde(default)]
     pub list: bool,
+}
+
+/// A user claim made by an expression (S17: user claim scripts).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimScript {
+    /// Name under `user`.
+    pub claim_name: String,
+    /// CEL over `user`, the claims that the provider told; its result is the claim.
+    pub expression: String,
 }
 
 /// A command whose result a Client reports as a device claim (S37).

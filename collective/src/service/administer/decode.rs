@@ -34,6 +34,7 @@ const READ_ONLY: &[&str] = &[
     "lockStart",
     "passwordSet",
     "secretsSet",
+    "weaknesses",
     "locked",
 ];
 /// Nested fields that the vendor's tools send with an entitlement's actions, and that Ringwall does not have.

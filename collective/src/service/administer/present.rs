@@ -2,7 +2,8 @@
 
 use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::{ProviderName, UserDn, UserName};
-use ringwall_protocol::object::Object;
+use ringwall_protocol::object::identity_provider::ProviderSettings;
+use ringwall_protocol::object::{IdentityProvider, Object};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
 use ringwall_raft::state::lockout::LockoutSubject;
@@ -29,6 +30,7 @@ pub fn present(object: &Object, state: &State, now: UnixMillis) -> Value {
         }
         Object::IdentityProvider(one) => {
             value["secretsSet"] = secrets_set(state, object.id(), one.kind().secrets());
+            value["weaknesses"] = weaknesses(one).into();
         }
         Object::MfaProvider(one) => {
             value["secretsSet"] = secrets_set(state, object.id(), one.kind().secrets());
@@ -36,6 +38,22 @@ pub fn present(object: &Object, state: &State, now: UnixMillis) -> Value {
         _ => {}
     }
     value
+}
+
+/// What is allowed but weaker than it could be.
+fn weaknesses(provider: &IdentityProvider) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    match &provider.settings {
+        ProviderSettings::Ldap(ldap) if ldap.allow_plain => found.push("passwords travel unprotected (allowPlain)"),
+        ProviderSettings::LdapCertificate(one) if one.ldap.allow_plain => {
+            found.push("the Controller's password travels unprotected (allowPlain)");
+        }
+        ProviderSettings::Radius(_) => {
+            found.push("RADIUS protects passwords with MD5 only: keep it in a network of its own")
+        }
+        _ => {}
+    }
+    found
 }
 
 /// Which of a provider's secrets were given; none is ever shown.

@@ -1,5 +1,6 @@
 //! Rules of identity providers and MFA providers.
 
+use ringwall_protocol::expression::Expression;
 use ringwall_protocol::name::ProviderName;
 use ringwall_protocol::object::identity_provider::{DeviceTakeover, IdentityProviderKind, OnDemandClaim, SignInMfa};
 use ringwall_protocol::object::{IdentityProvider, MfaProvider, Object};
@@ -10,6 +11,11 @@ use super::{Faults, duplicates, provider, text};
 
 /// Most mappings of one provider.
 const MAX_MAPPINGS: usize = 256;
+/// Most scripts of one provider, and longest source of one, in bytes.
+const MAX_SCRIPTS: usize = 16;
+const MAX_SCRIPT: usize = 1_024;
+/// Claims that only the provider's own proof makes.
+const FIXED_CLAIMS: [&str; 2] = ["username", "identityProvider"];
 /// Most devices that a limit can allow.
 const MAX_DEVICES: u32 = 10_000;
 /// Commands of Clients, and whether they take a path (otherwise a name).
@@ -67,6 +73,28 @@ pub(super) fn identity_provider(
         faults.add("deviceTakeover", "replaceWithMfa wants onBoarding2FA");
     }
     mappings(provider, faults);
+    scripts(provider, faults);
+}
+
+/// Scripts are few and short: all of them run at every sign-in.
+fn scripts(provider: &IdentityProvider, faults: &mut Faults) {
+    faults.unless(provider.claim_scripts.len() <= MAX_SCRIPTS, "claimScripts", "are at most 16");
+    for (at, script) in provider.claim_scripts.iter().enumerate() {
+        let field = format!("claimScripts[{at}]");
+        let claim = text::is_identifier(&script.claim_name);
+        faults.unless(claim, &format!("{field}.claimName"), "has letters, digits and '_', no digit first");
+        if FIXED_CLAIMS.contains(&script.claim_name.as_str()) {
+            faults.add(format!("{field}.claimName"), "says who somebody is: no script makes it");
+        }
+        if script.expression.len() > MAX_SCRIPT {
+            faults.add(format!("{field}.expression"), format!("has at most {MAX_SCRIPT} bytes"));
+        } else if let Err(error) = Expression::compile(&script.expression) {
+            faults.add(format!("{field}.expression"), error.to_string());
+        }
+    }
+    for at in duplicates(provider.claim_scripts.iter().map(|script| &script.claim_name)) {
+        faults.add(format!("claimScripts[{at}].claimName"), "is used twice");
+    }
 }
 
 fn numbers(provider: &IdentityProvider, faults: &mut Faults) {

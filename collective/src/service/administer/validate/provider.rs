@@ -6,6 +6,7 @@ use ringwall_protocol::interaction::MAX_MESSAGE;
 use ringwall_protocol::object::identity_provider::factor::RadiusFactorSettings;
 use ringwall_protocol::object::identity_provider::{FactorSettings, LdapSettings, ProviderSettings, RadiusSettings};
 use ringwall_protocol::object::{IdentityProvider, MfaProvider};
+use ringwall_trust::user_certificate::{AuthoritiesError, UserAuthorities};
 
 use super::{Faults, text};
 use crate::outbound::tls;
@@ -14,8 +15,8 @@ use crate::outbound::tls;
 const MAX_SERVERS: usize = 8;
 /// Longest DN or filter, in bytes.
 const MAX_DN: usize = 1_024;
-/// Longest wait for RADIUS servers, in seconds: a user confirms a push message in it, and the transaction lives longer.
-const MAX_TIMEOUT: u32 = 60;
+/// Longest wait for RADIUS servers, in seconds: Clients wait no longer than 20 for an answer.
+const MAX_TIMEOUT: u32 = 15;
 
 /// What is wrong with an identity provider's own settings.
 pub(super) fn identity(provider: &IdentityProvider, faults: &mut Faults) {
@@ -23,6 +24,17 @@ pub(super) fn identity(provider: &IdentityProvider, faults: &mut Faults) {
         ProviderSettings::LocalDatabase => {}
         ProviderSettings::Ldap(settings) => ldap(settings, faults),
         ProviderSettings::Radius(settings) => radius(settings, faults),
+        ProviderSettings::Certificate(settings) => {
+            authorities(&settings.ca_certificates, &settings.revocation_lists, faults);
+        }
+        ProviderSettings::LdapCertificate(settings) => {
+            authorities(&settings.ca_certificates, &settings.revocation_lists, faults);
+            ldap(&settings.ldap, faults);
+            let attribute = is_attribute(&settings.certificate_user_attribute);
+            faults.unless(attribute, "certificateUserAttribute", "is the name of an attribute");
+            let attribute = settings.certificate_attribute.as_deref().is_none_or(is_attribute);
+            faults.unless(attribute, "certificateAttribute", "is the name of an attribute, or absent");
+        }
         other => faults.add("type", format!("{:?} cannot be used yet", other.kind())),
     }
 }
@@ -33,6 +45,14 @@ pub(super) fn factor(provider: &MfaProvider, faults: &mut Faults) {
         FactorSettings::DefaultTimeBased => {}
         FactorSettings::Radius(settings) => radius_factor(settings, faults),
         FactorSettings::Fido2 => faults.add("type", "Fido2 cannot be used yet"),
+    }
+}
+
+fn authorities(certificates: &[String], lists: &[String], faults: &mut Faults) {
+    match UserAuthorities::parse(certificates, lists) {
+        Ok(_) => {}
+        Err(error @ AuthoritiesError::Authorities(_)) => faults.add("caCertificates", error.to_string()),
+        Err(error @ AuthoritiesError::Lists(_)) => faults.add("revocationLists", error.to_string()),
     }
 }
 
@@ -74,13 +94,13 @@ fn ldap(settings: &LdapSettings, faults: &mut Faults) {
 fn radius(settings: &RadiusSettings, faults: &mut Faults) {
     servers(&settings.hostnames, settings.port, faults);
     let bounded = (1..=MAX_TIMEOUT).contains(&settings.timeout);
-    faults.unless(bounded, "timeout", "lies between 1 and 60 seconds");
+    faults.unless(bounded, "timeout", "lies between 1 and 15 seconds");
 }
 
 fn radius_factor(settings: &RadiusFactorSettings, faults: &mut Faults) {
     servers(&settings.hostnames, settings.port, faults);
     let bounded = (1..=MAX_TIMEOUT).contains(&settings.timeout);
-    faults.unless(bounded, "timeout", "lies between 1 and 60 seconds");
+    faults.unless(bounded, "timeout", "lies between 1 and 15 seconds");
 }
 
 fn servers(hosts: &[String], port: u16, faults: &mut Faults) {

@@ -3,10 +3,12 @@
 //! Every call returns at once; what takes time answers through a [`Reply`]. Order matters: calls to one
 //! [`RuleEnforcer`] take effect in the order in which they were made (the lease depends on it, review F1).
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::id::{LogIndex, SessionId, Thumbprint};
 use ringwall_protocol::rules::RuleSet;
 use ringwall_protocol::wire::error::ErrorCode;
@@ -135,4 +137,13 @@ pub trait TunnelPlane: Send + Sync + 'static {
     fn expect(&self, session: SessionId, token: AttachToken);
     /// Drops the session's packets from now on, closes its tunnel, forgets the session.
     fn cut(&self, session: SessionId, code: ErrorCode) -> Reply<()>;
+}
+
+/// Who finds out what names stand for, and puts it into the rules that ask for them.
+pub trait NameKeeper: Send + Sync {
+    /// The names and domains of a session's entitlements, all of them; in place of what it wanted before.
+    fn want(&self, session: SessionId, hosts: BTreeSet<Host>);
+
+    /// The session has ended.
+    fn forget(&self, session: SessionId);
 }

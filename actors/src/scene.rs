@@ -1,13 +1,13 @@
 //! What tests of this package share: a throw-away Collective, its tokens, a feed's view, fakes of the ports that keep
 //! account of what they were asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use ringwall_protocol::claims::{ClaimMap, StepUp, UntrustedClaims};
-use ringwall_protocol::entitlement::{Action, ActionKind, Logic, Subtype};
+use ringwall_protocol::entitlement::{Action, ActionKind, Host, Logic, Subtype};
 use ringwall_protocol::feed::{FeedPosition, FeedSite, FeedView};
 use ringwall_protocol::id::{ConditionId, EntitlementId, LogIndex, NodeId, SessionId, SignInId, TokenId};
 use ringwall_protocol::interaction::{Interaction, InteractionKind};
@@ -23,7 +23,9 @@ use ringwall_trust::identity::Leaf;
 use ringwall_trust::token::{Expected, UnverifiedToken, Verified};
 use tokio::sync::oneshot;
 
-use crate::ports::{AttachToken, Install, InstallError, LeaseRenewal, Reply, RuleEnforcer, TunnelGrant, TunnelPlane};
+use crate::ports::{
+    AttachToken, Install, InstallError, LeaseRenewal, NameKeeper, Reply, RuleEnforcer, TunnelGrant, TunnelPlane,
+};
 use crate::registry::admission::Admission;
 use crate::support::clock::{Clock, Moment};
 
@@ -273,6 +275,8 @@ pub(crate) enum Asked {
     Open(SessionId),
     Expect(SessionId),
     Cut(SessionId, ErrorCode),
+    Names(SessionId, BTreeSet<Host>),
+    ForgetNames(SessionId),
 }
 
 /// A kernel and workers that do what they are told at once, and remember it. The kernel keeps the promises of the real
@@ -373,6 +377,16 @@ impl TunnelPlane for FakePlane {
     fn cut(&self, session: SessionId, code: ErrorCode) -> Reply<()> {
         self.note(Asked::Cut(session, code));
         answered(())
+    }
+}
+
+impl NameKeeper for FakePlane {
+    fn want(&self, session: SessionId, hosts: BTreeSet<Host>) {
+        self.note(Asked::Names(session, hosts));
+    }
+
+    fn forget(&self, session: SessionId) {
+        self.note(Asked::ForgetNames(session));
     }
 }
 

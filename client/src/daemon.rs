@@ -4,6 +4,8 @@
 //! it and report back. Going down takes routes, rules, resolvers and the device with it; so does dying, except for
 //! blackholes and rules, which the next start removes, so that nothing leaks in between.
 
+use std::path::PathBuf;
+
 use ringwall_trust::identity::KeyKind;
 
 use crate::failure::{Exit, Failure};
@@ -43,6 +45,8 @@ pub struct UpOptions {
     pub forget_controllers: bool,
     /// Name of the TUN device.
     pub device: String,
+    /// The system's resolver file; `None`: leave the system's resolver alone.
+    pub resolv_conf: Option<PathBuf>,
     /// Ask on the terminal.
     pub interactive: bool,
 }
@@ -54,6 +58,10 @@ pub struct UpOptions {
 pub async fn run(options: UpOptions) -> Result<(), Failure> {
     privilege::check_network_admin()?;
     let lock = options.state.lock()?;
+    if let Some(file) = &options.resolv_conf {
+        // Before anything is looked up by name.
+        crate::dns::recover(file);
+    }
     let (calls, inbox) = tokio::sync::mpsc::channel(16);
     let (events, _) = tokio::sync::broadcast::channel(64);
     let socket = options.state.socket_path();

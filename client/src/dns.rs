@@ -1,144 +1,175 @@
-//! Resolvers for the domains behind Sites: given to systemd-resolved where it is, otherwise only shown in the status.
+//! Split DNS: names of the Sites' entitlements are asked of the Sites' Gateways, domains of DNS policies of their servers,
+//! everything else of whom it was asked before.
 //!
-//! What is passed on comes from the signed entitlement token, is checked to be a domain or an address, and goes to a
-//! program of this system as arguments; no shell, nothing of a server's choosing is run.
+//! A stub on the loopback divides the questions. systemd-resolved, where it runs, sends it only those that matter; else
+//! `/etc/resolv.conf` names it while it runs. Without anything to divide nothing of the system is touched.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
+mod plan;
+mod resolv_conf;
+mod resolved;
+mod stub;
 
-use ringwall_protocol::policy::DnsSetting;
-use tokio::process::Command;
-use tokio::time::timeout;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-/// The program's only place; never looked for elsewhere.
-const RESOLVECTL: &str = "/usr/bin/resolvectl";
-/// It talks to a daemon of the system, which may be stuck.
-const CALL_TIME: Duration = Duration::from_secs(5);
-/// The name with which a setting means every domain.
-const EVERY_DOMAIN: &str = "Default";
+use ringwall_protocol::id::SiteId;
 
-/// The TUN device in the eyes of the system's resolver.
+pub use plan::{Plan, Way};
+pub use resolv_conf::{Former, ResolvConf};
+
+use crate::site_link::Asker;
+use resolved::Resolved;
+use stub::{Stub, Ways};
+
+/// The system's file, where nothing else is said.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// What this system does about names while the Client runs.
 #[derive(Debug)]
-pub struct DnsLink {
+pub struct SplitDns {
     device: String,
-    in_force: BTreeSet<DnsSetting>,
+    /// `None`: the user wants the system's resolver left alone.
+    file: Option<PathBuf>,
+    plan: Plan,
+    active: Option<Active>,
 }
 
-/// Why settings are not in force.
+#[derive(Debug)]
+struct Active {
+    stub: Stub,
+    way_in: WayIn,
+    former: Former,
+}
+
+/// How questions get to the stub.
+#[derive(Debug)]
+enum WayIn {
+    Resolved(Resolved),
+    File(ResolvConf),
+}
+
+/// Why names are not divided.
 #[derive(Debug, thiserror::Error)]
 pub enum DnsError {
-    /// There is no systemd-resolved.
-    #[error("this system has no {RESOLVECTL}")]
-    NoResolver,
-    /// It refused.
-    #[error("{RESOLVECTL} failed: {0}")]
-    Refused(String),
+    /// The user wants it so.
+    #[error("names of the sites are not asked for (--no-dns)")]
+    LeftAlone,
+    /// The stub cannot listen.
+    #[error("no DNS stub can listen on the loopback: {0}")]
+    Stub(std::io::Error),
+    /// The system's file cannot be read or changed.
+    #[error("{file} cannot be changed: {error}")]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// systemd-resolved refused.
+    #[error("{0}")]
+    Resolved(String),
 }
 
-impl DnsLink {
-    /// Nothing is set yet.
+impl SplitDns {
+    /// Nothing is divided yet. What a Client that was killed left behind is put back.
     #[must_use]
-    pub const fn new(device: String) -> Self {
-        Self { device, in_force: BTreeSet::new() }
+    pub fn new(device: String, file: Option<PathBuf>) -> Self {
+        if let Some(file) = &file {
+            recover(file);
+        }
+        Self { device, file, plan: Plan::default(), active: None }
     }
 
-    /// Makes these settings, and no others, those of the device.
+    /// Divides by this plan, through these Sites.
     ///
     /// # Errors
-    /// [`DnsError`]; then none of them is in force.
-    pub async fn apply(&mut self, settings: BTreeSet<DnsSetting>) -> Result<(), DnsError> {
-        if settings == self.in_force {
+    /// [`DnsError`]; then names are asked for as before.
+    pub async fn apply(&mut self, plan: Plan, sites: BTreeMap<SiteId, Asker>) -> Result<(), DnsError> {
+        if plan.is_empty() {
+            self.revert().await;
             return Ok(());
         }
-        self.in_force.clear();
-        if settings.is_empty() {
-            return self.call(&["revert"], &[]).await;
+        let file = self.file.clone().ok_or(DnsError::LeftAlone)?;
+        let Some(active) = &self.active else {
+            let active = Active::begin(&self.device, file, plan.clone(), sites).await?;
+            self.active = Some(active);
+            self.plan = plan;
+            return Ok(());
+        };
+        active.stub.follow(Ways { plan: plan.clone(), sites, former: active.former.servers.clone() });
+        if plan != self.plan
+            && let WayIn::Resolved(resolved) = &active.way_in
+        {
+            resolved.set(active.stub.address, &plan.matched()).await.map_err(DnsError::Resolved)?;
         }
-        self.call(&["dns"], &servers(&settings)).await?;
-        self.call(&["domain"], &domains(&settings)).await?;
-        self.in_force = settings;
+        self.plan = plan;
         Ok(())
     }
 
     /// Takes everything back.
-    pub async fn revert(mut self) {
-        if let Err(error) = self.apply(BTreeSet::new()).await {
-            tracing::debug!(cause = %error, "resolver");
+    pub async fn revert(&mut self) {
+        self.plan = Plan::default();
+        let Some(active) = self.active.take() else { return };
+        match &active.way_in {
+            WayIn::Resolved(resolved) => {
+                if let Err(error) = resolved.revert().await {
+                    // The device goes, and its settings with it.
+                    tracing::debug!(cause = error, "resolver");
+                }
+            }
+            WayIn::File(file) => match file.give_back() {
+                Ok(true) => {}
+                Ok(false) => tracing::info!("the system's resolver file was changed by somebody else, and stays so"),
+                Err(error) => tracing::error!(%error, "the system's resolver file could not be put back"),
+            },
         }
-    }
-
-    async fn call(&self, verb: &[&str], arguments: &[String]) -> Result<(), DnsError> {
-        if !Path::new(RESOLVECTL).exists() {
-            return Err(DnsError::NoResolver);
-        }
-        let mut command = Command::new(RESOLVECTL);
-        command.args(verb).arg(&self.device).args(arguments);
-        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
-        let output = timeout(CALL_TIME, command.output()).await;
-        let output = output.map_err(|_| DnsError::Refused("no answer".into()))?;
-        let output = output.map_err(|error| DnsError::Refused(error.to_string()))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(DnsError::Refused(said.trim().chars().take(200).collect()))
     }
 }
 
-/// The resolver knows one list of servers a device.
-fn servers(settings: &BTreeSet<DnsSetting>) -> Vec<String> {
-    let mut seen: Vec<IpAddr> = Vec::new();
-    for server in settings.iter().flat_map(|setting| &setting.servers) {
-        if !seen.contains(server) {
-            seen.push(*server);
+impl Drop for SplitDns {
+    /// However the daemon ends, the user's file is in its place.
+    fn drop(&mut self) {
+        if let Some(Active { way_in: WayIn::File(file), .. }) = &self.active
+            && let Err(error) = file.give_back()
+        {
+            tracing::error!(%error, "the system's resolver file could not be put back");
         }
     }
-    seen.iter().map(ToString::to_string).collect()
 }
 
-/// `~` routes questions for a domain to the device without searching in it.
-fn domains(settings: &BTreeSet<DnsSetting>) -> Vec<String> {
-    let usable = settings.iter().filter_map(|setting| match setting.domain.as_str() {
-        EVERY_DOMAIN => Some("~.".to_owned()),
-        domain if is_domain(domain) => Some(format!("~{domain}")),
-        _ => None,
-    });
-    usable.collect()
-}
-
-fn is_domain(text: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            && !label.starts_with('-')
-    };
-    text.len() <= 253 && text.trim_end_matches('.').split('.').all(label)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn setting(domain: &str, servers: &[&str]) -> DnsSetting {
-        let servers = servers.iter().map(|server| server.parse().expect("an address")).collect();
-        DnsSetting { domain: domain.into(), servers }
+impl Active {
+    async fn begin(device: &str, file: PathBuf, plan: Plan, sites: BTreeMap<SiteId, Asker>) -> Result<Self, DnsError> {
+        let conf = ResolvConf::new(file.clone());
+        let wrong = |error| DnsError::File { file: file.clone(), error };
+        let resolved = Resolved::found(device, &file);
+        let former = match &resolved {
+            // Asked back, the daemon would come to us again.
+            Some(_) => ResolvConf::new(resolved::SERVERS.into()).former().unwrap_or_default(),
+            None => conf.former().map_err(wrong)?,
+        };
+        let matched = plan.matched();
+        let ways = Ways { plan, sites, former: former.servers.clone() };
+        let stub = Stub::start(ways).await.map_err(DnsError::Stub)?;
+        let way_in = if let Some(resolved) = resolved {
+            resolved.set(stub.address, &matched).await.map_err(DnsError::Resolved)?;
+            WayIn::Resolved(resolved)
+        } else {
+            conf.take_over(stub.address, &former).map_err(wrong)?;
+            WayIn::File(conf)
+        };
+        Ok(Self { stub, way_in, former })
     }
+}
 
-    #[test]
-    fn settings_become_routing_domains_and_servers_once_each() {
-        let settings =
-            BTreeSet::from([setting("corp.example", &["10.1.0.53", "fd01::53"]), setting("Default", &["10.1.0.53"])]);
-        assert_eq!(servers(&settings), ["10.1.0.53", "fd01::53"]);
-        assert_eq!(domains(&settings), ["~.", "~corp.example"]);
-    }
-
-    #[test]
-    fn what_is_no_domain_never_becomes_an_argument() {
-        for bad in ["--help", "a b", "x;reboot", "", "..", "-a.example", "$(id)"] {
-            assert!(domains(&BTreeSet::from([setting(bad, &[])])).is_empty(), "{bad}");
+/// Puts the user's file back if a Client that was killed left its own behind.
+pub fn recover(file: &std::path::Path) {
+    match ResolvConf::new(file.to_owned()).give_back() {
+        Ok(true) => {
+            tracing::warn!(file = %file.display(), "the system's resolver file is back, which a Client left changed")
+        }
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(file = %file.display(), %error, "the system's resolver file cannot be looked after")
         }
     }
 }

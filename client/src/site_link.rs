@@ -17,7 +17,7 @@ use ringwall_protocol::token::{ClaimsToken, EntitlementToken, Routes};
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::ExpiryReason;
 use ringwall_trust::tls::{Presented, Tls};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::held_token::HeldToken;
 use crate::status::SiteState;
@@ -26,6 +26,7 @@ use crate::tunnel::{ClientTunnel, TunnelEvent};
 
 mod attempt;
 mod live;
+mod questions;
 mod race;
 mod run;
 mod tunnel_line;
@@ -85,8 +86,33 @@ pub enum LinkOrder {
         /// The text.
         text: String,
     },
+    /// A DNS question to the Gateway; dropped if there is none now.
+    Ask(Question),
     /// Say goodbye and end.
     Stop,
+}
+
+/// A DNS question, and where its answer goes.
+#[derive(Debug)]
+pub struct Question {
+    /// One DNS message.
+    pub message: Vec<u8>,
+    /// One DNS message.
+    pub answer: oneshot::Sender<Vec<u8>>,
+}
+
+/// Asks the Gateway of a Site about names. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Asker(mpsc::UnboundedSender<LinkOrder>);
+
+impl Asker {
+    /// The answer to a question, both of them DNS messages; `None` if no Gateway answers. Whoever asks sets the limit to
+    /// questions that wait, and to the time.
+    pub async fn ask(&self, message: Vec<u8>) -> Option<Vec<u8>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(LinkOrder::Ask(Question { message, answer })).ok()?;
+        answered.await.ok()
+    }
 }
 
 /// From a link to the daemon.
@@ -177,6 +203,12 @@ impl SiteLink {
     /// Goes on with newer tokens or another certificate.
     pub fn renew(&self, credentials: Credentials) {
         self.credentials.send_replace(credentials);
+    }
+
+    /// Who asks this Site about names.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        Asker(self.orders.clone())
     }
 
     /// Gives an order; a link that has ended takes none.

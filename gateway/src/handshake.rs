@@ -17,19 +17,28 @@ use ringwall_protocol::wire::session::{Hello, SESSION_VERSION};
 use ringwall_trust::identity::Leaf;
 use ringwall_trust::token::{Expected, TokenError, UnverifiedToken, Verified};
 
+use crate::names::Names;
+
 /// Stands between websockets and the registry. Cheap to clone.
 #[derive(Clone)]
 pub struct Doorkeeper {
     published: Published,
     registry: Addr<Registry>,
     clock: Arc<dyn Clock>,
+    names: Names,
 }
 
 impl Doorkeeper {
     /// A doorkeeper of this registry.
     #[must_use]
-    pub const fn new(published: Published, registry: Addr<Registry>, clock: Arc<dyn Clock>) -> Self {
-        Self { published, registry, clock }
+    pub const fn new(published: Published, registry: Addr<Registry>, clock: Arc<dyn Clock>, names: Names) -> Self {
+        Self { published, registry, clock, names }
+    }
+
+    /// Who answers questions about names.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        self.names.clone()
     }
 
     /// Proves a `hello` and asks for admission.

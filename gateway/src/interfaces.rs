@@ -46,6 +46,22 @@ impl Interfaces {
         Ok(())
     }
 
+    /// Every address of this host.
+    ///
+    /// # Errors
+    /// If the kernel does not tell.
+    pub async fn own_addresses(&self) -> anyhow::Result<Vec<IpAddr>> {
+        let mut found = vec![];
+        let mut addresses = Box::pin(self.0.address().get().execute());
+        while let Some(message) = addresses.try_next().await.context("list the host's addresses")? {
+            found.extend(message.attributes.iter().filter_map(|attribute| match attribute {
+                AddressAttribute::Address(address) | AddressAttribute::Local(address) => Some(*address),
+                _ => None,
+            }));
+        }
+        Ok(found)
+    }
+
     /// The first IPv4 and the first global IPv6 address of an interface.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //! | [`joining`], [`data_dir`] | becomes a member from a seed file, and remembers it |
 //! | [`controller_link`], [`first_view`], [`members`] | hears the Collective, and believes only members |
 //! | [`listener`], [`handshake`], [`session_socket`] | lets Clients in, proves their tokens, speaks with them |
+//! | [`names`] | finds out what names stand for, and answers Clients' questions about theirs |
 //! | [`process`] | puts all of it together, in an order in which nothing is open before it is closed |
 //!
 //! What is decided about sessions is in `ringwall-actors`; here are only its ports.
@@ -28,6 +29,7 @@ pub mod knocks;
 pub mod listener;
 pub mod logging;
 pub mod members;
+pub mod names;
 pub mod process;
 pub mod renewal;
 pub mod session_socket;

@@ -21,6 +21,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::controller_link::candidates;
 use crate::data_dir::DataDir;
+use crate::names::Names;
 
 /// What the firewall was shaped by. Another shape needs another table, and so another start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +106,7 @@ pub async fn follow(
     guard: &Guard,
     feed: &Addr<Feed>,
     data: &DataDir,
+    names: &Names,
     shape: &Shape,
 ) {
     let mut known: Vec<ControllerRecord> = vec![];
@@ -114,6 +116,7 @@ pub async fn follow(
             let (controllers, gateways) = (view.controllers.values(), view.gateways.values());
             members.replace(membership(view.collective, &view.root_certificate, controllers, gateways));
             guard.follow(view);
+            names.follow(&view.site.name_resolution);
             let present: Vec<_> = view.controllers.values().cloned().collect();
             if present != known {
                 // A feed that is gone is noticed by whoever watches the process.

@@ -1,6 +1,6 @@
 //! A Client's websocket: the handshake at `/session`, `hello`, then messages both ways until either side is done.
 //!
-//! Text frames of JSON only, bounded in size and rate; no `Origin` (a browser has no business here), no compression.
+//! Text frames of JSON, and binary ones of DNS questions, all bounded in size and rate; no `Origin` (a browser has no business here), no compression.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,13 @@ use ringwall_actors::registry::admission::Refusal;
 use ringwall_actors::registry::message::Admitted;
 use ringwall_actors::session::core::SocketId;
 use ringwall_actors::session::message::{FromSocket, Socket, SocketLost};
+use ringwall_protocol::id::SessionId;
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_protocol::wire::session::{FromClient, FromGateway, MAX_MESSAGE, MAX_TOKEN_MESSAGE};
+use ringwall_protocol::wire::session::{FromClient, FromGateway, MAX_DNS_MESSAGE, MAX_MESSAGE, MAX_TOKEN_MESSAGE};
 use ringwall_trust::identity::Leaf;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -25,6 +27,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::handshake::Doorkeeper;
+use crate::names::Names;
 
 /// From the TLS handshake to the whole `hello`.
 const HELLO_TIME: Duration = Duration::from_secs(5);
@@ -42,6 +45,11 @@ const BUFFER: usize = 4 * 1024;
 const RATE: (u32, u32) = (20, 50);
 /// `hello`s that may be read and proved at once: with the longest message 64 MiB (review F30).
 static UNPROVED: Semaphore = Semaphore::const_new(64 * 1024 * 1024 / MAX_TOKEN_MESSAGE);
+
+/// Questions about names a second, and at once: a page with its pictures. Above, they stay unanswered.
+const QUESTIONS: (u32, u32) = (100, 200);
+/// Questions of one websocket that wait for name servers at a time.
+const OPEN_QUESTIONS: usize = 64;
 
 /// Numbers websockets of this process.
 static SOCKETS: AtomicU64 = AtomicU64::new(1);
@@ -147,7 +155,8 @@ async fn converse(
     mut outgoing: mpsc::Receiver<FromGateway>,
     door: &Doorkeeper,
 ) -> End {
-    let mut pace = Pace::new(Instant::now());
+    let mut pace = Pace::new(RATE, Instant::now());
+    let mut questions = Questions::new(admitted, door);
     let mut asked: Option<Instant> = None;
     let mut heard = Instant::now();
     loop {
@@ -160,11 +169,17 @@ async fn converse(
             message = websocket.next() => {
                 (heard, asked) = (Instant::now(), None);
                 match take(message, &mut pace) {
-                    Ok(Some(text)) => pass_on(&text, websocket, admitted, socket, door).await,
-                    Ok(None) => Ok(()),
+                    Ok(Taken::Text(text)) => pass_on(&text, websocket, admitted, socket, door).await,
+                    Ok(Taken::Question(question)) => questions.ask(question),
+                    Ok(Taken::Nothing) => Ok(()),
                     Err(end) => Err(end),
                 }
             }
+            Some(answer) = questions.open.join_next() => match answer {
+                Ok(Some(answer)) => send(websocket, Message::binary(answer)).await,
+                // Cannot be refused even, or a defect that has said so.
+                Ok(None) | Err(_) => Ok(()),
+            },
             () = tokio::time::sleep_until(deadline.into()) => match asked {
                 Some(_) => Err(End::Silent),
                 None => {
@@ -210,24 +225,65 @@ async fn pass_on(
     }
 }
 
-/// What came: a text, or a sign of life.
-fn take(message: Option<Result<Message, Error>>, pace: &mut Pace) -> Result<Option<String>, End> {
-    if !pace.allows(Instant::now()) {
+/// What came.
+enum Taken {
+    Text(String),
+    /// A DNS message.
+    Question(bytes::Bytes),
+    /// A sign of life.
+    Nothing,
+}
+
+fn take(message: Option<Result<Message, Error>>, pace: &mut Pace) -> Result<Taken, End> {
+    let message = message.ok_or(End::Closed)?.map_err(Box::new)?;
+    // Questions have a pace of their own.
+    if !matches!(message, Message::Binary(_)) && !pace.allows(Instant::now()) {
         return Err(broken("too many messages"));
     }
-    match message.ok_or(End::Closed)?.map_err(Box::new)? {
-        Message::Text(text) => Ok(Some(text.as_str().to_owned())),
-        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
-        Message::Binary(_) => Err(broken("expected text")),
+    match message {
+        Message::Text(text) => Ok(Taken::Text(text.as_str().to_owned())),
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Taken::Nothing),
+        Message::Binary(question) => Ok(Taken::Question(question)),
         Message::Close(_) => Err(End::Closed),
     }
 }
 
+/// Questions about names that wait for their answers.
+struct Questions {
+    session: SessionId,
+    names: Names,
+    pace: Pace,
+    open: JoinSet<Option<Vec<u8>>>,
+}
+
+impl Questions {
+    fn new(admitted: &Admitted, door: &Doorkeeper) -> Self {
+        let pace = Pace::new(QUESTIONS, Instant::now());
+        Self { session: admitted.session, names: door.names(), pace, open: JoinSet::new() }
+    }
+
+    /// Asks; beyond its share the Client hears nothing, as from a name server that is busy.
+    fn ask(&mut self, question: bytes::Bytes) -> Result<(), End> {
+        if question.len() > MAX_DNS_MESSAGE {
+            return Err(broken("a question is shorter"));
+        }
+        if !self.pace.allows(Instant::now()) || self.open.len() >= OPEN_QUESTIONS {
+            metrics::counter!("ringwall_dns_questions_dropped_total").increment(1);
+            return Ok(());
+        }
+        let (session, names) = (self.session, self.names.clone());
+        self.open.spawn(async move { names.answer(session, &question).await });
+        Ok(())
+    }
+}
+
 async fn next_text(websocket: &mut Stream) -> Result<String, End> {
-    let mut pace = Pace::new(Instant::now());
+    let mut pace = Pace::new(RATE, Instant::now());
     loop {
-        if let Some(text) = take(websocket.next().await, &mut pace)? {
-            return Ok(text);
+        match take(websocket.next().await, &mut pace)? {
+            Taken::Text(text) => return Ok(text),
+            Taken::Question(_) => return Err(broken("expected text first")),
+            Taken::Nothing => {}
         }
     }
 }
@@ -257,20 +313,21 @@ async fn send(websocket: &mut Stream, message: Message) -> Result<(), End> {
     Ok(sent.map_err(Box::new)?)
 }
 
-/// A token bucket of [`RATE`].
+/// A token bucket.
 struct Pace {
+    rate: (u32, u32),
     left: f64,
     at: Instant,
 }
 
 impl Pace {
-    fn new(now: Instant) -> Self {
-        Self { left: f64::from(RATE.1), at: now }
+    fn new(rate: (u32, u32), now: Instant) -> Self {
+        Self { rate, left: f64::from(rate.1), at: now }
     }
 
     fn allows(&mut self, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + since * f64::from(RATE.0)).min(f64::from(RATE.1));
+        self.left = (self.left + since * f64::from(self.rate.0)).min(f64::from(self.rate.1));
         self.at = now;
         let allowed = self.left >= 1.0;
         if allowed {
@@ -287,7 +344,7 @@ mod tests {
     #[test]
     fn pace_allows_a_burst_and_then_a_rate() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = Pace::new(RATE, start);
         assert_eq!((0..100).filter(|_| pace.allows(start)).count(), 50);
         let later = start + Duration::from_secs(1);
         assert_eq!((0..100).filter(|_| pace.allows(later)).count(), 20);

@@ -12,6 +12,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use crate::entitlement::Host;
+
 /// Rules that one rule set may hold at most, all chains together (review 3.10).
 pub const MAX_RULES: usize = 4_096;
 
@@ -113,6 +115,33 @@ pub struct Run {
     pub verdict: Verdict,
     /// Pairwise disjoint, sorted.
     pub elements: Vec<Element>,
+    /// Hosts by name, sorted: each stands for the single addresses that it has when a packet comes. They may stand for
+    /// what `elements` hold as well: the verdict is the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<Named>,
+}
+
+/// A host by name, one protocol, an inclusive range of ports. What the name stands for is not part of the rules: a
+/// change of it changes no rule set (review F45).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Named {
+    /// A [`Host::Name`] or [`Host::Domain`], never a range.
+    pub host: Host,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// First port, or `type × 256 + code`, or 0.
+    pub first_port: u16,
+    /// Last port, inclusive.
+    pub last_port: u16,
+}
+
+impl Named {
+    /// The ports as a range.
+    #[must_use]
+    pub const fn ports(&self) -> RangeInclusive<u16> {
+        self.first_port..=self.last_port
+    }
 }
 
 /// The rules of one direction and one address family, in the order in which runs are asked; no match: dropped.
@@ -140,7 +169,7 @@ impl RuleSet {
     /// The number of elements in all chains.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.chains().flatten().map(|run| run.elements.len()).sum()
+        self.chains().flatten().map(|run| run.elements.len() + run.named.len()).sum()
     }
 
     /// True if nothing is allowed, blocked or logged.
@@ -180,12 +209,36 @@ impl RuleSet {
                     hasher.update(&element.first_port.to_be_bytes());
                     hasher.update(&element.last_port.to_be_bytes());
                 }
+                hasher.update(&(run.named.len() as u64).to_be_bytes());
+                run.named.iter().for_each(|named| named.feed(&mut hasher));
             }
         }
         RuleSetHash(*hasher.finalize().as_bytes())
     }
 
+    /// Names that these rules depend on.
+    pub fn names(&self) -> impl Iterator<Item = &Host> {
+        self.chains().flatten().flat_map(|run| &run.named).map(|named| &named.host)
+    }
+
     fn chains(&self) -> impl Iterator<Item = &Chain> {
         [&self.up4, &self.up6, &self.down4, &self.down6].into_iter()
+    }
+}
+
+impl Named {
+    /// Its canonical form: kind, length and text of the name, then protocol and ports.
+    fn feed(&self, hasher: &mut blake3::Hasher) {
+        let (kind, name) = match &self.host {
+            Host::Name(name) => (1, name.as_str()),
+            Host::Domain(domain) => (2, domain.as_str()),
+            Host::Range(..) => (0, ""),
+        };
+        hasher.update(&[kind]);
+        hasher.update(&(name.len() as u64).to_be_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(&[self.protocol.number()]);
+        hasher.update(&self.first_port.to_be_bytes());
+        hasher.update(&self.last_port.to_be_bytes());
     }
 }

@@ -35,6 +35,15 @@ impl Directory {
         self.read(|entries| entries.sessions.get(entries.addresses.get(&address)?).cloned())
     }
 
+    /// The session with this tunnel address, and its id.
+    #[must_use]
+    pub fn entry_at(&self, address: IpAddr) -> Option<(SessionId, Addr<ClientSession>)> {
+        self.read(|entries| {
+            let id = entries.addresses.get(&address)?;
+            Some((*id, entries.sessions.get(id)?.clone()))
+        })
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -13,10 +13,10 @@ use tracing::debug;
 use super::core::{Effect, Input, SessionCore, SessionSettings};
 use super::guard::RuleLease;
 use super::message::{
-    Blocked, Ended, FromSocket, Names, Reevaluate, Renew, Resumed, Socket, SocketLost, Tokens, Tunnel,
+    Alerted, Blocked, Ended, FromSocket, Reevaluate, Renew, Resumed, Socket, SocketLost, Tokens, Tunnel,
 };
 use crate::feed::outbox::FeedOutbox;
-use crate::ports::{InstallError, RuleEnforcer, TunnelPlane};
+use crate::ports::{InstallError, NameKeeper, RuleEnforcer, TunnelPlane};
 use crate::registry::admission::Admission;
 use crate::support::clock::Clock;
 use crate::support::entropy::ThreadEntropy;
@@ -31,6 +31,8 @@ pub struct SessionPorts {
     pub enforcer: Arc<dyn RuleEnforcer>,
     /// The packets.
     pub tunnel: Arc<dyn TunnelPlane>,
+    /// What names stand for.
+    pub names: Arc<dyn NameKeeper>,
     /// To the Controllers.
     pub outbox: Arc<FeedOutbox>,
     /// Security time.
@@ -97,6 +99,11 @@ impl ClientSession {
                     self.ports.tunnel.expect(core.id(), token);
                 }
             }
+            Effect::Names(hosts) => {
+                if let Some(core) = &self.core {
+                    self.ports.names.want(core.id(), hosts);
+                }
+            }
             Effect::Opened(summary) => self.ports.outbox.opened(summary),
             Effect::Updated(summary) => self.ports.outbox.updated(summary),
             Effect::Audit(record) => self.ports.outbox.audit(record),
@@ -150,6 +157,15 @@ impl Actor for ClientSession {
     }
 }
 
+impl Drop for ClientSession {
+    /// However it ended: nobody asks for its names any more.
+    fn drop(&mut self) {
+        if let Some(core) = &self.core {
+            self.ports.names.forget(core.id());
+        }
+    }
+}
+
 macro_rules! inputs {
     ($($pattern:pat => $message:ty, $input:expr;)*) => {$(
         impl Handler<$message> for ClientSession {
@@ -164,11 +180,11 @@ macro_rules! inputs {
 inputs! {
     FromSocket(socket, message) => FromSocket, Input::Client(socket, message);
     Tokens(tokens) => Tokens, Input::Tokens(tokens);
-    Blocked(flow) => Blocked, Input::Blocked(flow);
+    Blocked(flow, names) => Blocked, Input::Blocked(flow, names);
+    Alerted(flow) => Alerted, Input::Alerted(flow);
     Tunnel(news) => Tunnel, Input::Tunnel(news);
     Renew(kinds, reason) => Renew, Input::Renew(kinds, reason);
     Reevaluate => Reevaluate, Input::Reevaluate;
-    Names(names) => Names, Input::Names(names);
 }
 
 impl Handler<SocketLost> for ClientSession {

@@ -11,12 +11,13 @@ mod evaluate;
 mod interact;
 mod summary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ringwall_protocol::authorize::{Authorization, PrepareError, Prepared};
 use ringwall_protocol::claims::{ClaimMap, Reason, UntrustedClaims};
+use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::feed::SessionSummary;
 use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::revocation::TokenKind;
@@ -46,6 +47,8 @@ const RULE_CHANGES: (usize, Duration) = (2, Duration::from_secs(1));
 const DEVICE_CLAIMS: (usize, Duration) = (1, Duration::from_secs(1));
 const REASONS: (usize, Duration) = (6, Duration::from_secs(60));
 const ATTACHES: (usize, Duration) = (20, Duration::from_secs(10));
+/// Watched flows that are audited; the kernel passes on 20 a second at most.
+const ALERTS: (usize, Duration) = (60, Duration::from_secs(60));
 /// Suffixes under which a session keeps reasons: more than a token can ask for sensibly.
 const MAX_REASONS: usize = 64;
 /// A changed session is reported at most this often.
@@ -107,16 +110,16 @@ pub enum Input {
     Tokens(Box<NewTokens>),
     /// The enforcer answered.
     Installed(u64, Result<(), InstallError>),
-    /// A packet was not let pass.
-    Blocked(Flow),
+    /// A packet was not let pass; names that its destination stands for.
+    Blocked(Flow, ResolvedNames),
+    /// A flow passed that is to be told of.
+    Alerted(Flow),
     /// The tunnel changed.
     Tunnel(TunnelNews),
     /// Tokens are to be renewed.
     Renew(Vec<TokenKind>, ExpiryReason),
     /// Everything is to be evaluated anew.
     Reevaluate,
-    /// Names were resolved.
-    Names(ResolvedNames),
     /// A deadline passed.
     Tick,
 }
@@ -130,6 +133,8 @@ pub enum Effect {
     Send(FromGateway),
     /// Let a tunnel attach with this token.
     Expect(AttachToken),
+    /// Find out what these names stand for, and no others.
+    Names(BTreeSet<Host>),
     /// Tell the Controllers of a new session.
     Opened(SessionSummary),
     /// Tell them of a change.
@@ -181,7 +186,8 @@ pub struct SessionCore {
     system: ClaimMap,
     device: Device,
     reasons: BTreeMap<String, Reason>,
-    names: ResolvedNames,
+    /// Names that were last said to be wanted.
+    names: BTreeSet<Host>,
     authorization: Option<Authorization>,
     wanted: Wanted,
     prompts: Prompts,
@@ -217,6 +223,7 @@ struct Budgets {
     device: Budget,
     reasons: Budget,
     attaches: Budget,
+    alerts: Budget,
 }
 
 impl SessionCore {
@@ -245,7 +252,7 @@ impl SessionCore {
             system: ClaimMap::default(),
             device: Device { claims: admission.device, heard: now.instant, waiting: None },
             reasons: BTreeMap::new(),
-            names: ResolvedNames::default(),
+            names: BTreeSet::new(),
             authorization: None,
             wanted: Wanted::default(),
             prompts: Prompts::default(),
@@ -257,6 +264,7 @@ impl SessionCore {
                 device: budget(DEVICE_CLAIMS),
                 reasons: budget(REASONS),
                 attaches: budget(ATTACHES),
+                alerts: budget(ALERTS),
             },
             opened: false,
         };
@@ -294,14 +302,11 @@ impl SessionCore {
             }
             Input::Tokens(tokens) => self.on_tokens(*tokens, now, &mut effects),
             Input::Installed(generation, outcome) => self.on_installed(generation, outcome, now, entropy, &mut effects),
-            Input::Blocked(flow) => self.on_blocked(&flow, now, entropy, &mut effects),
+            Input::Blocked(flow, names) => self.on_blocked(&flow, &names, now, entropy, &mut effects),
+            Input::Alerted(flow) => self.on_alerted(&flow, now, &mut effects),
             Input::Tunnel(news) => self.on_tunnel(news, now, &mut effects),
             Input::Renew(kinds, reason) => self.on_renew(kinds, reason, now, &mut effects),
             Input::Reevaluate => self.evaluate(now, &mut effects),
-            Input::Names(names) => {
-                self.names = names;
-                self.evaluate(now, &mut effects);
-            }
             Input::Tick => {
                 while let Some(timer) = self.timers.due(now.instant) {
                     self.on_timer(timer, now, &mut effects);
@@ -314,13 +319,17 @@ impl SessionCore {
     fn on_started(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.settle_tokens(now);
         self.welcome_after_install(false);
+        self.want_names(effects);
         self.evaluate(now, effects);
     }
 
-    /// Names that the session's rules want resolved.
-    #[must_use]
-    pub fn names_wanted(&self) -> std::collections::BTreeSet<ringwall_protocol::entitlement::Host> {
-        self.prepared.names()
+    /// Of every entitlement, open or not: what is blocked is told apart by name as well.
+    fn want_names(&mut self, effects: &mut Vec<Effect>) {
+        let names = self.prepared.names();
+        if names != self.names {
+            self.names.clone_from(&names);
+            effects.push(Effect::Names(names));
+        }
     }
 
     fn on_timer(&mut self, timer: Timer, now: Moment, effects: &mut Vec<Effect>) {
@@ -396,6 +405,7 @@ impl SessionCore {
         }
         self.checked_at = self.checked_at.max(tokens.checked_at);
         self.settle_tokens(now);
+        self.want_names(effects);
         self.evaluate(now, effects);
     }
 

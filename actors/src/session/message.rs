@@ -47,10 +47,16 @@ pub struct Resumed {
 #[rtype(result = "()")]
 pub struct Tokens(pub Box<NewTokens>);
 
-/// A packet was not let pass. Lost if the session is busy: the kernel logs the next one.
+/// A packet was not let pass; the names that its destination stands for. Lost if the session is busy: the kernel logs
+/// the next one.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Blocked(pub Flow, pub ResolvedNames);
+
+/// An `alert` rule let a flow pass. Lost if the session is busy, and counted.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Blocked(pub Flow);
+pub struct Alerted(pub Flow);
 
 /// The tunnel changed.
 #[derive(Debug, Message)]
@@ -66,11 +72,6 @@ pub struct Renew(pub Vec<TokenKind>, pub ExpiryReason);
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct Reevaluate;
-
-/// Names were resolved.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Names(pub ResolvedNames);
 
 /// The registry has cut the session; nothing is left to do.
 #[derive(Debug, Clone, Copy, Message)]

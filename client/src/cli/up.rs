@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,12 @@ pub(super) struct UpCommand {
     /// Name of the tunnel device
     #[arg(long, default_value = "ringwall0", value_name = "NAME", value_parser = device_name)]
     device: String,
+    /// Leave the system's resolver alone: names of the Sites are not asked for
+    #[arg(long)]
+    no_dns: bool,
+    /// The system's resolver file
+    #[arg(long, default_value = crate::dns::RESOLV_CONF, value_name = "FILE")]
+    resolv_conf: PathBuf,
     /// Believe any Controller that the profile's root vouches for, not only those named at the last sign-in
     #[arg(long)]
     forget_controllers: bool,
@@ -89,6 +96,7 @@ impl UpCommand {
             fresh: self.sign_in,
             forget_controllers: self.forget_controllers,
             device: self.device,
+            resolv_conf: (!self.no_dns).then_some(self.resolv_conf),
             interactive: asks,
         }))
     }
@@ -134,9 +142,13 @@ impl UpCommand {
         if let Some(number) = self.credentials.password_fd {
             command.args(["--password-fd", &number.to_string()]);
         }
-        for (wanted, flag) in
-            [(self.reconnect, "--reconnect"), (fresh, "--sign-in"), (self.forget_controllers, "--forget-controllers")]
-        {
+        command.arg("--resolv-conf").arg(std::path::absolute(&self.resolv_conf).map_err(failed)?);
+        for (wanted, flag) in [
+            (self.reconnect, "--reconnect"),
+            (fresh, "--sign-in"),
+            (self.no_dns, "--no-dns"),
+            (self.forget_controllers, "--forget-controllers"),
+        ] {
             if wanted {
                 command.arg(flag);
             }

@@ -1,16 +1,14 @@
 //! The TUN device, its addresses and routes, and the resolvers of its domains.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringwall_protocol::object::settings::SpaMode;
-use ringwall_protocol::policy::DnsSetting;
 use ringwall_trust::tls::Tls;
 
 use super::engine::Engine;
 use crate::controller::chain;
-use crate::dns::DnsLink;
+use crate::dns::{Plan, SplitDns};
 use crate::failure::{Exit, Failure};
 use crate::routes::TunnelRoutes;
 use crate::routes::plan::SiteRoutes;
@@ -24,7 +22,7 @@ pub(super) struct Network {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) dns_applied: bool,
     routes: TunnelRoutes,
-    dns: DnsLink,
+    dns: SplitDns,
 }
 
 impl Network {
@@ -60,7 +58,7 @@ impl Engine {
             tunnel: Arc::new(tunnel),
             sequence: ConnectSequence::new(self.store.clone()),
         };
-        let (mtu, dns) = (config.mtu, DnsLink::new(config.device));
+        let (mtu, dns) = (config.mtu, SplitDns::new(config.device, self.options.resolv_conf.clone()));
         let surroundings = Arc::new(surroundings);
         self.network = Some(Network { surroundings, mtu, addresses, dns_applied: true, routes, dns });
         Ok(())
@@ -71,7 +69,8 @@ impl Engine {
         let must_sign_in = self.sign_in_wanted.is_some();
         let routes: Vec<SiteRoutes> = self.sites.values().map(|site| site.kernel_routes(must_sign_in)).collect();
         let mtu = self.sites.values().filter_map(super::sites::Site::mtu).min();
-        let dns: BTreeSet<DnsSetting> = self.sites.values().flat_map(|site| site.dns().iter().cloned()).collect();
+        let plan = Plan::of(self.options.stored.profile.host.name(), self.sites.iter().map(|(id, site)| (*id, site.token())));
+        let askers = self.sites.iter().map(|(id, site)| (*id, site.asker())).collect();
         let Some(network) = &mut self.network else { return };
         let mut troubles = Vec::new();
         if let Err(error) = network.routes.apply(&routes).await {
@@ -83,10 +82,10 @@ impl Engine {
                 Err(error) => troubles.push(("device", format!("cannot set MTU {mtu}: {error}"), "restart the Client")),
             }
         }
-        let applied = network.dns.apply(dns).await;
+        let applied = network.dns.apply(plan, askers).await;
         network.dns_applied = applied.is_ok();
         if let Err(error) = applied {
-            troubles.push(("dns", error.to_string(), "set the resolvers that ringwall status shows by hand"));
+            troubles.push(("dns", error.to_string(), "reach hosts by their addresses, or look at the cause"));
         }
         for subject in ["routes", "device", "dns"] {
             if !troubles.iter().any(|(at, ..)| *at == subject) {
@@ -100,7 +99,7 @@ impl Engine {
 
     /// Takes everything out of the kernel.
     pub(super) async fn dismantle_network(&mut self) {
-        let Some(network) = self.network.take() else { return };
+        let Some(mut network) = self.network.take() else { return };
         network.dns.revert().await;
         if let Err(error) = network.routes.remove().await {
             tracing::warn!(cause = %chain(&error), "routes are left behind");

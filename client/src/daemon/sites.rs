@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ringwall_protocol::authorize::EntitlementState;
 use ringwall_protocol::id::SiteId;
-use ringwall_protocol::policy::DnsSetting;
 use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{EntitlementToken, Routes};
@@ -17,7 +16,7 @@ use crate::clock;
 use crate::held_token::HeldToken;
 use crate::local::Event;
 use crate::routes::plan::SiteRoutes;
-use crate::site_link::{Admission, Credentials, LinkNews, LinkOrder, LinkReport, SiteLink};
+use crate::site_link::{Admission, Asker, Credentials, LinkNews, LinkOrder, LinkReport, SiteLink};
 use crate::status::{SiteState, SiteStatus};
 
 /// One Site.
@@ -59,8 +58,12 @@ impl Site {
         self.admission.as_ref().map(|admission| admission.mtu)
     }
 
-    pub(super) fn dns(&self) -> &[DnsSetting] {
-        &self.token.dns
+    pub(super) fn token(&self) -> &EntitlementToken {
+        &self.token
+    }
+
+    pub(super) fn asker(&self) -> Asker {
+        self.link.asker()
     }
 
     pub(super) fn order(&self, order: LinkOrder) {

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use super::attempt::Connected;
+use super::questions::Questions;
 use super::run::{Link, Stopped};
 use super::tunnel_line::{TunnelLine, TunnelLineError};
 use super::websocket::{Heard, SocketError};
@@ -35,6 +36,7 @@ struct Live {
     connected: Box<Connected>,
     routes: Routes,
     dials: JoinSet<Result<(), TunnelLineError>>,
+    questions: Questions,
     /// Tunnels that failed in a row.
     failures: u32,
     /// When to ask for another attach token.
@@ -102,6 +104,7 @@ impl Link {
             connected,
             routes,
             dials: JoinSet::new(),
+            questions: Questions::default(),
             failures: 0,
             reattach_at: None,
             present_at: None,
@@ -127,6 +130,10 @@ impl Link {
                 (live.unanswered, live.patience) = (None, DEAD_AFTER);
                 match heard? {
                     Heard::Message(message) => self.message(live, message),
+                    Heard::Answer(answer) => {
+                        live.questions.answered(&answer);
+                        Ok(())
+                    }
                     Heard::Alive => Ok(()),
                 }
             }
@@ -189,6 +196,10 @@ impl Link {
                 let reason = FromClient::Reason { prompt_id: prompt, text };
                 Ok(live.connected.socket.say(&reason).await?)
             }
+            LinkOrder::Ask(question) => match live.questions.asked(question, Instant::now()) {
+                Some(message) => Ok(live.connected.socket.ask(message).await?),
+                None => Ok(()),
+            },
             LinkOrder::Tunnel(TunnelEvent::SiteAttached { .. }) => {
                 live.failures = 0;
                 live.reattach_at = None;

@@ -254,7 +254,9 @@ async fn stopped(inbox: &mut mpsc::UnboundedReceiver<LinkOrder>, tunnel_up: &mut
         match inbox.recv().await {
             None | Some(LinkOrder::Stop) => return Stopped,
             Some(LinkOrder::Tunnel(TunnelEvent::SiteLost { .. } | TunnelEvent::Stopped)) => *tunnel_up = false,
-            Some(LinkOrder::Tunnel(TunnelEvent::SiteAttached { .. }) | LinkOrder::Reason { .. }) => {}
+            Some(
+                LinkOrder::Tunnel(TunnelEvent::SiteAttached { .. }) | LinkOrder::Reason { .. } | LinkOrder::Ask(_),
+            ) => {}
         }
     }
 }

@@ -1,9 +1,10 @@
-//! A session's websocket: one JSON object a message, text only, bounded, and a sign of life when it is asked for.
+//! A session's websocket: one JSON object a text message, one DNS message a binary one, bounded, and a sign of life when
+//! it is asked for.
 
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use ringwall_protocol::wire::session::{FromClient, FromGateway, MAX_TOKEN_MESSAGE};
+use ringwall_protocol::wire::session::{FromClient, FromGateway, MAX_DNS_MESSAGE, MAX_TOKEN_MESSAGE};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -28,7 +29,7 @@ pub(super) enum SocketError {
     Stuck,
     #[error("the Gateway sent a message that this version does not know, at column {0}")]
     Unknown(usize),
-    #[error("the Gateway sent a binary message")]
+    #[error("the Gateway sent a binary message that is no answer to a question")]
     Binary,
 }
 
@@ -36,6 +37,8 @@ pub(super) enum SocketError {
 #[derive(Debug)]
 pub(super) enum Heard {
     Message(FromGateway),
+    /// A DNS message.
+    Answer(bytes::Bytes),
     /// Nothing but a sign of life.
     Alive,
 }
@@ -63,6 +66,11 @@ impl SessionSocket {
         self.send(Message::text(text)).await
     }
 
+    /// Asks about a name.
+    pub(super) async fn ask(&mut self, question: Vec<u8>) -> Result<(), SocketError> {
+        self.send(Message::binary(question)).await
+    }
+
     /// Asks for a sign of life.
     pub(super) async fn ping(&mut self) -> Result<(), SocketError> {
         self.send(Message::Ping(bytes::Bytes::new())).await
@@ -80,6 +88,7 @@ impl SessionSocket {
             Message::Text(text) => serde_json::from_str(text.as_str())
                 .map(Heard::Message)
                 .map_err(|error| SocketError::Unknown(error.column())),
+            Message::Binary(answer) if answer.len() <= MAX_DNS_MESSAGE => Ok(Heard::Answer(answer)),
             Message::Binary(_) => Err(SocketError::Binary),
             Message::Close(_) => Err(SocketError::Closed),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Heard::Alive),

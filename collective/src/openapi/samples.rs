@@ -54,7 +54,7 @@ fn own_fields(kind: ObjectKind) -> Value {
         }),
         ObjectKind::Entitlement => json!({
             "disabled": false, "site": ID, "conditionLogic": "and", "conditions": [ID],
-            "actions": [{"subtype": "tcp_up", "action": "allow", "hosts": ["10.0.0.0/24", "10.0.1.5"], "ports": ["80", "8000-8080"]}],
+            "actions": [{"subtype": "tcp_up", "action": "allow", "hosts": ["10.0.0.0/24", "dns://web.corp.example", "*.corp.example"], "ports": ["80", "8000-8080"]}],
             "appShortcuts": [{"name": "Web", "url": "https://web.corp.example", "description": ""}],
         }),
         ObjectKind::Condition => json!({

@@ -7,6 +7,7 @@
 mod housekeeping;
 mod installs;
 mod leases;
+mod names;
 mod removals;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::{Install, InstallError, LeaseRenewal, Reply, RuleEnforcer};
+use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::id::{LogIndex, SessionId};
 use tokio::sync::oneshot;
 
@@ -70,6 +72,20 @@ pub(super) enum Request {
         change: KnockChange,
         reply: oneshot::Sender<bool>,
     },
+    /// A name stands for these addresses, each for a time from `at` on, and for no others.
+    Resolved {
+        host: Host,
+        addresses: Vec<(IpAddr, Duration)>,
+        at: Instant,
+    },
+    /// A session is told that a name stands for these addresses.
+    Told {
+        session: SessionId,
+        host: Host,
+        addresses: Vec<(IpAddr, Duration)>,
+        at: Instant,
+        reply: oneshot::Sender<bool>,
+    },
     /// Connection tracking has forgotten these addresses.
     Cleaned(Vec<IpAddr>),
     Audit(oneshot::Sender<Result<Audit, String>>),
@@ -119,6 +135,19 @@ impl Enforcer {
     /// Takes back [`Self::add_peer`].
     pub fn remove_peer(&self, peer: SocketAddr) -> Reply<bool> {
         self.knock(KnockChange::RemovePeer { peer })
+    }
+
+    /// Makes a name stand for these addresses, each for its time, and for no others, in the rules of every session.
+    pub fn resolved(&self, host: Host, addresses: Vec<(IpAddr, Duration)>) {
+        self.tell(Request::Resolved { host, addresses, at: Instant::now() });
+    }
+
+    /// Makes a name stand for these addresses too, each for its time, in the rules of one session; answers whether the
+    /// kernel has them.
+    #[must_use]
+    pub fn told(&self, session: SessionId, host: Host, addresses: Vec<(IpAddr, Duration)>) -> Reply<bool> {
+        let at = Instant::now();
+        self.ask(|reply| Request::Told { session, host, addresses, at, reply })
     }
 
     /// Compares what the kernel holds with what it should hold. To be called every 60 s.

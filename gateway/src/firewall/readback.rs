@@ -21,7 +21,7 @@ use super::kernel::Kernel;
 use super::ledger::{self, Ledger};
 use super::objects::Table;
 use super::ruleset;
-use super::skeleton::{DOWN, LEASE, SESSIONS4, SESSIONS6, UP};
+use super::skeleton::{DOWN, LEASE, NAMED4, NAMED6, SESSIONS4, SESSIONS6, UP};
 use super::slots::{Mark, Slots};
 
 /// Rule sets whose elements one read-back counts; the next one goes on behind them.
@@ -63,6 +63,8 @@ pub(super) struct Wanted<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) slots: &'a Slots,
     pub(super) contents: &'a HashMap<Mark, Arc<RuleSet>>,
+    /// Keys of what names stand for; those about to expire may be missing in the kernel.
+    pub(super) named: &'a HashSet<Vec<u8>>,
     /// The interface that holds the lease.
     pub(super) lease: Option<u32>,
     pub(super) cursor: usize,
@@ -88,6 +90,7 @@ pub(super) fn compare(kernel: &mut Kernel, wanted: &Wanted<'_>) -> io::Result<Au
     let addresses = sessions(kernel, wanted, &mut differences)?;
     let slots = jumps(kernel, wanted, &mut differences)?;
     rule_sets(kernel, wanted, &mut differences)?;
+    names(kernel, wanted, &mut differences)?;
     lease(kernel, wanted, &mut differences)?;
     Ok(Audit { addresses, slots, differences: differences.0 })
 }
@@ -199,6 +202,17 @@ fn rule_sets(kernel: &mut Kernel, wanted: &Wanted<'_>, differences: &mut Differe
             if found != right {
                 differences.tell(|| format!("set {set} has {found} elements, not {right}"));
             }
+        }
+    }
+    Ok(())
+}
+
+fn names(kernel: &mut Kernel, wanted: &Wanted<'_>, differences: &mut Differences) -> io::Result<()> {
+    for set in [NAMED4, NAMED6] {
+        let foreign = elements(kernel, wanted.table, set)?.into_iter().filter(|(key, _)| !wanted.named.contains(key));
+        let count = foreign.count();
+        if count > 0 {
+            differences.tell(|| format!("set {set} has {count} addresses that no name stands for"));
         }
     }
     Ok(())

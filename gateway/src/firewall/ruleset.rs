@@ -5,6 +5,9 @@
 //! other verdicts get their chain, sets and rules when they are needed: everything in the table costs a little whenever
 //! the kernel validates it. Elements with one address and one port go to a hash
 //! set; only real ranges go to an interval set, which costs 115 KiB of kernel memory from its first element on.
+//! Hosts by name are rules that ask sets of the skeleton by a number (`named`): what they stand for is no part of this.
+
+mod named;
 
 use std::net::IpAddr;
 
@@ -17,6 +20,8 @@ use super::objects::{ELEMENTS_PER_MESSAGE, Element, Field, Message, SetSpec, Tab
 use super::rule::Rule;
 use super::skeleton::{ALERTS4, ALERTS6, DOWN, UP};
 use super::slots::Mark;
+
+pub(super) use named::{NamedPart, named_parts};
 
 /// Flows of one session that `alert` rules log: per second, and at once.
 const ALERTS_PER_SECOND: u64 = 20;
@@ -65,29 +70,38 @@ impl Part {
     }
 
     fn rules(&self, verdict: Verdict, alert_group: u16) -> Vec<Rule> {
-        let accept = self.asked().clear_mark().accept();
-        match verdict {
-            Verdict::Allow => vec![accept],
-            Verdict::Block => vec![self.asked().drop()],
-            Verdict::Alert => {
-                let client = match self.direction {
-                    Direction::Up => Side::Source,
-                    Direction::Down => Side::Destination,
-                };
-                let budget = Kept::within(ALERTS_PER_SECOND, ALERTS_AT_ONCE);
-                let log = self
-                    .asked()
-                    .ct_state(state::NEW)
-                    .per_original(self.family, client, self.family.pick(ALERTS4, ALERTS6), budget)
-                    .log(self.direction, alert_group);
-                vec![log, accept]
-            }
-        }
+        rules(verdict, (self.direction, self.family), alert_group, || self.asked())
     }
 
     /// True for the sets that every slot has from the start.
     const fn made_ahead(&self) -> bool {
         matches!((self.direction, self.family, self.run), (Direction::Up, Family::V4, 0))
+    }
+}
+
+/// What follows from a match.
+fn rules(
+    verdict: Verdict,
+    (direction, family): (Direction, Family),
+    alert_group: u16,
+    asked: impl Fn() -> Rule,
+) -> Vec<Rule> {
+    let accept = || asked().clear_mark().accept();
+    match verdict {
+        Verdict::Allow => vec![accept()],
+        Verdict::Block => vec![asked().drop()],
+        Verdict::Alert => {
+            let client = match direction {
+                Direction::Up => Side::Source,
+                Direction::Down => Side::Destination,
+            };
+            let budget = Kept::within(ALERTS_PER_SECOND, ALERTS_AT_ONCE);
+            let log = asked()
+                .ct_state(state::NEW)
+                .per_original(family, client, family.pick(ALERTS4, ALERTS6), budget)
+                .log(direction, alert_group);
+            vec![log, accept()]
+        }
     }
 }
 
@@ -107,9 +121,9 @@ pub(super) fn make(table: &Table, mark: Mark) -> Vec<Message> {
 }
 
 /// The messages that fill an empty slot, in order; nothing leads to it before the last of them is in force, so they
-/// may be sent in several batches. Those that make sets and rules
-/// come first.
-pub(super) fn fill(table: &Table, mark: Mark, rules: &RuleSet, alert_group: u16) -> Vec<Message> {
+/// may be sent in several batches. Those that make sets and rules come first. Groups of names get numbers from
+/// `first_name` on, as [`named_parts`] gives them.
+pub(super) fn fill(table: &Table, mark: Mark, rules: &RuleSet, alert_group: u16, first_name: u32) -> Vec<Message> {
     let mut heads = vec![];
     if has_down(rules) {
         heads.push(table.chain(&chain(mark, Direction::Down)));
@@ -117,15 +131,24 @@ pub(super) fn fill(table: &Table, mark: Mark, rules: &RuleSet, alert_group: u16)
     }
     let mut elements = vec![];
     let mut no_anonymous_sets = 0;
-    for (part, verdict, members) in parts(mark, rules) {
-        if added_by_filling(&part, verdict) {
-            heads.push(part.make(table));
-            for rule in part.rules(verdict, alert_group) {
-                heads.extend(rule.messages(table, &mut no_anonymous_sets));
+    let mut names = named_parts(mark, rules, first_name).into_iter().peekable();
+    for (direction, family, number, run) in sections(rules) {
+        for (part, verdict, members) in halves(mark, direction, family, number, run) {
+            if added_by_filling(&part, verdict) {
+                heads.push(part.make(table));
+                for rule in part.rules(verdict, alert_group) {
+                    heads.extend(rule.messages(table, &mut no_anonymous_sets));
+                }
+            }
+            for chunk in members.chunks(ELEMENTS_PER_MESSAGE) {
+                elements.push(table.add(&part.name(), chunk.iter().map(|member| element(member, part.kind)).collect()));
             }
         }
-        for chunk in members.chunks(ELEMENTS_PER_MESSAGE) {
-            elements.push(table.add(&part.name(), chunk.iter().map(|member| element(member, part.kind)).collect()));
+        // In their place: behind the run's own sets, in front of the next run.
+        while let Some(part) = names.next_if(|part| part.is_of(direction, family, number)) {
+            for rule in part.rules(alert_group) {
+                heads.extend(rule.messages(table, &mut no_anonymous_sets));
+            }
         }
     }
     heads.append(&mut elements);
@@ -194,15 +217,17 @@ const fn added_by_filling(part: &Part, verdict: Verdict) -> bool {
 
 /// Every set with elements, in the order in which the chains must ask them.
 fn parts(mark: Mark, rules: &RuleSet) -> Vec<(Part, Verdict, Vec<&Rectangle>)> {
-    let mut found = vec![];
-    for direction in [Direction::Up, Direction::Down] {
-        for family in Family::BOTH {
-            for (number, run) in rules.chain(direction, family == Family::V6).iter().enumerate() {
-                found.extend(halves(mark, direction, family, number, run));
-            }
-        }
-    }
-    found
+    sections(rules).flat_map(|(direction, family, number, run)| halves(mark, direction, family, number, run)).collect()
+}
+
+/// Every run with its place, in the order in which the chains must ask them.
+fn sections(rules: &RuleSet) -> impl Iterator<Item = (Direction, Family, usize, &Run)> {
+    let chains = [Direction::Up, Direction::Down].into_iter().flat_map(|direction| {
+        Family::BOTH.map(|family| (direction, family, rules.chain(direction, family == Family::V6)))
+    });
+    chains.flat_map(|(direction, family, chain)| {
+        chain.iter().enumerate().map(move |(number, run)| (direction, family, number, run))
+    })
 }
 
 fn halves(
@@ -262,14 +287,14 @@ mod tests {
     }
 
     fn run(verdict: Verdict, elements: Vec<Rectangle>) -> Run {
-        Run { verdict, elements }
+        Run { verdict, elements, named: vec![] }
     }
 
     #[test]
     fn a_first_run_that_allows_adds_only_elements() {
         let rules = RuleSet { up4: vec![run(Verdict::Allow, vec![host(1, 80), host(2, 80)])], ..RuleSet::default() };
         let table = Table::new("t".to_owned());
-        assert_eq!(fill(&table, Mark(7), &rules, 6).len(), 1);
+        assert_eq!(fill(&table, Mark(7), &rules, 6, 1).len(), 1);
         assert_eq!(expected_sets(Mark(7), &rules), [("rs7_u4_0e".to_owned(), 2)]);
     }
 

@@ -16,7 +16,10 @@ use super::family::{Family, Side};
 use super::objects::{BaseChain, Message, Table};
 use super::rule::Rule;
 
-pub(super) use sets::{ALERTS4, ALERTS6, DOWN, KNOCK4, KNOCK6, LEASE, PEERS4, PEERS6, SESSIONS4, SESSIONS6, UP};
+pub(super) use sets::{
+    ALERTS4, ALERTS6, ASKED4, ASKED6, DOWN, KNOCK4, KNOCK6, LEASE, NAMED4, NAMED6, PEERS4, PEERS6, SESSIONS4,
+    SESSIONS6, UP,
+};
 
 /// The chain where a client's packet goes that nothing allowed.
 pub(super) const DENIED: &str = "denied";

@@ -12,7 +12,7 @@ use ringwall_actors::feed::actor::{Feed, FeedParts};
 use ringwall_actors::feed::core::FeedCore;
 use ringwall_actors::feed::outbox::FeedOutbox;
 use ringwall_actors::feed::ports::Candidate;
-use ringwall_actors::ports::TunnelPlane;
+use ringwall_actors::ports::{NameKeeper, TunnelPlane};
 use ringwall_actors::registry::actor::{Registry, RegistryParts};
 use ringwall_actors::registry::directory::Directory;
 use ringwall_actors::registry::message::AskHealth;
@@ -31,7 +31,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
 use super::arbiters::{Arbiters, run_in, start_in};
-use crate::blocked::{TunnelNewsroom, log_alerted, tell_blocked};
+use crate::blocked::{TunnelNewsroom, tell_alerted, tell_blocked};
 use crate::clock::{GatewayClock, wall};
 use crate::config::Config;
 use crate::controller_link::{ControllerDialer, candidates};
@@ -42,6 +42,7 @@ use crate::handshake::Doorkeeper;
 use crate::interfaces::Interfaces;
 use crate::listener::{Crowd, Reception};
 use crate::members::{Guard, Shape, follow, membership, policy};
+use crate::names::{AnswerGuard, Names};
 use crate::renewal::Renewal;
 use crate::tunnel::{TunnelConfig, Workers};
 use crate::{first_view, health, host_watch, joining, knocks, listener};
@@ -79,6 +80,7 @@ struct Ground {
     enforcer: Enforcer,
     workers: Arc<Workers>,
     directory: Arc<Directory>,
+    names: Names,
     settings: HostSettings,
 }
 
@@ -106,7 +108,8 @@ pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::
     tracing::info!(address = %config.client, site = view.site.name, "admitting sessions");
 
     let Member { data, members, .. } = member;
-    let reshaped = Box::pin(async move { follow(published, &members, &guard, &feed, &data, &shape).await });
+    let names = ground.names;
+    let reshaped = Box::pin(async move { follow(published, &members, &guard, &feed, &data, &names, &shape).await });
     Ok(Running { registry, outbox, reshaped, broken, firewall: ground.firewall, _arbiters: arbiters })
 }
 
@@ -147,7 +150,10 @@ async fn prepare_ground(config: &Config, view: &FeedView) -> anyhow::Result<Grou
         anyhow::bail!(unsafe_setting);
     }
     let enforcer = firewall.enforcer();
-    Ok(Ground { firewall, enforcer, workers: Arc::new(workers), directory, settings })
+    let answers = AnswerGuard::new(interfaces.own_addresses().await?, view.site.pools.clone());
+    let names = Names::start(enforcer.clone(), answers, &view.site.name_resolution);
+    let names = names.context("start the thread that asks name servers")?;
+    Ok(Ground { firewall, enforcer, workers: Arc::new(workers), directory, names, settings })
 }
 
 async fn shape_firewall(config: &Config, view: &FeedView, interfaces: &Interfaces) -> anyhow::Result<FirewallConfig> {
@@ -189,6 +195,7 @@ fn start_registry(
         ports: SessionPorts {
             enforcer: Arc::new(ground.enforcer.clone()),
             tunnel: Arc::clone(&ground.workers) as Arc<dyn TunnelPlane>,
+            names: Arc::new(ground.names.clone()) as Arc<dyn NameKeeper>,
             outbox: Arc::clone(outbox),
             clock: Arc::clone(clock),
         },
@@ -233,9 +240,10 @@ fn start_feed(
 fn watch_ground(ground: &mut Ground, feed: &Addr<Feed>) {
     let (_, none) = tokio::sync::mpsc::channel(1);
     let blocked = std::mem::replace(&mut ground.firewall.blocked, none);
-    actix_rt::spawn(tell_blocked(blocked, Arc::clone(&ground.directory)));
+    actix_rt::spawn(tell_blocked(blocked, Arc::clone(&ground.directory), ground.names.clone()));
     let (_, none) = tokio::sync::mpsc::channel(1);
-    actix_rt::spawn(log_alerted(std::mem::replace(&mut ground.firewall.alerted, none)));
+    let alerted = std::mem::replace(&mut ground.firewall.alerted, none);
+    actix_rt::spawn(tell_alerted(alerted, Arc::clone(&ground.directory)));
     let (_, none) = tokio::sync::mpsc::channel(1);
     let events = std::mem::replace(&mut ground.firewall.events, none);
     let tunnel = Arc::clone(&ground.workers) as Arc<dyn TunnelPlane>;
@@ -300,7 +308,7 @@ async fn open_door(
     let reception = Reception {
         gate: Arc::clone(&guard.gate),
         tls: Tls::new().gateway_server(&member.own, membership),
-        door: Doorkeeper::new(published.clone(), registry.clone(), Arc::clone(clock)),
+        door: Doorkeeper::new(published.clone(), registry.clone(), Arc::clone(clock), ground.names.clone()),
         workers: Arc::clone(&ground.workers),
         crowd: Arc::new(Crowd::default()),
     };

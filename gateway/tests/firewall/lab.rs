@@ -196,7 +196,7 @@ pub(crate) fn element(first: &str, last: &str, protocol: Protocol, ports: std::o
 }
 
 pub(crate) fn run_of(verdict: Verdict, elements: Vec<Element>) -> Run {
-    Run { verdict, elements }
+    Run { verdict, elements, named: vec![] }
 }
 
 /// One host and one port, TCP and UDP over IPv4.

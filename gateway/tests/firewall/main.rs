@@ -5,9 +5,11 @@
 mod addresses;
 mod admission;
 mod closed;
+mod every_action;
 mod guard;
 mod lab;
 mod lease;
+mod names;
 mod packets;
 mod passing;
 mod reports;

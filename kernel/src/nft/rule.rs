@@ -235,6 +235,39 @@ impl Rule {
         self.family(family).with(key.0).with([ex::lookup(SetRef::Named(set), Register::Reg1, false)])
     }
 
+    /// `<number> . ct original ip daddr @set` (or `saddr`): what the name with this number stands for; with `client`
+    /// that end of the flow stands between the two.
+    pub(super) fn original_name_in(
+        self,
+        family: Family,
+        number: u32,
+        (client, remote): (Option<Side>, Side),
+        set: &str,
+    ) -> Self {
+        let bytes = family.address().bytes();
+        let mut key = Key::new().load(4, |to| ex::immediate(to, &number.to_ne_bytes()));
+        for side in client.into_iter().chain([remote]) {
+            key = key.load(bytes, |to| ex::ct_original(original_address(family, side), to));
+        }
+        self.family(family).with(key.0).with([ex::lookup(SetRef::Named(set), Register::Reg1, false)])
+    }
+
+    /// `ct protocol … ct original proto-dst …-…`.
+    pub(super) fn original_service(self, protocol: u8, first: u16, last: u16) -> Self {
+        let mut rule =
+            self.with([ex::ct(CtKey::Protocol, Register::Reg1), ex::cmp(Register::Reg1, Operator::Equal, &[protocol])]);
+        if (first, last) == (0, u16::MAX) {
+            return rule;
+        }
+        rule = rule.with([ex::ct_original(CtKey::DestinationPort, Register::Reg1)]);
+        let compare = |operator, port: u16| ex::cmp(Register::Reg1, operator, &port.to_be_bytes());
+        if first == last {
+            rule.with([compare(Operator::Equal, first)])
+        } else {
+            rule.with([compare(Operator::GreatherThanEqual, first), compare(Operator::LessThanEqual, last)])
+        }
+    }
+
     /// `meta mark set ip saddr map @addresses meta mark vmap @chains`: one rule, so that a miss ends it (review F9).
     pub fn mark_and_jump(self, family: Family, side: Side, addresses: &str, chains: &str) -> Self {
         self.family(family).with([

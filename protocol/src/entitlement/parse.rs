@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::{Action, ActionKind, Subtype};
 use crate::rules::{Direction, Protocol};
@@ -24,14 +25,44 @@ pub struct ParsedAction {
 }
 
 /// A host of an action.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Host {
     /// Addresses from first to last, of one family.
     Range(IpAddr, IpAddr),
     /// A DNS name, to be resolved at the Gateway; lower case.
     Name(String),
-    /// Every name below a domain; filled from the answers that the Client gets.
+    /// Every name below a domain, at any depth, not the domain itself; filled from the answers that the Client gets.
     Domain(String),
+}
+
+impl Host {
+    /// Whether `name` (lower case, no dot at its end) is this host or lies below this domain.
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        match self {
+            Self::Range(..) => false,
+            Self::Name(own) => own == name,
+            Self::Domain(domain) => name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.')),
+        }
+    }
+
+    /// Whether it stands for addresses that a name server knows.
+    #[must_use]
+    pub const fn is_named(&self) -> bool {
+        !matches!(self, Self::Range(..))
+    }
+}
+
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Range(first, last) if first == last => write!(f, "{first}"),
+            Self::Range(first, last) => write!(f, "{first}-{last}"),
+            Self::Name(name) => write!(f, "dns://{name}"),
+            Self::Domain(domain) => write!(f, "domain://{domain}"),
+        }
+    }
 }
 
 /// Why an action is refused, with the field that is wrong.
@@ -228,6 +259,17 @@ mod tests {
         assert_eq!(parsed.hosts[3], Host::Domain("corp.example".to_owned()));
         let ping = action(Some(Subtype::IcmpUp), &["10.0.0.1"], &[], &["8"]).parse().expect("valid");
         assert_eq!(ping.ports, [(2048, 2303)]);
+    }
+
+    #[test]
+    fn a_domain_covers_what_lies_below_it_and_not_itself_or_its_namesakes() {
+        let domain = Host::Domain("corp.example".to_owned());
+        assert!(domain.covers("www.corp.example") && domain.covers("a.b.corp.example"));
+        for other in ["corp.example", "xcorp.example", ".corp.example.evil", "www.corp.example.evil", ""] {
+            assert!(!domain.covers(other), "{other}");
+        }
+        assert!(Host::Name("a.example".to_owned()).covers("a.example"));
+        assert!(!Host::Name("a.example".to_owned()).covers("b.a.example"));
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! Most specific first: smaller subnet, then smaller range of ports or types, then higher starting port; at an exact
 //! tie block wins, then alert. Only the winner counts. Rules sorted that way are cut into runs of one verdict, and
 //! inside a run into disjoint boxes, because the kernel refuses overlaps within a set.
+//!
+//! A host by name counts as single addresses, the smallest subnets there are, so its place in that order is known
+//! before any name server is asked: it stays a name in the rules, and what it stands for is filled in elsewhere.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Chain, Direction, Element, MAX_RULES, RuleSet, Run, Verdict};
+use super::{Chain, Direction, Element, MAX_RULES, Named, Protocol, RuleSet, Run, Verdict};
 use crate::entitlement::{ActionKind, Host, ParsedAction};
 
 /// Most addresses that one name may stand for (review 3.10).
@@ -22,7 +25,7 @@ pub struct ResolvedNames(pub BTreeMap<Host, Vec<IpAddr>>);
 #[error("the rules of this session come to more than {MAX_RULES}")]
 pub struct TooManyRules;
 
-/// Compiles actions. `exclude` makes no rule; a name that is not resolved makes none yet.
+/// Compiles actions. `exclude` makes no rule; a name that `names` knows becomes its addresses, another stays a name.
 ///
 /// # Errors
 /// [`TooManyRules`].
@@ -34,14 +37,14 @@ pub fn compile<'a>(
     let mut count = 0;
     for action in actions {
         let Some((verdict, (protocol, direction))) = verdict_of(action.kind).zip(action.flow) else { continue };
-        for (first, last) in action.hosts.iter().flat_map(|host| addresses(host, names)) {
-            for &(first_port, last_port) in &action.ports {
+        for (target, v6) in action.hosts.iter().flat_map(|host| targets(host, protocol, names)) {
+            for &ports in &action.ports {
                 count += 1;
                 if count > MAX_RULES {
                     return Err(TooManyRules);
                 }
-                let element = Element { first, last, protocol, first_port, last_port };
-                chains.entry((direction, first.is_ipv6())).or_default().push(Rule { verdict, element });
+                let rule = Rule { verdict, target: target.clone(), protocol, ports };
+                chains.entry((direction, v6)).or_default().push(rule);
             }
         }
     }
@@ -57,26 +60,45 @@ pub fn compile<'a>(
 
 struct Rule {
     verdict: Verdict,
-    element: Element,
+    target: Target,
+    protocol: Protocol,
+    ports: (u16, u16),
+}
+
+/// The other end of a flow.
+#[derive(Clone)]
+enum Target {
+    Range(IpAddr, IpAddr),
+    Named(Host),
 }
 
 impl Rule {
     /// Smaller sorts first and wins.
     fn precedence(&self) -> impl Ord + use<> {
-        let Element { first, last, first_port, last_port, protocol } = &self.element;
         let verdict = match self.verdict {
             Verdict::Block => 0,
             Verdict::Alert => 1,
             Verdict::Allow => 2,
         };
-        (
-            number(*last) - number(*first),
-            last_port - first_port,
-            u16::MAX - first_port,
-            verdict,
-            number(*first),
-            *protocol,
-        )
+        let (first, last) = match &self.target {
+            Target::Range(first, last) => (number(*first), number(*last)),
+            Target::Named(_) => (0, 0),
+        };
+        let (first_port, last_port) = self.ports;
+        (last - first, last_port - first_port, u16::MAX - first_port, verdict, first, self.protocol)
+    }
+
+    fn add_to(self, run: &mut Run) -> Result<(), TooManyRules> {
+        let (protocol, (first_port, last_port)) = (self.protocol, self.ports);
+        match self.target {
+            Target::Range(first, last) => {
+                add_disjoint(&mut run.elements, Element { first, last, protocol, first_port, last_port })
+            }
+            Target::Named(host) => {
+                run.named.push(Named { host, protocol, first_port, last_port });
+                Ok(())
+            }
+        }
     }
 }
 
@@ -89,14 +111,25 @@ const fn verdict_of(kind: ActionKind) -> Option<Verdict> {
     }
 }
 
-fn addresses(host: &Host, names: &ResolvedNames) -> Vec<(IpAddr, IpAddr)> {
-    match host {
-        Host::Range(first, last) => vec![(*first, *last)],
-        Host::Name(_) | Host::Domain(_) => names
-            .0
-            .get(host)
-            .map(|found| found.iter().take(MAX_ADDRESSES_PER_NAME).map(|address| (*address, *address)).collect())
-            .unwrap_or_default(),
+/// What a host means for a rule, and whether as IPv6.
+fn targets(host: &Host, protocol: Protocol, names: &ResolvedNames) -> Vec<(Target, bool)> {
+    match (host, names.0.get(host)) {
+        (Host::Range(first, last), _) => vec![(Target::Range(*first, *last), first.is_ipv6())],
+        (_, Some(known)) => {
+            let single = |address: &IpAddr| (Target::Range(*address, *address), address.is_ipv6());
+            let fits = |address: &&IpAddr| families(protocol).contains(&address.is_ipv6());
+            known.iter().filter(fits).take(MAX_ADDRESSES_PER_NAME).map(single).collect()
+        }
+        (_, None) => families(protocol).iter().map(|v6| (Target::Named(host.clone()), *v6)).collect(),
+    }
+}
+
+/// Whether a protocol is of IPv4 (`false`), of IPv6 (`true`), or of both.
+const fn families(protocol: Protocol) -> &'static [bool] {
+    match protocol {
+        Protocol::Icmp => &[false],
+        Protocol::Icmpv6 => &[true],
+        Protocol::Tcp | Protocol::Udp | Protocol::Ah | Protocol::Esp | Protocol::Gre => &[false, true],
     }
 }
 
@@ -105,12 +138,16 @@ fn runs(mut rules: Vec<Rule>) -> Result<Chain, TooManyRules> {
     rules.sort_by_cached_key(Rule::precedence);
     let mut chain: Chain = Vec::new();
     for rule in rules {
-        match chain.last_mut().filter(|run| run.verdict == rule.verdict) {
-            Some(run) => add_disjoint(&mut run.elements, rule.element)?,
-            None => chain.push(Run { verdict: rule.verdict, elements: vec![rule.element] }),
+        if chain.last().is_none_or(|run| run.verdict != rule.verdict) {
+            chain.push(Run { verdict: rule.verdict, elements: vec![], named: vec![] });
         }
+        rule.add_to(chain.last_mut().expect("one was pushed"))?;
     }
-    chain.iter_mut().for_each(|run| run.elements.sort());
+    for run in &mut chain {
+        run.elements.sort();
+        run.named.sort();
+        run.named.dedup();
+    }
     Ok(chain)
 }
 
@@ -224,13 +261,40 @@ mod tests {
     }
 
     #[test]
-    fn names_become_the_addresses_that_they_stand_for() {
+    fn a_name_stays_a_name_until_its_addresses_are_given() {
         let named = action(ActionKind::Allow, Subtype::TcpUp, "dns://web.example", "443");
-        assert!(compile([&named], &ResolvedNames::default()).expect("small").is_empty());
-        let names =
-            ResolvedNames([(Host::Name("web.example".to_owned()), vec!["10.1.1.1".parse().expect("ip")])].into());
+        let host = Host::Name("web.example".to_owned());
+        let symbolic = compile([&named], &ResolvedNames::default()).expect("small");
+        assert_eq!(symbolic.names().collect::<Vec<_>>(), [&host, &host], "once for each family");
+        assert_eq!(symbolic.verdict(&up("10.1.1.1", 443)), None);
+        let names = ResolvedNames([(host, vec!["10.1.1.1".parse().expect("ip")])].into());
+        assert_eq!(symbolic.verdict_knowing(&up("10.1.1.1", 443), &names), Some(Verdict::Allow));
         let set = compile([&named], &names).expect("small");
         assert_eq!(set.verdict(&up("10.1.1.1", 443)), Some(Verdict::Allow));
+    }
+
+    #[test]
+    fn what_a_name_stands_for_changes_no_rule_set() {
+        let one = action(ActionKind::Allow, Subtype::TcpUp, "dns://web.example", "443");
+        let two = action(ActionKind::Allow, Subtype::TcpUp, "dns://web.example", "80");
+        let three = action(ActionKind::Allow, Subtype::TcpUp, "*.web.example", "443");
+        let hash = |action| compile([action], &ResolvedNames::default()).expect("small").hash();
+        assert_eq!(hash(&one), hash(&one));
+        assert_ne!(hash(&one), hash(&two));
+        assert_ne!(hash(&one), hash(&three));
+    }
+
+    #[test]
+    fn icmp_by_name_is_of_its_own_family() {
+        let ping = Action {
+            subtype: Some(Subtype::Icmpv6Up),
+            action: ActionKind::Allow,
+            hosts: vec!["dns://web.example".to_owned()],
+            ports: vec![],
+            types: vec!["128".to_owned()],
+        };
+        let set = compile([&ping.parse().expect("valid")], &ResolvedNames::default()).expect("small");
+        assert!(set.up4.is_empty() && set.up6.len() == 1);
     }
 
     /// The specification read directly: of all that match, the most specific.
@@ -288,6 +352,23 @@ mod tests {
             let remote = if v6 { Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(host)).into() } else { Ipv4Addr::new(10, 0, 0, host).into() };
             let flow = Flow { direction, protocol: Protocol::Tcp, remote, port };
             prop_assert_eq!(set.verdict(&flow), by_specification(&actions, &flow));
+        }
+
+        #[test]
+        fn a_name_left_in_the_rules_means_what_its_addresses_would(
+            actions in prop::collection::vec(any_action(), 0..8), by_name in prop::collection::vec(any_action(), 1..4),
+            stands_for in prop::collection::vec(0..24u8, 0..5), host in 0..26u8, port in 0..14u16,
+        ) {
+            let name = Host::Name("web.example".to_owned());
+            let mut actions = actions;
+            actions.extend(by_name.into_iter().map(|action| ParsedAction { hosts: vec![name.clone()], ..action }));
+            let addresses = stands_for.iter().map(|last| Ipv4Addr::new(10, 0, 0, *last).into()).collect();
+            let names = ResolvedNames([(name, addresses)].into());
+            let remote = Ipv4Addr::new(10, 0, 0, host).into();
+            let flow = Flow { direction: Direction::Up, protocol: Protocol::Tcp, remote, port };
+            let symbolic = compile(&actions, &ResolvedNames::default()).expect("small");
+            let substituted = compile(&actions, &names).expect("small");
+            prop_assert_eq!(symbolic.verdict_knowing(&flow, &names), substituted.verdict(&flow));
         }
 
         #[test]

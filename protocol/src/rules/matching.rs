@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, Protocol, RuleSet, Verdict};
+use super::compile::ResolvedNames;
+use super::{Direction, Named, Protocol, RuleSet, Run, Verdict};
 
 /// A flow between a Client and another host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,23 +22,39 @@ pub struct Flow {
 }
 
 impl RuleSet {
-    /// The verdict of the first run that has the flow; `None`: dropped because nothing allows it.
+    /// The verdict of the first run that has the flow; `None`: dropped because nothing allows it. Names stand for
+    /// nothing here.
     #[must_use]
     pub fn verdict(&self, flow: &Flow) -> Option<Verdict> {
-        let covers = |element: &super::Element| {
-            element.protocol == flow.protocol
-                && (element.first..=element.last).contains(&flow.remote)
-                && element.ports().contains(&flow.port)
-        };
-        self.chain(flow.direction, flow.remote.is_ipv6())
-            .iter()
-            .find(|run| run.elements.iter().any(covers))
-            .map(|run| run.verdict)
+        self.verdict_knowing(flow, &ResolvedNames::default())
+    }
+
+    /// The same with what names stand for.
+    #[must_use]
+    pub fn verdict_knowing(&self, flow: &Flow, names: &ResolvedNames) -> Option<Verdict> {
+        let chain = self.chain(flow.direction, flow.remote.is_ipv6());
+        chain.iter().find(|run| run.has(flow, names)).map(|run| run.verdict)
     }
 
     /// Whether the flow passes.
     #[must_use]
     pub fn passes(&self, flow: &Flow) -> bool {
         matches!(self.verdict(flow), Some(Verdict::Allow | Verdict::Alert))
+    }
+}
+
+impl Run {
+    fn has(&self, flow: &Flow, names: &ResolvedNames) -> bool {
+        let covers = |element: &super::Element| {
+            element.protocol == flow.protocol
+                && (element.first..=element.last).contains(&flow.remote)
+                && element.ports().contains(&flow.port)
+        };
+        let stands_for = |named: &Named| {
+            named.protocol == flow.protocol
+                && named.ports().contains(&flow.port)
+                && names.0.get(&named.host).is_some_and(|known| known.contains(&flow.remote))
+        };
+        self.elements.iter().any(covers) || self.named.iter().any(stands_for)
     }
 }

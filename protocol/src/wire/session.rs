@@ -1,6 +1,7 @@
 //! Messages on a session's websocket: JSON, one object per message, `type` first (`token-flow.md`, review 3.6).
 //!
-//! Text frames only. Before `hello` is verified a message may have 512 KiB, afterwards 64 KiB; an entitlement token
+//! A binary message is one DNS message: a question of the Client about a name of its entitlements, or the answer to one;
+//! the id in its header says which. Everything else is text. Before `hello` is verified a message may have 512 KiB, afterwards 64 KiB; an entitlement token
 //! 512 KiB. An unknown `type` ends the connection.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -23,6 +24,8 @@ pub const SESSION_VERSION: u16 = 1;
 pub const MAX_TOKEN_MESSAGE: usize = 640 * 1024;
 /// Longest message otherwise, in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
+/// Longest binary message, either way: one DNS message (RFC 1035 §4), in bytes. Above any answer that is not a zone.
+pub const MAX_DNS_MESSAGE: usize = 16 * 1024;
 
 /// Client → Gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

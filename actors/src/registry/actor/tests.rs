@@ -40,6 +40,7 @@ impl Stage {
             ports: SessionPorts {
                 enforcer: Arc::clone(&plane) as Arc<dyn crate::ports::RuleEnforcer>,
                 tunnel: Arc::clone(&plane) as Arc<dyn crate::ports::TunnelPlane>,
+                names: Arc::clone(&plane) as Arc<dyn crate::ports::NameKeeper>,
                 outbox: Arc::clone(&outbox),
                 clock,
             },

@@ -68,6 +68,7 @@ impl SessionCore {
         self.note_device(now.instant);
         self.checked_at = self.checked_at.max(checked_at);
         self.settle_tokens(now);
+        self.want_names(effects);
         self.welcome_after_install(true);
         self.evaluate(now, effects);
         effects.push(Effect::Audit(self.record("session_reconnected", now)));

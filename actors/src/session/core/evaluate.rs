@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ringwall_protocol::authorize::Authorization;
 use ringwall_protocol::claims::{DEVICE_CLAIM_MAX_AGE, Facts};
 use ringwall_protocol::rules::RuleSet;
+use ringwall_protocol::rules::compile::ResolvedNames;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::FromGateway;
 use serde_json::json;
@@ -20,7 +21,7 @@ impl SessionCore {
     /// Evaluates everything and hands over what follows.
     pub(super) fn evaluate(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.compose_system();
-        let outcome = self.prepared.authorize(&self.facts(now), &self.names);
+        let outcome = self.prepared.authorize(&self.facts(now), &ResolvedNames::default());
         let authorization = match outcome {
             Ok(authorization) => authorization,
             Err(too_many) if self.phase == Phase::Admitting => {

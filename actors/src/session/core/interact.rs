@@ -3,6 +3,7 @@
 use ringwall_protocol::claims::Reason;
 use ringwall_protocol::id::PromptId;
 use ringwall_protocol::interaction::{InteractionKind, Prompt};
+use ringwall_protocol::rules::compile::ResolvedNames;
 use ringwall_protocol::rules::matching::Flow;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::FromGateway;
@@ -16,6 +17,7 @@ impl SessionCore {
     pub(super) fn on_blocked(
         &mut self,
         flow: &Flow,
+        names: &ResolvedNames,
         now: Moment,
         entropy: &mut dyn Entropy,
         effects: &mut Vec<Effect>,
@@ -24,7 +26,7 @@ impl SessionCore {
         if self.phase != Phase::Live || self.socket.is_none() {
             return;
         }
-        let help = self.prepared.would_help(flow, current, &self.facts(now), &self.names);
+        let help = self.prepared.would_help(flow, current, &self.facts(now), names);
         let destination = std::net::SocketAddr::new(flow.remote, flow.port).to_string();
         for prompt in self.prompts.offer(help, &destination, now.instant, entropy) {
             let record = self.record("interaction_prompted", now);
@@ -32,6 +34,16 @@ impl SessionCore {
             effects.push(Effect::Audit(record.with("destination", json!(prompt.destination))));
             effects.push(Effect::Send(FromGateway::Interaction(prompt)));
         }
+    }
+
+    /// A flow that an `alert` action let pass (S44): said to the audit, within a budget.
+    pub(super) fn on_alerted(&mut self, flow: &Flow, now: Moment, effects: &mut Vec<Effect>) {
+        if !self.budgets.alerts.spend(now.instant) {
+            return metrics::counter!("ringwall_alerts_not_audited_total").increment(1);
+        }
+        let record = self.record("ip_access", now).with("action", json!("alert"));
+        let record = record.with("direction", json!(flow.direction)).with("protocol", json!(flow.protocol));
+        effects.push(Effect::Audit(record.with("destination", json!(flow.remote)).with("port", json!(flow.port))));
     }
 
     pub(super) fn on_reason(&mut self, id: PromptId, text: &str, now: Moment, effects: &mut Vec<Effect>) {

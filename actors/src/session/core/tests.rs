@@ -75,7 +75,8 @@ impl Stage {
 
     fn blocked(&mut self, host: &str) -> Vec<Effect> {
         let remote: IpAddr = host.parse().expect("an address");
-        self.give(Input::Blocked(Flow { direction: Direction::Up, protocol: Protocol::Tcp, remote, port: 443 }))
+        let flow = Flow { direction: Direction::Up, protocol: Protocol::Tcp, remote, port: 443 };
+        self.give(Input::Blocked(flow, ResolvedNames::default()))
     }
 
     fn passes(&self, host: &str) -> bool {

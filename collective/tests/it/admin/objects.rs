@@ -202,7 +202,7 @@ async fn settings_links_and_questions_answer() {
     let closed = root
         .create("conditions", json!({"name": "from the office", "expression": "isClientInNetwork(\"10.0.0.0/8\")"}))
         .await;
-    let action = |port: &str| json!([{"subtype": "tcp_up", "action": "allow", "hosts": ["10.20.0.10", "10.20.1.0/24"], "ports": [port]}]);
+    let action = |port: &str| json!([{"subtype": "tcp_up", "action": "allow", "hosts": ["10.20.0.10", "dns://web.corp.example"], "ports": [port]}]);
     let open = root.create("entitlements", json!({"name": "web", "site": site, "actions": action("80")})).await;
     let shut = root
         .create(
@@ -220,7 +220,7 @@ async fn settings_links_and_questions_answer() {
     };
     let yes = ask("10.20.0.10:80").await;
     assert_eq!((&yes["allowed"], &yes["entitlements"][0]["name"]), (&json!(true), &json!("web")));
-    assert_eq!(ask("web.corp.example:80").await["allowed"], false);
+    assert_eq!(ask("web.corp.example:80").await["allowed"], true);
     let no = ask("10.20.0.10:81").await;
     assert_eq!((&no["allowed"], &no["entitlements"][0]["conditions"][0]["holds"]), (&json!(false), &json!(false)));
     assert!(no["because"].as_str().expect("a text").contains("from the office"));

@@ -98,6 +98,7 @@ impl Worker {
             .flat_map(|mark| {
                 let rules = self.contents.get(mark).map_or(&nothing, |rules| rules);
                 let mut messages = ruleset::unmake(&self.table, *mark, rules);
+                messages.extend(self.forget_names_of(*mark));
                 messages.extend(ruleset::make(&self.table, *mark));
                 messages
             })
@@ -106,6 +107,7 @@ impl Worker {
         if emptied {
             for mark in &marks {
                 self.contents.remove(mark);
+                self.names_forgotten(*mark);
             }
             self.slots.emptied(&marks);
         } else {
@@ -129,7 +131,9 @@ impl Worker {
     /// Compares the kernel's table with what it should be.
     pub(super) fn audit(&mut self) -> Result<Audit, String> {
         self.watch.audited = Some(Instant::now());
+        let named = self.named_elements();
         let wanted = readback::Wanted {
+            named: &named,
             table: &self.table,
             baseline: &self.baseline,
             ledger: &self.ledger,

@@ -117,7 +117,9 @@ impl Worker {
             return Err(error);
         }
         self.contents.insert(mark, Arc::clone(rules));
-        let messages = ruleset::fill(&self.table, mark, rules, self.config.alert_group);
+        let first_name = self.number_names(mark, rules);
+        let mut messages = ruleset::fill(&self.table, mark, rules, self.config.alert_group, first_name);
+        messages.extend(self.names_of_slot(mark));
         let many = rules.len() > ELEMENTS_PER_MESSAGE;
         let batches: Vec<Batch> = if many {
             messages.into_iter().map(|message| [message].into_iter().collect()).collect()
@@ -143,13 +145,15 @@ impl Worker {
             return;
         }
         let now = Instant::now();
-        match self.commit(self.elements(&prepared, now)) {
+        let batch = self.elements(&prepared, now);
+        match self.commit(batch) {
             Ok(()) => prepared.into_iter().for_each(|one| self.installed(one, now)),
             Err(error) if prepared.len() == 1 => prepared.into_iter().for_each(|one| self.not_installed(one, &error)),
             Err(_) => {
                 for one in prepared {
                     let one = [one];
-                    let result = self.commit(self.elements(&one, now));
+                    let batch = self.elements(&one, now);
+                    let result = self.commit(batch);
                     let [one] = one;
                     match result {
                         Ok(()) => self.installed(one, now),
@@ -162,11 +166,13 @@ impl Worker {
     }
 
     /// Old elements out, new ones in: `destroy` and `add` work in every state (review F27).
-    fn elements(&self, prepared: &[Prepared], now: Instant) -> Batch {
+    fn elements(&mut self, prepared: &[Prepared], now: Instant) -> Batch {
         let mut gone: Vec<IpAddr> = vec![];
         let mut added = [vec![], vec![]];
+        let mut messages: Vec<Message> = vec![];
         for Prepared { asked, mark } in prepared {
             let install = &asked.install;
+            messages.extend(self.names_of_session(install.session, *mark, install.addresses));
             if let Some(held) = self.ledger.held(install.session) {
                 gone.extend(ledger::left_behind(held.addresses, install.addresses));
             }
@@ -180,7 +186,7 @@ impl Worker {
                 }
             }
         }
-        let mut messages: Vec<Message> = removal(&self.table, gone);
+        messages.extend(removal(&self.table, gone));
         for (set, elements) in [SESSIONS4, SESSIONS6].into_iter().zip(added) {
             messages.extend(elements.chunks(ELEMENTS_PER_MESSAGE).map(|chunk| self.table.add(set, chunk.to_vec())));
         }
@@ -198,7 +204,11 @@ impl Worker {
         };
         if let Some(former) = self.ledger.installed(install.session, held) {
             self.slots.release(former.mark, now);
-            self.forget_flows(ledger::left_behind(former.addresses, install.addresses).collect());
+            let left: Vec<IpAddr> = ledger::left_behind(former.addresses, install.addresses).collect();
+            if !left.is_empty() {
+                self.untell(install.session);
+            }
+            self.forget_flows(left);
         }
         metrics::counter!("ringwall_firewall_installs_total").increment(1);
         let _ = asked.reply.send(Ok(()));

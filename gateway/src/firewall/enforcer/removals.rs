@@ -71,6 +71,7 @@ impl Worker {
         let now = Instant::now();
         let count = cuts.len() as u64;
         let addresses = self.addresses(&cuts);
+        let sessions: Vec<SessionId> = cuts.iter().map(|cut| cut.session).collect();
         for cut in cuts {
             for reply in cut.replies {
                 let _ = reply.send(());
@@ -79,6 +80,8 @@ impl Worker {
                 self.slots.release(held.mark, now);
             }
         }
+        // Before the addresses are free: what was asked under them is nobody else's.
+        sessions.into_iter().for_each(|session| self.untell(session));
         self.forget_flows(addresses);
         metrics::counter!("ringwall_firewall_removals_total").increment(count);
         self.publish();

@@ -14,6 +14,7 @@ use ringwall_protocol::rules::RuleSet;
 use tokio::sync::oneshot;
 
 use super::installs::Prepared;
+use super::names::Names;
 use super::{Asked, FirewallEvent, KnockChange, Request};
 use crate::firewall::batch::Batch;
 use crate::firewall::clock;
@@ -66,6 +67,7 @@ pub(in crate::firewall) struct Worker {
     /// Installs that wait for an address, with the time they give up.
     pub(super) parked: Vec<(Instant, Box<Asked>)>,
     pub(super) prepared: Vec<Prepared>,
+    pub(super) names: Names,
     pub(super) baseline: Baseline,
     pub(super) conntrack: conntrack::Work,
     pub(super) events: tokio::sync::mpsc::Sender<FirewallEvent>,
@@ -104,6 +106,7 @@ impl Worker {
             retry_at: None,
             parked: vec![],
             prepared: vec![],
+            names: Names::default(),
             baseline: parts.baseline,
             conntrack: parts.conntrack,
             events: parts.events,
@@ -179,6 +182,11 @@ impl Worker {
                 self.knocks.fetch_sub(1, Ordering::Relaxed);
                 let done = self.knock(change);
                 let _ = reply.send(done);
+            }
+            Request::Resolved { host, addresses, at } => self.resolved(host, addresses, at),
+            Request::Told { session, host, addresses, at, reply } => {
+                let told = self.told(session, host, &addresses, at);
+                let _ = reply.send(told);
             }
             Request::Cleaned(addresses) => self.cleaned(&addresses),
             Request::Audit(reply) => {

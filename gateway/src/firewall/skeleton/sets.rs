@@ -23,9 +23,20 @@ pub(in crate::firewall) const KNOCK6: &str = "knock6";
 /// Sources of DTLS: knocked or attached, with their UDP port.
 pub(in crate::firewall) const PEERS4: &str = "peers4";
 pub(in crate::firewall) const PEERS6: &str = "peers6";
+/// What names stand for, for everybody: number of a group of names . address.
+pub(in crate::firewall) const NAMED4: &str = "named4";
+pub(in crate::firewall) const NAMED6: &str = "named6";
+/// What a session was told that names stand for: number . its tunnel address . address.
+pub(in crate::firewall) const ASKED4: &str = "asked4";
+pub(in crate::firewall) const ASKED6: &str = "asked6";
 /// Budget of logged alerts per session.
 pub(in crate::firewall) const ALERTS4: &str = "alerts4";
 pub(in crate::firewall) const ALERTS6: &str = "alerts6";
+
+/// Addresses behind names, over all rule sets: 256 names of 64 addresses in sixteen rule sets.
+const NAMED: u32 = 262_144;
+/// The same, over all sessions that asked.
+const ASKED: u32 = 1_048_576;
 
 /// Sessions of a Gateway at most, per address family.
 const SESSIONS: u32 = 65_536;
@@ -72,6 +83,14 @@ fn changed_often(build: &mut Build<'_>) {
     ] {
         let key = [key, Field::Service];
         build.push(table.set(&SetSpec::new(name, &key).flags(expiring).size(size)));
+    }
+    for (name, key) in [(NAMED4, Field::Ipv4), (NAMED6, Field::Ipv6)] {
+        let key = [Field::Mark, key];
+        build.push(table.set(&SetSpec::new(name, &key).flags(expiring).size(NAMED)));
+    }
+    for (name, key) in [(ASKED4, Field::Ipv4), (ASKED6, Field::Ipv6)] {
+        let key = [Field::Mark, key, key];
+        build.push(table.set(&SetSpec::new(name, &key).flags(expiring).size(ASKED)));
     }
 }
 

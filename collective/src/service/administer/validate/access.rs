@@ -1,7 +1,9 @@
 //! Rules of entitlements, conditions, criteria scripts and policies.
 
+use std::collections::BTreeSet;
+
 use ringwall_protocol::authorize::Schedule;
-use ringwall_protocol::entitlement::{Action, Entitlement, Host, Logic};
+use ringwall_protocol::entitlement::{Action, ActionKind, Entitlement, Host, Logic, MAX_NAMES, ParsedAction};
 use ringwall_protocol::expression::{Expression, FUNCTIONS, Scripts};
 use ringwall_protocol::id::ProviderId;
 use ringwall_protocol::interaction::{Interaction, InteractionKind, MAX_MESSAGE};
@@ -60,11 +62,7 @@ fn actions(actions: &[Action], faults: &mut Faults) {
     for (at, action) in actions.iter().enumerate().take(MAX_ACTIONS) {
         match action.parse() {
             Ok(one) => {
-                // A block of a name that nobody resolves would block nothing: refused, never dropped in silence.
-                if one.hosts.iter().any(|host| !matches!(host, Host::Range(..))) {
-                    faults
-                        .add(format!("actions[{at}].hosts"), "names cannot be enforced yet; use addresses or prefixes");
-                }
+                names(&one, at, faults);
                 parsed.push(one);
             }
             Err(error) => {
@@ -73,9 +71,26 @@ fn actions(actions: &[Action], faults: &mut Faults) {
             }
         }
     }
+    let named: BTreeSet<&Host> = parsed.iter().flat_map(|one| &one.hosts).filter(|host| host.is_named()).collect();
+    if named.len() > MAX_NAMES {
+        faults.add("actions", format!("name at most {MAX_NAMES} hosts; use domains or prefixes"));
+    }
     if all && compile(&parsed, &ResolvedNames::default()).is_err() {
         faults.add("actions", "come to more rules than one rule set may have");
     }
+}
+
+/// What stands for addresses only as long as a name server says so cannot be what keeps somebody out.
+fn names(action: &ParsedAction, at: usize, faults: &mut Faults) {
+    if !action.hosts.iter().any(Host::is_named) {
+        return;
+    }
+    let why = match action.kind {
+        ActionKind::Allow | ActionKind::Alert => return,
+        ActionKind::Block => "cannot be names: a block must not depend on what a name server answers",
+        ActionKind::Exclude => "cannot be names: a route is wanted before a name is asked for",
+    };
+    faults.add(format!("actions[{at}].hosts"), format!("{why}; use addresses or prefixes"));
 }
 
 pub(super) fn condition(condition: &Condition, state: &State, faults: &mut Faults) {

@@ -1,0 +1,200 @@
+//! What names stand for: asked of the Site's name servers, judged, and handed to the enforcer before anybody is told.
+//!
+//! Promises: a name stands only for addresses that a protected host may have; a session reaches what it was told before
+//! it is told; it is told nothing outside of its own entitlements' names; when name servers fail the last answer holds
+//! for a bounded time, and then nothing passes. Which names a session has is its token's business, what passes the
+//! kernel's. Questions come on the session's websocket, so nothing on this Gateway listens inside a tunnel.
+
+mod forwarder;
+mod guard;
+mod table;
+mod upstream;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use ringwall_actors::ports::NameKeeper;
+use ringwall_protocol::entitlement::Host;
+use ringwall_protocol::id::SessionId;
+use ringwall_protocol::object::site::NameResolution;
+use ringwall_protocol::rules::compile::ResolvedNames;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::firewall::Enforcer;
+
+pub use guard::AnswerGuard;
+
+use table::{Change, NameTable, Outcome, Subject};
+use upstream::Upstreams;
+
+/// Questions of our own that may be open at name servers at a time.
+const AT_ONCE: usize = 64;
+
+/// The names of a Gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Names(Arc<Shared>);
+
+struct Shared {
+    table: Mutex<NameTable>,
+    upstreams: RwLock<(NameResolution, Arc<Upstreams>)>,
+    guard: AnswerGuard,
+    enforcer: Enforcer,
+    /// Something is to be asked sooner than was thought.
+    changed: Arc<Notify>,
+    /// Where name servers are asked, whoever wants to know.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Names {
+    /// Begins to ask the Site's name servers, in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// If the thread cannot be had.
+    pub fn start(enforcer: Enforcer, guard: AnswerGuard, settings: &NameResolution) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("rw-names")
+            .enable_all()
+            .build()?;
+        let upstreams = Arc::new(Upstreams::new(settings));
+        let this = Self(Arc::new(Shared {
+            table: Mutex::default(),
+            upstreams: RwLock::new((settings.clone(), upstreams)),
+            guard,
+            enforcer,
+            changed: Arc::default(),
+            runtime: Some(runtime),
+        }));
+        let (weak, changed) = (Arc::downgrade(&this.0), Arc::clone(&this.0.changed));
+        this.runtime().spawn(async move {
+            let mut asking = JoinSet::new();
+            // Until nobody has names any more.
+            while let Some(next) = weak.upgrade().map(|shared| shared.ask_what_is_due(&mut asking)) {
+                tokio::select! {
+                    Some(_) = asking.join_next() => {}
+                    () = changed.notified() => {}
+                    () = until(next) => {}
+                }
+            }
+        });
+        Ok(this)
+    }
+
+    /// Takes over what the Site says of name resolution now.
+    pub fn follow(&self, settings: &NameResolution) {
+        let mut current = self.0.upstreams.write().unwrap_or_else(PoisonError::into_inner);
+        if current.0 != *settings {
+            tracing::info!(resolvers = settings.dns_resolvers.len(), "the site's name servers changed");
+            *current = (settings.clone(), Arc::new(Upstreams::new(settings)));
+        }
+    }
+
+    /// The hosts of a session's entitlements that an address stands for.
+    #[must_use]
+    pub fn known_as(&self, session: SessionId, address: IpAddr) -> ResolvedNames {
+        let hosts = self.0.table().known_as(session, address, Instant::now());
+        ResolvedNames(hosts.into_iter().map(|host| (host, vec![address])).collect())
+    }
+
+    fn runtime(&self) -> &tokio::runtime::Runtime {
+        self.0.runtime.as_ref().expect("there until it is dropped")
+    }
+}
+
+impl NameKeeper for Names {
+    fn want(&self, session: SessionId, hosts: BTreeSet<Host>) {
+        let changes = self.0.table().want(session, hosts, Instant::now());
+        self.0.enforce(changes);
+        self.0.changed.notify_one();
+    }
+
+    fn forget(&self, session: SessionId) {
+        let changes = self.0.table().forget(session);
+        self.0.enforce(changes);
+    }
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, NameTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn upstreams(&self) -> Arc<Upstreams> {
+        Arc::clone(&self.upstreams.read().unwrap_or_else(PoisonError::into_inner).1)
+    }
+
+    /// Begins questions whose time has come; answers when the next one's will.
+    fn ask_what_is_due(self: Arc<Self>, asking: &mut JoinSet<()>) -> Option<Instant> {
+        let room = AT_ONCE.saturating_sub(asking.len());
+        let mut table = self.table();
+        for subject in table.due(Instant::now(), room) {
+            asking.spawn(Arc::clone(&self).ask(subject));
+        }
+        metrics::gauge!("ringwall_names").set(table.len() as f64);
+        metrics::counter!("ringwall_names_turned_away_total").absolute(table.turned_away());
+        // Without room, the next answer is what is waited for.
+        if asking.len() < AT_ONCE { table.next() } else { None }
+    }
+
+    async fn ask(self: Arc<Self>, subject: Subject) {
+        let (outcome, every) = self.upstreams().addresses(subject.name()).await;
+        let outcome = self.judge(subject.name(), outcome);
+        let kind = match &outcome {
+            Outcome::Found(..) => "found",
+            Outcome::Absent => "absent",
+            Outcome::Failed => "failed",
+        };
+        metrics::counter!("ringwall_name_answers_total", "outcome" => kind).increment(1);
+        if outcome == Outcome::Failed {
+            tracing::warn!(name = subject.name(), "no name server of the site answers; the last answer holds for now");
+        }
+        let change = self.table().answered(&subject, outcome, every, Instant::now());
+        self.enforce(change);
+    }
+
+    /// Leaves out what no name may stand for.
+    fn judge(&self, name: &str, outcome: Outcome) -> Outcome {
+        let Outcome::Found(addresses, ttl) = outcome else { return outcome };
+        Outcome::Found(addresses.into_iter().filter(|address| self.allows(name, *address)).collect(), ttl)
+    }
+
+    fn allows(&self, name: &str, address: IpAddr) -> bool {
+        let allowed = self.guard.allows(address);
+        if !allowed {
+            metrics::counter!("ringwall_name_addresses_refused_total").increment(1);
+            tracing::warn!(name, %address, "a name server answers with an address that no protected host may have");
+        }
+        allowed
+    }
+
+    fn enforce(&self, changes: impl IntoIterator<Item = Change>) {
+        for Change { subject, addresses } in changes {
+            match subject {
+                Subject::Everybody(name) => self.enforcer.resolved(Host::Name(name), addresses),
+                Subject::Session(session, name) => {
+                    for host in self.table().covering(session, &name) {
+                        // Told already; a refusal only lets the address run out earlier.
+                        drop(self.enforcer.told(session, host, addresses.clone()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    /// Longer than any wait: what changes earlier is told.
+    const LONG: Duration = Duration::from_hours(1);
+    tokio::time::sleep_until(deadline.unwrap_or_else(|| Instant::now() + LONG).into()).await;
+}

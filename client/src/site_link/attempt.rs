@@ -149,7 +149,7 @@ async fn wait_for_welcome(socket: &mut SessionSocket) -> Result<Welcome, Attempt
             Heard::Message(FromGateway::End { code, message } | FromGateway::Refused { code, message }) => {
                 return Err(AttemptError::Refused(code, message));
             }
-            Heard::Message(_) | Heard::Alive => {}
+            Heard::Message(_) | Heard::Answer(_) | Heard::Alive => {}
         }
     }
 }

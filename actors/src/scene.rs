@@ -123,6 +123,7 @@ impl Scene {
         let mut head = self.collective.head(&who.client, self.collective.site.uuid(), LogIndex(idx));
         head.sid = who.sid;
         let open = GrantedEntitlement {
+            app_shortcuts: vec![],
             id: EntitlementId::from_random([200; 16]),
             name: "web".to_owned(),
             condition_logic: Logic::And,
@@ -130,6 +131,7 @@ impl Scene {
             actions: vec![allow_web("10.0.0.1")],
         };
         let guarded = conditions.iter().enumerate().map(|(at, condition)| GrantedEntitlement {
+            app_shortcuts: vec![],
             id: EntitlementId::from_random([201 + u8::try_from(at).expect("few"); 16]),
             name: format!("guarded {at}"),
             condition_logic: Logic::And,

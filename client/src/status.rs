@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ringwall_protocol::authorize::EntitlementState;
+use ringwall_protocol::entitlement::AppShortcut;
 use ringwall_protocol::id::{SessionId, SiteId};
 use ringwall_protocol::policy::DnsSetting;
 use ringwall_protocol::time::{UnixMillis, rfc3339};
@@ -130,6 +131,26 @@ pub struct SiteStatus {
     pub dns_applied: bool,
     /// What may be reached now.
     pub entitlements: Vec<EntitlementState>,
+    /// Links of open entitlements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortcuts: Vec<AppShortcut>,
+    /// Packets of this Site.
+    #[serde(default)]
+    pub traffic: SiteTraffic,
+}
+
+/// Packets moved for one Site. Super-packets count once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SiteTraffic {
+    /// Packets sent into its tunnels.
+    pub packets_up: u64,
+    /// Bytes of them.
+    pub bytes_up: u64,
+    /// Packets received from its tunnels.
+    pub packets_down: u64,
+    /// Bytes of them.
+    pub bytes_down: u64,
 }
 
 /// How a Site stands.

@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 pub use config::{FirewallConfig, Guard, InterfaceName, InvalidInterfaceName, Snat};
 pub use denials::{AlertedFlow, BlockedFlow, LoggedPort};
 pub use enforcer::{Enforcer, FirewallEvent};
-pub use host::{HostSettings, Severity, WrongSetting};
+pub use host::{HostSettings, Severity, WrongSetting, carries_ipv6};
 pub use readback::Audit;
 
 use enforcer::{Parts, Request, Worker};

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::claims::{ClaimMap, StepUp};
-use crate::entitlement::{Action, Logic};
+use crate::entitlement::{Action, AppShortcut, Logic};
 use crate::id::{
     AdminSessionId, ApplianceId, CollectiveId, ConditionId, DeviceId, EntitlementId, Incarnation, IncarnationId,
     LogIndex, ProviderId, SignInId, SiteId, Thumbprint, TokenId, UserId,
@@ -195,6 +195,9 @@ pub struct GrantedEntitlement {
     pub conditions: Vec<ConditionId>,
     /// Its actions, hosts already as addresses or names.
     pub actions: Vec<Action>,
+    /// Links that the Client shows while it is open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub app_shortcuts: Vec<AppShortcut>,
 }
 
 /// A condition as a Gateway needs it.

@@ -1,12 +1,16 @@
 //! The lab's servers serve.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, UdpSocket},
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use ringwall_chaos_tests::lab::{
     Lab,
     probe::{IperfRun, Url, http_get},
-    servers::{IperfServer, Nginx, iperf, nginx},
+    servers::{IperfServer, NameServer, Nginx, dnsmasq, iperf, nginx},
+    wait::until_ok,
 };
 
 use crate::plan::two_networks;
@@ -48,4 +52,35 @@ fn iperf_without_a_server_is_an_error() -> Result<()> {
     let error = run.run(&lab, "alice").expect_err("nobody listens");
     assert!(format!("{error:#}").contains("iperf3"), "{error:#}");
     Ok(())
+}
+
+#[test]
+fn name_server_answers_from_a_zone_that_changes() -> Result<()> {
+    let lab = Lab::start(two_networks())?;
+    let here = lab.topology().v4("web", "office").into();
+    let mut server = NameServer::start(&lab, "web", &[("web.example", here)], &[("corp.example", here)])?;
+    let address = |name: &str| -> Result<Option<IpAddr>> {
+        let socket = lab.host("alice").enter(|| UdpSocket::bind("0.0.0.0:0"))??;
+        socket.set_read_timeout(Some(SOON))?;
+        let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+        let header = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        let question: Vec<u8> = header.into_iter().chain(labels).chain([0, 0, 1, 0, 1]).collect();
+        socket.send_to(&question, (here, dnsmasq::PORT))?;
+        let mut answer = [0; 512];
+        let length = socket.recv(&mut answer)?;
+        // One record: its address stands last.
+        let found = <[u8; 4]>::try_from(&answer[length - 4..length])?;
+        Ok((answer[7] == 1).then(|| found.into()))
+    };
+    assert_eq!(address("web.example")?, Some(here));
+    assert_eq!(address("any.corp.example")?, Some(here));
+    assert_eq!(address("elsewhere.example")?, None);
+    assert!(server.was_asked("web.example") && !server.was_asked("nobody.example"));
+    let there: IpAddr = [10, 20, 0, 99].into();
+    server.change(&[("web.example", there)])?;
+    until_ok("the new address", SOON, || {
+        let now = address("web.example")?;
+        ensure!(now == Some(there), "{now:?}");
+        Ok(())
+    })
 }

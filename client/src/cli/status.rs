@@ -103,7 +103,9 @@ pub(super) fn describe(status: &Status) -> String {
 
 fn sites(sites: &[SiteStatus]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["SITE", "STATE", "GATEWAY", "SINCE", "OPEN", "ROUTES"]);
+    table
+        .load_style(presets::NOTHING)
+        .set_header(["SITE", "STATE", "GATEWAY", "SINCE", "OPEN", "UP", "DOWN", "ROUTES"]);
     for site in sites {
         let open = site.entitlements.iter().filter(|entitlement| entitlement.open).count();
         table.add_row([
@@ -112,10 +114,25 @@ fn sites(sites: &[SiteStatus]) -> String {
             site.gateway.clone().unwrap_or_default(),
             site.since.to_string(),
             format!("{open} of {}", site.entitlements.len()),
+            bytes(site.traffic.bytes_up),
+            bytes(site.traffic.bytes_down),
             site.routes.join(" "),
         ]);
     }
-    table.to_string()
+    let links = sites.iter().flat_map(|site| &site.shortcuts);
+    links.fold(table.to_string(), |text, link| text + &format!("\n  {}: {}", link.name, link.url))
+}
+
+/// For people: three digits are enough.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut unit = 0;
+    let mut size = count;
+    while size >= 10_000 && unit + 1 < UNITS.len() {
+        size /= 1_000;
+        unit += 1;
+    }
+    format!("{size} {}", UNITS[unit])
 }
 
 /// A state as it stands in JSON.

@@ -69,7 +69,8 @@ impl Engine {
         let must_sign_in = self.sign_in_wanted.is_some();
         let routes: Vec<SiteRoutes> = self.sites.values().map(|site| site.kernel_routes(must_sign_in)).collect();
         let mtu = self.sites.values().filter_map(super::sites::Site::mtu).min();
-        let plan = Plan::of(self.options.stored.profile.host.name(), self.sites.iter().map(|(id, site)| (*id, site.token())));
+        let plan =
+            Plan::of(self.options.stored.profile.host.name(), self.sites.iter().map(|(id, site)| (*id, site.token())));
         let askers = self.sites.iter().map(|(id, site)| (*id, site.asker())).collect();
         let Some(network) = &mut self.network else { return };
         let mut troubles = Vec::new();

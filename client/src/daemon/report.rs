@@ -1,12 +1,14 @@
 //! The engine's knowledge as a [`Status`], and its troubles.
 
+use ringwall_protocol::id::SiteId;
 use ringwall_protocol::time::UnixMillis;
 
 use super::engine::Engine;
+use super::network::Network;
 use crate::clock;
 use crate::failure::Failure;
 use crate::local::Event;
-use crate::status::{DeviceStatus, Expiries, Status, Traffic};
+use crate::status::{DeviceStatus, Expiries, SiteTraffic, Status, Traffic};
 use crate::tunnel::{Counters, DropReason};
 
 impl Engine {
@@ -15,6 +17,9 @@ impl Engine {
         let network = self.network.as_ref();
         let applied = network.is_some_and(|network| network.dns_applied);
         let mut sites: Vec<_> = self.sites.iter().map(|(id, site)| site.status(*id, applied)).collect();
+        for site in &mut sites {
+            site.traffic = network.map(|network| site_traffic(network, site.id)).unwrap_or_default();
+        }
         sites.sort_by(|a, b| a.name.cmp(&b.name).then(a.id.cmp(&b.id)));
         Status {
             pid: std::process::id(),
@@ -49,11 +54,13 @@ impl Engine {
         }
         let mut steady = self.status();
         let traffic = steady.traffic.take();
+        let of_sites: Vec<_> = steady.sites.iter_mut().map(|site| std::mem::take(&mut site.traffic)).collect();
         if self.last_told.as_ref() == Some(&steady) {
             return;
         }
         self.last_told = Some(steady.clone());
         steady.traffic = traffic;
+        steady.sites.iter_mut().zip(of_sites).for_each(|(site, traffic)| site.traffic = traffic);
         self.tell(Event::Status { status: Box::new(steady) });
     }
 
@@ -73,6 +80,12 @@ impl Engine {
     pub(super) fn note_failure(&mut self, subject: &str, failure: &Failure) {
         self.note(subject, format!("{:#}", failure.cause), &failure.next_step);
     }
+}
+
+fn site_traffic(network: &Network, site: SiteId) -> SiteTraffic {
+    let moved = network.surroundings.tunnel.counters().of_site(site);
+    let ((packets_up, bytes_up), (packets_down, bytes_down)) = (moved.sent(), moved.received());
+    SiteTraffic { packets_up, bytes_up, packets_down, bytes_down }
 }
 
 fn traffic(counters: &Counters) -> Traffic {

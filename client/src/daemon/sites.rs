@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringwall_protocol::authorize::EntitlementState;
+use ringwall_protocol::entitlement::AppShortcut;
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::time::UnixMillis;
-use ringwall_protocol::token::{EntitlementToken, Routes};
+use ringwall_protocol::token::{EntitlementToken, GrantedEntitlement, Routes};
 use ringwall_protocol::wire::error::ErrorCode;
 
 use super::engine::Engine;
@@ -17,7 +18,7 @@ use crate::held_token::HeldToken;
 use crate::local::Event;
 use crate::routes::plan::SiteRoutes;
 use crate::site_link::{Admission, Asker, Credentials, LinkNews, LinkOrder, LinkReport, SiteLink};
-use crate::status::{SiteState, SiteStatus};
+use crate::status::{SiteState, SiteStatus, SiteTraffic};
 
 /// One Site.
 pub(super) struct Site {
@@ -106,7 +107,16 @@ impl Site {
             dns: self.token.dns.clone(),
             dns_applied: dns_applied && !self.token.dns.is_empty(),
             entitlements: self.entitlements.clone(),
+            shortcuts: self.shortcuts(),
+            traffic: SiteTraffic::default(),
         }
+    }
+
+    /// Links of what is open.
+    fn shortcuts(&self) -> Vec<AppShortcut> {
+        let open =
+            |granted: &&GrantedEntitlement| self.entitlements.iter().any(|state| state.open && state.id == granted.id);
+        self.token.entitlements.iter().filter(open).flat_map(|granted| granted.app_shortcuts.clone()).collect()
     }
 }
 

@@ -1,7 +1,10 @@
 //! What the pump moved and dropped: plain integers that its thread writes and anybody may read.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use ringwall_protocol::id::SiteId;
 use ringwall_protocol::packet::Refusal;
 
 macro_rules! drop_reasons {
@@ -54,9 +57,49 @@ pub struct Counters {
     sent: [AtomicU64; 2],
     received: [AtomicU64; 2],
     drops: [AtomicU64; DropReason::ALL.len()],
+    sites: Mutex<BTreeMap<SiteId, Arc<Moved>>>,
+}
+
+/// What one Site's tunnels moved.
+#[derive(Debug, Default)]
+pub struct Moved {
+    sent: [AtomicU64; 2],
+    received: [AtomicU64; 2],
+}
+
+impl Moved {
+    /// Packets that entered the Site's tunnel, and their bytes.
+    #[must_use]
+    pub fn sent(&self) -> (u64, u64) {
+        load(&self.sent)
+    }
+
+    /// Packets that left it for this machine, and their bytes.
+    #[must_use]
+    pub fn received(&self) -> (u64, u64) {
+        load(&self.received)
+    }
+
+    pub(super) fn count_sent(&self, bytes: usize) {
+        add(&self.sent, bytes);
+    }
+
+    pub(super) fn count_received(&self, bytes: usize) {
+        add(&self.received, bytes);
+    }
 }
 
 impl Counters {
+    /// What a Site's tunnels moved since the Site came.
+    #[must_use]
+    pub fn of_site(&self, site: SiteId) -> Arc<Moved> {
+        Arc::clone(self.sites.lock().unwrap_or_else(PoisonError::into_inner).entry(site).or_default())
+    }
+
+    pub(super) fn forget_site(&self, site: SiteId) {
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner).remove(&site);
+    }
+
     /// Packets that entered a tunnel, and their bytes.
     #[must_use]
     pub fn sent(&self) -> (u64, u64) {

@@ -170,7 +170,10 @@ fn frames(pump: &Pump, site: &Site, link: &mut Link, plain: &mut [u8]) -> Result
             (FrameKind::Packet, true) => {
                 let bytes = frame.payload.len();
                 match packet(pump, site, frame.header, &mut plain[frame.payload]) {
-                    Ok(()) => pump.counters.count_received(bytes),
+                    Ok(()) => {
+                        pump.counters.count_received(bytes);
+                        site.moved.count_received(bytes);
+                    }
                     Err(reason) => pump.counters.count_drop(reason),
                 }
             }

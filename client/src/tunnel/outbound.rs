@@ -98,6 +98,7 @@ fn packet(
     let layout = packet::parse(bytes)?;
     let site = pump.site_to(layout.destination).ok_or(DropReason::NoRoute)?;
     admit(pump, run, &site, &layout, length)?;
+    site.moved.count_sent(length);
     match packet::departing(virtio, bytes, &layout)? {
         Departure::Whole(header) => {
             if !run.is_to(&site) {

@@ -148,6 +148,7 @@ impl Pump {
         match order {
             Order::Add(tunnel) => self.add(*tunnel),
             Order::Remove(site) => {
+                self.counters.forget_site(site);
                 if let Some(site) = self.take(site) {
                     site.close_link();
                 }
@@ -167,7 +168,8 @@ impl Pump {
         if let Some(former) = self.take(id) {
             former.close_link();
         }
-        let site = Rc::new(Site { id, addresses, routes, primary, link: RefCell::new(None) });
+        let moved = self.counters.of_site(id);
+        let site = Rc::new(Site { id, addresses, routes, primary, moved, link: RefCell::new(None) });
         self.sites.borrow_mut().push(Rc::clone(&site));
         self.reroute();
         let opened = RecordPump::new(stream, connection).and_then(|mut pump| {
@@ -198,7 +200,8 @@ impl Pump {
         let Some(former) = self.take(id) else { return };
         let link = former.link.borrow_mut().take();
         let addresses = former.addresses.clone();
-        let site = Rc::new(Site { id, addresses, routes, primary, link: RefCell::new(None) });
+        let moved = self.counters.of_site(id);
+        let site = Rc::new(Site { id, addresses, routes, primary, moved, link: RefCell::new(None) });
         self.sites.borrow_mut().push(Rc::clone(&site));
         self.reroute();
         if let Some(mut link) = link {

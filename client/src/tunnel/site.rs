@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use ipnet::IpNet;
 use ringwall_protocol::id::SiteId;
 use ringwall_trust::tls::record_pump::RecordPump;
 
+use super::counters::Moved;
 use super::keep_alive::KeepAlive;
 
 /// How long a Gateway may take to answer the attach token.
@@ -22,6 +24,7 @@ pub(super) struct Site {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) routes: Vec<IpNet>,
     pub(super) primary: bool,
+    pub(super) moved: Arc<Moved>,
     pub(super) link: RefCell<Option<Link>>,
 }
 

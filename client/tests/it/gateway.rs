@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};
+use hickory_proto::op::Message as DnsMessage;
+use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::{RData, Record};
 use ringwall_protocol::id::SessionId;
 use ringwall_protocol::token::Routes;
 use ringwall_protocol::wire::error::ErrorCode;
@@ -159,6 +162,11 @@ async fn websocket(stream: TlsStream<TcpStream>, shared: Shared) {
                         message => Seen::Message(message),
                     });
                 }
+                Some(Ok(Message::Binary(question))) => {
+                    if let Some(answer) = name_answer(&shared, &question) {
+                        socket.send(Message::binary(answer)).await.expect("sent");
+                    }
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return note(&shared, Seen::WebsocketClosed),
             },
@@ -170,6 +178,24 @@ async fn websocket(stream: TlsStream<TcpStream>, shared: Shared) {
             () = cold(shared.frozen.clone()) => std::future::pending().await,
         }
     }
+}
+
+/// Every name of a Site is at its host 77, but for those that begin with `no`, which get no answer.
+fn name_answer(shared: &Shared, question: &[u8]) -> Option<Vec<u8>> {
+    let question = DnsMessage::from_vec(question).expect("a DNS message");
+    let query = question.queries[0].clone();
+    if query.name().to_ascii().starts_with("no") {
+        return None;
+    }
+    let network: ipnet::Ipv4Net = shared.network.lock().expect("no panic").parse().expect("a prefix");
+    let host = std::net::Ipv4Addr::from_bits(network.network().to_bits() + 77);
+    let mut answer = DnsMessage::response(question.metadata.id, question.metadata.op_code);
+    let record = Record::from_rdata(query.name().clone(), 60, RData::A(A(host)));
+    answer.add_query(query);
+    // Long, so that it does not fit a plain datagram.
+    let many = if question.queries[0].name().to_ascii().starts_with("long") { 60 } else { 1 };
+    answer.add_answers(std::iter::repeat_n(record, many));
+    Some(answer.to_vec().expect("small"))
 }
 
 /// Once it is frozen.

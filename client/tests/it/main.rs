@@ -8,4 +8,5 @@ mod program;
 mod prompts;
 mod sessions;
 mod sign_in;
+mod split_dns;
 mod world;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use ringwall_client::local::{Answer, Request};
-use ringwall_client::status::{ClientState, SiteState};
+use ringwall_client::status::{ClientState, SiteState, Status};
 use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{ExpiryReason, FromClient, FromGateway};
@@ -39,6 +39,9 @@ fn packets_of_both_sites_pass_and_nothing_stays_behind() {
         assert_eq!(status.state, ClientState::Connected);
         assert_eq!(site(&status, "office").gateway.as_deref(), Some("gw1"), "nearly all the weight is there");
         assert_eq!(site(&status, "office").entitlements.len(), 1);
+        assert_eq!(site(&status, "office").shortcuts[0].url, "https://web.example/");
+        let both = |status: &Status| status.sites.iter().all(|site| site.traffic.packets_down >= 1);
+        assert!(both(&status), "{:?}", status.sites);
         assert!(status.dn.as_deref().is_some_and(|dn| dn.ends_with("CN=alice,OU=local")));
         assert!(status.traffic.is_some_and(|traffic| traffic.packets_down >= 2));
         let routes = ip(&ALL);

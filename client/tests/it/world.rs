@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use ringwall_protocol::authorize::EntitlementState;
-use ringwall_protocol::entitlement::Logic;
+use ringwall_protocol::entitlement::{Action, ActionKind, AppShortcut, Logic, Subtype};
 use ringwall_protocol::id::{
     ConditionId, DeviceId, EntitlementId, LogIndex, NodeId, SignInId, SiteId, Thumbprint, TokenId, UserId,
 };
@@ -51,6 +51,8 @@ pub(crate) struct Changing {
     pub(crate) entitlement_life: u64,
     /// Claims tokens of an older index are void.
     pub(crate) revoked_below: u64,
+    /// Hosts of the entitlement at a Site, if not an address.
+    pub(crate) hosts: BTreeMap<&'static str, Vec<&'static str>>,
     /// Paths of the calls that came.
     pub(crate) calls: Vec<String>,
     /// Device cookies that were sent.
@@ -108,6 +110,7 @@ impl World {
             idx: 100,
             factor: false,
             certificate_life: 24 * 3_600,
+            hosts: BTreeMap::new(),
             spa: false,
             knocks: (0, 0),
             entitlement_life: 3_600,
@@ -196,6 +199,11 @@ impl Facts {
         self.controller.signer.mint(&token).expect("minted")
     }
 
+    fn hosts_of(&self, site: &'static str) -> Vec<String> {
+        let named = self.change(|changing| changing.hosts.get(site).cloned());
+        named.unwrap_or_else(|| vec!["10.1.0.1"]).into_iter().map(str::to_owned).collect()
+    }
+
     pub(crate) fn entitlement_token(&self, site: &SiteFacts) -> String {
         let head = self.head(site.id.uuid(), self.change(|changing| changing.entitlement_life));
         let token = EntitlementToken {
@@ -204,11 +212,22 @@ impl Facts {
             site_name: site.name.to_owned(),
             gateways: site.offers.clone(),
             entitlements: vec![GrantedEntitlement {
+                app_shortcuts: vec![AppShortcut {
+                    name: "the web".to_owned(),
+                    url: "https://web.example/".to_owned(),
+                    description: String::new(),
+                }],
                 id: entitlement(),
                 name: "web".to_owned(),
                 condition_logic: Logic::And,
                 conditions: vec![],
-                actions: vec![],
+                actions: vec![Action {
+                    subtype: Some(Subtype::TcpUp),
+                    action: ActionKind::Allow,
+                    hosts: self.hosts_of(site.name),
+                    ports: vec![],
+                    types: vec![],
+                }],
             }],
             conditions: KINDS.into_iter().map(|kind| (condition(kind), granted(kind))).collect(),
             routes: Routes { include: vec![site.network.parse().expect("a prefix")], exclude: vec![] },

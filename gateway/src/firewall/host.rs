@@ -80,7 +80,9 @@ impl HostSettings {
     /// What is wrong now, forwarding included; empty: nothing.
     #[must_use]
     pub fn verify(&self) -> Vec<WrongSetting> {
-        self.settings().iter().chain(&forwarding(1)).filter_map(Setting::wrong).collect()
+        let forwarding = forwarding(1);
+        let forwarding = forwarding.iter().filter(|setting| setting.applies());
+        self.settings().iter().chain(forwarding).filter_map(Setting::wrong).collect()
     }
 
     fn settings(&self) -> Vec<Setting> {
@@ -109,6 +111,7 @@ impl HostSettings {
             ..exactly(&["netfilter", "nf_conntrack_max"], 0)
         });
         settings.push(exactly(&["netfilter", "nf_conntrack_tcp_loose"], 1));
+        settings.retain(Setting::applies);
         settings
     }
 }
@@ -118,7 +121,7 @@ impl HostSettings {
 /// # Errors
 /// The first setting that the kernel refuses.
 pub(super) fn set_forwarding(on: bool) -> io::Result<()> {
-    for setting in forwarding(u64::from(on)) {
+    for setting in forwarding(u64::from(on)).iter().filter(|setting| setting.applies()) {
         std::fs::write(setting.file(), format!("{}\n", u64::from(on)))?;
     }
     Ok(())
@@ -133,7 +136,19 @@ fn exactly(path: &[&str], value: u64) -> Setting {
     Setting { path, wanted: Value::Exactly(value), severity: Severity::Unsafe }
 }
 
+/// Whether the kernel carries IPv6 over an interface: built in, and not switched off for it.
+#[must_use]
+pub fn carries_ipv6(interface: &InterfaceName) -> bool {
+    let off = exactly(&["ipv6", "conf", interface.as_str(), "disable_ipv6"], 0);
+    std::fs::read_to_string(off.file()).is_ok_and(|text| text.trim() == "0")
+}
+
 impl Setting {
+    /// A kernel without IPv6 has none of its settings, and needs none.
+    fn applies(&self) -> bool {
+        self.path[0] != "ipv6" || std::path::Path::new("/proc/sys/net/ipv6").exists()
+    }
+
     fn file(&self) -> PathBuf {
         ["/proc/sys/net"].into_iter().chain(self.path.iter().map(String::as_str)).collect()
     }

@@ -37,7 +37,7 @@ use crate::config::Config;
 use crate::controller_link::{ControllerDialer, candidates};
 use crate::data_dir::{DataDir, Identity};
 use crate::dial::Knocking;
-use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard as PortGuard, HostSettings, Snat};
+use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard as PortGuard, HostSettings, Snat, carries_ipv6};
 use crate::handshake::Doorkeeper;
 use crate::interfaces::Interfaces;
 use crate::listener::{Crowd, Reception};
@@ -143,7 +143,7 @@ async fn prepare_ground(config: &Config, view: &FeedView) -> anyhow::Result<Grou
     };
     let newsroom = Arc::new(TunnelNewsroom(Arc::clone(&directory)));
     let workers = Workers::start(&tunnel, newsroom).context("start the tunnel workers")?;
-    interfaces.route(&view.site.pools, workers.device_index()).await?;
+    interfaces.route(&served_pools(config, view), workers.device_index()).await?;
     let settings = HostSettings::new(config.tun.clone(), config.protected.clone());
     firewall.enable_forwarding().context("switch forwarding on")?;
     if let Some(unsafe_setting) = host_watch::mend(&settings) {
@@ -154,6 +154,20 @@ async fn prepare_ground(config: &Config, view: &FeedView) -> anyhow::Result<Grou
     let names = Names::start(enforcer.clone(), answers, &view.site.name_resolution);
     let names = names.context("start the thread that asks name servers")?;
     Ok(Ground { firewall, enforcer, workers: Arc::new(workers), directory, names, settings })
+}
+
+/// The pools whose family this host carries.
+fn served_pools(config: &Config, view: &FeedView) -> Vec<IpNet> {
+    let (v6, v4): (Vec<IpNet>, Vec<IpNet>) = view.site.pools.iter().partition(|pool| matches!(pool, IpNet::V6(_)));
+    if v6.is_empty() || carries_ipv6(&config.tun) {
+        return v4.into_iter().chain(v6).collect();
+    }
+    let setting = format!("net.ipv6.conf.{}.disable_ipv6", config.tun);
+    tracing::warn!(
+        setting,
+        "IPv6 is off on this host: sessions are served over IPv4 only; switch it on, or take the IPv6 pools from the site"
+    );
+    v4
 }
 
 async fn shape_firewall(config: &Config, view: &FeedView, interfaces: &Interfaces) -> anyhow::Result<FirewallConfig> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ringwall_protocol::entitlement::{Action, ActionKind, Subtype};
 use ringwall_protocol::rules::compile::{ResolvedNames, compile};
 
-use crate::lab::{Lab, client, client6, in_namespace, install, server, server6};
+use crate::lab::{Lab, client, client6, in_namespace, install, run, server, server6};
 use crate::packets::{echo, tcp, udp};
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -54,6 +54,7 @@ fn hosts(v6: bool) -> [&'static str; 3] {
 fn every_action_means_in_the_kernel_what_it_says() {
     in_namespace(|| {
         let lab = Lab::new();
+        run("ip", &["-6", "route", "add", "fd20:0:0:1::/64", "dev", "lan0"]);
         lab.admit(7, &Default::default()).expect("new");
         lab.hold_lease(LEASE);
         let mut generation = 1;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use hickory_proto::op::{Message as DnsMessage, Query};
+use hickory_proto::rr::{Name, RecordType};
 use ringwall_protocol::wire::frame::{ATTACH_TOKEN_LEN, FrameHeader, FrameKind, HEADER_LEN};
 use ringwall_protocol::wire::session::{FromClient, FromGateway};
 use ringwall_trust::tls::{Alpn, Tls};
@@ -52,6 +54,24 @@ impl Websocket {
             let message = timeout(PATIENCE, self.0.next()).await.expect("in time").expect("open").expect("readable");
             if let Message::Text(text) = message {
                 return serde_json::from_str(text.as_str()).expect("a message of this version");
+            }
+        }
+    }
+}
+
+impl Websocket {
+    /// Asks about a name and waits for the answer.
+    pub(crate) async fn ask(&mut self, name: &str, kind: RecordType) -> DnsMessage {
+        let mut question = DnsMessage::query();
+        question.add_query(Query::query(Name::from_ascii(name).expect("a name"), kind));
+        let id = question.metadata.id;
+        self.0.send(Message::binary(question.to_vec().expect("small"))).await.expect("it is taken");
+        loop {
+            let message = timeout(PATIENCE, self.0.next()).await.expect("in time").expect("open").expect("readable");
+            if let Message::Binary(answer) = message {
+                let answer = DnsMessage::from_vec(&answer).expect("a DNS message");
+                assert_eq!(answer.metadata.id, id);
+                return answer;
             }
         }
     }

@@ -54,6 +54,8 @@ pub(crate) struct Collective {
     state: Arc<State>,
     board: Arc<Board>,
     users: u8,
+    /// What everybody is entitled to beside the two ports.
+    pub(crate) granted: Vec<GrantedEntitlement>,
 }
 
 /// A user on a device.
@@ -67,8 +69,13 @@ pub(crate) struct SignedIn {
 impl SignedIn {
     /// A UDP packet from the session's address to the protected host.
     pub(crate) fn datagram(&self, port: u16) -> Vec<u8> {
+        self.datagram_to(HOST, port)
+    }
+
+    /// The same to another host.
+    pub(crate) fn datagram_to(&self, host: Ipv4Addr, port: u16) -> Vec<u8> {
         let mut bytes = vec![];
-        let packet = etherparse::PacketBuilder::ipv4(self.address.octets(), HOST.octets(), 64).udp(40_000, port);
+        let packet = etherparse::PacketBuilder::ipv4(self.address.octets(), host.octets(), 64).udp(40_000, port);
         packet.write(&mut bytes, b"hello").expect("fits");
         bytes
     }
@@ -77,16 +84,23 @@ impl SignedIn {
 impl Collective {
     /// One Controller, which serves the feed, and one Gateway, which may join it.
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same with another Site.
+    pub(crate) async fn start_with(shape: impl FnOnce(&mut FeedSite)) -> Self {
         let mut trust = TestCollective::new();
         let controller = trust.controller(NodeId(1));
         let gateway = trust.gateway();
-        let state = Arc::new(State::new(view(&trust, &controller)));
+        let mut view = view(&trust, &controller);
+        shape(&mut view.site);
+        let state = Arc::new(State::new(view));
         let board = Arc::new(Board::default());
         let members = CurrentMembers::new(trust.members());
         let tls = Tls::new().peer_server(&controller.presented(), members, PeerRoles::GATEWAYS, Alpn::Feed);
         let listener = TcpListener::bind(PEER).await.expect("the namespace is empty");
         actix_rt::spawn(serve(listener, TlsAcceptor::from(tls), gateway.id, Arc::clone(&state), Arc::clone(&board)));
-        Self { trust, gateway, controller, state, board, users: 0 }
+        Self { trust, gateway, controller, state, board, users: 0, granted: vec![] }
     }
 
     pub(crate) fn view(&self) -> FeedView {
@@ -173,6 +187,7 @@ impl Collective {
         head.sid = who.sid;
         let condition = ConditionId::from_random([3; 16]);
         let granted = |id: u8, port: u16, conditions| GrantedEntitlement {
+            app_shortcuts: vec![],
             id: EntitlementId::from_random([id; 16]),
             name: format!("port {port}"),
             condition_logic: Logic::And,
@@ -185,12 +200,13 @@ impl Collective {
                 types: vec![],
             }],
         };
+        let own = [granted(1, OPEN_PORT, vec![]), granted(2, GUARDED_PORT, vec![condition])];
         EntitlementToken {
             claims_idx: who.idx,
             policy_idx: LogIndex(1),
             site_name: "office".to_owned(),
             gateways: vec![],
-            entitlements: vec![granted(1, OPEN_PORT, vec![]), granted(2, GUARDED_PORT, vec![condition])],
+            entitlements: own.into_iter().chain(self.granted.clone()).collect(),
             conditions: BTreeMap::from([(condition, reason_wanted())]),
             routes: Routes::default(),
             dns: vec![],

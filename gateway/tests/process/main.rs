@@ -4,12 +4,15 @@
 mod client;
 mod collective;
 mod gateway;
+mod name_server;
+mod names;
 
 use std::time::{Duration, Instant};
 
 use client::{Tunnel, Websocket};
 use collective::Collective;
 use gateway::Gateway;
+use ringwall_protocol::feed::FeedSite;
 use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{FromClient, FromGateway};
@@ -174,5 +177,24 @@ fn stranger_gets_no_word_and_a_browser_no_websocket() {
         websocket.say(&FromClient::Goodbye {}).await;
         assert!(matches!(websocket.hear().await, FromGateway::End { code: ErrorCode::ProtocolError, .. }));
         assert!(gateway.is_healthy());
+    });
+}
+
+#[test]
+fn host_without_ipv6_serves_a_site_with_an_ipv6_pool_over_ipv4() {
+    inside(|| async {
+        for interfaces in ["all", "default"] {
+            gateway::run("sysctl", &["-w", &format!("net.ipv6.conf.{interfaces}.disable_ipv6=1")]);
+        }
+        let shape = |site: &mut FeedSite| site.pools.push("fd09::/64".parse().expect("a network"));
+        let mut collective = Collective::start_with(shape).await;
+        let gateway = Gateway::start(&collective).await;
+        let alice = collective.sign_in("alice");
+        let mut websocket = Websocket::connect(&collective, &alice).await;
+        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
+        let FromGateway::Welcome(welcome) = websocket.hear().await else { panic!("expected welcome") };
+        let mut tunnel = Tunnel::attach(&collective, &alice, &welcome.attach_token).await.expect("attached");
+        tunnel.send(&alice.datagram(collective::OPEN_PORT)).await;
+        gateway.protected_side_hears().await.expect("the packet");
     });
 }

@@ -237,7 +237,7 @@ impl Rule {
 
     /// `<number> . ct original ip daddr @set` (or `saddr`): what the name with this number stands for; with `client`
     /// that end of the flow stands between the two.
-    pub(super) fn original_name_in(
+    pub fn original_name_in(
         self,
         family: Family,
         number: u32,
@@ -253,7 +253,7 @@ impl Rule {
     }
 
     /// `ct protocol … ct original proto-dst …-…`.
-    pub(super) fn original_service(self, protocol: u8, first: u16, last: u16) -> Self {
+    pub fn original_service(self, protocol: u8, first: u16, last: u16) -> Self {
         let mut rule =
             self.with([ex::ct(CtKey::Protocol, Register::Reg1), ex::cmp(Register::Reg1, Operator::Equal, &[protocol])]);
         if (first, last) == (0, u16::MAX) {

@@ -34,6 +34,7 @@ fn condition(expression: &str, interactions: Vec<Interaction>) -> GrantedConditi
 
 fn entitlement(n: u8, port: &str, logic: Logic, conditions: &[u8]) -> GrantedEntitlement {
     GrantedEntitlement {
+        app_shortcuts: vec![],
         id: id(EntitlementId::from_random, n),
         name: format!("entitlement {n}"),
         condition_logic: logic,

@@ -407,3 +407,34 @@ fn violation_in_the_tunnel_ends_the_session_and_its_loss_does_not() {
     assert_eq!(ended(&stage.give(violation)), Some(ErrorCode::ProtocolError));
     assert!(stage.blocked("10.0.1.0").is_empty(), "an ended session says nothing");
 }
+
+#[test]
+fn watched_flow_is_audited_within_a_budget() {
+    let mut stage = Stage::live(&[]);
+    let remote = IpAddr::from([10, 0, 0, 1]);
+    let flow = Flow { direction: Direction::Up, protocol: Protocol::Tcp, remote, port: 443 };
+    let audited = |effects: &[Effect]| effects.iter().filter(|effect| matches!(effect, Effect::Audit(_))).count();
+    let told: usize = (0..200).map(|_| audited(&stage.give(Input::Alerted(flow)))).sum();
+    assert_eq!(told, 60);
+    stage.pass(Duration::from_secs(61));
+    assert_eq!(audited(&stage.give(Input::Alerted(flow))), 1);
+}
+
+#[test]
+fn names_are_wanted_once_and_for_closed_entitlements_too() {
+    let mut stage = Stage::live(&[healthy()]);
+    let mut entitlement = stage.scene.entitlement(&stage.alice, 101, &[healthy()]);
+    for granted in &mut entitlement.entitlements {
+        granted.actions[0].hosts = vec![format!("dns://{}.example", granted.name.replace(' ', ""))];
+    }
+    let wanted = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Names(hosts) => Some(hosts.len()),
+            _ => None,
+        })
+    };
+    let tokens = |entitlement| NewTokens { claims: None, entitlement: Some(entitlement), checked_at: LogIndex(101) };
+    let first = stage.give(Input::Tokens(Box::new(tokens(entitlement.clone()))));
+    assert_eq!(wanted(&first), Some(2));
+    assert_eq!(wanted(&stage.give(Input::Tokens(Box::new(tokens(entitlement))))), None, "the same again");
+}

@@ -49,6 +49,7 @@ fn plan_site<'a>(state: &'a State, site: SiteId, ids: &BTreeSet<EntitlementId>) 
             condition_logic: entitlement.condition_logic,
             conditions: entitlement.conditions.clone(),
             actions: entitlement.actions.clone(),
+            app_shortcuts: entitlement.app_shortcuts.clone(),
         });
     }
     (!plan.entitlements.is_empty()).then_some(plan)

@@ -188,6 +188,7 @@ impl Scene {
             certificate_until: leaf.not_after,
             connect_seq,
             last_session: None,
+            country: None,
             peer: SocketAddr::from(([192, 0, 2, 1], 50_000)),
             device: UntrustedClaims::default(),
         })

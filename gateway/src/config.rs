@@ -65,11 +65,20 @@ pub struct RawNetwork {
     pub snat_v4: Option<Ipv4Addr>,
     /// The same for IPv6.
     pub snat_v6: Option<Ipv6Addr>,
+    /// A MaxMind database of countries, for the claim `system.country`; absent: the claim is absent.
+    pub countries: Option<PathBuf>,
 }
 
 impl Default for RawNetwork {
     fn default() -> Self {
-        Self { protected: vec![], tun: "ringwall0".to_owned(), mtu: 1_400, snat_v4: None, snat_v6: None }
+        Self {
+            protected: vec![],
+            tun: "ringwall0".to_owned(),
+            mtu: 1_400,
+            snat_v4: None,
+            snat_v6: None,
+            countries: None,
+        }
     }
 }
 
@@ -104,6 +113,8 @@ pub struct Config {
     pub mtu: u16,
     /// Addresses for translated flows.
     pub snat: (Option<Ipv4Addr>, Option<Ipv6Addr>),
+    /// Where countries of addresses are looked up.
+    pub countries: Option<PathBuf>,
     /// Threads that move packets.
     pub tunnel_workers: NonZeroUsize,
     /// Threads of session actors.
@@ -155,6 +166,7 @@ impl Config {
             tun: wrong.interface("network.tun", &raw.network.tun),
             mtu: raw.network.mtu,
             snat: (raw.network.snat_v4, raw.network.snat_v6),
+            countries: raw.network.countries,
             tunnel_workers: wrong.threads("workers.tunnel", raw.workers.tunnel),
             session_threads: wrong.threads("workers.sessions", raw.workers.sessions),
             listener_threads: wrong.threads("workers.listeners", raw.workers.listeners),

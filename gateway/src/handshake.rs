@@ -17,6 +17,7 @@ use ringwall_protocol::wire::session::{Hello, SESSION_VERSION};
 use ringwall_trust::identity::Leaf;
 use ringwall_trust::token::{Expected, TokenError, UnverifiedToken, Verified};
 
+use crate::country::Countries;
 use crate::names::Names;
 
 /// Stands between websockets and the registry. Cheap to clone.
@@ -26,13 +27,20 @@ pub struct Doorkeeper {
     registry: Addr<Registry>,
     clock: Arc<dyn Clock>,
     names: Names,
+    countries: Option<Arc<Countries>>,
 }
 
 impl Doorkeeper {
     /// A doorkeeper of this registry.
     #[must_use]
-    pub const fn new(published: Published, registry: Addr<Registry>, clock: Arc<dyn Clock>, names: Names) -> Self {
-        Self { published, registry, clock, names }
+    pub const fn new(
+        published: Published,
+        registry: Addr<Registry>,
+        clock: Arc<dyn Clock>,
+        names: Names,
+        countries: Option<Arc<Countries>>,
+    ) -> Self {
+        Self { published, registry, clock, names, countries }
     }
 
     /// Who answers questions about names.
@@ -68,6 +76,7 @@ impl Doorkeeper {
             connect_seq: hello.connect_seq,
             last_session: hello.last_session_id,
             peer,
+            country: self.countries.as_ref().and_then(|countries| countries.of(peer.ip())),
             device: hello.device_claims,
         });
         self.registry.send(Admit { admission, socket }).await.unwrap_or_else(|_| Err(busy()))

@@ -16,6 +16,7 @@ pub mod blocked;
 pub mod clock;
 pub mod config;
 pub mod controller_link;
+pub mod country;
 pub mod data_dir;
 pub mod dial;
 pub mod firewall;

@@ -34,6 +34,8 @@ pub struct Admission {
     pub last_session: Option<SessionId>,
     /// Where the Client comes from.
     pub peer: SocketAddr,
+    /// Country of that address, two letters (ISO 3166-1), if this Gateway has a database that knows it.
+    pub country: Option<String>,
     /// What the device says of itself.
     pub device: UntrustedClaims,
 }

@@ -8,6 +8,7 @@
 mod claims;
 mod connection;
 mod evaluate;
+mod exchange;
 mod interact;
 mod summary;
 
@@ -18,20 +19,18 @@ use std::time::{Duration, Instant};
 use ringwall_protocol::authorize::{Authorization, PrepareError, Prepared};
 use ringwall_protocol::claims::{ClaimMap, Reason, UntrustedClaims};
 use ringwall_protocol::entitlement::Host;
-use ringwall_protocol::feed::SessionSummary;
 use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::revocation::TokenKind;
-use ringwall_protocol::rules::compile::ResolvedNames;
-use ringwall_protocol::rules::matching::Flow;
 use ringwall_protocol::time::UnixMillis;
-use ringwall_protocol::token::{ClaimsToken, EntitlementToken};
+use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_protocol::wire::session::{ExpiryReason, FromClient, FromGateway};
+use ringwall_protocol::wire::session::{ExpiryReason, FromGateway};
+
+pub use exchange::{Effect, Input, NewTokens, TunnelNews};
 
 use super::notice::Notices;
 use super::prompts::Prompts;
-use crate::feed::audit::AuditRecord;
-use crate::ports::{AttachToken, Install, InstallError, SessionAddresses};
+use crate::ports::SessionAddresses;
 use crate::registry::admission::Admission;
 use crate::support::budget::Budget;
 use crate::support::clock::Moment;
@@ -73,78 +72,6 @@ pub struct SessionSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u64);
 
-/// Newer tokens that the registry accepted.
-#[derive(Debug)]
-pub struct NewTokens {
-    /// Claims.
-    pub claims: Option<ClaimsToken>,
-    /// Entitlements.
-    pub entitlement: Option<EntitlementToken>,
-    /// Feed index at which they were checked.
-    pub checked_at: LogIndex,
-}
-
-/// What happens to the tunnel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TunnelNews {
-    /// A tunnel stands.
-    Attached(SocketAddr),
-    /// It is gone.
-    Lost,
-    /// The Client broke the tunnel's protocol.
-    Violation(String),
-}
-
-/// What happens to a session.
-#[derive(Debug)]
-pub enum Input {
-    /// It was registered.
-    Started,
-    /// A message on the websocket; tokens go to the registry instead.
-    Client(SocketId, FromClient),
-    /// The websocket is gone.
-    SocketLost(SocketId),
-    /// The Client is back on a new websocket.
-    Resumed(SocketId, Box<Admission>, LogIndex),
-    /// Newer tokens were accepted.
-    Tokens(Box<NewTokens>),
-    /// The enforcer answered.
-    Installed(u64, Result<(), InstallError>),
-    /// A packet was not let pass; names that its destination stands for.
-    Blocked(Flow, ResolvedNames),
-    /// A flow passed that is to be told of.
-    Alerted(Flow),
-    /// The tunnel changed.
-    Tunnel(TunnelNews),
-    /// Tokens are to be renewed.
-    Renew(Vec<TokenKind>, ExpiryReason),
-    /// Everything is to be evaluated anew.
-    Reevaluate,
-    /// A deadline passed.
-    Tick,
-}
-
-/// What a session wants done, in this order.
-#[derive(Debug)]
-pub enum Effect {
-    /// Hand over the complete wanted rules.
-    Install(Install),
-    /// Say something on the websocket.
-    Send(FromGateway),
-    /// Let a tunnel attach with this token.
-    Expect(AttachToken),
-    /// Find out what these names stand for, and no others.
-    Names(BTreeSet<Host>),
-    /// Tell the Controllers of a new session.
-    Opened(SessionSummary),
-    /// Tell them of a change.
-    Updated(SessionSummary),
-    /// For the audit.
-    Audit(AuditRecord),
-    /// Ask the registry to end the session.
-    End(ErrorCode, String),
-}
-
 /// Named timers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -183,6 +110,8 @@ pub struct SessionCore {
     connect_seq: u64,
     since: UnixMillis,
     peer: SocketAddr,
+    /// Of the peer's address, if a database says.
+    country: Option<String>,
     system: ClaimMap,
     device: Device,
     reasons: BTreeMap<String, Reason>,
@@ -249,6 +178,7 @@ impl SessionCore {
             connect_seq: admission.connect_seq,
             since: now.time,
             peer: admission.peer,
+            country: admission.country,
             system: ClaimMap::default(),
             device: Device { claims: admission.device, heard: now.instant, waiting: None },
             reasons: BTreeMap::new(),

@@ -154,7 +154,7 @@ impl Upstream {
 
 /// The addresses of records, and the shortest time among them.
 pub(super) fn addresses(records: &[Record]) -> (Vec<IpAddr>, Duration) {
-    let found = records.iter().filter_map(|record| address(record)).collect();
+    let found = records.iter().filter_map(address).collect();
     let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
     (found, Duration::from_secs(ttl.into()))
 }

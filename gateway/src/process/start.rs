@@ -35,6 +35,7 @@ use crate::blocked::{TunnelNewsroom, tell_alerted, tell_blocked};
 use crate::clock::{GatewayClock, wall};
 use crate::config::Config;
 use crate::controller_link::{ControllerDialer, candidates};
+use crate::country::Countries;
 use crate::data_dir::{DataDir, Identity};
 use crate::dial::Knocking;
 use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard as PortGuard, HostSettings, Snat, carries_ipv6};
@@ -313,6 +314,7 @@ async fn open_door(
         let (receiver, port) = (Arc::clone(&guard.receiver), config.client.port());
         actix_rt::spawn(knocks::listen(socket, receiver, ground.enforcer.clone(), port));
     }
+    let countries = config.countries.as_deref().map(Countries::open).transpose()?.map(Arc::new);
     let membership = Arc::clone(&member.members) as Arc<dyn ringwall_trust::tls::Membership>;
     // Members of the feed, not only those that were known from the last run.
     let snapshot = published.snapshot().context("a lease without a view")?;
@@ -322,7 +324,7 @@ async fn open_door(
     let reception = Reception {
         gate: Arc::clone(&guard.gate),
         tls: Tls::new().gateway_server(&member.own, membership),
-        door: Doorkeeper::new(published.clone(), registry.clone(), Arc::clone(clock), ground.names.clone()),
+        door: Doorkeeper::new(published.clone(), registry.clone(), Arc::clone(clock), ground.names.clone(), countries),
         workers: Arc::clone(&ground.workers),
         crowd: Arc::new(Crowd::default()),
     };

@@ -63,6 +63,11 @@ impl SessionCore {
         say("connectTime", json!(self.since));
         say("gatewayId", json!(self.settings.gateway));
         say("siteId", json!(self.prepared.token().head.aud));
+        match &self.country {
+            Some(country) => say("country", json!(country)),
+            // Only this Gateway knows where the Client is now.
+            None => system.0.remove("country"),
+        };
         self.system = system;
     }
 }

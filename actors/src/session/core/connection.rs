@@ -64,6 +64,7 @@ impl SessionCore {
         self.certificate_until = admission.certificate_until;
         self.connect_seq = admission.connect_seq;
         self.peer = admission.peer;
+        self.country = admission.country;
         self.device = Device { claims: admission.device, heard: now.instant, waiting: None };
         self.note_device(now.instant);
         self.checked_at = self.checked_at.max(checked_at);

@@ -5,10 +5,14 @@ use std::net::IpAddr;
 use ringwall_protocol::claims::UntrustedClaims;
 use ringwall_protocol::id::PromptId;
 use ringwall_protocol::interaction::{InteractionKind, Prompt};
+use ringwall_protocol::rules::compile::ResolvedNames;
+use ringwall_protocol::rules::matching::Flow;
 use ringwall_protocol::rules::{Direction, Protocol};
+use ringwall_protocol::wire::session::FromClient;
 use serde_json::json;
 
 use super::*;
+use crate::ports::{Install, InstallError};
 use crate::scene::{Scene, SignedIn, TestCondition, step_up};
 use crate::support::entropy::CountingEntropy;
 
@@ -437,4 +441,21 @@ fn names_are_wanted_once_and_for_closed_entitlements_too() {
     let first = stage.give(Input::Tokens(Box::new(tokens(entitlement.clone()))));
     assert_eq!(wanted(&first), Some(2));
     assert_eq!(wanted(&stage.give(Input::Tokens(Box::new(tokens(entitlement))))), None, "the same again");
+}
+
+#[test]
+fn condition_on_the_country_follows_the_clients_address() {
+    let condition = || TestCondition::new(4, "system.country == 'CH'", None);
+    let mut stage = Stage::live(&[condition()]);
+    assert!(!stage.passes("10.0.1.0"), "nothing is known of the country");
+    let claims = stage.scene.claims(&stage.alice, 100);
+    let entitlement = stage.scene.entitlement(&stage.alice, 100, &[condition()]);
+    let places = [(Some("CH"), true), (Some("DE"), false), (Some("CH"), true), (None, false)];
+    for (seq, (country, passes)) in (2..).zip(places) {
+        let mut admission = stage.scene.admission_with(&stage.alice, seq, &claims, &entitlement);
+        admission.peer = SocketAddr::from(([198, 51, 100, 7], 4_000));
+        admission.country = country.map(str::to_owned);
+        stage.give(Input::Resumed(SocketId(seq), admission, LogIndex(100)));
+        assert_eq!(stage.passes("10.0.1.0"), passes, "{country:?}");
+    }
 }

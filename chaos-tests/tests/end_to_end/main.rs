@@ -1,6 +1,8 @@
 //! The whole product on real packets: the steps of the demonstration, as a test. Needs root, and the product's binaries
 //! beside the tests' (`cargo build --workspace --bins`).
 
+mod names;
+
 use anyhow::Result;
 use ringwall_chaos_tests::{
     demo::{self, plan},

@@ -73,6 +73,18 @@ fn entitlements_name_the_action_and_the_field_that_is_wrong() {
     ]);
     let expected = ["actions[0].subtype", "actions[1].hosts", "actions[2].ports"];
     assert_eq!(faults(&state, ObjectKind::Entitlement, with(bad, "and")), expected);
+    let named = json!([
+        {"subtype": "tcp_up", "action": "allow", "hosts": ["dns://web.example", "*.corp.example"], "ports": ["80"]},
+        {"subtype": "tcp_up", "action": "block", "hosts": ["dns://web.example"]},
+        {"action": "exclude", "hosts": ["web.example"]},
+    ]);
+    assert_eq!(faults(&state, ObjectKind::Entitlement, with(named, "and")), ["actions[1].hosts", "actions[2].hosts"]);
+    let many = |count: usize| {
+        let hosts: Vec<String> = (0..count).map(|n| format!("h{n}.example")).collect();
+        json!([{"subtype": "tcp_up", "action": "allow", "hosts": hosts, "ports": ["80"]}])
+    };
+    assert_eq!(faults(&state, ObjectKind::Entitlement, with(many(256), "and")), [""; 0]);
+    assert_eq!(faults(&state, ObjectKind::Entitlement, with(many(257), "and")), ["actions"]);
     let nowhere = json!({"name": "e", "site": NEW, "conditions": [NEW],
         "actions": [{"subtype": "tcp_up", "action": "allow", "hosts": ["10.0.0.1"]}]});
     assert_eq!(faults(&state, ObjectKind::Entitlement, nowhere), ["site", "conditions[0]"]);

@@ -70,6 +70,10 @@ fn is_code(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    const SHORT: u8 = 5;
+    const LONG: u8 = 6;
+    const HUGE: u8 = 9;
+
     /// A value in the format's data section (MaxMind DB 2.0): control byte with type and size, then the bytes.
     enum Value {
         Text(&'static str),
@@ -94,8 +98,10 @@ mod tests {
                     into.extend(text.as_bytes());
                 }
                 Self::Number(kind, number) => {
-                    control(*kind, 4, into);
-                    into.extend(number.to_be_bytes());
+                    let bytes = number.to_be_bytes();
+                    let bytes = if *kind == SHORT { &bytes[2..] } else { &bytes };
+                    control(*kind, bytes.len(), into);
+                    into.extend(bytes);
                 }
                 Self::Map(entries) => {
                     control(MAP, entries.len(), into);
@@ -148,9 +154,6 @@ mod tests {
         bytes.extend([0; 16]);
         bytes.extend(data);
         bytes.extend(b"\xab\xcd\xefMaxMind.com");
-        const SHORT: u8 = 5;
-        const LONG: u8 = 6;
-        const HUGE: u8 = 9;
         let number = |kind, value: usize| Value::Number(kind, u32::try_from(value).expect("small"));
         let metadata = vec![
             ("node_count", number(LONG, count)),

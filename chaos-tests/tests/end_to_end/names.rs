@@ -99,8 +99,7 @@ fn stage(lab: &Lab) -> Result<Stage<'_>> {
     let webs = ["web1", "web2"].into_iter().map(|host| Nginx::start(lab, host, &[80, 81])).collect::<Result<_>>()?;
     let founding = Founding { collective: "names", administrator: "operator", password: PASSWORD };
     let (controller, founded) = Controller::found(lab, CONTROLLER, &founding)?;
-    let administrator =
-        Administrator { name: "operator", password: PASSWORD, ca_fingerprint: &founded.ca_fingerprint };
+    let administrator = Administrator { name: "operator", password: PASSWORD, ca_fingerprint: &founded.ca_fingerprint };
     let operator = Ringctl::sign_in(lab, CONTROLLER, &administrator)?;
     let state = lab.directory().join("state.yaml");
     fs::write(&state, STATE).context("write the state for ringctl")?;

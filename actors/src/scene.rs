@@ -78,6 +78,7 @@ impl Scene {
             spa_mode: SpaMode::Open,
             spa_keys: vec![],
             spa_window_seconds: 300,
+            peer_spa_key: None,
         }
     }
 

@@ -198,13 +198,25 @@ impl Controllers {
         A: DeserializeOwned,
     {
         let request = http::Request::new(&self.profile.host.authority(), path, question);
-        let line = self.line(plane);
+        let answer = self.round(&self.line(plane, self.knock()), &request).await;
+        match (answer, plane) {
+            // The device's own key may have been revoked alone; then the profile's serves first contact again.
+            (Err(CallError::Unreachable(_)), Plane::SignIn)
+                if self.device_key.is_some() && self.profile.spa.is_some() =>
+            {
+                self.round(&self.line(plane, self.knock_of_the_profile()), &request).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn round<A: DeserializeOwned>(&self, line: &Line, request: &http::Request) -> Result<A, CallError> {
         let mut failed = Vec::new();
         let authorities = self.authorities();
         let first = self.last_good.load(Ordering::Relaxed) % authorities.len().max(1);
         for index in (0..authorities.len()).map(|step| (first + step) % authorities.len()) {
             let authority = &authorities[index];
-            match self.ask(&line, authority, &request).await {
+            match self.ask(line, authority, request).await {
                 Ok(answer) => {
                     self.last_good.store(index, Ordering::Relaxed);
                     return answer.map_err(CallError::Refused);
@@ -251,13 +263,13 @@ impl Controllers {
         Ok(request.exchange(stream).await?)
     }
 
-    fn line(&self, plane: Plane) -> Line {
+    fn line(&self, plane: Plane, knock: Option<Knock>) -> Line {
         let trust = ControllerTrust { roots: self.profile.pins(), members: None };
         let (alpn, own) = match plane {
             Plane::SignIn => (Alpn::SignIn, None),
             Plane::Client => (Alpn::Client, self.own.as_ref()),
         };
-        Line { config: self.tls.controller_client(trust, own), alpn, knock: self.knock() }
+        Line { config: self.tls.controller_client(trust, own), alpn, knock }
     }
 
     fn knock(&self) -> Option<Knock> {
@@ -265,6 +277,10 @@ impl Controllers {
         let mode = profile.map_or(SpaMode::Tcp, |spa| spa.mode);
         let key = self.device_key.clone().or_else(|| profile.map(|spa| spa.key.clone()))?;
         Some(Knock { key, service: Service::Client, mode })
+    }
+
+    fn knock_of_the_profile(&self) -> Option<Knock> {
+        self.profile.spa.as_ref().map(|spa| Knock { key: spa.key.clone(), service: Service::Client, mode: spa.mode })
     }
 
     fn pins(&self) -> Vec<Thumbprint> {

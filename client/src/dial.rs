@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::secret::{SecretKey, SystemRandom};
-use ringwall_trust::spa::{Destination, KnockRequest, SpaKey, SpaWindow};
+use ringwall_trust::door::Approach;
+use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::{Alpn, Refused};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -30,9 +30,6 @@ pub const SOCKET_MARK: u32 = 0x5257;
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// TLS may take this long.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
-/// After a knock that was lost on its way, knock and connection are tried again after these times (review 3.5).
-const KNOCK_AGAIN: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
-
 /// Looking a name up may take this long.
 const RESOLVE_TIME: Duration = Duration::from_secs(3);
 /// Most addresses of one name, and most that are tried in one round.
@@ -86,7 +83,7 @@ impl Line {
         let stream = self.reach(address).await.map_err(DialError::Connect)?;
         let mut protocols = vec![self.alpn.entry()];
         if let Some(knock) = self.knock.as_ref().filter(|knock| knock.mode != SpaMode::Open) {
-            protocols.insert(0, knock.request(address).alpn_entry(&SpaKey::new(&knock.key), &SystemRandom));
+            protocols.insert(0, knock.approach().proof(address, clock::now()));
         }
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let connector = connector.with_alpn(protocols);
@@ -105,39 +102,16 @@ impl Line {
     }
 
     async fn reach(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let Some(knock) = self.knock.as_ref().filter(|knock| knock.mode == SpaMode::UdpTcp) else {
-            return connect(address, CONNECT_TIME).await;
-        };
-        let mut last = io::Error::from(io::ErrorKind::TimedOut);
-        for patience in KNOCK_AGAIN {
-            knock.send(address).await?;
-            match connect(address, patience).await {
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => last = error,
-                done => return done,
-            }
+        match self.knock.as_ref().filter(|knock| knock.mode == SpaMode::UdpTcp) {
+            Some(knock) => knock.approach().connect(address, clock::now, mark).await,
+            None => connect(address, CONNECT_TIME).await,
         }
-        Err(last)
     }
 }
 
 impl Knock {
-    fn request(&self, address: SocketAddr) -> KnockRequest {
-        KnockRequest {
-            service: self.service,
-            destination: Destination::of(address),
-            now: clock::now(),
-            window: SpaWindow::DEFAULT,
-        }
-    }
-
-    /// Sends the UDP packet from the address family that the connection will use.
-    async fn send(&self, address: SocketAddr) -> io::Result<()> {
-        let socket = marked(address, Type::DGRAM, Protocol::UDP)?;
-        let socket = UdpSocket::from_std(socket.into())?;
-        socket.connect(address).await?;
-        let packet = self.request(address).packet(&SpaKey::new(&self.key), 1, &SystemRandom);
-        socket.send(&packet).await?;
-        Ok(())
+    fn approach(&self) -> Approach {
+        Approach { key: self.key.clone(), service: self.service, packet: self.mode == SpaMode::UdpTcp }
     }
 }
 
@@ -154,20 +128,20 @@ pub(crate) async fn resolve(authority: &str) -> io::Result<Vec<SocketAddr>> {
 }
 
 async fn connect(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-    let socket = TcpSocket::from_std_stream(marked(address, Type::STREAM, Protocol::TCP)?.into());
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    mark(&socket)?;
+    socket.set_nonblocking(true)?;
+    let socket = TcpSocket::from_std_stream(socket.into());
     let stream =
         timeout(patience, socket.connect(address)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-fn marked(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+fn mark(socket: &Socket) -> io::Result<()> {
     match socket.set_mark(SOCKET_MARK) {
         // Without the privilege there is no tunnel of ours to be kept out of either.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-        other => other?,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
     }
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }

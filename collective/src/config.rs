@@ -35,6 +35,8 @@ pub struct RawConfig {
     pub workers: RawWorkers,
     /// Where providers may be.
     pub providers: RawProviders,
+    /// Knocks.
+    pub spa: RawSpa,
 }
 
 /// `[providers]`: to which hosts identity providers and MFA providers may make this Controller connect.
@@ -45,6 +47,21 @@ pub struct RawProviders {
     pub allow_local: bool,
     /// Only these networks; empty: all others.
     pub networks: Vec<String>,
+}
+
+/// `[spa]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSpa {
+    /// Whether a knock must name an address of this machine or one that is advertised. Switch it off where ports are
+    /// forwarded from an address that nobody here knows; a captured knock is then good for another place too.
+    pub bind_destination: bool,
+}
+
+impl Default for RawSpa {
+    fn default() -> Self {
+        Self { bind_destination: true }
+    }
 }
 
 /// `[listen]`.
@@ -152,6 +169,8 @@ pub struct Config {
     pub password_hashes: usize,
     /// Where providers may be.
     pub providers: Outbound,
+    /// Whether knocks are bound to the address dialled.
+    pub bind_destination: bool,
 }
 
 /// Addresses as `host:port`.
@@ -242,6 +261,7 @@ impl RawConfig {
             http_workers: or_cores(self.workers.http),
             password_hashes: or_cores(self.workers.password_hashes),
             providers,
+            bind_destination: self.spa.bind_destination,
         })
     }
 }

@@ -13,7 +13,6 @@ use ringwall_protocol::wire::join::{
 };
 use ringwall_trust::identity::{KeyKind, Leaf, LeafIdentity, PrivateKey};
 use ringwall_trust::secret::{SecretKey, SystemRandom, read_private};
-use ringwall_trust::spa::SpaWindow;
 use ringwall_trust::tls::{Alpn, Tls};
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;
@@ -22,7 +21,7 @@ use uuid::Uuid;
 
 use crate::config::{Config, RawConfig};
 use crate::data_dir::{DataDir, NodeIdentity, NodeKeys};
-use crate::peer::dial::{Knocking, dial};
+use crate::peer::dial::{approach, dial};
 use crate::peer::frame;
 
 /// A member has answered by then: it waits for the root's signatures itself.
@@ -130,11 +129,11 @@ async fn ask(
     pins: &[ringwall_protocol::id::Thumbprint],
     request: &JoinRequest,
 ) -> anyhow::Result<JoinReply> {
-    let knocking = seed.spa_key.as_deref().map(|text| -> anyhow::Result<Knocking> {
-        Ok(Knocking { key: text.parse::<SecretKey>()?, window: SpaWindow::DEFAULT })
-    });
+    let key =
+        seed.spa_key.as_deref().map(str::parse::<SecretKey>).transpose().context("the seed's key for knocking")?;
+    let approach = key.map(approach);
     let tls = Tls::new().join_client(pins.to_vec());
-    let mut stream = dial(address, Alpn::Join, &tls, knocking.transpose()?.as_ref()).await?;
+    let mut stream = dial(address, Alpn::Join, &tls, approach.as_ref()).await?;
     frame::write(&mut stream, request).await?;
     Ok(frame::read(&mut stream, MAX_JOIN_MESSAGE).await?)
 }

@@ -8,10 +8,9 @@ use std::time::Duration;
 use actix_web::web::Data;
 use anyhow::Context;
 use ringwall_protocol::membership::ControllerRecord;
-use ringwall_protocol::object::settings::SpaMode;
 use ringwall_raft::{Node, State};
-use ringwall_trust::spa::{Receiver, SpaWindow};
-use ringwall_trust::tls::{CurrentMembers, Members, Presented, SpaPolicy};
+use ringwall_trust::spa::Receiver;
+use ringwall_trust::tls::{CurrentMembers, Members, Presented};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -21,14 +20,16 @@ use crate::config::Config;
 use crate::controller::{Controller, IssuerKeys, Parts};
 use crate::data_dir::{DataDir, NodeIdentity, NodeKeys};
 use crate::hashing::HashingPool;
+use crate::listener::dark::Dark;
 use crate::listener::gates::Gates;
 use crate::peer::connector::Connector;
 use crate::peer::feed::Feeds;
 use crate::reports::Reports;
 use crate::service::duties;
 use crate::signers::Signers;
+use crate::spa::Places;
 use crate::vault::Vault;
-use crate::{api, bootstrap, clock, listener, peer, spa};
+use crate::{api, bootstrap, listener, peer, spa};
 
 /// Connections get this long to finish what they do.
 const GRACE: Duration = Duration::from_secs(3);
@@ -103,8 +104,9 @@ impl Process {
             connector: connector.clone(),
             presented: Arc::clone(&presented),
         }));
-        let receiver = Arc::new(Mutex::new(Receiver::new(SpaWindow::DEFAULT, None, clock::now())));
-        let gates = Arc::new(Gates::new(&presented, &members, &receiver, config.admin_sources.clone()));
+        let receiver = spa::receiver(&data_dir).context("opening the journal of knocks")?;
+        let dark = Dark::new(&config, &receiver);
+        let gates = Arc::new(Gates::new(&presented, &members, &receiver, &dark, config.admin_sources.clone()));
         let (stop, stopping) = watch::channel(false);
         let follower = Follower {
             controller: Arc::clone(&controller),
@@ -112,6 +114,8 @@ impl Process {
             roots,
             gates: Arc::clone(&gates),
             receiver,
+            dark,
+            places: Places::of(&config),
             connector,
         };
         let audit = Arc::new(AuditFile::open(data_dir.path()).context("opening the audit file")?);
@@ -268,13 +272,15 @@ struct Follower {
     roots: Vec<CertificateDer<'static>>,
     gates: Arc<Gates>,
     receiver: Arc<Mutex<Receiver>>,
+    dark: Arc<Dark>,
+    places: Places,
     connector: Connector,
 }
 
 impl Follower {
     async fn follow(self, mut stop: watch::Receiver<bool>) {
         let mut applied = self.controller.node.watch_applied();
-        let mut followed = spa::Followed::default();
+        let mut followed = spa::Followed::new(self.places.clone());
         let mut last: Option<Arc<State>> = None;
         loop {
             applied.mark_unchanged();
@@ -301,12 +307,12 @@ impl Follower {
             self.follow_members(state);
         }
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        followed.follow(&mut receiver, state, &self.controller.vault);
+        let locked_out = followed.follow(&mut receiver, state, &self.controller.vault);
         drop(receiver);
-        self.gates.set_policy(match state.settings().spa_mode {
-            SpaMode::Open => SpaPolicy::Open,
-            SpaMode::Tcp | SpaMode::UdpTcp => SpaPolicy::Tcp,
-        });
+        if locked_out {
+            self.dark.lock_out();
+        }
+        self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.controller.identity.appliance)));
         self.connector.follow(state, &self.controller.vault);
     }
 

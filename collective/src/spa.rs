@@ -1,18 +1,27 @@
 //! Keys of knocks on this Controller, kept in step with the state: profiles, registered devices, peers (review 3.3).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use ringwall_protocol::id::{DeviceId, UserId};
 use ringwall_protocol::object::ClientProfile;
-use ringwall_protocol::object::settings::SpaMode;
 use ringwall_raft::State;
+use ringwall_trust::door::{JournalError, JournalFile, places};
 use ringwall_trust::secret::SecretKey;
-use ringwall_trust::spa::{KeyOwner, PeerRole, Receiver, SpaKey, SpaWindow, derive_peer_key, derive_profile_key};
+use ringwall_trust::spa::{
+    Destination, KeyOwner, PeerRole, Receiver, SpaKey, SpaWindow, derive_peer_key, derive_profile_key,
+};
 
+use crate::clock;
+use crate::config::Config;
+use crate::data_dir::DataDir;
 use crate::refusal::Refusal;
 use crate::vault::{Purpose, SPA_MASTER, Vault};
 
+/// How often the addresses of this machine are asked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Generation of the Collective's own keys.
 pub const PEER_GENERATION: u32 = 0;
 
@@ -20,6 +29,12 @@ pub const PEER_GENERATION: u32 = 0;
 #[must_use]
 pub fn key_name(profile: &ClientProfile) -> &str {
     if profile.spa_key_name.is_empty() { &profile.base.name } else { &profile.spa_key_name }
+}
+
+/// Whether the key of this name is for first contact with this profile.
+#[must_use]
+pub fn opens(profile: &ClientProfile, name: &str) -> bool {
+    profile.enrolment && key_name(profile) == name
 }
 
 /// The master secret from which profiles' and peers' keys are derived.
@@ -47,26 +62,72 @@ pub fn peer_key(state: &State, vault: &Vault, role: PeerRole) -> Result<SecretKe
     Ok(derive_peer_key(&master(state, vault)?, role, PEER_GENERATION))
 }
 
+/// The process's one judge of knocks, which knows what an earlier process accepted ahead of the clock.
+///
+/// # Errors
+/// If the journal in the data directory is of no use.
+pub fn receiver(data: &DataDir) -> Result<Arc<Mutex<Receiver>>, JournalError> {
+    let (journal, used) = JournalFile::open(&data.path().join("knocks.journal"), clock::now())?;
+    let receiver = Receiver::new(SpaWindow::DEFAULT, None, clock::now()).with_journal(Box::new(journal), used);
+    Ok(Arc::new(Mutex::new(receiver)))
+}
+
+/// Where this Controller's ports can be dialled, as far as this machine knows.
+#[derive(Debug, Clone)]
+pub struct Places {
+    listeners: Vec<(SocketAddr, Vec<String>)>,
+    bound: bool,
+}
+
+impl Places {
+    /// The places of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        let told = &config.advertise;
+        let listeners = vec![
+            (config.listen_client, told.client.clone()),
+            (config.listen_peer, told.peer.clone()),
+            (config.listen_admin, told.admin.clone()),
+        ];
+        if !config.bind_destination {
+            tracing::warn!("spa.bind_destination is off: a captured knock may be used at another appliance once");
+        }
+        Self { listeners, bound: config.bind_destination }
+    }
+
+    /// The destinations that a knock may name; `None`: any.
+    fn destinations(&self) -> Option<HashSet<Destination>> {
+        self.bound.then(|| self.listeners.iter().flat_map(|(listen, told)| places(*listen, told)).collect())
+    }
+}
+
 /// What the receiver was given last: only differences are applied, because a Collective has many devices.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Followed {
+    places: Places,
     window: Option<SpaWindow>,
+    looked: Option<Instant>,
     profiles: BTreeSet<(String, u32)>,
     devices: BTreeMap<(UserId, DeviceId), String>,
     peers: bool,
 }
 
 impl Followed {
-    /// Brings `receiver` to what `state` says. Keys that do not open are left out, with an error in the log.
-    pub fn follow(&mut self, receiver: &mut Receiver, state: &State, vault: &Vault) {
-        if state.settings().spa_mode == SpaMode::Open && self.window.is_none() {
-            return;
-        }
-        let Ok(master) = master(state, vault) else { return };
+    /// Nothing was given yet.
+    #[must_use]
+    pub const fn new(places: Places) -> Self {
+        Self { places, window: None, looked: None, profiles: BTreeSet::new(), devices: BTreeMap::new(), peers: false }
+    }
+
+    /// Brings `receiver` to what `state` says; true if keys were taken away, with which pinholes may be open. Keys that do
+    /// not open are left out, with an error in the log.
+    pub fn follow(&mut self, receiver: &mut Receiver, state: &State, vault: &Vault) -> bool {
+        let Ok(master) = master(state, vault) else { return false };
         let window = SpaWindow::new(state.settings().spa_time_window_seconds).unwrap_or(SpaWindow::DEFAULT);
-        if self.window != Some(window) {
-            receiver.configure(window, None);
-            self.window = Some(window);
+        // Interfaces come and go: what this machine's addresses are is asked again now and then.
+        if self.looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN) || self.window != Some(window) {
+            receiver.configure(window, self.places.destinations());
+            (self.window, self.looked) = (Some(window), Some(Instant::now()));
         }
         if !self.peers {
             for role in [PeerRole::Raft, PeerRole::Feed, PeerRole::Join, PeerRole::Admin] {
@@ -75,12 +136,13 @@ impl Followed {
             }
             self.peers = true;
         }
-        self.follow_profiles(receiver, state, &master);
-        self.follow_devices(receiver, state, vault);
+        let profiles = self.follow_profiles(receiver, state, &master);
+        let devices = self.follow_devices(receiver, state, vault);
+        profiles || devices
     }
 
     /// Keys of profiles that enrol; of a rotated one the former generation too.
-    fn follow_profiles(&mut self, receiver: &mut Receiver, state: &State, master: &SecretKey) {
+    fn follow_profiles(&mut self, receiver: &mut Receiver, state: &State, master: &SecretKey) -> bool {
         let enrolling = state.client_profiles().filter(|profile| profile.enrolment);
         let wanted: BTreeSet<(String, u32)> = enrolling
             .flat_map(|profile| {
@@ -89,7 +151,7 @@ impl Followed {
             })
             .collect();
         if wanted == self.profiles {
-            return;
+            return false;
         }
         for (name, _) in &self.profiles {
             receiver.remove(&KeyOwner::Profile(Arc::from(name.as_str())));
@@ -99,9 +161,10 @@ impl Followed {
             receiver.add(KeyOwner::Profile(Arc::from(name.as_str())), SpaKey::new(&key));
         }
         self.profiles = wanted;
+        true
     }
 
-    fn follow_devices(&mut self, receiver: &mut Receiver, state: &State, vault: &Vault) {
+    fn follow_devices(&mut self, receiver: &mut Receiver, state: &State, vault: &Vault) -> bool {
         let gone: Vec<_> = self
             .devices
             .iter()
@@ -110,6 +173,7 @@ impl Followed {
             })
             .map(|(key, _)| *key)
             .collect();
+        let some_gone = !gone.is_empty();
         for (user, device) in gone {
             receiver.remove(&KeyOwner::Device(user, device));
             self.devices.remove(&(user, device));
@@ -122,5 +186,6 @@ impl Followed {
             }
             self.devices.insert(id, sealed.clone());
         }
+        some_gone
     }
 }

@@ -33,6 +33,23 @@ pub struct RawConfig {
     pub network: RawNetwork,
     /// Threads.
     pub workers: RawWorkers,
+    /// Knocks.
+    pub spa: RawSpa,
+}
+
+/// `[spa]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSpa {
+    /// Whether a knock must name an address of this machine or one that the Collective tells of it. Switch it off where
+    /// ports are forwarded from an address that nobody here knows; a captured knock is then good for another place too.
+    pub bind_destination: bool,
+}
+
+impl Default for RawSpa {
+    fn default() -> Self {
+        Self { bind_destination: true }
+    }
 }
 
 /// `[listen]`.
@@ -121,6 +138,8 @@ pub struct Config {
     pub session_threads: NonZeroUsize,
     /// Threads that accept connections.
     pub listener_threads: NonZeroUsize,
+    /// Whether knocks are bound to the address dialled.
+    pub bind_destination: bool,
 }
 
 /// Why a configuration is not used.
@@ -170,6 +189,7 @@ impl Config {
             tunnel_workers: wrong.threads("workers.tunnel", raw.workers.tunnel),
             session_threads: wrong.threads("workers.sessions", raw.workers.sessions),
             listener_threads: wrong.threads("workers.listeners", raw.workers.listeners),
+            bind_destination: raw.spa.bind_destination,
             data_dir: raw.data_dir,
             seed: raw.seed,
         };

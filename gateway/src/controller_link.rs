@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::Addr;
+use arc_swap::ArcSwapOption;
 use ringwall_actors::feed::actor::Feed;
 use ringwall_actors::feed::message::{Arrived, Connected, Lost};
 use ringwall_actors::feed::ports::{Candidate, ConnectionId, Dialer};
@@ -11,6 +12,7 @@ use ringwall_protocol::feed::{FromController, FromGateway};
 use ringwall_protocol::id::Incarnation;
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::{Alpn, CurrentMembers, ExpectedController, Membership, Presented, Tls};
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
@@ -18,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::client::TlsStream;
 
 use crate::data_dir::DataDir;
-use crate::dial::{Knocking, dial};
+use crate::dial::{approach, dial};
 
 /// Frames that may wait for a connection: the feed keeps the rest.
 const OUTBOX: usize = 64;
@@ -33,8 +35,8 @@ pub struct ControllerDialer {
     pub members: Arc<CurrentMembers>,
     /// The own certificate.
     pub own: Arc<Presented>,
-    /// How to knock.
-    pub knocking: Option<Knocking>,
+    /// The key to knock with; replaced when the feed tells another.
+    pub knock: Arc<ArcSwapOption<SecretKey>>,
     /// Where the Collective's life is kept.
     pub data: DataDir,
 }
@@ -48,8 +50,9 @@ impl ControllerDialer {
         let membership = Arc::clone(&self.members) as Arc<dyn Membership>;
         let config = Tls::new().peer_client(membership, ExpectedController::Node(to.node), &self.own);
         let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address of the controller is known");
+        let approach = self.knock.load_full().map(|key| approach((*key).clone()));
         for address in &to.addresses {
-            match dial(address, Alpn::Feed, &config, self.knocking.as_ref()).await {
+            match dial(address, Alpn::Feed, &config, approach.as_ref()).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = error,
             }

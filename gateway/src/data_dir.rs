@@ -5,6 +5,7 @@
 //! gateway.key/.pem its certificate's key and chain        next.key   of a certificate that is asked for
 //! members.json     Controllers, to be dialled after a restart
 //! joining.json     id of the command, while it joins
+//! knocks.journal   used knocks that were dated ahead of the clock
 //! ```
 //! All files are private (0600) and replaced atomically.
 
@@ -52,7 +53,7 @@ pub struct Identity {
     pub appliance: ApplianceId,
     /// The Collective's root certificate, DER, base64url.
     pub root_certificate: String,
-    /// Key for knocking on peer ports, base64url.
+    /// Key for knocking on Controllers' peer ports, base64url; the one that the feed told last.
     pub spa_key: Option<String>,
     /// The highest life of the Collective that was seen: a lower one is refused (review F19).
     pub incarnation: Incarnation,
@@ -84,6 +85,7 @@ const NEXT_KEY: &str = "next.key";
 const CHAIN: &str = "gateway.pem";
 const MEMBERS: &str = "members.json";
 const JOINING: &str = "joining.json";
+const KNOCKS: &str = "knocks.journal";
 
 /// The directory.
 #[derive(Debug, Clone)]
@@ -135,6 +137,12 @@ impl DataDir {
     /// If the file cannot be written.
     pub fn keep_members(&self, members: &[ControllerRecord]) -> Result<(), DataDirError> {
         self.write_json(MEMBERS, &members)
+    }
+
+    /// Where used knocks are kept over a restart.
+    #[must_use]
+    pub fn knock_journal(&self) -> PathBuf {
+        self.0.join(KNOCKS)
     }
 
     /// The own key; made and kept if there is none.

@@ -6,26 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringwall_protocol::spa::Service;
-use ringwall_trust::secret::{SecretKey, SystemRandom};
-use ringwall_trust::spa::{Destination, KnockRequest, SpaKey, SpaWindow};
+use ringwall_trust::door::Approach;
+use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::Alpn;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// From the first SYN to the end of the handshake.
+use crate::clock::wall;
+
+/// From the first knock to the end of the handshake.
 const DIAL_TIME: Duration = Duration::from_secs(3);
 
-/// What is needed to knock. Controllers that want no knock ignore it.
-#[derive(Clone)]
-pub struct Knocking {
-    /// The key.
-    pub key: SecretKey,
-    /// The Collective's window.
-    pub window: SpaWindow,
+/// How to come to a peer port with a key of the Collective; a Controller that wants no knock disregards it.
+#[must_use]
+pub const fn approach(key: SecretKey) -> Approach {
+    Approach { key, service: Service::Peer, packet: true }
 }
 
 /// Dials `host:port`; tries each of its addresses.
@@ -36,11 +35,11 @@ pub async fn dial(
     address: &str,
     protocol: Alpn,
     config: &Arc<ClientConfig>,
-    knocking: Option<&Knocking>,
+    approach: Option<&Approach>,
 ) -> io::Result<TlsStream<TcpStream>> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{address} has no address"));
     for target in lookup_host(address).await? {
-        match timeout(DIAL_TIME, attempt(target, protocol, config, knocking)).await {
+        match timeout(DIAL_TIME, attempt(target, protocol, config, approach)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error,
             Err(elapsed) => last = elapsed.into(),
@@ -53,31 +52,19 @@ async fn attempt(
     target: SocketAddr,
     protocol: Alpn,
     config: &Arc<ClientConfig>,
-    knocking: Option<&Knocking>,
+    approach: Option<&Approach>,
 ) -> io::Result<TlsStream<TcpStream>> {
     let mut entries = vec![protocol.entry()];
-    if let Some(knocking) = knocking {
-        let request = KnockRequest {
-            service: Service::Peer,
-            destination: Destination::of(target),
-            now: crate::clock::wall(),
-            window: knocking.window,
-        };
-        let key = SpaKey::new(&knocking.key);
-        knock(target, &request.packet(&key, 1, &SystemRandom)).await;
-        entries.insert(0, request.alpn_entry(&key, &SystemRandom));
-    }
-    let stream = TcpStream::connect(target).await?;
+    let stream = match approach {
+        Some(approach) => {
+            let stream = approach.connect(target, wall, |_| Ok(())).await?;
+            entries.insert(0, approach.proof(target, wall()));
+            stream
+        }
+        None => TcpStream::connect(target).await?,
+    };
     stream.set_nodelay(true)?;
     let connector = TlsConnector::from(Arc::clone(config));
     // The verifier knows the other end by its key; the name is only wanted by TLS.
     connector.with_alpn(entries).connect(ServerName::from(target.ip()), stream).await
-}
-
-/// Sends the UDP knock. Whether it arrived shows when the connection is made or not.
-async fn knock(target: SocketAddr, packet: &[u8]) {
-    let any: SocketAddr = if target.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-    if let Ok(socket) = UdpSocket::bind(any).await {
-        let _ = socket.send_to(packet, target).await;
-    }
 }

@@ -14,14 +14,13 @@ use ringwall_protocol::wire::join::{
 };
 use ringwall_trust::identity::{Leaf, LeafIdentity, PrivateKey};
 use ringwall_trust::secret::{Random, SecretKey, SystemRandom, read_private};
-use ringwall_trust::spa::SpaWindow;
 use ringwall_trust::tls::{Alpn, Tls};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::data_dir::{DataDir, Identity};
-use crate::dial::{Knocking, dial};
+use crate::dial::{approach, dial};
 
 /// Shortest and longest wait between two rounds of tries: Controllers may still be starting.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -97,7 +96,7 @@ async fn join(data: &DataDir, seed: &Seed) -> anyhow::Result<Identity> {
 /// Asks every Controller of the seed once.
 async fn round(seed: &Seed, request: &JoinRequest) -> Result<JoinAnswer, Failure> {
     let knocking = match seed.spa_key.as_deref().map(str::parse::<SecretKey>).transpose() {
-        Ok(key) => key.map(|key| Knocking { key, window: SpaWindow::DEFAULT }),
+        Ok(key) => key.map(approach),
         Err(_) => return Err(Failure::Never(anyhow::anyhow!("the seed's key for knocking is damaged"))),
     };
     let mut last = anyhow::anyhow!("the seed names no address");
@@ -154,7 +153,8 @@ fn keep(data: &DataDir, seed: &Seed, key: &PrivateKey, answer: JoinAnswer) -> an
     ensure!(answer.certificate_chain.last() == Some(&seed.root_certificate), "the certificate is under another root");
     data.keep_chain(&chain)?;
     data.keep_members(&answer.controllers)?;
-    let (root, knock) = (seed.root_certificate.clone(), seed.spa_key.clone());
+    // The seed's key was for joining; from now on this Gateway knocks with its own.
+    let (root, knock) = (seed.root_certificate.clone(), answer.peer_spa_key.clone());
     let identity = Identity::new(seed.collective_id, seed.appliance_id, root, knock, answer.incarnation);
     data.keep_identity(&identity)?;
     tracing::info!(appliance = %seed.appliance_id, name = seed.name, "joined the collective");

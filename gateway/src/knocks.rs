@@ -1,44 +1,63 @@
-//! The UDP port of knocks (mode UDP-TCP): a right knock opens the TCP port for its source, for 10 s. Nothing is answered.
+//! What a right knock does here (mode UDP-TCP): it opens the TCP port for its source, for 10 s and for as many
+//! connections as it bought. The kernel counts; the table here knows what is left when the next knock comes.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use ringwall_protocol::spa::{KNOCK_LEN, Service};
-use ringwall_trust::spa::Receiver;
+use ringwall_protocol::spa::Service;
+use ringwall_trust::door::{self, Hole, Pinholes};
+use ringwall_trust::spa::{Knock, KnockError, Receiver};
 use tokio::net::UdpSocket;
 
 use crate::firewall::Enforcer;
 
-/// How long the port stays open for a source that knocked (review F22).
-const OPEN: Duration = Duration::from_secs(10);
-
-/// Listens for knocks until the socket breaks.
-pub async fn listen(socket: UdpSocket, receiver: Arc<Mutex<Receiver>>, enforcer: Enforcer, port: u16) {
-    // One byte more than a knock: what fills it is none.
-    let mut buffer = [0; KNOCK_LEN + 1];
-    loop {
-        match socket.recv_from(&mut buffer).await {
-            Ok((length, source)) => judge(&buffer[..length], source, &receiver, &enforcer, port),
-            // A port-unreachable of an earlier peer; the socket itself stands.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
-            Err(error) => return tracing::error!(%error, "the port for knocks is gone"),
-        }
-    }
+/// Opens and closes the port for single sources.
+pub struct Doorman {
+    enforcer: Enforcer,
+    port: u16,
+    holes: Mutex<Pinholes>,
 }
 
-fn judge(packet: &[u8], source: SocketAddr, receiver: &Mutex<Receiver>, enforcer: &Enforcer, port: u16) {
-    let now = crate::clock::wall();
-    let knock = receiver.lock().unwrap_or_else(PoisonError::into_inner).packet(packet, now);
-    match knock {
-        Ok(knock) if knock.service == Service::Tunnel => {
-            metrics::counter!("ringwall_knocks_total").increment(1);
-            // Whether the kernel took it shows when the connection comes.
-            drop(enforcer.open_knock(source.ip(), port, OPEN));
+impl Doorman {
+    /// For the TCP port that knocks open.
+    #[must_use]
+    pub fn new(enforcer: Enforcer, port: u16) -> Self {
+        Self { enforcer, port, holes: Mutex::default() }
+    }
+
+    /// Reads knocks until the socket breaks.
+    pub async fn listen(self: Arc<Self>, socket: UdpSocket, receiver: Arc<Mutex<Receiver>>) {
+        let judged = |source: SocketAddr, judgement| self.judged(source.ip(), judgement);
+        let error = door::listen(&socket, &receiver, crate::clock::wall, judged).await;
+        tracing::error!(%error, "the port for knocks is gone");
+    }
+
+    /// A connection was accepted: if it was the last that was bought, the port closes for its source.
+    pub fn came(&self, source: IpAddr) {
+        let hole = Hole::new(source, self.port);
+        if self.holes().spend(hole) {
+            // The kernel has counted already; this only frees the element.
+            drop(self.enforcer.close_knock(hole.source, hole.port));
         }
-        Ok(_) => metrics::counter!("ringwall_knocks_refused_total", "why" => "service").increment(1),
-        Err(error) => {
-            metrics::counter!("ringwall_knocks_refused_total", "why" => format!("{error:?}")).increment(1);
+    }
+
+    fn judged(&self, source: IpAddr, judgement: Result<Knock, KnockError>) {
+        match judgement {
+            Ok(knock) if knock.service == Service::Tunnel => {
+                metrics::counter!("ringwall_knocks_total").increment(1);
+                let hole = Hole::new(source, self.port);
+                let connections = self.holes().buy(hole, &knock.owner, knock.connections, Instant::now());
+                // Whether the kernel took it shows when the connection comes.
+                drop(self.enforcer.open_knock(hole.source, hole.port, connections, Pinholes::OPEN));
+            }
+            Ok(_) => metrics::counter!("ringwall_knocks_refused_total", "why" => "service").increment(1),
+            Err(error) => metrics::counter!("ringwall_knocks_refused_total", "why" => error.kind()).increment(1),
         }
+    }
+
+    fn holes(&self) -> MutexGuard<'_, Pinholes> {
+        // A panic elsewhere leaves a table that opens too little at worst.
+        self.holes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

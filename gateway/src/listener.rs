@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub use self::crowd::Crowd;
 use crate::handshake::Doorkeeper;
+use crate::knocks::Doorman;
 use crate::session_socket;
 use crate::tunnel::{AcceptedTunnel, Workers};
 
@@ -30,6 +31,8 @@ pub struct Reception {
     pub gate: Arc<Gate>,
     /// TLS, with verifiers that follow the members.
     pub tls: Arc<ServerConfig>,
+    /// Opens the port by knocks; absent where every source may come to it.
+    pub doorman: Option<Arc<Doorman>>,
     /// For websockets.
     pub door: Doorkeeper,
     /// For tunnels.
@@ -60,16 +63,21 @@ pub async fn accept(listener: std::net::TcpListener, reception: Reception) {
     };
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match reception.crowd.enter(peer.ip()) {
-                Some(place) => {
-                    let reception = reception.clone();
-                    actix_rt::spawn(async move { receive(stream, peer, place, reception).await });
+            Ok((stream, peer)) => {
+                if let Some(doorman) = &reception.doorman {
+                    doorman.came(peer.ip());
                 }
-                None => {
-                    metrics::counter!("ringwall_connections_refused_total", "why" => "crowd").increment(1);
-                    ringwall_trust::tls::reset(stream);
+                match reception.crowd.enter(peer.ip()) {
+                    Some(place) => {
+                        let reception = reception.clone();
+                        actix_rt::spawn(async move { receive(stream, peer, place, reception).await });
+                    }
+                    None => {
+                        metrics::counter!("ringwall_connections_refused_total", "why" => "crowd").increment(1);
+                        ringwall_trust::tls::reset(stream);
+                    }
                 }
-            },
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;

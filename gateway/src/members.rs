@@ -1,10 +1,11 @@
 //! Follows what the registry publishes of the feed: members for handshakes, keys for knocks, Controllers to dial; and
 //! notices when the firewall would have to be shaped anew.
 
-use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
+use arc_swap::ArcSwapOption;
 use data_encoding::BASE64URL_NOPAD;
 use ipnet::IpNet;
 use ringwall_actors::feed::actor::Feed;
@@ -14,6 +15,7 @@ use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::id::{ApplianceId, CollectiveId};
 use ringwall_protocol::membership::{ControllerRecord, GatewayRecord};
 use ringwall_protocol::object::settings::SpaMode;
+use ringwall_trust::door::places;
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{KeyOwner, Receiver, SpaKey, SpaWindow};
 use ringwall_trust::tls::{CurrentMembers, Gate, Members, SpaPolicy};
@@ -71,6 +73,12 @@ pub struct Guard {
     pub receiver: Arc<Mutex<Receiver>>,
     /// The gates of all listeners.
     pub gate: Arc<Gate>,
+    /// Where Clients come, as far as this machine knows.
+    pub listen: SocketAddr,
+    /// Whether a knock must name a place of this Gateway; not where addresses are translated on the way.
+    pub bind_destination: bool,
+    /// The key with which this Gateway knocks on Controllers.
+    pub knock: Arc<ArcSwapOption<SecretKey>>,
 }
 
 impl Guard {
@@ -81,12 +89,33 @@ impl Guard {
             tracing::error!("a key for knocks is damaged");
         }
         let window = SpaWindow::new(view.spa_window_seconds).unwrap_or(SpaWindow::DEFAULT);
+        let told = view.gateways.get(&self.me).map(|own| own.addresses.as_slice()).unwrap_or_default();
+        let destinations = self.bind_destination.then(|| places(self.listen, told));
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        // Destinations are not bound: Clients may reach this Gateway by addresses that it does not know of itself.
-        receiver.configure(window, None::<HashSet<_>>);
+        receiver.configure(window, destinations);
         receiver.replace_keys(keys.iter().map(|key| (KeyOwner::Gateway(self.me), SpaKey::new(key))));
         drop(receiver);
         self.gate.set_policy(policy(view.spa_mode));
+    }
+
+    /// Takes over the key for knocking on Controllers, and keeps it for the next start.
+    fn follow_peer_key(&self, view: &FeedView, data: &DataDir) {
+        let Some(text) = &view.peer_spa_key else { return };
+        let Ok(key) = text.parse::<SecretKey>() else { return tracing::error!("the key for controllers is damaged") };
+        if self.knock.load().as_deref() == Some(&key) {
+            return;
+        }
+        self.knock.store(Some(Arc::new(key)));
+        let kept = data.identity().and_then(|identity| match identity {
+            Some(mut identity) if identity.spa_key.as_ref() != Some(text) => {
+                identity.spa_key = Some(text.clone());
+                data.keep_identity(&identity)
+            }
+            _ => Ok(()),
+        });
+        if let Err(error) = kept {
+            tracing::error!(%error, "the key for controllers could not be kept on disk");
+        }
     }
 }
 
@@ -116,6 +145,7 @@ pub async fn follow(
             let (controllers, gateways) = (view.controllers.values(), view.gateways.values());
             members.replace(membership(view.collective, &view.root_certificate, controllers, gateways));
             guard.follow(view);
+            guard.follow_peer_key(view, data);
             names.follow(&view.site.name_resolution);
             let present: Vec<_> = view.controllers.values().cloned().collect();
             if present != known {

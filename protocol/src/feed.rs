@@ -62,6 +62,9 @@ pub struct FeedView {
     pub spa_keys: Vec<String>,
     /// Window of a knock, seconds.
     pub spa_window_seconds: u32,
+    /// Key with which the Gateway knocks on the Controllers' peer ports, 32 bytes base64url.
+    #[serde(default)]
+    pub peer_spa_key: Option<String>,
 }
 
 /// What a Gateway must know of its Site.

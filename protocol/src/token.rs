@@ -17,6 +17,7 @@ use crate::id::{
 use crate::interaction::Interaction;
 use crate::name::SessionDn;
 use crate::object::appliance::ApplianceState;
+use crate::object::settings::SpaMode;
 use crate::policy::DnsSetting;
 use crate::revocation::{TokenFacts, TokenKind};
 
@@ -168,6 +169,9 @@ pub struct GatewayOffer {
     /// Key for knocking on it, 32 bytes, base64url; absent while SPA is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spa_key: Option<String>,
+    /// How it wants to be knocked on; absent: as the profile says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spa_mode: Option<SpaMode>,
     /// Offers DTLS.
     #[serde(default)]
     pub datagram: bool,

@@ -11,13 +11,16 @@
 //! The TCP proof is the first ALPN entry of a ClientHello, base64url of `version(1) service(1) hint(8) time(8)
 //! destination(8) nonce(12) HMAC-SHA256[..16]`; its fixed length makes it recognisable on the wire, its content does not.
 //!
-//! `hint = HMAC(hint key, period)[..8]`: a receiver keeps the hints of three periods for all its keys, so that junk costs
-//! one look-up, and nobody can follow a sender by his hint for longer than a period. Both forms are bound to the
+//! `hint = HMAC(hint key, period)[..8]`: a receiver keeps the hints of all periods in its window for all its keys, so that
+//! junk costs one look-up, and nobody can follow a sender by his hint for longer than a period. A period is five minutes
+//! whatever the window is: a sender does not know the window, which an operator may change at any time. Both forms are bound to the
 //! address that was dialled and to a time, and count once. Nothing is ever answered.
 //!
 //! This module is pure: time, random bytes and the sender's place are arguments. Sockets are left to others.
 
 use std::time::Duration;
+
+use ringwall_protocol::time::UnixMillis;
 
 mod destination;
 mod key;
@@ -31,10 +34,12 @@ mod wire_tcp;
 
 pub use destination::Destination;
 pub use key::{KeyOwner, PeerRole, SpaKey, derive_peer_key, derive_profile_key};
-pub use receiver::{Knock, KnockError, Receiver, SpaWindow, WindowError};
+pub use receiver::{Journal, Knock, KnockError, Receiver, SpaWindow, Used, WindowError};
 pub use sender::KnockRequest;
 pub use wire_tcp::TCP_PROOF_LEN;
 
+/// Seconds that a hint lives.
+const HINT_PERIOD: u64 = 300;
 /// Version of both forms.
 const VERSION: u8 = 1;
 /// Knocks accepted for one key within a second; beyond it they are refused (review F22).
@@ -43,3 +48,10 @@ pub const MAX_KNOCKS_PER_KEY_AND_SECOND: u32 = 1_000;
 pub const MAX_REMEMBERED: usize = 1 << 20;
 /// A process refuses knocks that are older than its start plus this: it cannot know whether they were used before.
 pub const START_MARGIN: Duration = Duration::from_secs(2);
+/// Knocks dated ahead of our clock that are accepted for one key within a second: each costs a synced write.
+pub const MAX_AHEAD_PER_KEY_AND_SECOND: u32 = 20;
+
+/// The period of hints that a time falls into.
+const fn period_of(time: UnixMillis) -> u64 {
+    time.seconds() / HINT_PERIOD
+}

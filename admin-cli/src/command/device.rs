@@ -16,6 +16,7 @@ pub(super) async fn run(desk: &Desk, order: Device) -> Result<()> {
         Device::List { query } => list(desk, query).await,
         Device::Revoke(order) => revoke(desk, order).await,
         Device::Reevaluate { dn } => reevaluate(desk, &dn).await,
+        Device::RevokeSpaKey { dn } => revoke_spa_key(desk, &dn).await,
         Device::Remove { dn } => remove(desk, &dn).await,
     }
 }
@@ -81,6 +82,13 @@ async fn reevaluate(desk: &Desk, dn: &str) -> Result<()> {
         titles: vec!["reevaluated"],
         rows: answer.reevaluated.iter().map(|dn| vec![dn.to_string()]).collect(),
     })
+}
+
+async fn revoke_spa_key(desk: &Desk, dn: &str) -> Result<()> {
+    let path = format!("/on-boarded-devices/revoke-spa-key/{}", escape(dn));
+    let _: serde_json::Value = desk.api.post(&path, &json!({})).await?;
+    remark(&format!("{dn} knocks with its profile's key at its next sign-in, and is given a new one"));
+    Ok(())
 }
 
 async fn remove(desk: &Desk, dn: &str) -> Result<()> {

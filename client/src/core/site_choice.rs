@@ -129,6 +129,7 @@ mod tests {
             state,
             spki_sha256: vec![],
             spa_key: None,
+            spa_mode: None,
             datagram: false,
         }
     }

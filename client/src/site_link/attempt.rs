@@ -138,7 +138,8 @@ impl Attempt {
 pub(super) fn line(surroundings: &Surroundings, credentials: &Credentials, gateway: &GatewayOffer, alpn: Alpn) -> Line {
     let config = surroundings.tls.gateway_client(gateway.id, gateway.spki_sha256.clone(), &credentials.own);
     let key = gateway.spa_key.as_ref().and_then(|key| key.parse().ok());
-    let knock = key.map(|key| Knock { key, service: Service::Tunnel, mode: surroundings.spa_mode });
+    let mode = gateway.spa_mode.unwrap_or(surroundings.spa_mode);
+    let knock = key.map(|key| Knock { key, service: Service::Tunnel, mode });
     Line { config, alpn, knock }
 }
 

@@ -100,6 +100,7 @@ impl World {
                     state: ApplianceState::Active,
                     spki_sha256: vec![gateway.own.thumbprint()],
                     spa_key: None,
+                    spa_mode: None,
                     datagram: false,
                 })
                 .collect(),

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::crowd::{Crowd, Place};
+use super::dark::{Dark, Wanted};
 use super::http::{Channel, Connection, Secured};
 use crate::clock;
 use crate::limits::{CONNECTIONS_PER_SOURCE, PEER_CONNECTIONS_PER_SOURCE};
@@ -39,6 +40,7 @@ pub struct Peer {
 /// All gates. Cheap to share; policies change while connections come.
 #[derive(Debug)]
 pub struct Gates {
+    dark: Arc<Dark>,
     client: Gate,
     admin: Gate,
     peer: Gate,
@@ -54,22 +56,25 @@ pub struct Gates {
 }
 
 impl Gates {
-    /// Gates that show `own`, trust `members` and judge knocks by `receiver`. All are open until told otherwise.
+    /// Gates that show `own`, trust `members` and judge knocks by `receiver`; connections are counted by `dark`. Until it
+    /// is known what is wanted, only peers are let in: they bring that knowledge, and prove themselves by membership.
     #[must_use]
     pub fn new(
         own: &Arc<Presented>,
         members: &Arc<CurrentMembers>,
         receiver: &Arc<Mutex<Receiver>>,
+        dark: &Arc<Dark>,
         admin_sources: Vec<IpNet>,
     ) -> Self {
         let tls = Tls::new();
         let membership = || Arc::clone(members) as Arc<dyn Membership>;
         let gate =
-            |service, served: &[Alpn]| Gate::new(service, served, SpaPolicy::Open, Arc::clone(receiver), clock::now);
+            |service, served: &[Alpn], policy| Gate::new(service, served, policy, Arc::clone(receiver), clock::now);
         Self {
-            client: gate(Service::Client, &[Alpn::Client, Alpn::SignIn]),
-            admin: gate(Service::Admin, &[Alpn::Http]),
-            peer: gate(Service::Peer, &[Alpn::Raft, Alpn::Feed, Alpn::Join]),
+            dark: Arc::clone(dark),
+            client: gate(Service::Client, &[Alpn::Client, Alpn::SignIn], SpaPolicy::Closed),
+            admin: gate(Service::Admin, &[Alpn::Http], SpaPolicy::Closed),
+            peer: gate(Service::Peer, &[Alpn::Raft, Alpn::Feed, Alpn::Join], SpaPolicy::Open),
             admin_sources,
             client_crowd: Crowd::new(CONNECTIONS_PER_SOURCE),
             peer_crowd: Crowd::new(PEER_CONNECTIONS_PER_SOURCE),
@@ -82,12 +87,18 @@ impl Gates {
         }
     }
 
-    /// Whether knocks are wanted from now on, at the ports for Clients and administrators. The peer port stays open to
-    /// TLS: Gateways are not given a key to knock on it with, and would lose their leases.
-    pub fn set_policy(&self, policy: SpaPolicy) {
-        for gate in [&self.client, &self.admin] {
-            gate.set_policy(policy);
-        }
+    /// What is wanted of connections from now on.
+    pub fn set_policy(&self, wanted: Wanted) {
+        self.client.set_policy(wanted.clients);
+        self.admin.set_policy(wanted.clients);
+        self.peer.set_policy(wanted.peers);
+    }
+
+    /// The other end, with the connection counted against what its source bought.
+    fn arrived(&self, stream: &TcpStream) -> io::Result<SocketAddr> {
+        let peer = stream.peer_addr()?;
+        self.dark.came(peer.ip(), stream.local_addr()?.port());
+        Ok(peer)
     }
 
     /// A connection to the client API.
@@ -95,7 +106,7 @@ impl Gates {
     /// # Errors
     /// If it did not prove what it must; it is closed then.
     pub async fn client(&self, stream: TcpStream) -> io::Result<Secured> {
-        let peer = stream.peer_addr()?;
+        let peer = self.arrived(&stream)?;
         let Some(place) = self.client_crowd.enter(peer.ip()) else { return turned_away(stream) };
         let admitted = self.client.admit(stream).await.map_err(|error| silent(peer, &error))?;
         let knock = owner(&admitted);
@@ -118,7 +129,7 @@ impl Gates {
     /// # Errors
     /// As [`Gates::client`].
     pub async fn admin(&self, stream: TcpStream) -> io::Result<Secured> {
-        let peer = stream.peer_addr()?;
+        let peer = self.arrived(&stream)?;
         let Some(place) = self.client_crowd.enter(peer.ip()) else { return turned_away(stream) };
         let address = peer.ip().to_canonical();
         let allowed = self.admin_sources.iter().any(|network| network.contains(&address));
@@ -135,7 +146,7 @@ impl Gates {
     /// # Errors
     /// As [`Gates::client`].
     pub async fn peer(&self, stream: TcpStream) -> io::Result<Peer> {
-        let address = stream.peer_addr()?;
+        let address = self.arrived(&stream)?;
         let Some(place) = self.peer_crowd.enter(address.ip()) else { return turned_away(stream) };
         let admitted = self.peer.admit(stream).await.map_err(|error| silent(address, &error))?;
         let protocol = admitted.protocol;

@@ -9,15 +9,16 @@ use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_raft::{Connecting, PeerConnector, PeerStream, State};
+use ringwall_trust::door::Approach;
 use ringwall_trust::secret::SecretKey;
-use ringwall_trust::spa::{PeerRole, SpaWindow};
+use ringwall_trust::spa::PeerRole;
 use ringwall_trust::tls::{Alpn, CurrentMembers, ExpectedController, Membership, Presented, Tls};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::Conversation;
-use super::dial::{Knocking, dial};
+use super::dial::{approach, dial};
 use crate::vault::Vault;
 
 /// Dials Controllers by node id. Cheap to clone; all clones are one.
@@ -32,29 +33,26 @@ struct Shared {
 
 #[derive(Default)]
 struct Known {
-    addresses: BTreeMap<NodeId, Vec<String>>,
-    knock: Option<(SecretKey, SpaWindow)>,
+    peers: BTreeMap<NodeId, (Vec<String>, SpaMode)>,
+    key: Option<SecretKey>,
 }
 
 impl Connector {
     /// A connector that shows `own` and begins with the members known from joining.
     #[must_use]
     pub fn new(own: &Arc<Presented>, members: &Arc<CurrentMembers>, first: &[ControllerRecord]) -> Self {
-        let known = Known { addresses: addresses(first.iter()), knock: None };
+        // Without a key nobody is knocked on; who was admitted just now is called on by the others.
+        let known = Known { peers: peers(first.iter(), |_| SpaMode::default()), key: None };
         let (own, members) = (Arc::clone(own), Arc::clone(members));
         Self(Arc::new(Shared { own, members, known: Mutex::new(known) }))
     }
 
-    /// Takes over addresses and knock keys from the state.
+    /// Takes over addresses, modes and the knock key from the state.
     pub fn follow(&self, state: &State, vault: &Vault) {
-        let knock = (state.settings().spa_mode != SpaMode::Open)
-            .then(|| {
-                let window = SpaWindow::new(state.settings().spa_time_window_seconds).unwrap_or(SpaWindow::DEFAULT);
-                crate::spa::peer_key(state, vault, PeerRole::Raft).ok().map(|key| (key, window))
-            })
-            .flatten();
+        let key = crate::spa::peer_key(state, vault, PeerRole::Raft).ok();
+        let peers = peers(state.controllers(), |record| state.spa_mode_of(record.appliance));
         let mut known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = Known { addresses: addresses(state.controllers()), knock };
+        *known = Known { peers, key };
     }
 
     /// A proved connection to a Controller, for one conversation.
@@ -62,16 +60,17 @@ impl Connector {
     /// # Errors
     /// The last address's error.
     pub(crate) async fn connect(&self, node: NodeId, conversation: Conversation) -> io::Result<TlsStream<TcpStream>> {
-        let (addresses, knocking) = {
+        let (addresses, approach) = {
             let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let knocking = known.knock.as_ref().map(|(key, window)| Knocking { key: key.clone(), window: *window });
-            (known.addresses.get(&node).cloned().unwrap_or_default(), knocking)
+            let (addresses, mode) = known.peers.get(&node).cloned().unwrap_or_default();
+            let key = known.key.clone().filter(|_| mode != SpaMode::Open);
+            (addresses, key.map(|key| Approach { packet: mode == SpaMode::UdpTcp, ..approach(key) }))
         };
         let membership = Arc::clone(&self.0.members) as Arc<dyn Membership>;
         let config = Tls::new().peer_client(membership, ExpectedController::Node(node), &self.0.own);
         let mut last = io::Error::new(io::ErrorKind::NotFound, format!("no address of controller {node} is known"));
         for address in addresses {
-            match dial(&address, Alpn::Raft, &config, knocking.as_ref()).await {
+            match dial(&address, Alpn::Raft, &config, approach.as_ref()).await {
                 Ok(mut stream) => {
                     stream.write_u8(conversation as u8).await?;
                     return Ok(stream);
@@ -92,9 +91,12 @@ impl PeerConnector for Connector {
     }
 }
 
-fn addresses<'a>(records: impl Iterator<Item = &'a ControllerRecord>) -> BTreeMap<NodeId, Vec<String>> {
+fn peers<'a>(
+    records: impl Iterator<Item = &'a ControllerRecord>,
+    mode: impl Fn(&ControllerRecord) -> SpaMode,
+) -> BTreeMap<NodeId, (Vec<String>, SpaMode)> {
     records
         .filter(|record| record.state != ApplianceState::Removed)
-        .map(|record| (record.node, record.peer_addresses.clone()))
+        .map(|record| (record.node, (record.peer_addresses.clone(), mode(record))))
         .collect()
 }

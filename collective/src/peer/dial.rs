@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringwall_protocol::spa::Service;
-use ringwall_trust::secret::{SecretKey, SystemRandom};
-use ringwall_trust::spa::{Destination, KnockRequest, SpaKey, SpaWindow};
+use ringwall_trust::door::Approach;
+use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::Alpn;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -17,15 +17,13 @@ use tokio_rustls::client::TlsStream;
 
 use crate::clock;
 
-/// From the first SYN to the end of the handshake.
+/// From the first knock to the end of the handshake.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What is needed to knock.
-pub struct Knocking {
-    /// The key.
-    pub key: SecretKey,
-    /// The Collective's window.
-    pub window: SpaWindow,
+/// How to come to a peer port with a key of the Collective; a Controller that wants no knock disregards it.
+#[must_use]
+pub const fn approach(key: SecretKey) -> Approach {
+    Approach { key, service: Service::Peer, packet: true }
 }
 
 /// Dials `host:port`; tries each of its addresses.
@@ -36,17 +34,21 @@ pub async fn dial(
     address: &str,
     protocol: Alpn,
     config: &Arc<ClientConfig>,
-    knocking: Option<&Knocking>,
+    approach: Option<&Approach>,
 ) -> io::Result<TlsStream<TcpStream>> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{address} has no address"));
     for target in lookup_host(address).await? {
         let attempt = async {
-            let stream = TcpStream::connect(target).await?;
-            stream.set_nodelay(true)?;
             let mut entries = vec![protocol.entry()];
-            if let Some(knocking) = knocking {
-                entries.insert(0, proof(knocking, target));
-            }
+            let stream = match approach {
+                Some(approach) => {
+                    let stream = approach.connect(target, clock::now, |_| Ok(())).await?;
+                    entries.insert(0, approach.proof(target, clock::now()));
+                    stream
+                }
+                None => TcpStream::connect(target).await?,
+            };
+            stream.set_nodelay(true)?;
             let connector = TlsConnector::from(Arc::clone(config));
             // The verifier knows the other end by its key; the name is only wanted by TLS.
             let name = ServerName::from(target.ip());
@@ -59,14 +61,4 @@ pub async fn dial(
         }
     }
     Err(last)
-}
-
-fn proof(knocking: &Knocking, target: std::net::SocketAddr) -> Vec<u8> {
-    let request = KnockRequest {
-        service: Service::Peer,
-        destination: Destination::of(target),
-        now: clock::now(),
-        window: knocking.window,
-    };
-    request.alpn_entry(&SpaKey::new(&knocking.key), &SystemRandom)
 }

@@ -18,6 +18,7 @@ use ringwall_raft::{Command, Reply, State};
 use ringwall_trust::ca::IssuingCa;
 use ringwall_trust::identity::{IssuerKind, VerifiedRequest};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
+use ringwall_trust::spa::PeerRole;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
@@ -88,7 +89,11 @@ async fn admit(controller: &Controller, request: &JoinRequest) -> Result<JoinAns
             let leaf = issuer.issue_gateway(&csr, request.appliance_id, &[], clock::now(), &SystemRandom);
             let leaf = leaf.map_err(|error| not_issued(&error))?;
             let site_id = state.gateway(request.appliance_id).map(|record| record.site);
-            build_answer(&state, request, chain(&leaf, &issuer, &state), |answer| answer.site_id = site_id)
+            let knock = crate::spa::peer_key(&state, &controller.vault, PeerRole::Feed)?;
+            build_answer(&state, request, chain(&leaf, &issuer, &state), |answer| {
+                answer.site_id = site_id;
+                answer.peer_spa_key = Some(knock.expose_text().to_string());
+            })
         }
         JoinRole::Controller => {
             let brought = request.controller.as_ref().ok_or_else(|| Refusal::invalid("controller: is missing"))?;
@@ -194,6 +199,7 @@ fn build_answer(
         certificate_chain,
         controllers: state.controllers().cloned().collect(),
         controller: None,
+        peer_spa_key: None,
     };
     complete(&mut answer);
     Ok(answer)

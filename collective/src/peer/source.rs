@@ -9,6 +9,7 @@ use ringwall_actors::link::ports::{ChangeSource, Changes, Compacted, NoQuorum};
 use ringwall_protocol::feed::{FeedEvent, FeedView};
 use ringwall_protocol::id::{ApplianceId, Incarnation, LogIndex};
 use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_trust::spa::PeerRole;
 use tokio::sync::watch;
 
 use crate::controller::Controller;
@@ -43,6 +44,8 @@ impl ChangeSource for Source {
         state.gateway(gateway).filter(|record| record.state != ApplianceState::Removed)?;
         let mut view = state.feed_view(gateway)?;
         self.open_keys(gateway, &mut view.spa_keys);
+        let knock = crate::spa::peer_key(&state, &self.0.vault, PeerRole::Feed).ok();
+        view.peer_spa_key = knock.map(|key| key.expose_text().to_string());
         Some(view)
     }
 

@@ -319,7 +319,7 @@ fn permitted_provider<'a>(
         None => true,
         Some(ringwall_trust::spa::KeyOwner::Profile(name)) => state
             .client_profiles()
-            .any(|profile| crate::spa::key_name(profile) == &**name && profile.identity_provider == provider.base.id),
+            .any(|profile| crate::spa::opens(profile, name) && profile.identity_provider == provider.base.id),
         Some(ringwall_trust::spa::KeyOwner::Device(user, device)) => {
             *device == request.device_id
                 && state.device(*user, *device).is_some_and(|known| known.provider_id == provider.base.id)

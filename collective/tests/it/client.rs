@@ -10,7 +10,7 @@ use ringwall_protocol::token::{ClaimsToken, EntitlementToken};
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_trust::identity::{Fingerprint, KeyKind, PrivateKey};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
-use ringwall_trust::spa::{Destination, KnockRequest, SpaKey, SpaWindow};
+use ringwall_trust::spa::{Destination, KnockRequest, SpaKey};
 use ringwall_trust::tls::{Alpn, ControllerTrust, Presented, Tls};
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
@@ -166,7 +166,6 @@ impl Client {
                 service: Service::Client,
                 destination: Destination::of(at),
                 now: ringwall_collective::clock::now(),
-                window: SpaWindow::DEFAULT,
             };
             entries.insert(0, request.alpn_entry(&SpaKey::new(key), &SystemRandom));
         }

@@ -241,6 +241,7 @@ pub(crate) fn config(data_dir: PathBuf) -> Config {
         http_workers: 1,
         password_hashes: 2,
         providers: ringwall_collective::outbound::Outbound { allow_local: true, networks: Vec::new() },
+        bind_destination: true,
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) struct Asked {
 /// A change of the sets that open the Gateway's own ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KnockChange {
-    Open { source: IpAddr, port: u16, time: Duration },
+    Open { source: IpAddr, port: u16, connections: u32, time: Duration },
     Close { source: IpAddr, port: u16 },
     AddPeer { peer: SocketAddr, time: Duration },
     RemovePeer { peer: SocketAddr },
@@ -116,10 +116,10 @@ impl Enforcer {
         (Self { requests, knocks: Arc::new(AtomicUsize::new(0)) }, queue)
     }
 
-    /// Lets `source` begin TCP connections to `port` for a time (at least 1 ms); answers whether the kernel took it.
-    /// Calling again counts from then.
-    pub fn open_knock(&self, source: IpAddr, port: u16, time: Duration) -> Reply<bool> {
-        self.knock(KnockChange::Open { source, port, time })
+    /// Lets `source` begin `connections` TCP connections to `port` within a time (at least 1 ms); answers whether the
+    /// kernel took it. Calling again counts from then, in place of what was left.
+    pub fn open_knock(&self, source: IpAddr, port: u16, connections: u32, time: Duration) -> Reply<bool> {
+        self.knock(KnockChange::Open { source, port, connections, time })
     }
 
     /// Takes back [`Self::open_knock`]: no further connection begins.

@@ -17,8 +17,7 @@ use super::objects::{BaseChain, Message, Table};
 use super::rule::Rule;
 
 pub(super) use sets::{
-    ALERTS4, ALERTS6, ASKED4, ASKED6, DOWN, KNOCK4, KNOCK6, LEASE, NAMED4, NAMED6, PEERS4, PEERS6, SESSIONS4,
-    SESSIONS6, UP,
+    ALERTS4, ALERTS6, ASKED4, ASKED6, DOWN, LEASE, NAMED4, NAMED6, PEERS4, PEERS6, SESSIONS4, SESSIONS6, UP,
 };
 
 /// The chain where a client's packet goes that nothing allowed.
@@ -55,6 +54,10 @@ impl Build<'_> {
 
     fn rule(&mut self, rule: Rule) {
         self.messages.extend(rule.messages(self.table, &mut self.anonymous));
+    }
+
+    fn rules(&mut self, rules: impl IntoIterator<Item = Rule>) {
+        rules.into_iter().for_each(|rule| self.rule(rule));
     }
 
     fn tun(&self) -> String {

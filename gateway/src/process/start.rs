@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor as _, Addr};
 use anyhow::Context;
+use arc_swap::ArcSwapOption;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use ringwall_actors::feed::actor::{Feed, FeedParts};
@@ -23,6 +24,7 @@ use ringwall_actors::support::entropy::ThreadEntropy;
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
+use ringwall_trust::door::JournalFile;
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{Receiver, SpaWindow};
@@ -37,16 +39,16 @@ use crate::config::Config;
 use crate::controller_link::{ControllerDialer, candidates};
 use crate::country::Countries;
 use crate::data_dir::{DataDir, Identity};
-use crate::dial::Knocking;
 use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard as PortGuard, HostSettings, Snat, carries_ipv6};
 use crate::handshake::Doorkeeper;
 use crate::interfaces::Interfaces;
+use crate::knocks::Doorman;
 use crate::listener::{Crowd, Reception};
 use crate::members::{Guard, Shape, follow, membership, policy};
 use crate::names::{AnswerGuard, Names};
 use crate::renewal::Renewal;
 use crate::tunnel::{TunnelConfig, Workers};
-use crate::{first_view, health, host_watch, joining, knocks, listener};
+use crate::{first_view, health, host_watch, joining, listener};
 
 /// Idle seconds until a Client sends a keep-alive (review 3.6).
 const KEEP_ALIVE_SECONDS: u16 = 15;
@@ -123,9 +125,8 @@ async fn become_member(config: &Config) -> anyhow::Result<Member> {
     let members = CurrentMembers::new(members);
     let key = identity.spa_key.as_deref().map(str::parse::<SecretKey>).transpose();
     let key = key.map_err(|_| anyhow::anyhow!("the kept key for knocking is damaged"))?;
-    let knocking = key.map(|key| Knocking { key, window: SpaWindow::DEFAULT });
-    let dialer =
-        ControllerDialer { members: Arc::clone(&members), own: Arc::clone(&own), knocking, data: data.clone() };
+    let knock = Arc::new(ArcSwapOption::from_pointee(key));
+    let dialer = ControllerDialer { members: Arc::clone(&members), own: Arc::clone(&own), knock, data: data.clone() };
     let candidates = candidates(&controllers);
     anyhow::ensure!(!candidates.is_empty(), "no controller is known; join again with a new seed");
     Ok(Member { data, identity, own, members, dialer, candidates })
@@ -304,15 +305,29 @@ async fn open_door(
     (published, registry, clock): (&Published, &Addr<Registry>, &Arc<dyn Clock>),
 ) -> anyhow::Result<Guard> {
     let window = SpaWindow::new(view.spa_window_seconds).unwrap_or(SpaWindow::DEFAULT);
-    let receiver = Arc::new(Mutex::new(Receiver::new(window, None, wall())));
+    let (journal, used) =
+        JournalFile::open(&member.data.knock_journal(), wall()).context("open the journal of knocks")?;
+    let receiver = Receiver::new(window, None, wall()).with_journal(Box::new(journal), used);
+    let receiver = Arc::new(Mutex::new(receiver));
     let served = [Alpn::Tunnel, Alpn::Http];
     let gate = Gate::new(Service::Tunnel, &served, policy(view.spa_mode), Arc::clone(&receiver), wall);
-    let guard = Guard { me: member.identity.appliance, receiver, gate: Arc::new(gate) };
+    if !config.bind_destination {
+        tracing::warn!("spa.bind_destination is off: a captured knock may be used at another appliance once");
+    }
+    let guard = Guard {
+        me: member.identity.appliance,
+        receiver,
+        gate: Arc::new(gate),
+        listen: config.client,
+        bind_destination: config.bind_destination,
+        knock: Arc::clone(&member.dialer.knock),
+    };
     guard.follow(view);
-    if view.spa_mode == SpaMode::UdpTcp {
+    let doorman = (view.spa_mode == SpaMode::UdpTcp)
+        .then(|| Arc::new(Doorman::new(ground.enforcer.clone(), config.client.port())));
+    if let Some(doorman) = &doorman {
         let socket = UdpSocket::bind(config.client).await.context("open the port for knocks")?;
-        let (receiver, port) = (Arc::clone(&guard.receiver), config.client.port());
-        actix_rt::spawn(knocks::listen(socket, receiver, ground.enforcer.clone(), port));
+        actix_rt::spawn(Arc::clone(doorman).listen(socket, Arc::clone(&guard.receiver)));
     }
     let countries = config.countries.as_deref().map(Countries::open).transpose()?.map(Arc::new);
     let membership = Arc::clone(&member.members) as Arc<dyn ringwall_trust::tls::Membership>;
@@ -323,6 +338,7 @@ async fn open_door(
     member.members.replace(crate::members::membership(snapshot.view.collective, root, controllers, gateways));
     let reception = Reception {
         gate: Arc::clone(&guard.gate),
+        doorman,
         tls: Tls::new().gateway_server(&member.own, membership),
         door: Doorkeeper::new(published.clone(), registry.clone(), Arc::clone(clock), ground.names.clone(), countries),
         workers: Arc::clone(&ground.workers),

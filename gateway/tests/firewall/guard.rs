@@ -43,7 +43,7 @@ fn strangers_hear_nothing_from_the_tcp_port_until_they_knock() {
             assert_eq!(lab.at_server(), [], "flags {flags:?}");
         }
         let knocked = server(50_001);
-        assert_eq!(lab.enforcer.open_knock(knocked.ip(), 443, SHORT).blocking_recv(), Ok(true));
+        assert_eq!(lab.enforcer.open_knock(knocked.ip(), 443, 2, SHORT).blocking_recv(), Ok(true));
         assert!(answers_syn(&lab, knocked));
         assert!(!answers_syn(&lab, SocketAddr::from(([10, 20, 0, 6], 50_001))), "nobody else");
         assert_eq!(lab.enforcer.close_knock(knocked.ip(), 443).blocking_recv(), Ok(true));
@@ -60,7 +60,7 @@ fn a_knock_ends_by_itself() {
         let _listener = TcpListener::bind("0.0.0.0:443").expect("a free port");
         let time = Duration::from_millis(150);
         let opened = std::time::Instant::now();
-        assert_eq!(lab.enforcer.open_knock(server(0).ip(), 443, time).blocking_recv(), Ok(true));
+        assert_eq!(lab.enforcer.open_knock(server(0).ip(), 443, 32_000, time).blocking_recv(), Ok(true));
         assert!(answers_syn(&lab, server(50_000)));
         // Every time another port: a half-open connection would be known already.
         for port in 1_024.. {
@@ -131,5 +131,56 @@ fn a_dead_process_looks_like_a_live_one() {
         let lab = guarded(Guard::UdpTcp);
         lab.server_sends(&udp(server(50_000), gateway(), &[0xc0; 128]));
         assert_eq!(lab.at_server(), [], "no port unreachable");
+    });
+}
+
+#[test]
+fn a_knock_is_counted_by_the_kernel() {
+    in_namespace(|| {
+        let lab = guarded(Guard::UdpTcp);
+        let _listener = TcpListener::bind("0.0.0.0:443").expect("a free port");
+        for bought in [1, 2] {
+            assert_eq!(lab.enforcer.open_knock(server(0).ip(), 443, bought, SHORT).blocking_recv(), Ok(true));
+            for flags in ["A", "F", "FPU", "", "SA", "R"] {
+                lab.server_sends(&tcp(server(50_000), gateway(), flags, (1, 1), b""));
+                assert_eq!(lab.at_server(), [], "a stray packet costs nothing and hears nothing: {flags:?}");
+            }
+            let first = 50_100 + 10 * bought as u16;
+            let answered = (first..first + 5).filter(|port| answers_syn(&lab, server(*port))).count();
+            assert_eq!(answered, bought as usize);
+        }
+    });
+}
+
+#[test]
+fn a_closed_port_beside_a_dark_one_is_as_silent() {
+    in_namespace(|| {
+        let lab = guarded(Guard::UdpTcp);
+        for port in [1u16, 22, 80, 442, 444, 8_443, 65_535] {
+            let closed = SocketAddr::new(gateway().ip(), port);
+            for flags in ["S", "A", "F", "FPU", "", "SA"] {
+                lab.server_sends(&tcp(server(50_000), closed, flags, (1, 1), b""));
+                assert_eq!(lab.at_server(), [], "port {port}, flags {flags:?}");
+            }
+            lab.server_sends(&udp(server(50_000), closed, b"?"));
+            assert_eq!(lab.at_server(), [], "udp port {port}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_was_let_in_may_be_reset() {
+    in_namespace(|| {
+        let lab = guarded(Guard::UdpTcp);
+        let listener = TcpListener::bind("0.0.0.0:443").expect("a free port");
+        assert_eq!(lab.enforcer.open_knock(server(0).ip(), 443, 1, SHORT).blocking_recv(), Ok(true));
+        lab.server_sends(&tcp(server(50_000), gateway(), "S", (1, 0), b""));
+        let answers = lab.at_server();
+        let answer = answers.iter().find(|seen| seen.flags == (true, true, false)).expect("a SYN-ACK");
+        lab.server_sends(&tcp(server(50_000), gateway(), "A", (2, answer.sequence.wrapping_add(1)), b""));
+        let (accepted, _) = listener.accept().expect("a connection");
+        socket2::SockRef::from(&accepted).set_linger(Some(Duration::ZERO)).expect("a socket");
+        drop(accepted);
+        assert!(lab.at_server().iter().any(|seen| seen.flags.2), "refused without leaving the other side in doubt");
     });
 }

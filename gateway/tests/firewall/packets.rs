@@ -17,6 +17,8 @@ pub(crate) struct Seen {
     pub(crate) ports: (u16, u16),
     /// TCP: SYN, ACK, RST.
     pub(crate) flags: (bool, bool, bool),
+    /// TCP: sequence number.
+    pub(crate) sequence: u32,
     pub(crate) payload: Vec<u8>,
     /// TCP: maximum segment size.
     pub(crate) mss: Option<u16>,
@@ -42,6 +44,7 @@ impl Seen {
             protocol: protocol.0,
             ports: (0, 0),
             flags: (false, false, false),
+            sequence: 0,
             payload: vec![],
             mss: None,
         };
@@ -53,6 +56,7 @@ impl Seen {
             Some(TransportSlice::Tcp(tcp)) => {
                 seen.ports = (tcp.source_port(), tcp.destination_port());
                 seen.flags = (tcp.syn(), tcp.ack(), tcp.rst());
+                seen.sequence = tcp.sequence_number();
                 seen.payload = tcp.payload().to_vec();
                 seen.mss = tcp.options_iterator().flatten().find_map(|option| match option {
                     TcpOptionElement::MaximumSegmentSize(size) => Some(size),

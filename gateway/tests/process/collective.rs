@@ -261,6 +261,7 @@ fn view(trust: &TestCollective, controller: &TestController) -> FeedView {
         spa_mode: SpaMode::Open,
         spa_keys: vec![],
         spa_window_seconds: 300,
+        peer_spa_key: None,
     }
 }
 

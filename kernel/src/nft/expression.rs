@@ -28,6 +28,7 @@ pub(crate) enum Base {
 pub(crate) enum CtKey {
     State = 0,
     Direction = 1,
+    Status = 2,
     Protocol = 10,
     DestinationPort = 12,
     SourceIp4 = 19,
@@ -286,6 +287,19 @@ impl Kept {
     /// Says yes for packets within the rate.
     pub fn within(per_second: u64, burst: u32) -> Self {
         Self::limit(per_second, burst, 0)
+    }
+
+    /// Says yes `times` times and never again within its life (a limit whose rate gives nothing back in an hour).
+    pub(crate) fn times(times: u32) -> Self {
+        const HOUR: u64 = 3_600;
+        const NFT_LIMIT_PKTS: u32 = 0;
+        let limit = [u64be(1, 1), u64be(2, HOUR), u32be(3, times), u32be(4, NFT_LIMIT_PKTS), u32be(5, 0)];
+        Self(vec![text(1, "limit"), nest(2, &limit)])
+    }
+
+    /// The expression by itself, to be kept beside an element.
+    pub(crate) fn into_expression(self) -> Vec<DefaultNla> {
+        self.0
     }
 
     fn limit(per_second: u64, burst: u32, flags: u32) -> Self {

@@ -84,6 +84,12 @@ pub mod state {
     pub const UNTRACKED: u32 = 64;
 }
 
+/// Bits of `ct status` (`IPS_…_BIT`).
+pub mod status {
+    /// Both sides acknowledged: a handshake was completed.
+    pub const ASSURED: u32 = 4;
+}
+
 /// Which half of a conversation a packet belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlowDirection {

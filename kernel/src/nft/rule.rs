@@ -3,12 +3,15 @@
 //! A [`Rule`] only collects expressions; [`Rule::messages`] turns it into what the kernel takes, with the anonymous
 //! sets that `{ a, b }` stands for.
 
+mod tcp;
+
 use netlink_packet_netfilter::nftables::{MetaKey, Operator, Register, SetFlags};
 
+use ipnet::IpNet;
 use ringwall_protocol::rules::Direction;
 
 use super::expression::{self as ex, Base, CtKey, Ending, Expr, Kept, SetRef};
-use super::family::{Family, FlowDirection, LOGGED_BYTES, Side, TCP, UDP, log_prefix, original_address};
+use super::family::{Family, FlowDirection, LOGGED_BYTES, Side, UDP, log_prefix, original_address};
 use super::objects::{ANONYMOUS, Element, Field, Message, SetSpec, Table};
 
 /// The registers of a concatenated key, filled from the first on; every field takes whole 4-byte registers.
@@ -120,6 +123,15 @@ impl Rule {
         ])
     }
 
+    /// `ct status a,b`: one of the bits.
+    pub fn ct_status(self, bits: u32) -> Self {
+        self.with([
+            ex::ct(CtKey::Status, Register::Reg1),
+            ex::mask(Register::Reg1, &bits.to_ne_bytes()),
+            ex::cmp(Register::Reg1, Operator::NotEqual, &[0; 4]),
+        ])
+    }
+
     /// `ct direction …`.
     pub fn ct_direction(self, direction: FlowDirection) -> Self {
         self.with([
@@ -149,6 +161,19 @@ impl Rule {
     pub fn address_in(self, family: Family, side: Side, set: &str) -> Self {
         self.family(family)
             .with([load_address(family, side, Register::Reg1), ex::lookup(SetRef::Named(set), Register::Reg1, false)])
+    }
+
+    /// `ip saddr a.b.c.d/n` of the network's family.
+    pub fn source_within(self, network: IpNet) -> Self {
+        let (family, first, mask) = match network {
+            IpNet::V4(net) => (Family::V4, net.network().octets().to_vec(), net.netmask().octets().to_vec()),
+            IpNet::V6(net) => (Family::V6, net.network().octets().to_vec(), net.netmask().octets().to_vec()),
+        };
+        self.family(family).with([
+            load_address(family, Side::Source, Register::Reg1),
+            ex::mask(Register::Reg1, &mask),
+            ex::cmp(Register::Reg1, Operator::Equal, &first),
+        ])
     }
 
     /// `icmp type { … }` or `!= { … }` of the family's ICMP.
@@ -296,20 +321,6 @@ impl Rule {
     /// `notrack`.
     pub fn notrack(self) -> Self {
         self.with([ex::notrack()])
-    }
-
-    /// `tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu`.
-    pub fn clamp_segment_size(self) -> Self {
-        const SYN: u8 = 2;
-        const RST: u8 = 4;
-        self.l4proto(TCP).with([
-            ex::payload(Base::Transport, 13, 1, Register::Reg1),
-            ex::mask(Register::Reg1, &[SYN | RST]),
-            ex::cmp(Register::Reg1, Operator::Equal, &[SYN]),
-            ex::route_mss(Register::Reg1),
-            ex::hton16(Register::Reg1),
-            ex::write_mss(Register::Reg1),
-        ])
     }
 
     /// `snat to …`.

@@ -58,7 +58,7 @@ pub struct Seed {
     pub root_certificate: String,
     /// Where to join, tried in order.
     pub controllers: Vec<SeedController>,
-    /// Key for knocking on the peer port, 32 bytes, base64url; absent while SPA is open.
+    /// Key for knocking on the peer port, to join and for nothing else; 32 bytes, base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spa_key: Option<String>,
     /// 32 random bytes, base64url; single use.
@@ -149,7 +149,7 @@ pub enum JoinReply {
 }
 
 /// What an admitted appliance gets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JoinAnswer {
     /// The Collective.
@@ -168,6 +168,19 @@ pub struct JoinAnswer {
     /// What only a Controller gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller: Option<ControllerAdmission>,
+    /// Key with which the new member knocks on peer ports from now on, 32 bytes, base64url. The seed's is for joining.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_spa_key: Option<String>,
+}
+
+impl fmt::Debug for JoinAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinAnswer")
+            .field("collective", &self.collective_id)
+            .field("appliance", &self.appliance_id)
+            .field("controllers", &self.controllers)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What only a joining Controller gets. No `Debug` of the secrets.

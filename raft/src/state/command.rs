@@ -10,7 +10,7 @@ use super::admin_session::{EndAdminSession, OpenAdminSession, TouchAdminSession}
 use super::binding::{BindSessions, EndSessions};
 use super::blocklist::{BlockUser, UnblockUser};
 use super::collective::{BeginIncarnation, ChangeSettings, Founding, RaiseFeatureLevel};
-use super::device::{RegisterDevice, RemoveDevice, TouchDevices};
+use super::device::{RegisterDevice, RemoveDevice, RevokeDeviceSpaKey, TouchDevices};
 use super::gateway::{AdmitGateway, ChangeGatewayState, RenewGatewayKey};
 use super::join_token::{CreateJoinToken, RevokeJoinToken};
 use super::local_password::SetLocalPassword;
@@ -200,6 +200,8 @@ commands! {
     BindSessions,
     /// Answer: `Done`.
     EndSessions,
+    /// Answer: `Done`.
+    RevokeDeviceSpaKey,
 }
 
 fn apply_group(parts: &[Command], step: &mut Step<'_>) -> Result<Reply, Rejection> {

@@ -73,6 +73,17 @@ pub struct RemoveDevice {
     pub reason: String,
 }
 
+/// Takes a device's SPA key away and leaves its registration: what knows the key opens no port of a Controller any more.
+/// With the profile's key the device signs in again, and is given a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeDeviceSpaKey {
+    /// The user.
+    pub user_id: UserId,
+    /// The device.
+    pub device_id: DeviceId,
+}
+
 /// How a device stands before it is written.
 enum Standing {
     New,
@@ -218,6 +229,16 @@ impl RemoveDevice {
         step.state.bindings.end_all_of(&device.dn);
         let index = step.revoke(Cutoff::cut(DnScope::Device(device.dn.clone()), self.reason.clone()))?;
         Ok(Reply::Revoked(index))
+    }
+}
+
+impl RevokeDeviceSpaKey {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        let Some(device) = step.state.devices.find_mut(&(self.user_id, self.device_id)) else {
+            return Err(Rejection::not_found("device", self.device_id));
+        };
+        device.spa_key = None;
+        Ok(Reply::Done)
     }
 }
 

@@ -38,6 +38,7 @@ impl State {
             spa_mode,
             spa_keys,
             spa_window_seconds,
+            peer_spa_key: None,
         })
     }
 

@@ -76,11 +76,17 @@ impl State {
         self.spa.find(&gateway).map_or(&[], Vec::as_slice)
     }
 
+    /// How an appliance wants to be knocked on: its own override, or the Collective's setting.
+    #[must_use]
+    pub fn spa_mode_of(&self, appliance: ApplianceId) -> SpaMode {
+        let own = self.appliance(appliance).and_then(|one| one.client_interface.override_spa_mode);
+        own.unwrap_or(self.settings().spa_mode)
+    }
+
     /// Mode, sealed keys and window of knocks on a Gateway.
     pub(crate) fn spa_of(&self, gateway: ApplianceId) -> Option<(SpaMode, Vec<String>, u32)> {
-        let settings = self.settings();
-        let own = self.appliance(gateway)?.client_interface.override_spa_mode;
+        self.appliance(gateway)?;
         let keys = self.spa_keys(gateway).iter().map(|key| key.sealed.as_str().to_owned()).collect();
-        Some((own.unwrap_or(settings.spa_mode), keys, settings.spa_time_window_seconds))
+        Some((self.spa_mode_of(gateway), keys, self.settings().spa_time_window_seconds))
     }
 }

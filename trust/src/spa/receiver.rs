@@ -4,6 +4,7 @@
 //! and last the replay cache, in which only proved knocks are written.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use ringwall_protocol::time::UnixMillis;
 
 use super::key::hint;
 use super::replay::{NotRemembered, Replays};
-use super::{Destination, KeyOwner, START_MARGIN, SpaKey, udp, wire_tcp};
+use super::{Destination, HINT_PERIOD, KeyOwner, START_MARGIN, SpaKey, period_of, udp, wire_tcp};
 use crate::secret::sha256;
 
-/// How far a knock's time may lie from ours, either way; also the period of hints. 30 s to 1 h.
+/// How far a knock's time may lie from ours, either way. 30 s to 1 h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpaWindow(u32);
 
@@ -45,10 +46,10 @@ impl SpaWindow {
         Duration::from_secs(self.0 as u64)
     }
 
-    /// The period that a time falls into.
-    #[must_use]
-    pub(super) const fn period(self, time: UnixMillis) -> u64 {
-        time.seconds() / self.0 as u64
+    /// The periods whose hints are held around one: a sender's time falls into none further away.
+    fn around(self, middle: u64) -> RangeInclusive<u64> {
+        let reach = u64::from(self.0).div_ceil(HINT_PERIOD);
+        middle.saturating_sub(reach)..=middle.saturating_add(reach)
     }
 }
 
@@ -98,6 +99,41 @@ pub enum KnockError {
     /// This key's knocks of this second are spent.
     #[error("too many knocks of one key in a second")]
     Budget,
+    /// Dated ahead, and not to be written down: after a restart it could be used again.
+    #[error("knock is dated ahead of the clock and cannot be written down")]
+    Journal,
+}
+
+/// One accepted knock: the head of the hash of all its bytes, every one of which is authenticated.
+pub type Used = [u8; 16];
+
+/// Where knocks are written down that a new process could not tell from unused ones: those dated ahead of the clock.
+pub trait Journal: Send {
+    /// Keeps a knock that carries `time`; only when this returns may it be accepted. `now` is the receiver's clock.
+    ///
+    /// # Errors
+    /// If it could not be kept.
+    fn keep(&mut self, used: Used, time: UnixMillis, now: UnixMillis) -> io::Result<()>;
+}
+
+impl KnockError {
+    /// A word for counters.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Shape => "shape",
+            Self::UnknownHint => "unknown hint",
+            Self::Forged => "forged",
+            Self::Time => "time",
+            Self::BeforeStart => "before start",
+            Self::Destination => "destination",
+            Self::Service => "service",
+            Self::Replayed => "replayed",
+            Self::Full => "full",
+            Self::Budget => "budget",
+            Self::Journal => "journal",
+        }
+    }
 }
 
 struct Held {
@@ -119,7 +155,7 @@ pub struct Receiver {
     destinations: Option<HashSet<Destination>>,
     /// Knocks before this are refused, for it is not known whether they were used.
     floor: UnixMillis,
-    newest: UnixMillis,
+    journal: Option<Box<dyn Journal>>,
     keys: HashMap<u32, Held>,
     next_key: u32,
     hints: HashMap<[u8; 8], Hinted>,
@@ -131,15 +167,14 @@ pub struct Receiver {
 impl Receiver {
     /// A receiver without keys. `started` is the process's start; knocks older than it and [`START_MARGIN`] are refused.
     ///
-    /// To close the gap that knocks from the future leave over a restart, a caller may store [`Receiver::newest`] and
-    /// give the later of the two.
+    /// Used knocks that are dated ahead of the clock outlive that floor: give the receiver a [`Journal`] for them.
     #[must_use]
     pub fn new(window: SpaWindow, destinations: Option<HashSet<Destination>>, started: UnixMillis) -> Self {
         Self {
             window,
             destinations,
             floor: started.plus(START_MARGIN),
-            newest: UnixMillis(0),
+            journal: None,
             keys: HashMap::new(),
             next_key: 0,
             hints: HashMap::new(),
@@ -148,12 +183,26 @@ impl Receiver {
         }
     }
 
+    /// Writes knocks dated ahead into `journal` from now on; `kept` is what it holds from earlier processes.
+    #[must_use]
+    pub fn with_journal(
+        mut self,
+        journal: Box<dyn Journal>,
+        kept: impl IntoIterator<Item = (Used, UnixMillis)>,
+    ) -> Self {
+        for (used, time) in kept {
+            self.replays.recall(period_of(time), used);
+        }
+        self.journal = Some(journal);
+        self
+    }
+
     /// Adds a key; an owner may have several (generations).
     pub fn add(&mut self, owner: KeyOwner, key: SpaKey) {
         let id = self.next_key;
         self.next_key = self.next_key.wrapping_add(1);
         if let Some(middle) = self.middle {
-            for period in around(middle) {
+            for period in self.window.around(middle) {
                 put_hints(&mut self.hints, id, &key, period);
             }
         }
@@ -180,11 +229,16 @@ impl Receiver {
     pub fn configure(&mut self, window: SpaWindow, destinations: Option<HashSet<Destination>>) {
         self.destinations = destinations;
         if window != self.window {
-            let (old, new) = (u64::from(self.window.0), u64::from(window.0));
-            self.replays.renumber(|period| (period.saturating_add(1).saturating_mul(old) - 1) / new);
             self.window = window;
+            // Used knocks stay numbered as they are; the table is made anew at the next look.
             self.middle = None;
         }
+    }
+
+    /// Whether a key of this owner is held.
+    #[must_use]
+    pub fn holds(&self, owner: &KeyOwner) -> bool {
+        self.keys.values().any(|held| held.owner == *owner)
     }
 
     /// How many keys are held.
@@ -197,12 +251,6 @@ impl Receiver {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
-    }
-
-    /// The latest time that an accepted knock claimed.
-    #[must_use]
-    pub const fn newest(&self) -> UnixMillis {
-        self.newest
     }
 
     /// Judges a UDP packet.
@@ -236,7 +284,7 @@ impl Receiver {
     }
 
     fn look_up(&mut self, said: [u8; 8], now: UnixMillis) -> Result<u32, KnockError> {
-        self.turn_to(self.window.period(now));
+        self.turn_to(period_of(now));
         self.hints.get(&said).map(|hinted| hinted.key).ok_or(KnockError::UnknownHint)
     }
 
@@ -244,19 +292,20 @@ impl Receiver {
     fn turn_to(&mut self, middle: u64) {
         let former = match self.middle.replace(middle) {
             Some(former) if former == middle => return,
-            Some(former) => Some(around(former)),
+            Some(former) => Some(self.window.around(former)),
             None => {
                 self.hints.clear();
                 None
             }
         };
-        if let Some(dropped) = self.replays.forget_before(*around(middle).start()) {
+        let present = self.window.around(middle);
+        if let Some(dropped) = self.replays.forget_before(*present.start()) {
             // Should the clock go back, what was dropped must not become acceptable again.
-            let after = UnixMillis::from_seconds((dropped + 1).saturating_mul(u64::from(self.window.0)));
+            let after = UnixMillis::from_seconds((dropped + 1).saturating_mul(HINT_PERIOD));
             self.floor = self.floor.max(after);
         }
-        self.hints.retain(|_, hinted| around(middle).contains(&hinted.period));
-        for period in around(middle).filter(|period| former.as_ref().is_none_or(|there| !there.contains(period))) {
+        self.hints.retain(|_, hinted| present.contains(&hinted.period));
+        for period in present.filter(|period| former.as_ref().is_none_or(|there| !there.contains(period))) {
             for (id, held) in &self.keys {
                 put_hints(&mut self.hints, *id, &held.key, period);
             }
@@ -283,21 +332,19 @@ impl Receiver {
         if !knock.owner.may_ask_for(knock.service) {
             return Err(KnockError::Service);
         }
-        let used = sha256(bytes)[..16].try_into().expect("SHA-256 has 32 bytes");
-        let period = self.window.period(knock.time);
-        self.replays.remember(period, used, id, now.seconds()).map_err(|why| match why {
+        let used: Used = sha256(bytes)[..16].try_into().expect("SHA-256 has 32 bytes");
+        // A process that started this instant would accept it again: the floor does not cover it.
+        let ahead = knock.time >= now.plus(START_MARGIN);
+        self.replays.remember(period_of(knock.time), used, id, now.seconds(), ahead).map_err(|why| match why {
             NotRemembered::Replayed => KnockError::Replayed,
             NotRemembered::Full => KnockError::Full,
             NotRemembered::Budget => KnockError::Budget,
         })?;
-        self.newest = self.newest.max(knock.time);
+        if let Some(journal) = self.journal.as_mut().filter(|_| ahead) {
+            journal.keep(used, knock.time, now).map_err(|_| KnockError::Journal)?;
+        }
         Ok(knock)
     }
-}
-
-/// The periods whose hints are held: the window is as long as a period, so a sender's time falls into one of three.
-fn around(middle: u64) -> RangeInclusive<u64> {
-    middle.saturating_sub(1)..=middle.saturating_add(1)
 }
 
 fn put_hints(hints: &mut HashMap<[u8; 8], Hinted>, id: u32, key: &SpaKey, period: u64) {

@@ -3,10 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{MAX_KNOCKS_PER_KEY_AND_SECOND, MAX_REMEMBERED};
-
-/// One accepted knock: the head of the hash of all its bytes, every one of which is authenticated.
-pub(super) type Used = [u8; 16];
+use super::{MAX_AHEAD_PER_KEY_AND_SECOND, MAX_KNOCKS_PER_KEY_AND_SECOND, MAX_REMEMBERED, Used};
 
 /// Why a knock was not written down, and must therefore be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +18,8 @@ pub(super) struct Replays {
     generations: BTreeMap<u64, HashSet<Used>>,
     /// The second that `spent` counts.
     second: u64,
-    /// Knocks of this second by key.
-    spent: HashMap<u32, u32>,
+    /// Knocks of this second by key: all, and those dated ahead.
+    spent: HashMap<u32, (u32, u32)>,
     limit: usize,
 }
 
@@ -44,15 +41,20 @@ impl Replays {
         dropped.last_key_value().map(|(period, _)| *period)
     }
 
-    /// Numbers the generations anew; `later` must not give a period that ends before the old one does.
-    pub(super) fn renumber(&mut self, later: impl Fn(u64) -> u64) {
-        for (period, generation) in std::mem::take(&mut self.generations) {
-            self.generations.entry(later(period)).or_default().extend(generation);
-        }
+    /// Takes over what an earlier process used.
+    pub(super) fn recall(&mut self, period: u64, used: Used) {
+        self.generations.entry(period).or_default().insert(used);
     }
 
     /// Writes a knock down; only then may it be accepted.
-    pub(super) fn remember(&mut self, period: u64, used: Used, key: u32, second: u64) -> Result<(), NotRemembered> {
+    pub(super) fn remember(
+        &mut self,
+        period: u64,
+        used: Used,
+        key: u32,
+        second: u64,
+        ahead: bool,
+    ) -> Result<(), NotRemembered> {
         if self.generations.values().any(|generation| generation.contains(&used)) {
             return Err(NotRemembered::Replayed);
         }
@@ -64,10 +66,11 @@ impl Replays {
             self.spent.clear();
         }
         let spent = self.spent.entry(key).or_default();
-        if *spent >= MAX_KNOCKS_PER_KEY_AND_SECOND {
+        if spent.0 >= MAX_KNOCKS_PER_KEY_AND_SECOND || (ahead && spent.1 >= MAX_AHEAD_PER_KEY_AND_SECOND) {
             return Err(NotRemembered::Budget);
         }
-        *spent += 1;
+        spent.0 += 1;
+        spent.1 += u32::from(ahead);
         self.generations.entry(period).or_default().insert(used);
         Ok(())
     }
@@ -84,13 +87,13 @@ mod tests {
     #[test]
     fn a_full_cache_refuses_and_never_forgets() {
         let mut replays = Replays::with_limit(2);
-        assert_eq!(replays.remember(1, used(1), 0, 0), Ok(()));
-        assert_eq!(replays.remember(2, used(2), 0, 0), Ok(()));
-        assert_eq!(replays.remember(2, used(3), 0, 0), Err(NotRemembered::Full));
-        assert_eq!(replays.remember(1, used(1), 0, 0), Err(NotRemembered::Replayed));
+        assert_eq!(replays.remember(1, used(1), 0, 0, false), Ok(()));
+        assert_eq!(replays.remember(2, used(2), 0, 0, false), Ok(()));
+        assert_eq!(replays.remember(2, used(3), 0, 0, false), Err(NotRemembered::Full));
+        assert_eq!(replays.remember(1, used(1), 0, 0, false), Err(NotRemembered::Replayed));
         assert_eq!(replays.forget_before(2), Some(1));
-        assert_eq!(replays.remember(2, used(3), 0, 0), Ok(()));
-        assert_eq!(replays.remember(2, used(2), 0, 0), Err(NotRemembered::Replayed));
+        assert_eq!(replays.remember(2, used(3), 0, 0, false), Ok(()));
+        assert_eq!(replays.remember(2, used(2), 0, 0, false), Err(NotRemembered::Replayed));
     }
 
     #[test]
@@ -102,10 +105,20 @@ mod tests {
             bytes
         };
         for n in 0..MAX_KNOCKS_PER_KEY_AND_SECOND {
-            assert_eq!(replays.remember(1, nonce(n), 1, 7), Ok(()));
+            assert_eq!(replays.remember(1, nonce(n), 1, 7, false), Ok(()));
         }
-        assert_eq!(replays.remember(1, used(255), 1, 7), Err(NotRemembered::Budget));
-        assert_eq!(replays.remember(1, used(254), 2, 7), Ok(()), "another key has its own budget");
-        assert_eq!(replays.remember(1, used(255), 1, 8), Ok(()), "the next second is new");
+        assert_eq!(replays.remember(1, used(255), 1, 7, false), Err(NotRemembered::Budget));
+        assert_eq!(replays.remember(1, used(254), 2, 7, false), Ok(()), "another key has its own budget");
+        assert_eq!(replays.remember(1, used(255), 1, 8, false), Ok(()), "the next second is new");
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_has_a_budget_of_its_own() {
+        let mut replays = Replays::default();
+        for n in 0..MAX_AHEAD_PER_KEY_AND_SECOND {
+            assert_eq!(replays.remember(1, [n as u8; 16], 1, 7, true), Ok(()));
+        }
+        assert_eq!(replays.remember(1, used(255), 1, 7, true), Err(NotRemembered::Budget));
+        assert_eq!(replays.remember(1, used(255), 1, 7, false), Ok(()), "knocks of the present are not held up");
     }
 }

@@ -3,7 +3,7 @@
 use ringwall_protocol::spa::{KNOCK_LEN, Service};
 use ringwall_protocol::time::UnixMillis;
 
-use super::{Destination, SpaKey, SpaWindow, udp, wire_tcp};
+use super::{Destination, SpaKey, udp, wire_tcp};
 use crate::secret::Random;
 
 /// What a sender asks for, and where.
@@ -15,8 +15,6 @@ pub struct KnockRequest {
     pub destination: Destination,
     /// The sender's clock.
     pub now: UnixMillis,
-    /// The Collective's window, which is the period of hints too.
-    pub window: SpaWindow,
 }
 
 impl KnockRequest {

@@ -5,7 +5,7 @@ use ringwall_protocol::spa::{KNOCK_FIRST_BYTE, KNOCK_LEN, Service};
 use ringwall_protocol::time::UnixMillis;
 
 use super::key::hint;
-use super::{Destination, KnockRequest, SpaKey, VERSION};
+use super::{Destination, KnockRequest, SpaKey, VERSION, period_of};
 use crate::secret::Random;
 
 /// First byte and hint: authenticated, not encrypted.
@@ -34,7 +34,7 @@ pub(super) fn seal(request: &KnockRequest, key: &SpaKey, connections: u8, random
     let mut packet = [0; KNOCK_LEN];
     random.fill(&mut packet);
     packet[0] = KNOCK_FIRST_BYTE | (packet[0] & FIRST_RANDOM);
-    packet[1..HEAD].copy_from_slice(&hint(&key.udp_hint, request.window.period(request.now)));
+    packet[1..HEAD].copy_from_slice(&hint(&key.udp_hint, period_of(request.now)));
     let (head, sealed) = packet.split_at_mut(SEALED);
     let (plain, tag) = sealed.split_at_mut(PLAIN);
     // Random (16) and padding (55) keep the random bytes that are there.

@@ -6,7 +6,7 @@ use ringwall_protocol::time::UnixMillis;
 use subtle::ConstantTimeEq;
 
 use super::key::hint;
-use super::{Destination, KnockRequest, SpaKey, VERSION};
+use super::{Destination, KnockRequest, SpaKey, VERSION, period_of};
 use crate::secret::Random;
 
 /// Bytes under the MAC: version, service, hint, time, destination, nonce.
@@ -30,7 +30,7 @@ pub(super) struct Claimed {
 pub(super) fn prove(request: &KnockRequest, key: &SpaKey, random: &dyn Random) -> Vec<u8> {
     let mut proof = Vec::with_capacity(PROOF);
     proof.extend([VERSION, request.service as u8]);
-    proof.extend(hint(&key.tcp_hint, request.window.period(request.now)));
+    proof.extend(hint(&key.tcp_hint, period_of(request.now)));
     proof.extend(request.now.0.to_be_bytes());
     proof.extend(request.destination.0);
     proof.extend(random.array::<12>());

@@ -1,7 +1,7 @@
 //! What stands in front of every listener: ClientHello, knock, protocol; and no byte out before all three are right.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringwall_protocol::spa::Service;
@@ -14,11 +14,14 @@ use crate::spa::{KeyOwner, Knock, KnockError, PeerRole, Receiver};
 
 /// Whether a proof is wanted in the ClientHello. In mode UDP-TCP the kernel wants a packet before, and this too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum SpaPolicy {
-    /// Whoever comes may begin a handshake.
-    Open,
+    /// Nobody is let in: what is wanted is not known yet, or cannot be kept.
+    Closed = 0,
     /// The first ALPN entry must be a fresh proof.
-    Tcp,
+    Tcp = 1,
+    /// Whoever comes may begin a handshake.
+    Open = 2,
 }
 
 /// Why a connection was not let in; it has been reset.
@@ -30,6 +33,9 @@ pub enum GateError {
     /// No proof, or a wrong one.
     #[error(transparent)]
     Knock(#[from] KnockError),
+    /// Nobody is let in now.
+    #[error("the port is closed")]
+    Closed,
     /// None of this listener's protocols, or not one that the knock's key is for.
     #[error("peer offers no protocol that this listener serves to it")]
     Protocol,
@@ -50,7 +56,7 @@ pub struct Admitted {
 pub struct Gate {
     service: Service,
     served: Vec<Alpn>,
-    open: AtomicBool,
+    policy: AtomicU8,
     receiver: Arc<Mutex<Receiver>>,
     clock: Box<dyn Fn() -> UnixMillis + Send + Sync>,
 }
@@ -65,13 +71,13 @@ impl Gate {
         receiver: Arc<Mutex<Receiver>>,
         clock: impl Fn() -> UnixMillis + Send + Sync + 'static,
     ) -> Self {
-        let open = AtomicBool::new(policy == SpaPolicy::Open);
-        Self { service, served: served.to_vec(), open, receiver, clock: Box::new(clock) }
+        let policy = AtomicU8::new(policy as u8);
+        Self { service, served: served.to_vec(), policy, receiver, clock: Box::new(clock) }
     }
 
     /// Changes the policy for connections from now on.
     pub fn set_policy(&self, policy: SpaPolicy) {
-        self.open.store(policy == SpaPolicy::Open, Ordering::Release);
+        self.policy.store(policy as u8, Ordering::Release);
     }
 
     /// Lets a connection in, or resets it without a word.
@@ -79,8 +85,14 @@ impl Gate {
     /// # Errors
     /// [`GateError`].
     pub async fn admit(&self, stream: TcpStream) -> Result<Admitted, GateError> {
-        let open = self.open.load(Ordering::Acquire);
-        self.admit_if(stream, open).await
+        match self.policy.load(Ordering::Acquire) {
+            policy if policy == SpaPolicy::Open as u8 => self.admit_if(stream, true).await,
+            policy if policy == SpaPolicy::Tcp as u8 => self.admit_if(stream, false).await,
+            _ => {
+                super::accept::reset(stream);
+                Err(GateError::Closed)
+            }
+        }
     }
 
     /// The same without a knock, for sources that the configuration allows (the admin API's loopback).

@@ -26,6 +26,11 @@ pub(super) async fn remove(call: Call, dn: Path<String>) -> Answer {
     Ok(nothing())
 }
 
+pub(super) async fn revoke_spa_key(call: Call, dn: Path<String>) -> Answer {
+    call.controller.revoke_device_spa_key(&call.who, &session_dn(&dn)?, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
 pub(super) async fn revoke(call: Call) -> Answer {
     let request: RevokeRequest = call.strict_json()?;
     let repeat = match request.command_id {

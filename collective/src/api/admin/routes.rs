@@ -42,6 +42,7 @@ routes! {
     get "/on-boarded-devices" devices::list, "Registered Devices", "Registered devices.", Shape::Nothing => Shape::ListOf("OnBoardedDevice");
     post "/on-boarded-devices/revoke-tokens" devices::revoke, "Registered Devices", "Revoke tokens.", Shape::Named("RevokeRequest") => Shape::Named("RevokeAnswer");
     post "/on-boarded-devices/reevaluate/{dn}" devices::reevaluate, "Registered Devices", "Evaluate live sessions anew.", Shape::Any => Shape::Any;
+    post "/on-boarded-devices/revoke-spa-key/{dn}" devices::revoke_spa_key, "Registered Devices", "Revoke a device's own SPA key; its registration stays.", Shape::Any => Shape::Nothing;
     get "/on-boarded-devices/{dn}" devices::read, "Registered Devices", "One registered device.", Shape::Nothing => Shape::Named("OnBoardedDevice");
     delete "/on-boarded-devices/{dn}" devices::remove, "Registered Devices", "Remove a registration; its tokens are revoked.", Shape::Nothing => Shape::Nothing;
     get "/blacklist" devices::blacklist, "Blacklisted Users", "Blocked users.", Shape::Nothing => Shape::ListOf("BlacklistEntry");

@@ -6,7 +6,6 @@ use ringwall_protocol::id::{ApplianceId, NodeId};
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
-use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::object::{Appliance, ObjectKind};
 use ringwall_protocol::wire::admin::ExportRequest;
 use ringwall_protocol::wire::join::{JoinRole, SEED_VERSION, Seed, SeedController};
@@ -66,8 +65,7 @@ impl Controller {
         trail::changed(who, "join_token_created", "appliances", &id, name, outcome.index);
         trail::secret_read(who, "appliances", name);
         let collective = check::collective(state)?;
-        let knocks = state.settings().spa_mode != SpaMode::Open;
-        let spa_key = knocks.then(|| spa::peer_key(state, &self.vault, PeerRole::Join)).transpose()?;
+        let spa_key = spa::peer_key(state, &self.vault, PeerRole::Join)?;
         Ok(Seed {
             version: SEED_VERSION,
             collective_id: collective.id,
@@ -78,7 +76,7 @@ impl Controller {
             site_id: appliance.site,
             root_certificate: collective.root_certificate.clone(),
             controllers,
-            spa_key: spa_key.map(|key| key.expose_text().to_string()),
+            spa_key: Some(spa_key.expose_text().to_string()),
             join_token: token.expose_text().to_string(),
             not_after,
         })

@@ -13,7 +13,7 @@ use ringwall_protocol::wire::admin::{
     FieldError, GatewayEnforcement, List, OnBoardedDevice, RevokeAnswer, RevokeRequest,
 };
 use ringwall_raft::State;
-use ringwall_raft::state::device::RemoveDevice;
+use ringwall_raft::state::device::{RemoveDevice, RevokeDeviceSpaKey};
 use ringwall_raft::state::revocation::{Reevaluate, Revoke};
 use serde_json::Value;
 
@@ -86,6 +86,25 @@ impl Controller {
         };
         let outcome = self.order(repeat, remove).await?;
         trail::changed(who, "device_removed", "on-boarded-devices", &dn.to_string(), &dn.to_string(), outcome.index);
+        Ok(())
+    }
+
+    /// Takes a device's own SPA key away; its registration, tokens and sessions stay (review F21).
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`.
+    pub async fn revoke_device_spa_key(
+        &self,
+        who: &Administrator,
+        dn: &SessionDn,
+        repeat: &Repeat,
+    ) -> Result<(), Denial> {
+        who.authority.require(PrivilegeType::Revoke, PrivilegeTarget::RegisteredDevice, None)?;
+        let device = registration(&who.state, dn)?;
+        let revoke = RevokeDeviceSpaKey { user_id: device.user_id, device_id: device.device_id };
+        let outcome = self.order(repeat, revoke).await?;
+        let dn = dn.to_string();
+        trail::changed(who, "device_spa_key_revoked", "on-boarded-devices", &dn, &dn, outcome.index);
         Ok(())
     }
 

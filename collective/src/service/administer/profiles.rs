@@ -44,7 +44,9 @@ impl Controller {
             tracing::error!(%error, "the root certificate in the state is damaged");
             Refusal::internal()
         })?;
-        let knock = match settings.spa_mode {
+        // A packet too many is dropped unread; one too few leaves the Client before a closed door.
+        let controllers = who.state.controllers().map(|one| who.state.spa_mode_of(one.appliance));
+        let knock = match controllers.chain([settings.spa_mode]).max().unwrap_or_default() {
             SpaMode::Open => None,
             mode => Some(ProfileSpa {
                 mode,

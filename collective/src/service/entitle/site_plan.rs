@@ -73,11 +73,11 @@ fn conditions_of(state: &State, entitlement: &Entitlement) -> Option<Vec<(Condit
 impl Controller {
     /// The Gateways of a Site that a Client may use, with the keys to knock on them.
     pub(super) fn gateway_offers(&self, state: &State, site: &Site) -> Result<Vec<GatewayOffer>, Refusal> {
-        let knocks = state.settings().spa_mode != SpaMode::Open;
         let usable = |state: ApplianceState| matches!(state, ApplianceState::Active | ApplianceState::Suspended);
         let mut offers = Vec::new();
         for gateway in state.gateways().filter(|gateway| gateway.site == site.base.id && usable(gateway.state)) {
-            let spa_key = if knocks {
+            let spa_mode = state.spa_mode_of(gateway.appliance);
+            let spa_key = if spa_mode != SpaMode::Open {
                 let Some(newest) = state.spa_keys(gateway.appliance).first() else { continue };
                 let key = self.vault.open_key(Purpose::GatewaySpa(gateway.appliance), newest.sealed.as_str())?;
                 Some(BASE64URL_NOPAD.encode(key.expose()))
@@ -92,6 +92,7 @@ impl Controller {
                 state: gateway.state,
                 spki_sha256: gateway.keys.clone(),
                 spa_key,
+                spa_mode: Some(spa_mode),
                 datagram: site.vpn.dtls.enabled,
             });
         }

@@ -4,11 +4,13 @@
 //! of housekeeping. Between two transactions the queue is read again, so a cut never waits for more than one.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use ringwall_kernel::guard;
 use ringwall_protocol::id::{LogIndex, SessionId};
 use ringwall_protocol::rules::RuleSet;
 use tokio::sync::oneshot;
@@ -25,8 +27,7 @@ use crate::firewall::lease::Lease;
 use crate::firewall::ledger::Ledger;
 use crate::firewall::objects::{Element, Table};
 use crate::firewall::readback::Baseline;
-use crate::firewall::ruleset::address_bytes;
-use crate::firewall::skeleton::{KNOCK4, KNOCK6, PEERS4, PEERS6};
+use crate::firewall::skeleton::{PEERS4, PEERS6};
 use crate::firewall::slots::{MAX_RULE_SETS, Mark, Slots};
 
 /// Longest sleep: the machine's suspension is noticed within this.
@@ -232,24 +233,31 @@ impl Worker {
     }
 
     fn knock(&mut self, change: KnockChange) -> bool {
-        let (set4, set6, address, port, time) = match change {
-            KnockChange::Open { source, port, time } => (KNOCK4, KNOCK6, source, port, Some(time)),
-            KnockChange::Close { source, port } => (KNOCK4, KNOCK6, source, port, None),
-            KnockChange::AddPeer { peer, time } => (PEERS4, PEERS6, peer.ip(), peer.port(), Some(time)),
-            KnockChange::RemovePeer { peer } => (PEERS4, PEERS6, peer.ip(), peer.port(), None),
+        let expiring = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let ((set, key), element) = match change {
+            KnockChange::Open { source, port, connections, time } => {
+                let (set, key) = guard::place(source, port);
+                let element = Element::key(key.clone()).expiring(expiring(time)).counted(connections);
+                ((set, key), Some(element))
+            }
+            KnockChange::Close { source, port } => (guard::place(source, port), None),
+            KnockChange::AddPeer { peer, time } => {
+                let (set, key) = peer_place(peer);
+                ((set, key.clone()), Some(Element::key(key).expiring(expiring(time))))
+            }
+            KnockChange::RemovePeer { peer } => (peer_place(peer), None),
         };
-        let address = address.to_canonical();
-        let set = if address.is_ipv4() { set4 } else { set6 };
-        let mut key = address_bytes(address);
-        key.extend(port.to_be_bytes());
-        key.extend([0, 0]);
         let mut batch = Batch::default();
         // A plain add would not extend an element that is there already.
-        batch.push(self.table.destroy_elements(set, vec![Element::key(key.clone())]));
-        if let Some(time) = time {
-            let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-            batch.push(self.table.add(set, vec![Element::key(key).expiring(milliseconds)]));
+        batch.push(self.table.destroy_elements(set, vec![Element::key(key)]));
+        if let Some(element) = element {
+            batch.push(self.table.add(set, vec![element]));
         }
         self.commit(batch).is_ok()
     }
+}
+
+fn peer_place(peer: SocketAddr) -> (&'static str, Vec<u8>) {
+    let (_, key) = guard::place(peer.ip(), peer.port());
+    (if peer.ip().to_canonical().is_ipv4() { PEERS4 } else { PEERS6 }, key)
 }

@@ -1,13 +1,12 @@
-//! The Gateway itself: dark to strangers, silent into tunnels, without connection tracking for junk.
+//! The Gateway itself: dark to strangers, silent into tunnels, without connection tracking for junk. What it shares with
+//! other programs' guards stands in [`ringwall_kernel::guard`]; here is what only a Gateway has.
 
-use super::{Build, KNOCK4, KNOCK6, LEASE, PEERS4, PEERS6};
+use ringwall_kernel::guard;
+
+use super::{Build, LEASE, PEERS4, PEERS6};
 use crate::firewall::config::Guard;
-use crate::firewall::family::{Family, Side, TCP, UDP, state};
+use crate::firewall::family::{Family, Side, TCP, UDP};
 use crate::firewall::rule::Rule;
-
-/// A knock: 128 bytes of payload behind 8 of UDP header, first byte 0xC0 or above.
-const KNOCK_LENGTH: u16 = 136;
-const KNOCK_FIRST_BYTE: u8 = 0xc0;
 
 /// ICMP errors that the Gateway sends into a tunnel: unreachable (path MTU), time exceeded.
 const TO_CLIENT4: [u8; 2] = [3, 11];
@@ -18,8 +17,7 @@ const TO_CLIENT6: [u8; 3] = [1, 2, 3];
 pub(super) fn raw(build: &mut Build<'_>) {
     let (tun, udp, tcp) = (build.tun(), build.config.udp_port, build.config.tcp_port);
     build.rule(Rule::in_chain("raw_in").iifname(&tun).leave());
-    build.rule(Rule::in_chain("raw_in").port(UDP, Side::Destination, udp).for_this_host().notrack());
-    build.rule(Rule::in_chain("raw_out").port(UDP, Side::Source, udp).notrack());
+    build.rules(guard::untracked(udp));
     // Mode UDP-TCP needs to tell new connections from established ones; there unknown SYNs die in `input`.
     if build.config.guard != Guard::UdpTcp {
         build.rule(Rule::in_chain("raw_in").port(TCP, Side::Destination, tcp).for_this_host().notrack());
@@ -37,41 +35,27 @@ pub(super) fn input(build: &mut Build<'_>) {
         knocks_and_peers(build);
     }
     if build.config.guard == Guard::UdpTcp {
-        knocked_connections(build);
+        build.rules(guard::connections(build.config.tcp_port));
     }
 }
 
 fn knocks_and_peers(build: &mut Build<'_>) {
     let port = build.config.udp_port;
-    let knock = Rule::in_chain("input").datagram(port, KNOCK_LENGTH, KNOCK_FIRST_BYTE).accept();
-    build.rule(knock.comment("a knock: 128 bytes, first byte 0xC0 or above"));
+    build.rule(guard::knock_packet(port));
     let here = || Rule::in_chain("input").port(UDP, Side::Destination, port);
     for (family, peers) in [(Family::V4, PEERS4), (Family::V6, PEERS6)] {
         build.rule(here().source_and_port_in(family, Side::Source, peers).accept());
     }
-    build.rule(here().counter().drop());
-}
-
-fn knocked_connections(build: &mut Build<'_>) {
-    let port = build.config.tcp_port;
-    let here = || Rule::in_chain("input").port(TCP, Side::Destination, port);
-    build.rule(here().ct_state(state::ESTABLISHED).accept());
-    for (family, knocked) in [(Family::V4, KNOCK4), (Family::V6, KNOCK6)] {
-        let known = here().source_and_port_in(family, Side::Destination, knocked);
-        build.rule(known.ct_state(state::NEW).accept());
-    }
-    build.rule(here().counter().drop().comment("silent to whoever did not knock, whatever the flags"));
+    build.rule(guard::no_other_datagram(port));
 }
 
 /// What the Gateway's own processes and its kernel may send.
 pub(super) fn output(build: &mut Build<'_>) {
-    const PORT_UNREACHABLE4: (u8, u8) = (3, 3);
-    const PORT_UNREACHABLE6: (u8, u8) = (1, 4);
     let tun = build.tun();
     build.rule(Rule::in_chain("output").oifname(&tun).goto("gateway_to_client"));
-    for (family, (kind, code)) in [(Family::V4, PORT_UNREACHABLE4), (Family::V6, PORT_UNREACHABLE6)] {
-        let closed = Rule::in_chain("output").oifname_not("lo").icmp_type_and_code(family, kind, code);
-        build.rule(closed.counter().drop());
+    build.rules(guard::no_unreachables());
+    if build.config.guard == Guard::UdpTcp {
+        build.rules(guard::no_resets());
     }
     for (family, errors) in [(Family::V4, &TO_CLIENT4[..]), (Family::V6, &TO_CLIENT6[..])] {
         let here = Rule::in_chain("gateway_to_client").oif_in(LEASE, true);

@@ -3,6 +3,8 @@
 
 use netlink_packet_netfilter::nftables::SetFlags;
 
+use ringwall_kernel::guard::{KNOCK4, KNOCK6};
+
 use super::Build;
 use crate::firewall::family::Family;
 use crate::firewall::objects::{ELEMENTS_PER_MESSAGE, Element, Field, Gives, SetSpec};
@@ -17,9 +19,6 @@ pub(in crate::firewall) const SESSIONS6: &str = "s6";
 pub(in crate::firewall) const UP: &str = "up";
 /// Mark : chain for flows others began.
 pub(in crate::firewall) const DOWN: &str = "down";
-/// Sources that knocked, with the TCP port they knocked for.
-pub(in crate::firewall) const KNOCK4: &str = "knock4";
-pub(in crate::firewall) const KNOCK6: &str = "knock6";
 /// Sources of DTLS: knocked or attached, with their UDP port.
 pub(in crate::firewall) const PEERS4: &str = "peers4";
 pub(in crate::firewall) const PEERS6: &str = "peers6";

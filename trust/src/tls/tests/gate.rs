@@ -38,7 +38,7 @@ fn gate(policy: SpaPolicy) -> Gate {
 }
 
 fn proof() -> Vec<u8> {
-    let request = KnockRequest { service: Service::Client, destination: here(), now: NOW, window: SpaWindow::DEFAULT };
+    let request = KnockRequest { service: Service::Client, destination: here(), now: NOW };
     request.alpn_entry(&SpaKey::new(&SecretKey::new([5; 32])), &SystemRandom)
 }
 
@@ -141,7 +141,7 @@ async fn the_key_of_a_seed_does_not_reach_raft() {
     let served = [Alpn::Raft, Alpn::Feed, Alpn::Join];
     let peers = Gate::new(Service::Peer, &served, SpaPolicy::Tcp, receiver, || NOW);
     let knock = || {
-        KnockRequest { service: Service::Peer, destination: here(), now: NOW, window: SpaWindow::DEFAULT }
+        KnockRequest { service: Service::Peer, destination: here(), now: NOW }
             .alpn_entry(&SpaKey::new(&SecretKey::new([5; 32])), &SystemRandom)
     };
     for protocol in [Alpn::Raft, Alpn::Feed] {

@@ -1,0 +1,221 @@
+//! Mode UDP-TCP on a Controller: the kernel's guard in front of its ports, knocks that open them, and what is to be done
+//! when the guard cannot stand.
+//!
+//! Without the right to change the kernel's rules a Controller serves modes Open and TCP; asked for UDP-TCP it closes the
+//! ports for Clients and administrators (but for the sources that need no knock) and says why. The peer port then goes on
+//! in mode TCP: were it closed too, a Collective that was switched over by mistake could not agree to switch back.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ringwall_kernel::guard::{GuardConfig, GuardError, GuardedPort, PortGuard};
+use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::spa::Service;
+use ringwall_trust::door::{self, Hole, Pinholes};
+use ringwall_trust::spa::{Knock, KnockError, Receiver};
+use ringwall_trust::tls::SpaPolicy;
+use tokio::net::UdpSocket;
+use tokio::task::AbortHandle;
+
+use crate::clock;
+use crate::config::Config;
+
+/// A guard that could not be had is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// What the gates are to want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// At the ports for Clients and administrators.
+    pub clients: SpaPolicy,
+    /// At the peer port.
+    pub peers: SpaPolicy,
+}
+
+/// The ports of a Controller as knocks see them.
+pub struct Dark {
+    listeners: [(Service, SocketAddr); 3],
+    guard: GuardConfig,
+    receiver: Arc<Mutex<Receiver>>,
+    standing: Mutex<Standing>,
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    guard: Option<PortGuard>,
+    knocks: Vec<AbortHandle>,
+    holes: Pinholes,
+    failed: Option<Instant>,
+    cleared: bool,
+}
+
+impl fmt::Debug for Dark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dark").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
+impl Dark {
+    /// For the listeners of a configuration; nothing is guarded yet.
+    #[must_use]
+    pub fn new(config: &Config, receiver: &Arc<Mutex<Receiver>>) -> Arc<Self> {
+        let listeners = [
+            (Service::Client, config.listen_client),
+            (Service::Peer, config.listen_peer),
+            (Service::Admin, config.listen_admin),
+        ];
+        let guarded = |(service, address): &(Service, SocketAddr)| GuardedPort {
+            port: address.port(),
+            exempt: if *service == Service::Admin { config.admin_sources.clone() } else { vec![] },
+        };
+        let guard = GuardConfig {
+            table: format!("ringwall_controller_{}", config.listen_client.port()),
+            ports: listeners.iter().map(guarded).collect(),
+        };
+        let receiver = Arc::clone(receiver);
+        Arc::new(Self { listeners, guard, receiver, standing: Mutex::default() })
+    }
+
+    /// Brings the kernel to what `mode` wants and answers what the gates are to want. Must be called on a runtime.
+    pub fn follow(self: &Arc<Self>, mode: SpaMode) -> Wanted {
+        match mode {
+            SpaMode::Open => {
+                self.lift();
+                Wanted { clients: SpaPolicy::Open, peers: SpaPolicy::Open }
+            }
+            SpaMode::Tcp => {
+                self.lift();
+                Wanted { clients: SpaPolicy::Tcp, peers: SpaPolicy::Tcp }
+            }
+            SpaMode::UdpTcp => match self.stand() {
+                true => Wanted { clients: SpaPolicy::Tcp, peers: SpaPolicy::Tcp },
+                false => Wanted { clients: SpaPolicy::Closed, peers: SpaPolicy::Tcp },
+            },
+        }
+    }
+
+    /// A connection was accepted at `port`: if it was the last that was bought, the port closes for its source.
+    pub fn came(&self, source: IpAddr, port: u16) {
+        let mut standing = self.standing();
+        let hole = Hole::new(source, port);
+        if standing.holes.spend(hole)
+            && let Some(guard) = &mut standing.guard
+        {
+            // The kernel has counted already; this only frees the element.
+            let _ = guard.close(hole.source, hole.port);
+        }
+    }
+
+    /// Closes what was bought with keys that are no longer held.
+    pub fn lock_out(&self) {
+        let mut standing = self.standing();
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        let holes = standing.holes.lock_out(|owner| !receiver.holds(owner));
+        drop(receiver);
+        let Some(guard) = &mut standing.guard else { return };
+        for hole in holes {
+            if let Err(error) = guard.close(hole.source, hole.port) {
+                tracing::error!(%error, "a removed key's pinhole could not be closed; it ends within 10 s");
+            }
+        }
+    }
+
+    /// Takes the guard away, an earlier process's too.
+    fn lift(&self) {
+        let mut standing = self.standing();
+        standing.knocks.drain(..).for_each(|task| task.abort());
+        standing.failed = None;
+        let lifted = match standing.guard.take() {
+            Some(guard) => guard.remove(),
+            None if standing.cleared => return,
+            None => PortGuard::clear(&self.guard.table),
+        };
+        standing.cleared = true;
+        match lifted {
+            // Who may not change rules has made none.
+            Ok(()) | Err(GuardError::NotPermitted) => {}
+            Err(error) => tracing::warn!(%error, table = self.guard.table, "the guard's table could not be removed"),
+        }
+    }
+
+    /// Whether the guard stands now.
+    fn stand(self: &Arc<Self>) -> bool {
+        let mut standing = self.standing();
+        if standing.guard.is_some() {
+            return true;
+        }
+        if standing.failed.is_some_and(|at| at.elapsed() < AGAIN) {
+            return false;
+        }
+        match self.raise() {
+            Ok((guard, sockets)) => {
+                standing.guard = Some(guard);
+                standing.failed = None;
+                standing.knocks = sockets.into_iter().map(|socket| self.listen(socket)).collect();
+                tracing::info!(table = self.guard.table, "the ports are dark until somebody knocks");
+                true
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "SPA mode UDP-TCP cannot be kept here: clients and administrators are not let in; \
+                     give this process CAP_NET_ADMIN, or override the mode of this appliance"
+                );
+                standing.failed = Some(Instant::now());
+                false
+            }
+        }
+    }
+
+    fn raise(&self) -> anyhow::Result<(PortGuard, Vec<UdpSocket>)> {
+        use anyhow::Context as _;
+        let bind = |(_, address): &(Service, SocketAddr)| -> anyhow::Result<UdpSocket> {
+            let socket =
+                std::net::UdpSocket::bind(address).with_context(|| format!("listening for knocks on udp {address}"))?;
+            socket.set_nonblocking(true)?;
+            Ok(UdpSocket::from_std(socket)?)
+        };
+        let sockets = self.listeners.iter().map(bind).collect::<Result<_, _>>()?;
+        Ok((PortGuard::start(&self.guard)?, sockets))
+    }
+
+    fn listen(self: &Arc<Self>, socket: UdpSocket) -> AbortHandle {
+        let this = Arc::clone(self);
+        let listening = async move {
+            let judged = |source: SocketAddr, judgement| this.judged(source.ip(), judgement);
+            let error = door::listen(&socket, &this.receiver, clock::now, judged).await;
+            tracing::error!(%error, "a port for knocks is gone");
+        };
+        tokio::spawn(listening).abort_handle()
+    }
+
+    fn judged(&self, source: IpAddr, judgement: Result<Knock, KnockError>) {
+        let knock = match judgement {
+            Ok(knock) => knock,
+            Err(error) => {
+                metrics::counter!("ringwall_knocks_refused_total", "why" => error.kind()).increment(1);
+                return;
+            }
+        };
+        let Some((_, listener)) = self.listeners.iter().find(|(service, _)| *service == knock.service) else {
+            metrics::counter!("ringwall_knocks_refused_total", "why" => "service").increment(1);
+            return;
+        };
+        metrics::counter!("ringwall_knocks_total").increment(1);
+        let hole = Hole::new(source, listener.port());
+        let mut standing = self.standing();
+        let connections = standing.holes.buy(hole, &knock.owner, knock.connections, Instant::now());
+        if let Some(guard) = &mut standing.guard
+            && let Err(error) = guard.open(hole.source, hole.port, connections, Pinholes::OPEN)
+        {
+            tracing::warn!(%error, "a knock could not open its port");
+        }
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        // A panic elsewhere leaves a table that opens too little at worst.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,17 @@
+//! The door: what opens sockets and files around a knock. The knock itself is [`crate::spa`], which is pure.
+//!
+//! On the side that is knocked on: [`listen`] reads the UDP port, [`Pinholes`] counts what a knock bought, [`JournalFile`]
+//! remembers over a restart what a new process could not know, and
+//! [`places`] says where it can have been dialled. On the side that knocks: [`Approach`].
+
+mod approach;
+mod journal_file;
+mod knock_port;
+mod pinholes;
+mod places;
+
+pub use approach::Approach;
+pub use journal_file::{JournalError, JournalFile, Kept};
+pub use knock_port::listen;
+pub use pinholes::{Hole, Pinholes};
+pub use places::places;

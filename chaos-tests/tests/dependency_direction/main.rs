@@ -50,7 +50,7 @@ const NEVER_HOLDS: &[(&str, &[&str])] = &[
     ("ringwall-trust", &["actix", "actix-web", "openraft", "rocksdb", "hyper"]),
     ("ringwall-actors", &["openraft", "rocksdb", "actix-web", "tun-rs", "netlink-packet-netfilter"]),
     ("ringwall-raft", &["actix", "actix-web", "hyper"]),
-    ("ringwall-kernel", &["tokio", "actix", "openraft", "rocksdb", "rustls"]),
+    ("ringwall-kernel", &["actix", "openraft", "rocksdb", "rustls"]),
     ("ringwall-gateway", &["openraft", "rocksdb"]),
     ("ringwall-client", &["actix", "actix-web", "openraft", "rocksdb"]),
     ("ringwall-admin-cli", &["actix", "actix-web", "openraft", "rocksdb"]),

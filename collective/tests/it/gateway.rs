@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_actors::support::packed;
-use ringwall_collective::peer::{dial::dial, frame};
+use ringwall_collective::peer::dial::{approach, dial};
+use ringwall_collective::peer::frame;
 use ringwall_protocol::feed::{FeedPosition, FeedView, FromController, FromGateway};
 use ringwall_protocol::id::{ApplianceId, CommandId, LogIndex};
 use ringwall_protocol::wire::join::{JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, Seed};
 use ringwall_trust::identity::{KeyKind, PrivateKey};
+use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::{Alpn, CurrentMembers, ExpectedController, Members, Membership, Presented, Tls};
 use rustls::pki_types::CertificateDer;
 use tokio::io::AsyncWriteExt;
@@ -21,6 +23,8 @@ pub(crate) struct Gateway {
     pub(crate) id: ApplianceId,
     pub(crate) own: Arc<Presented>,
     members: Arc<CurrentMembers>,
+    /// With which it knocks on peer ports.
+    pub(crate) knock: Option<SecretKey>,
 }
 
 /// Its feed at one Controller.
@@ -43,11 +47,17 @@ pub(crate) fn join_request(seed: &Seed, key: &PrivateKey) -> JoinRequest {
 }
 
 pub(crate) async fn ask(seed: &Seed, request: &JoinRequest) -> JoinReply {
+    try_ask(seed, request).await.expect("an answer")
+}
+
+/// The same, where there may be no answer.
+pub(crate) async fn try_ask(seed: &Seed, request: &JoinRequest) -> std::io::Result<JoinReply> {
     let controller = &seed.controllers[0];
     let tls = Tls::new().join_client(controller.spki_sha256.clone());
-    let mut stream = dial(&controller.addresses[0], Alpn::Join, &tls, None).await.expect("connected");
-    frame::write(&mut stream, request).await.expect("sent");
-    frame::read(&mut stream, MAX_JOIN_MESSAGE).await.expect("answered")
+    let knock = seed.spa_key.as_ref().map(|text| approach(text.parse().expect("a key")));
+    let mut stream = dial(&controller.addresses[0], Alpn::Join, &tls, knock.as_ref()).await?;
+    frame::write(&mut stream, request).await?;
+    frame::read(&mut stream, MAX_JOIN_MESSAGE).await
 }
 
 impl Gateway {
@@ -59,17 +69,23 @@ impl Gateway {
         let root = chain.last().expect("a root").clone();
         let members = Members::from_records(answer.collective_id, &[root], &answer.controllers, []).expect("members");
         let own = Presented::new(chain, &key).expect("our certificate");
-        Self { id: seed.appliance_id, own, members: CurrentMembers::new(members) }
+        let knock = answer.peer_spa_key.map(|text| text.parse().expect("a key"));
+        Self { id: seed.appliance_id, own, members: CurrentMembers::new(members), knock }
     }
 
     /// Opens a feed at a Controller's peer listener.
     pub(crate) async fn feed(&self, at: &str, position: Option<FeedPosition>) -> Feed {
-        let membership = Arc::clone(&self.members) as Arc<dyn Membership>;
-        let tls = Tls::new().peer_client(membership, ExpectedController::Any, &self.own);
-        let stream = dial(at, Alpn::Feed, &tls, None).await.expect("connected");
+        let stream = self.try_dial(at, Alpn::Feed).await.expect("connected");
         let mut feed = Feed { stream, heard: LogIndex(0) };
         feed.say(&FromGateway::Subscribe { versions: vec![1], gateway: self.id, position }).await;
         feed
+    }
+
+    /// A connection to a peer port, if one is to be had.
+    pub(crate) async fn try_dial(&self, at: &str, protocol: Alpn) -> std::io::Result<TlsStream<TcpStream>> {
+        let membership = Arc::clone(&self.members) as Arc<dyn Membership>;
+        let tls = Tls::new().peer_client(membership, ExpectedController::Any, &self.own);
+        dial(at, protocol, &tls, self.knock.clone().map(approach).as_ref()).await
     }
 }
 

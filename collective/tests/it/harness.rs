@@ -21,6 +21,7 @@ use ringwall_raft::state::object::PutObject;
 use ringwall_trust::identity::Fingerprint;
 use ringwall_trust::password::{self, Cost};
 use ringwall_trust::secret::{SecretKey, SystemRandom, write_private};
+use ringwall_trust::spa::PeerRole;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -43,6 +44,11 @@ pub(crate) struct Lab {
 impl Lab {
     /// A Collective of one Controller that serves.
     pub(crate) async fn start() -> Self {
+        Self::start_with(config).await
+    }
+
+    /// The same, configured otherwise.
+    pub(crate) async fn start_with(config: fn(PathBuf) -> Config) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let config = config(directory.path().join("c1"));
         let wishes = Wishes {
@@ -116,6 +122,8 @@ impl Lab {
         let state = self.some_controller().current().await.expect("a quorum");
         let collective = state.collective().expect("founded");
         let running = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        let vault = &self.some_controller().vault;
+        let join_key = ringwall_collective::spa::peer_key(&state, vault, PeerRole::Join).expect("a key");
         Seed {
             version: SEED_VERSION,
             collective_id: collective.id,
@@ -132,7 +140,7 @@ impl Lab {
                     spki_sha256: record.keys.clone(),
                 })
                 .collect(),
-            spa_key: None,
+            spa_key: Some(join_key.expose_text().to_string()),
             join_token: token.expose_text().to_string(),
             not_after,
         }
@@ -140,6 +148,11 @@ impl Lab {
 
     /// A further Controller joins and serves; returns when it votes and is active.
     pub(crate) async fn join(&mut self) {
+        self.join_with(config).await;
+    }
+
+    /// The same, configured otherwise.
+    pub(crate) async fn join_with(&mut self, config: fn(PathBuf) -> Config) {
         let name = format!("c{}", self.nodes.len() + 1);
         let seed = self.seed(&name, JoinRole::Controller, None).await;
         let file = self.directory.path().join(format!("{name}.seed"));

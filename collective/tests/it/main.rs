@@ -4,6 +4,7 @@ mod admin;
 mod certificate;
 mod client;
 mod cluster;
+mod dark;
 mod entitlements;
 mod feed;
 mod gateway;

@@ -1,0 +1,331 @@
+//! Mode UDP-TCP on a Controller, attacked with real packets from another network namespace. Needs root.
+
+mod outside;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ringwall_collective::config::{Advertise, Config};
+use ringwall_collective::spa::profile_key;
+use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::object::{ClientProfile, ObjectKind};
+use ringwall_protocol::spa::{KNOCK_LEN, Service};
+use ringwall_protocol::time::UnixMillis;
+use ringwall_raft::state::collective::ChangeSettings;
+use ringwall_raft::state::object::{DeleteObject, Expected};
+use ringwall_trust::secret::{SecretKey, SystemRandom};
+use ringwall_trust::spa::{Destination, KnockRequest, PeerRole, SpaKey};
+use serde_json::json;
+
+use crate::client::Client;
+use crate::harness::{self, Lab, PASSWORD, until};
+use outside::{INSIDE, Outside, in_the_dark};
+
+/// A Collective of one Controller at the address that strangers reach; a second one would get other ports.
+fn configure(data_dir: PathBuf) -> Config {
+    let first = data_dir.ends_with("c1");
+    let at = |port: u16| SocketAddr::from((INSIDE, if first { port } else { port + 1_000 }));
+    let (client, peer, admin) = (at(443), at(444), at(8_443));
+    let text = |address: SocketAddr| vec![address.to_string()];
+    Config {
+        listen_client: client,
+        listen_peer: peer,
+        listen_admin: admin,
+        advertise: Advertise { client: text(client), admin: text(admin), peer: text(peer) },
+        ..harness::config(data_dir)
+    }
+}
+
+struct Dark {
+    lab: Lab,
+    outside: Outside,
+    key: SecretKey,
+    at: SocketAddr,
+}
+
+impl Dark {
+    async fn start(outside: Outside) -> Self {
+        let lab = Lab::start_with(configure).await;
+        lab.user("alice").await;
+        let state = lab.controller(0).node.state();
+        let profile = state.client_profiles().next().expect("the default profile");
+        let key = profile_key(&state, &lab.controller(0).vault, profile).expect("a key");
+        let at = lab.client_address(0);
+        let dark = Self { lab, outside, key, at };
+        dark.want(SpaMode::UdpTcp).await;
+        dark
+    }
+
+    async fn want(&self, mode: SpaMode) {
+        let controller = self.lab.controller(0);
+        let mut settings = controller.node.state().settings().clone();
+        settings.spa_mode = mode;
+        controller.change(ChangeSettings { settings, expected_version: None }).await.expect("changed");
+    }
+
+    fn profile(&self) -> ClientProfile {
+        self.lab.controller(0).node.state().client_profiles().next().expect("a profile").clone()
+    }
+
+    fn knock(&self, at: SocketAddr, now: UnixMillis, connections: u8) -> [u8; KNOCK_LEN] {
+        self.knock_with(&self.key, at, now, connections)
+    }
+
+    fn knock_with(&self, key: &SecretKey, at: SocketAddr, now: UnixMillis, connections: u8) -> [u8; KNOCK_LEN] {
+        let request = KnockRequest { service: Service::Client, destination: Destination::of(at), now };
+        request.packet(&SpaKey::new(key), connections, &SystemRandom)
+    }
+
+    /// Whether a packet opens the port for one connection; that one is spent then.
+    fn opened_by(&self, packet: &[u8]) -> bool {
+        self.outside.send(packet, self.at);
+        self.outside.opens(self.at)
+    }
+
+    /// Waits until the Controller takes fresh knocks: none that is older than its process and a margin.
+    async fn until_knocks_are_taken(&self) {
+        until("a fresh knock opens", async || self.opened_by(&self.knock(self.at, now(), 1))).await;
+        assert!(!self.outside.opens(self.at), "it was spent");
+    }
+}
+
+fn now() -> UnixMillis {
+    ringwall_collective::clock::now()
+}
+
+#[test]
+fn a_scan_finds_nothing_before_and_after_somebody_elses_knock() {
+    in_the_dark(async |outside| {
+        let dark = Dark::start(outside).await;
+        let ip = IpAddr::from(INSIDE);
+        let ports: Vec<u16> = (1..=1_024).chain([1_443, 5_355, 8_443, 9_100, 33_434, 65_535]).collect();
+        dark.until_knocks_are_taken().await;
+        assert_eq!(dark.outside.answering(ip, ports.clone()), Vec::<String>::new());
+        // Somebody else's: the same cable, another address.
+        let other = IpAddr::from([10, 55, 0, 101]);
+        dark.outside.run(|| {
+            let added = std::process::Command::new("ip").args("addr add 10.55.0.101/24 dev far".split(' ')).status();
+            assert!(added.expect("ip is installed").success());
+        });
+        let (knock, at) = (dark.knock(dark.at, now(), 2), dark.at);
+        dark.outside.run(move || {
+            let socket = std::net::UdpSocket::bind((other, 0)).expect("a socket");
+            socket.send_to(&knock, at).expect("sent");
+        });
+        assert_eq!(dark.outside.answering(ip, ports.clone()), Vec::<String>::new());
+        dark.want(SpaMode::Tcp).await;
+        until("without the guard the ports show", async || {
+            let found = dark.outside.answering(ip, vec![1, 443, 444, 8_443]);
+            ["tcp 1:", "udp 1:", "tcp 443: open", "tcp 444: open", "tcp 8443: open"]
+                .iter()
+                .all(|expected| found.iter().any(|one| one.starts_with(expected)))
+        })
+        .await;
+    });
+}
+
+#[test]
+fn knock_works_at_one_place_once() {
+    in_the_dark(async |outside| {
+        let mut dark = Dark::start(outside).await;
+        dark.lab.join_with(configure).await;
+        dark.until_knocks_are_taken().await;
+        let knock = dark.knock(dark.at, now(), 1);
+        assert!(dark.opened_by(&knock));
+        assert!(!dark.outside.opens(dark.at), "one connection was bought");
+        assert!(!dark.opened_by(&knock), "replayed");
+        let second = dark.lab.client_address(1);
+        assert_ne!(second, dark.at);
+        // The other Controller holds the same key.
+        until("the other controller takes knocks", async || {
+            dark.outside.send(&dark.knock(second, now(), 1), second);
+            dark.outside.opens(second)
+        })
+        .await;
+        let captured = dark.knock(dark.at, now(), 1);
+        dark.outside.send(&captured, second);
+        assert!(!dark.outside.opens(second), "a captured knock is for one place");
+        assert!(dark.opened_by(&captured), "and was not used up elsewhere");
+    });
+}
+
+#[test]
+fn an_altered_knock_opens_nothing() {
+    in_the_dark(async |outside| {
+        let dark = Dark::start(outside).await;
+        dark.until_knocks_are_taken().await;
+        let knock = dark.knock(dark.at, now(), 1);
+        // First byte, hint, nonce, sealed part, tag: one bit in each; and the known end behind another beginning.
+        for (byte, bit) in [(0, 0), (1, 3), (8, 7), (9, 0), (20, 1), (21, 2), (60, 4), (111, 5), (112, 6), (127, 0)] {
+            let mut altered = knock;
+            altered[byte] ^= 1 << bit;
+            dark.outside.send(&altered, dark.at);
+        }
+        let mut other_beginning = dark.knock(dark.at, now(), 1);
+        other_beginning[21..].copy_from_slice(&knock[21..]);
+        dark.outside.send(&other_beginning, dark.at);
+        assert!(!dark.outside.opens(dark.at));
+        assert!(dark.opened_by(&knock), "the original is unused");
+    });
+}
+
+#[test]
+fn a_knock_from_a_clock_that_is_off_opens_nothing_beyond_the_window() {
+    in_the_dark(async |outside| {
+        let dark = Dark::start(outside).await;
+        dark.until_knocks_are_taken().await;
+        let off = Duration::from_secs(400);
+        for time in [now().minus(off), now().plus(off)] {
+            dark.outside.send(&dark.knock(dark.at, time, 1), dark.at);
+        }
+        assert!(!dark.outside.opens(dark.at));
+        assert!(dark.opened_by(&dark.knock(dark.at, now().plus(Duration::from_secs(200)), 1)), "within the window");
+    });
+}
+
+#[test]
+fn a_used_knock_stays_used_over_a_restart() {
+    in_the_dark(async |outside| {
+        let mut dark = Dark::start(outside).await;
+        dark.until_knocks_are_taken().await;
+        let ahead = dark.knock(dark.at, now().plus(Duration::from_secs(120)), 1);
+        let present = dark.knock(dark.at, now(), 1);
+        assert!(dark.opened_by(&ahead));
+        assert!(dark.opened_by(&present));
+        dark.lab.stop(0).await;
+        assert!(!dark.outside.opens(dark.at), "a dead process looks like a live one");
+        dark.lab.restart(0).await;
+        dark.until_knocks_are_taken().await;
+        for used in [ahead, present] {
+            dark.outside.send(&used, dark.at);
+        }
+        assert!(!dark.outside.opens(dark.at));
+    });
+}
+
+#[test]
+fn junk_leaves_no_conntrack_entry() {
+    in_the_dark(async |outside| {
+        let dark = Dark::start(outside).await;
+        dark.until_knocks_are_taken().await;
+        let tracked = || -> usize {
+            let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").expect("a count");
+            count.trim().parse().expect("a number")
+        };
+        let before = tracked();
+        for port in [443, 444, 8_443] {
+            let at = SocketAddr::from((INSIDE, port));
+            for _ in 0..100 {
+                dark.outside.send(&[0xFF; KNOCK_LEN], at);
+                dark.outside.send(&[0; 100], at);
+            }
+            assert!(!dark.outside.opens(at));
+        }
+        assert!(tracked() <= before, "{} entries, {before} before", tracked());
+    });
+}
+
+#[test]
+fn a_knock_buys_as_many_connections_as_it_asks_for() {
+    in_the_dark(async |outside| {
+        let dark = Dark::start(outside).await;
+        dark.until_knocks_are_taken().await;
+        dark.outside.send(&dark.knock(dark.at, now(), 2), dark.at);
+        assert!(dark.outside.opens(dark.at));
+        assert!(dark.outside.opens(dark.at));
+        assert!(!dark.outside.opens(dark.at));
+        let admin = SocketAddr::from((INSIDE, 8_443));
+        assert!(!dark.outside.opens(admin), "nor any other port");
+    });
+}
+
+#[test]
+fn removing_a_profile_locks_its_key_out_at_once_and_the_same_name_restores_it() {
+    in_the_dark(async |outside| {
+        let dark = Dark::start(outside).await;
+        dark.until_knocks_are_taken().await;
+        let profile = dark.profile();
+        dark.outside.send(&dark.knock(dark.at, now(), 2), dark.at);
+        assert!(dark.outside.opens(dark.at), "one of two");
+        let gone =
+            DeleteObject { kind: ObjectKind::ClientProfile, id: profile.base.id.uuid(), expected: Expected::Anything };
+        dark.lab.controller(0).change(gone).await.expect("deleted");
+        until("what was bought is void", async || !dark.outside.opens(dark.at)).await;
+        assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "the key is junk");
+
+        let mut other = serde_json::to_value(&profile).expect("JSON");
+        other["id"] = json!(uuid::Uuid::new_v4());
+        other["spaKeyName"] = json!("another key");
+        let other = dark.lab.put::<ClientProfile>(other).await;
+        assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "another name is another key");
+        let state = dark.lab.controller(0).node.state();
+        let key = profile_key(&state, &dark.lab.controller(0).vault, &other).expect("a key");
+        until("the other key opens", async || dark.opened_by(&dark.knock_with(&key, dark.at, now(), 1))).await;
+
+        dark.lab.put::<ClientProfile>(serde_json::to_value(&profile).expect("JSON")).await;
+        until("the same name is the same key", async || dark.opened_by(&dark.knock(dark.at, now(), 1))).await;
+    });
+}
+
+#[test]
+fn closed_enrolment_locks_newcomers_out_and_registered_devices_stay() {
+    in_the_dark(async |outside| {
+        let dark = Dark::start(outside).await;
+        let mut alice = Client::new("alice", dark.lab.root);
+        alice.knock = Some(dark.key.clone());
+        // Over the loopback the proof in the ClientHello is enough.
+        until("the profile's key opens", async || alice.sign_in_request(dark.at, "wrong").await.is_ok()).await;
+        let answer = alice.sign_in_request(dark.at, PASSWORD).await.expect("an answer").ok();
+        alice.keep(&answer);
+        let own: SecretKey = answer["deviceSpaKey"].as_str().expect("a key of its own").parse().expect("a key");
+        let mut profile = serde_json::to_value(dark.profile()).expect("JSON");
+        profile["enrolment"] = json!(false);
+        dark.lab.put::<ClientProfile>(profile).await;
+        until("newcomers hear nothing", async || alice.sign_in_request(dark.at, PASSWORD).await.is_err()).await;
+        assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)));
+        until("the device's key opens", async || dark.opened_by(&dark.knock_with(&own, dark.at, now(), 1))).await;
+        alice.knock = Some(own);
+        let answer = alice.sign_in_request(dark.at, PASSWORD).await.expect("an answer").ok();
+        alice.keep(&answer);
+    });
+}
+
+#[test]
+fn without_the_right_to_guard_clients_are_closed_out_and_the_peer_port_goes_on() {
+    in_the_dark(async |outside| {
+        // From here on nothing in this test may change rules of the kernel, as a service without the capability.
+        drop_net_admin();
+        let dark = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.expect("a runtime").block_on(async move {
+                let dark = Dark::start(outside).await;
+                let mut alice = Client::new("alice", dark.lab.root);
+                alice.knock = Some(dark.key.clone());
+                until("clients are closed out", async || alice.sign_in_request(dark.at, "wrong").await.is_err()).await;
+                let controller = dark.lab.controller(0);
+                let state = controller.node.state();
+                let role =
+                    ringwall_collective::spa::peer_key(&state, &controller.vault, PeerRole::Join).expect("a key");
+                let mut seed = dark.lab.seed("c2", ringwall_protocol::wire::join::JoinRole::Gateway, None).await;
+                seed.spa_key = Some(role.expose_text().to_string());
+                let request = crate::gateway::join_request(&seed, &alice.key);
+                // Refused for want of a Site, not for want of a knock: the port is served.
+                until("the peer port answers", async || crate::gateway::try_ask(&seed, &request).await.is_ok()).await;
+                dark.want(SpaMode::Tcp).await;
+                until("mode TCP needs no such right", async || alice.sign_in_request(dark.at, "wrong").await.is_ok())
+                    .await;
+            });
+        });
+        dark.join().expect("the test holds");
+    });
+}
+
+fn drop_net_admin() {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let mut held = capabilities(None).expect("readable");
+    held.effective.remove(CapabilitySet::NET_ADMIN);
+    held.permitted.remove(CapabilitySet::NET_ADMIN);
+    held.inheritable.remove(CapabilitySet::NET_ADMIN);
+    set_capabilities(None, held).expect("giving up is allowed");
+}

@@ -46,6 +46,13 @@ struct Dark {
 
 impl Dark {
     async fn start(outside: Outside) -> Self {
+        let dark = Self::asked_for(outside).await;
+        until("the guard stands", async || !dark.outside.opens(dark.at)).await;
+        dark
+    }
+
+    /// Mode UDP-TCP is wanted; whether it can be kept is not looked at.
+    async fn asked_for(outside: Outside) -> Self {
         let lab = Lab::start_with(configure).await;
         lab.user("alice").await;
         let state = lab.controller(0).node.state();
@@ -86,7 +93,8 @@ impl Dark {
     /// Waits until the Controller takes fresh knocks: none that is older than its process and a margin.
     async fn until_knocks_are_taken(&self) {
         until("a fresh knock opens", async || self.opened_by(&self.knock(self.at, now(), 1))).await;
-        assert!(!self.outside.opens(self.at), "it was spent");
+        // On a busy machine a connection that was given up too early may be left over.
+        until("what was bought is spent", async || !self.outside.opens(self.at)).await;
     }
 }
 
@@ -129,8 +137,8 @@ fn a_scan_finds_nothing_before_and_after_somebody_elses_knock() {
 fn knock_works_at_one_place_once() {
     in_the_dark(async |outside| {
         let mut dark = Dark::start(outside).await;
-        dark.lab.join_with(configure).await;
         dark.until_knocks_are_taken().await;
+        dark.lab.join_with(configure).await;
         let knock = dark.knock(dark.at, now(), 1);
         assert!(dark.opened_by(&knock));
         assert!(!dark.outside.opens(dark.at), "one connection was bought");
@@ -256,6 +264,7 @@ fn removing_a_profile_locks_its_key_out_at_once_and_the_same_name_restores_it() 
 
         let mut other = serde_json::to_value(&profile).expect("JSON");
         other["id"] = json!(uuid::Uuid::new_v4());
+        other["name"] = json!("other");
         other["spaKeyName"] = json!("another key");
         let other = dark.lab.put::<ClientProfile>(other).await;
         assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "another name is another key");
@@ -299,7 +308,7 @@ fn without_the_right_to_guard_clients_are_closed_out_and_the_peer_port_goes_on()
         let dark = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.expect("a runtime").block_on(async move {
-                let dark = Dark::start(outside).await;
+                let dark = Dark::asked_for(outside).await;
                 let mut alice = Client::new("alice", dark.lab.root);
                 alice.knock = Some(dark.key.clone());
                 until("clients are closed out", async || alice.sign_in_request(dark.at, "wrong").await.is_err()).await;
@@ -307,10 +316,10 @@ fn without_the_right_to_guard_clients_are_closed_out_and_the_peer_port_goes_on()
                 let state = controller.node.state();
                 let role =
                     ringwall_collective::spa::peer_key(&state, &controller.vault, PeerRole::Join).expect("a key");
-                let mut seed = dark.lab.seed("c2", ringwall_protocol::wire::join::JoinRole::Gateway, None).await;
+                let mut seed = dark.lab.seed("c2", ringwall_protocol::wire::join::JoinRole::Controller, None).await;
                 seed.spa_key = Some(role.expose_text().to_string());
                 let request = crate::gateway::join_request(&seed, &alice.key);
-                // Refused for want of a Site, not for want of a knock: the port is served.
+                // Refused because it brings too little, not for want of a knock: the port is served.
                 until("the peer port answers", async || crate::gateway::try_ask(&seed, &request).await.is_ok()).await;
                 dark.want(SpaMode::Tcp).await;
                 until("mode TCP needs no such right", async || alice.sign_in_request(dark.at, "wrong").await.is_ok())

@@ -24,6 +24,9 @@ use crate::data_dir::{DataDir, NodeIdentity, NodeKeys};
 use crate::peer::dial::{approach, dial};
 use crate::peer::frame;
 
+/// How often all Controllers of the seed are asked, and how long between.
+const ROUNDS: usize = 4;
+const BETWEEN_ROUNDS: Duration = Duration::from_secs(1);
 /// A member has answered by then: it waits for the root's signatures itself.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
 
@@ -59,7 +62,7 @@ pub async fn join(seed_file: &Path, config: &Config, raw: &RawConfig) -> anyhow:
         signer: TokenSigner::generate()?,
     };
     let request = request(&seed, config, &keys)?;
-    let answer = ask_all(&seed, &request).await?;
+    let answer = ask_patiently(&seed, &request).await?;
     let joined = keep(&directory, raw, &seed, keys, answer)?;
     std::fs::remove_file(seed_file).with_context(|| format!("deleting {}", seed_file.display()))?;
     Ok(joined)
@@ -103,14 +106,29 @@ fn request(seed: &Seed, config: &Config, keys: &FreshKeys) -> anyhow::Result<Joi
     })
 }
 
-/// Asks one Controller after the other; only a refusal that says so ends the round early.
-async fn ask_all(seed: &Seed, request: &JoinRequest) -> anyhow::Result<JoinAnswer> {
+/// Rounds of asking: a Controller that has just started takes no knocks for two seconds.
+async fn ask_patiently(seed: &Seed, request: &JoinRequest) -> anyhow::Result<JoinAnswer> {
+    for _ in 1..ROUNDS {
+        match ask_all(seed, request).await? {
+            Ok(answer) => return Ok(answer),
+            Err(failures) => tracing::info!(failures = failures.join("; "), "not admitted yet; asking again"),
+        }
+        tokio::time::sleep(BETWEEN_ROUNDS).await;
+    }
+    ask_all(seed, request).await?.map_err(|failures| {
+        anyhow::anyhow!("no controller of the seed admitted this one:\n  {}", failures.join("\n  "))
+    })
+}
+
+/// Asks one Controller after the other; only a refusal that says so ends the round early. Inner error: another round
+/// may help.
+async fn ask_all(seed: &Seed, request: &JoinRequest) -> anyhow::Result<Result<JoinAnswer, Vec<String>>> {
     let mut failures = Vec::new();
     for controller in &seed.controllers {
         for address in &controller.addresses {
             let asked = ask(seed, address, &controller.spki_sha256, request);
             match timeout(ANSWER_TIME, asked).await {
-                Ok(Ok(JoinReply::Admitted(answer))) => return Ok(*answer),
+                Ok(Ok(JoinReply::Admitted(answer))) => return Ok(Ok(*answer)),
                 Ok(Ok(JoinReply::Refused(ErrorBody { retryable: false, message, .. }))) => {
                     bail!("{address} refused: {message}")
                 }
@@ -120,7 +138,7 @@ async fn ask_all(seed: &Seed, request: &JoinRequest) -> anyhow::Result<JoinAnswe
             }
         }
     }
-    bail!("no controller of the seed admitted this one:\n  {}", failures.join("\n  "))
+    Ok(Err(failures))
 }
 
 async fn ask(

@@ -17,10 +17,7 @@ pub fn places<'a>(listen: SocketAddr, told: impl IntoIterator<Item = &'a String>
 
 /// The addresses of the interfaces in the network namespace of the calling thread; none if the kernel does not say.
 fn own_addresses() -> Vec<IpAddr> {
-    let interfaces = match nix::ifaddrs::getifaddrs() {
-        Ok(interfaces) => interfaces,
-        Err(_) => return vec![],
-    };
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return vec![] };
     let address = |storage: nix::sys::socket::SockaddrStorage| {
         let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
         v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))

@@ -66,6 +66,12 @@ pub enum Command {
         after_help = "Examples:\n  ringctl explain alice 10.20.0.10:443\n  ringctl explain CN=bob,OU=ldap 10.20.0.10:53 --protocol udp"
     )]
     Explain(Explain),
+    /// Who would gain or lose what if a file were applied; changes nothing.
+    #[command(after_help = "Example:\n  ringctl simulate -f change.yaml")]
+    Simulate(Simulate),
+    /// What the API accepts and that cannot work, now or with a file applied.
+    #[command(after_help = "Examples:\n  ringctl lint\n  ringctl lint -f change.yaml")]
+    Lint(Lint),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -332,4 +338,20 @@ pub struct Explain {
     /// tcp, udp or icmp.
     #[arg(long, default_value = "tcp")]
     pub protocol: String,
+}
+
+/// `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// YAML documents as `apply` takes them (`-`: standard input).
+    #[arg(long, short)]
+    pub file: PathBuf,
+}
+
+/// `lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// YAML documents as `apply` takes them (`-`: standard input); default: what the Collective has.
+    #[arg(long, short)]
+    pub file: Option<PathBuf>,
 }

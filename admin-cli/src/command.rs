@@ -10,6 +10,7 @@ mod otp;
 mod profile;
 mod session;
 mod sign_in;
+mod what_if;
 
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Collective(order) => collective::run(&desk(&path, cli.output)?, order).await,
         Command::Profile(order) => profile::run(&desk(&path, cli.output)?, order).await,
         Command::Otp(order) => otp::run(&desk(&path, cli.output)?, order).await,
+        Command::Simulate(order) => what_if::simulate(&desk(&path, cli.output)?, &order).await,
+        Command::Lint(order) => what_if::lint(&desk(&path, cli.output)?, &order).await,
         Command::Explain(order) => explain::explain(&desk(&path, cli.output)?, order).await,
     }
 }

@@ -6,6 +6,7 @@ pub mod enforcement;
 pub mod feed;
 pub mod frame;
 pub mod join;
+pub(crate) mod sessions;
 mod source;
 
 use std::net::SocketAddr;
@@ -29,6 +30,8 @@ pub(crate) enum Conversation {
     Raft = b'R',
     /// What do your Gateways enforce?
     Enforcement = b'E',
+    /// Which sessions do your Gateways have?
+    Sessions = b'S',
 }
 
 /// Accepts peers until told to stop. Connections that are open then are dropped.
@@ -90,6 +93,9 @@ async fn controller_conversation(node: NodeId, mut peer: Peer, controller: &Arc<
         }
         Ok(kind) if kind == Conversation::Enforcement as u8 => {
             enforcement::answer(peer.stream, &controller.board).await;
+        }
+        Ok(kind) if kind == Conversation::Sessions as u8 => {
+            sessions::answer(peer.stream, &controller.sessions).await;
         }
         Ok(kind) => tracing::warn!(kind, "controller began an unknown conversation"),
         Err(error) => tracing::debug!(%error, "controller said nothing"),

@@ -17,5 +17,6 @@ mod step_up;
 pub mod administer;
 pub mod duties;
 pub mod enforcement;
+pub mod everywhere;
 pub mod keys;
 pub mod revoke;

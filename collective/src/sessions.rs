@@ -56,6 +56,13 @@ impl SessionDirectory {
         gateways.values().flat_map(BTreeMap::values).filter(|session| session.dn == *dn).cloned().collect()
     }
 
+    /// Those that a scope covers.
+    #[must_use]
+    pub fn covered_by(&self, scope: &DnScope) -> Vec<SessionSummary> {
+        let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
+        gateways.values().flat_map(BTreeMap::values).filter(|session| scope.matches(&session.dn)).cloned().collect()
+    }
+
     /// How many a scope covers.
     #[must_use]
     pub fn count(&self, scope: &DnScope) -> usize {
@@ -87,6 +94,8 @@ mod tests {
             entitlements: Vec::new(),
             device: ClaimMap::default(),
             reasons: BTreeMap::new(),
+            user: ClaimMap::default(),
+            step_ups: BTreeMap::new(),
             rules: 0,
             generation,
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::claims::Facts;
 use crate::entitlement::Entitlement;
-use crate::expression::{Asked, ClaimArena, Evaluator, Expression, ExpressionError, Scripts};
+use crate::expression::{Asked, ClaimArena, Evaluator, Expression, ExpressionError, Readings, Scripts, readings};
 use crate::id::{EntitlementId, PolicyId, RoleId, SiteId};
 use crate::policy::{CriteriaScript, DnsSetting, Policy, PolicyKind};
 
@@ -115,6 +115,25 @@ impl PolicySet {
             }
         }
         given
+    }
+
+    /// The claims that the criteria of each policy read, with their values: for explanations, not for decisions.
+    #[must_use]
+    pub fn readings(&self, facts: &Facts<'_>) -> BTreeMap<PolicyId, Readings> {
+        let arena = ClaimArena::new(facts);
+        let evaluator = Evaluator::new(&arena, facts, &self.scripts);
+        let read = |compiled: &CompiledPolicy| {
+            let criteria = compiled.criteria.as_ref().ok()?;
+            drop(evaluator.evaluate(criteria, Asked::default()));
+            Some((compiled.policy.base.id, readings(&evaluator.last_reads(), facts)))
+        };
+        self.policies.iter().filter_map(read).collect()
+    }
+
+    /// The policy with this id, if it is enabled.
+    #[must_use]
+    pub fn policy(&self, id: PolicyId) -> Option<&Policy> {
+        self.policies.iter().map(|compiled| &*compiled.policy).find(|policy| policy.base.id == id)
     }
 }
 

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::claims::Facts;
 use crate::entitlement::{Action, ActionError, Host, Logic, ParsedAction};
-use crate::expression::{Asked, ClaimArena, Evaluator, Expression, ExpressionError, Outcome, Scripts};
+use crate::expression::{
+    Asked, ClaimArena, Evaluator, Expression, ExpressionError, Outcome, Readings, Scripts, readings,
+};
 use crate::id::{ConditionId, EntitlementId};
 use crate::rules::RuleSet;
 use crate::rules::compile::{ResolvedNames, TooManyRules, compile};
@@ -168,6 +170,18 @@ impl Prepared {
             reads.append(&mut evaluator.last_reads());
         }
         (outcomes, reads)
+    }
+
+    /// The claims that each condition reads, with their values: for explanations, not for decisions.
+    #[must_use]
+    pub fn readings(&self, facts: &Facts<'_>) -> BTreeMap<ConditionId, Readings> {
+        let arena = ClaimArena::new(facts);
+        let evaluator = Evaluator::new(&arena, facts, &Scripts::default());
+        let read = |(id, expression): (&ConditionId, &Expression)| {
+            drop(evaluator.evaluate(expression, Asked(&self.token.conditions[id].interactions)));
+            (*id, readings(&evaluator.last_reads(), facts))
+        };
+        self.conditions.iter().map(read).collect()
     }
 
     fn next_schedule(&self, id: ConditionId, now: UnixMillis) -> Option<UnixMillis> {

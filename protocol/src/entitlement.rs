@@ -67,6 +67,60 @@ pub struct Action {
     pub types: Vec<String>,
 }
 
+impl std::fmt::Display for Action {
+    /// `allow tcp_up 10.0.0.0/8, 10.20.0.1 ports 80, 443`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.action.word())?;
+        if let Some(subtype) = self.subtype {
+            write!(f, " {}", subtype.word())?;
+        }
+        write!(f, " {}", self.hosts.join(", "))?;
+        for (word, list) in [("ports", &self.ports), ("types", &self.types)] {
+            if !list.is_empty() {
+                write!(f, " {word} {}", list.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ActionKind {
+    /// As it is written.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Block => "block",
+            Self::Alert => "alert",
+            Self::Exclude => "exclude",
+        }
+    }
+}
+
+impl Subtype {
+    /// As it is written.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::TcpUp => "tcp_up",
+            Self::TcpDown => "tcp_down",
+            Self::UdpUp => "udp_up",
+            Self::UdpDown => "udp_down",
+            Self::IcmpUp => "icmp_up",
+            Self::IcmpDown => "icmp_down",
+            Self::Icmpv6Up => "icmpv6_up",
+            Self::Icmpv6Down => "icmpv6_down",
+            Self::AhUp => "ah_up",
+            Self::AhDown => "ah_down",
+            Self::EspUp => "esp_up",
+            Self::EspDown => "esp_down",
+            Self::GreUp => "gre_up",
+            Self::GreDown => "gre_down",
+            Self::HttpUp => "http_up",
+        }
+    }
+}
+
 /// What an action does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,7 +6,9 @@
 
 mod arena;
 mod evaluate;
+mod inspect;
 mod nesting;
+mod readings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +20,8 @@ use crate::policy::MAX_EXPRESSION;
 
 pub use arena::ClaimArena;
 pub use evaluate::{Asked, Evaluator, Outcome};
+pub use inspect::AnswerTest;
+pub use readings::{Readings, readings};
 
 /// Roots that an expression may name.
 pub const VARIABLES: [&str; 4] = ["user", "device", "system", "claims"];

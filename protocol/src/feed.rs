@@ -307,6 +307,12 @@ pub struct SessionSummary {
     /// Reasons given, by suffix.
     #[serde(default)]
     pub reasons: BTreeMap<String, crate::claims::Reason>,
+    /// User claims of its claims token.
+    #[serde(default)]
+    pub user: crate::claims::ClaimMap,
+    /// Proofs in its claims token, by suffix.
+    #[serde(default)]
+    pub step_ups: BTreeMap<String, crate::claims::StepUp>,
     /// Elements in its rule set.
     pub rules: u32,
     /// Counts up with every change.

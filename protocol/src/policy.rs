@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-use crate::entitlement::Logic;
+use crate::entitlement::{Entitlement, Logic};
 use crate::id::{ConditionId, EntitlementId, PolicyId, RoleId, SiteId};
 use crate::interaction::Interaction;
 use crate::object::EntityBase;
@@ -49,6 +49,15 @@ pub struct Policy {
     /// Shown to the user when a Stop policy ends the evaluation.
     #[serde(default)]
     pub stop_message: Option<String>,
+}
+
+impl Policy {
+    /// Whether it names the entitlement, by id or by tag.
+    #[must_use]
+    pub fn gives(&self, entitlement: &Entitlement) -> bool {
+        self.entitlements.contains(&entitlement.base.id)
+            || self.entitlement_links.iter().any(|tag| entitlement.base.tags.contains(tag))
+    }
 }
 
 /// Kinds of policies (S38).

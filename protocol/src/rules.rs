@@ -100,6 +100,16 @@ impl Element {
         self.first_port..=self.last_port
     }
 
+    /// Addresses in the range, less one.
+    #[must_use]
+    pub fn width(&self) -> u128 {
+        match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => u128::from(last.to_bits().saturating_sub(first.to_bits())),
+            (IpAddr::V6(first), IpAddr::V6(last)) => last.to_bits().saturating_sub(first.to_bits()),
+            _ => u128::MAX,
+        }
+    }
+
     /// One address and one port: fits a hash set in the kernel.
     #[must_use]
     pub fn is_exact(&self) -> bool {

@@ -6,3 +6,4 @@ pub mod error;
 pub mod frame;
 pub mod join;
 pub mod session;
+pub mod what_if;

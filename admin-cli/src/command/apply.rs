@@ -6,21 +6,18 @@ use ringwall_protocol::wire::admin::List;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-use super::{Desk, read_text};
+use super::{Desk, read_text, what_if};
 use crate::apply::{Document, Target, read_documents, resolve, same};
 use crate::cli::Apply;
 use crate::output::{Rows, remark};
 
 /// Objects by kind and name, as the Collective has them.
-type Known = BTreeMap<ObjectKind, BTreeMap<String, Value>>;
+pub(super) type Known = BTreeMap<ObjectKind, BTreeMap<String, Value>>;
 
 /// Applies a file, object by object, in the order of their references.
 pub(super) async fn apply(desk: &Desk, order: &Apply) -> Result<()> {
     let documents = read_documents(&read_text(&order.file)?).with_context(|| order.file.display().to_string())?;
-    let mut known = Known::new();
-    for kind in ObjectKind::ALL {
-        known.insert(*kind, fetch(desk, *kind).await?);
-    }
+    let mut known = known_objects(desk).await?;
     let mut done = Vec::new();
     for document in documents {
         let what = apply_one(desk, &mut known, &document, order.dry_run).await;
@@ -30,10 +27,34 @@ pub(super) async fn apply(desk: &Desk, order: &Apply) -> Result<()> {
     if order.dry_run {
         remark("dry run: nothing was changed");
     }
+    warn(desk, order, &done).await;
     desk.output.print(&done, |done| Rows {
         titles: vec!["kind", "name", "done"],
         rows: done.iter().map(|row| row.to_vec()).collect(),
     })
+}
+
+/// Says what of the file cannot work. What was done stands whether the linter answers or not.
+async fn warn(desk: &Desk, order: &Apply, done: &[[String; 3]]) {
+    let written: Vec<_> = done.iter().map(|[kind, name, _]| (kind.clone(), name.clone())).collect();
+    let warned = match order.dry_run {
+        // Standard input is gone by now.
+        true if order.file.as_os_str() == "-" => Ok(()),
+        true => what_if::warn_before(desk, &order.file).await,
+        false => what_if::warn_of(desk, &written).await,
+    };
+    if let Err(error) = warned {
+        remark(&format!("the linter did not answer: {error:#}"));
+    }
+}
+
+/// Everything that the Collective has.
+pub(super) async fn known_objects(desk: &Desk) -> Result<Known> {
+    let mut known = Known::new();
+    for kind in ObjectKind::ALL {
+        known.insert(*kind, fetch(desk, *kind).await?);
+    }
+    Ok(known)
 }
 
 async fn fetch(desk: &Desk, kind: ObjectKind) -> Result<BTreeMap<String, Value>> {

@@ -9,7 +9,7 @@
 //! | [`provider_test`] | does a provider answer, and what does it know of a user |
 //! | [`devices`], [`blacklist`], [`live`], [`otp`] | devices, users and sessions |
 //! | [`appliances`], [`status`], [`profiles`], [`settings`] | the Collective itself |
-//! | [`explain`], [`rehearsal`], [`claim_names`] | questions |
+//! | [`explain`], [`rehearsal`], [`claim_names`], [`what_if`], [`lint`] | questions |
 //! | [`trail`] | what is written down of it |
 //!
 //! Everything decides from one state that is at least as new as the request. HTTP is left to `api::admin`.
@@ -25,6 +25,7 @@ pub mod explain;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod granting;
+pub mod lint;
 pub mod listing;
 pub mod live;
 pub mod objects;
@@ -43,6 +44,7 @@ pub mod sign_in;
 pub mod status;
 pub mod trail;
 pub mod validate;
+pub mod what_if;
 
 pub use authority::{Administrator, Authority};
 pub use denial::Denial;

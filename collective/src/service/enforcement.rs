@@ -138,7 +138,7 @@ impl Controller {
         }
     }
 
-    fn other_controllers(&self, state: &State) -> Vec<NodeId> {
+    pub(crate) fn other_controllers(&self, state: &State) -> Vec<NodeId> {
         let me = self.identity.node;
         let others = state.controllers().filter(|one| one.node != me && one.state == ApplianceState::Active);
         others.map(|one| one.node).collect()

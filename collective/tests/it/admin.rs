@@ -7,5 +7,6 @@ mod membership;
 mod objects;
 mod privileges;
 mod signing_in;
+mod what_if;
 
 pub(crate) use caller::Admin;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringwall_collective::service::enforcement::EnforcementOutcome;
-use ringwall_protocol::claims::ClaimMap;
+use ringwall_protocol::claims::{ClaimMap, StepUp, StepUpKind};
 use ringwall_protocol::feed::{FeedEvent, FromController, FromGateway, SessionSummary};
-use ringwall_protocol::id::{LogIndex, SessionId, SignInId};
+use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId, SignInId, SiteId};
 use ringwall_protocol::object::Site;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::time::UnixMillis;
@@ -101,6 +101,36 @@ async fn waiting_for_enforcement_tells_of_each_gateway_how_long_it_took() {
     assert!(begun.elapsed() < Duration::from_secs(10), "unreachable gateways are not waited for");
 }
 
+/// A session of alice as a Gateway reports it, with a proof.
+fn reported(site: SiteId, gateway: ApplianceId) -> SessionSummary {
+    let proof = StepUp {
+        kind: StepUpKind::Otp,
+        provider_id: uuid::Uuid::nil(),
+        condition_id: None,
+        at: UnixMillis(5),
+        transaction_id: None,
+    };
+    SessionSummary {
+        session: SessionId::from_random([3; 16]),
+        dn: "CN=4c07bc6757ea42ddb702c2d6c45419fc,CN=alice,OU=local".parse().expect("a DN"),
+        sid: SignInId::from_random([1; 16]),
+        sign_in_idx: LogIndex(1),
+        connect_seq: 1,
+        site,
+        gateway,
+        since: UnixMillis(1),
+        client_address: "192.0.2.9:4000".to_owned(),
+        tunnel_addresses: vec![],
+        entitlements: vec![],
+        device: ClaimMap::default(),
+        reasons: BTreeMap::new(),
+        user: ClaimMap::default(),
+        step_ups: [("vault".to_owned(), proof)].into(),
+        rules: 3,
+        generation: 1,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_gateways_report_are_known_to_the_collective() {
     let lab = Lab::start().await;
@@ -108,23 +138,7 @@ async fn sessions_that_gateways_report_are_known_to_the_collective() {
     let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
     let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
     feed.view().await;
-    let session = SessionSummary {
-        session: SessionId::from_random([3; 16]),
-        dn: "CN=4c07bc6757ea42ddb702c2d6c45419fc,CN=alice,OU=local".parse().expect("a DN"),
-        sid: SignInId::from_random([1; 16]),
-        sign_in_idx: LogIndex(1),
-        connect_seq: 1,
-        site: site.base.id,
-        gateway: gateway.id,
-        since: UnixMillis(1),
-        client_address: "192.0.2.9:4000".to_owned(),
-        tunnel_addresses: vec![],
-        entitlements: vec![],
-        device: ClaimMap::default(),
-        reasons: BTreeMap::new(),
-        rules: 3,
-        generation: 1,
-    };
+    let session = reported(site.base.id, gateway.id);
     feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
     until("the session is bound", async || lab.controller(0).node.state().binding(&session.dn, site.base.id).is_some())
         .await;
@@ -175,4 +189,31 @@ async fn enforcement_is_asked_of_the_controller_that_has_the_feed() {
     let outcome = waiting.await.expect("no panic");
     assert!(matches!(outcome[0].outcome, EnforcementOutcome::Enforced(after) if after < Duration::from_secs(5)));
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_session_is_shown_in_full_by_a_controller_that_does_not_have_its_feed() {
+    let mut lab = Lab::start().await;
+    lab.join().await;
+    let site = site(&lab).await;
+    let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
+    until("the gateway is known everywhere", async || lab.controller(1).node.state().gateway(gateway.id).is_some())
+        .await;
+    let mut feed = gateway.feed(&peer_address(&lab, 1), None).await;
+    feed.view().await;
+    let session = reported(site.base.id, gateway.id);
+    feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
+    until("the other controller knows", async || !lab.controller(1).sessions.of(&session.dn).is_empty()).await;
+    let here = lab.controller(0);
+    assert!(here.sessions.of(&session.dn).is_empty(), "its feed does not end here");
+    let state = here.current().await.expect("a quorum");
+    let scope = ringwall_protocol::name::DnScope::Device(session.dn.clone());
+    let known = here.sessions_everywhere(&state, &scope).await;
+    assert_eq!(known.silent, []);
+    assert_eq!(known.sessions.len(), 1);
+    assert_eq!(known.sessions[0].step_ups, session.step_ups, "proofs come with it");
+    assert_eq!(known.sessions[0].client_address, session.client_address);
+    lab.stop(1).await;
+    let known = lab.controller(0).sessions_everywhere(&state, &scope).await;
+    assert_eq!(known.silent.len(), 1, "who does not answer is named");
 }

@@ -36,6 +36,18 @@ impl RuleSet {
         chain.iter().find(|run| run.has(flow, names)).map(|run| run.verdict)
     }
 
+    /// How wide the element is that has the flow: addresses, then ports. Smaller decides first.
+    #[must_use]
+    pub fn narrowest(&self, flow: &Flow) -> Option<(u128, u16)> {
+        let elements = self.chain(flow.direction, flow.remote.is_ipv6()).iter().flat_map(|run| &run.elements);
+        let has = |element: &&super::Element| {
+            element.protocol == flow.protocol
+                && (element.first..=element.last).contains(&flow.remote)
+                && element.ports().contains(&flow.port)
+        };
+        elements.filter(has).map(|element| (element.width(), element.last_port - element.first_port)).min()
+    }
+
     /// Whether the flow passes.
     #[must_use]
     pub fn passes(&self, flow: &Flow) -> bool {

@@ -25,6 +25,8 @@ impl SessionCore {
             entitlements: self.states(),
             device: self.device.claims.0.clone(),
             reasons: self.reasons.clone(),
+            user: self.claims.user.clone(),
+            step_ups: self.claims.step_ups.clone(),
             rules: self
                 .authorization
                 .as_ref()

@@ -2,12 +2,15 @@
 
 use actix_web::HttpResponse;
 use ringwall_protocol::wire::admin::ExplainRequest;
+use ringwall_protocol::wire::what_if::Draft;
 
 use super::answer::json;
 use super::call::Call;
 use crate::openapi;
+use crate::refusal::Refusal;
 use crate::service::administer::Denial;
 use crate::service::administer::claim_names::claim_names as names_of;
+use crate::service::administer::lint::lint as lint_of;
 use crate::service::administer::rehearsal::Rehearsal;
 
 type Answer = Result<HttpResponse, Denial>;
@@ -15,6 +18,23 @@ type Answer = Result<HttpResponse, Denial>;
 pub(super) async fn explain(call: Call) -> Answer {
     let request: ExplainRequest = call.strict_json()?;
     Ok(json(&call.controller.explain_flow(&call.who, &request).await?))
+}
+
+pub(super) async fn simulate(call: Call) -> Answer {
+    let draft: Draft = call.strict_json()?;
+    Ok(json(&call.controller.simulate(&call.who, &draft).await?))
+}
+
+pub(super) async fn lint(call: Call) -> Answer {
+    let draft: Draft = call.strict_json()?;
+    let who = call.who.clone();
+    // Rules compare every entitlement with every other: not on a thread that answers requests.
+    let answer = tokio::task::spawn_blocking(move || lint_of(&who, &draft)).await;
+    let answer = answer.map_err(|error| {
+        tracing::error!(%error, "the linter panicked");
+        Refusal::internal()
+    })?;
+    Ok(json(&answer?))
 }
 
 pub(super) async fn rehearse(call: Call) -> Answer {

@@ -67,6 +67,9 @@ routes! {
     post "/identity-providers/test" providers::test_identity, "Questions", "Whether a provider as described answers.", Shape::Named("IdentityProvider") => Shape::Any;
     post "/identity-providers/{id}/attributes" providers::attributes, "Questions", "What a provider knows of a user.", Shape::Any => Shape::Any;
     post "/mfa-providers/test" providers::test_factor, "Questions", "Whether an MFA provider as described answers.", Shape::Named("MfaProvider") => Shape::Any;
+    post "/simulate" questions::simulate, "Questions", "Who would gain or lose what if objects were written; nothing is changed.", Shape::Any => Shape::Any;
+    get "/lint" questions::lint, "Questions", "What the API accepts and that cannot work.", Shape::Nothing => Shape::Any;
+    post "/lint" questions::lint, "Questions", "The same, as if the objects of a draft were written.", Shape::Any => Shape::Any;
     post "/conditions/test" questions::rehearse, "Questions", "Try an expression.", Shape::Any => Shape::Any;
     get "/claims/names" questions::claim_names, "Questions", "Names of claims.", Shape::Nothing => Shape::Any;
 }

@@ -42,6 +42,13 @@ pub struct ClaimNames {
     on_demand: Vec<ClaimName>,
 }
 
+impl ClaimNames {
+    /// Names of user claims.
+    pub fn user(&self) -> impl Iterator<Item = &str> {
+        self.user.iter().map(|name| name.claim_name.as_str())
+    }
+}
+
 /// One name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,10 +1,11 @@
-//! Live sessions, as Gateways report them. Where a session hangs on another Controller only what is replicated is known.
+//! Live sessions, as Gateways report them. One session is shown in full wherever its feed ends; the list shows of those that
+//! hang on other Controllers what is replicated.
 
 use std::collections::BTreeMap;
 
 use ringwall_protocol::claims::{ClaimMap, Reason};
 use ringwall_protocol::feed::SessionSummary;
-use ringwall_protocol::name::SessionDn;
+use ringwall_protocol::name::{DnScope, SessionDn};
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::wire::admin::{ActiveSession, List, SessionAtSite, SessionInfo};
 use ringwall_raft::State;
@@ -55,9 +56,10 @@ impl Controller {
     /// `Forbidden`, `NotFound`.
     pub async fn session_info(&self, who: &Administrator, dn: &SessionDn) -> Result<SessionInfo, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::SessionInfo, None)?;
-        let sites = self.live(&who.state).remove(dn);
+        let sessions = self.sessions_everywhere(&who.state, &DnScope::Device(dn.clone())).await.sessions;
+        let sites = combined(&who.state, &sessions).remove(dn);
         let sites = sites.ok_or_else(|| Denial::NotFound(format!("there is no live session {dn}")))?;
-        let (device_claims, reasons) = facts(&self.sessions.of(dn));
+        let (device_claims, reasons) = facts(&sessions);
         let policy_names = match self.subject(&who.state, &dn.to_string()).await {
             Ok(subject) => self.matching_policies(&who.state, &subject),
             Err(_) => Vec::new(),
@@ -72,19 +74,23 @@ impl Controller {
 
     /// All sessions: reported here in full, elsewhere as they are recorded.
     fn live(&self, state: &State) -> BTreeMap<SessionDn, Vec<SessionAtSite>> {
-        let mut live: BTreeMap<SessionDn, Vec<SessionAtSite>> = BTreeMap::new();
-        for summary in self.sessions.all() {
-            let site = in_full(state, &summary);
-            live.entry(summary.dn).or_default().push(site);
-        }
-        for binding in state.bindings() {
-            let sites = live.entry(binding.dn.clone()).or_default();
-            if !sites.iter().any(|site| site.site_id == binding.site) {
-                sites.push(recorded(state, binding));
-            }
-        }
-        live
+        combined(state, &self.sessions.all())
     }
+}
+
+/// Sessions by DN: the given ones in full, others as they are recorded.
+fn combined(state: &State, sessions: &[SessionSummary]) -> BTreeMap<SessionDn, Vec<SessionAtSite>> {
+    let mut live: BTreeMap<SessionDn, Vec<SessionAtSite>> = BTreeMap::new();
+    for summary in sessions {
+        live.entry(summary.dn.clone()).or_default().push(in_full(state, summary));
+    }
+    for binding in state.bindings() {
+        let sites = live.entry(binding.dn.clone()).or_default();
+        if !sites.iter().any(|site| site.site_id == binding.site) {
+            sites.push(recorded(state, binding));
+        }
+    }
+    live
 }
 
 /// What the device said last, and reasons, of all of a DN's sessions.

@@ -255,7 +255,7 @@ pub(super) fn not_found(kind: ObjectKind, id: Uuid) -> Denial {
 }
 
 /// A body with what the vendor's tools write in another form.
-fn prepared(body: Value, kind: ObjectKind, state: &State) -> Result<Body, Denial> {
+pub(super) fn prepared(body: Value, kind: ObjectKind, state: &State) -> Result<Body, Denial> {
     let mut body = Body::new(body).map_err(Denial::Invalid)?;
     if kind == ObjectKind::ClientProfile
         && body.field("identityProvider").is_none()
@@ -299,7 +299,7 @@ fn password_errors(
 }
 
 /// Whether two versions differ in nothing that a caller can set.
-fn same(before: &Object, after: &Object) -> bool {
+pub(super) fn same(before: &Object, after: &Object) -> bool {
     let plain = |object: &Object| {
         let mut object = object.clone();
         object.stamp(UnixMillis::default(), UnixMillis::default());

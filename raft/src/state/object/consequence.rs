@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use ringwall_protocol::entitlement::Entitlement;
 use ringwall_protocol::id::{LogIndex, SiteId};
 use ringwall_protocol::name::{DnScope, ProviderName, UserDn, UserName};
 use ringwall_protocol::object::settings::ApplyChanges;
@@ -147,7 +146,7 @@ fn sites_of(state: &State, object: &Object) -> Concerned {
         // An entitlement takes effect where policies override its Site too.
         Object::Entitlement(entitlement) => {
             let mut sites = BTreeSet::from([entitlement.site]);
-            for policy in state.policies().filter(|policy| assigns(policy, entitlement)) {
+            for policy in state.policies().filter(|policy| policy.gives(entitlement)) {
                 if policy.override_site_claim.is_some() {
                     return Concerned::Everyone;
                 }
@@ -175,14 +174,9 @@ fn sites_of_policy(state: &State, policy: &Policy) -> Concerned {
         return Concerned::Everyone;
     }
     let mut sites: BTreeSet<SiteId> =
-        state.entitlements().filter(|one| assigns(policy, one)).map(|one| one.site).collect();
+        state.entitlements().filter(|one| policy.gives(one)).map(|one| one.site).collect();
     sites.extend(policy.override_site);
     if sites.is_empty() { Concerned::Nobody } else { Concerned::Sites(sites) }
-}
-
-fn assigns(policy: &Policy, entitlement: &Entitlement) -> bool {
-    policy.entitlements.contains(&entitlement.base.id)
-        || policy.entitlement_links.iter().any(|tag| entitlement.base.tags.contains(tag))
 }
 
 fn one(site: SiteId) -> Concerned {

@@ -5,6 +5,7 @@
 //! result is printed and written as `bench/summary.json` beside the binaries.
 
 pub mod figure;
+mod policy;
 mod tunnel;
 
 use std::{fs, path::PathBuf, process::ExitCode};
@@ -31,10 +32,11 @@ const QUICK_RUNS: usize = 3;
 pub fn run(quick: bool) -> Result<ExitCode> {
     let runs = if quick { QUICK_RUNS } else { RUNS };
     let mut report = Report::stdout();
+    let mut figures = Figures::default();
+    report.step("Decisions", |step| policy::measure(runs, step, &mut figures));
     let lab = Lab::start(plan::topology()).context("lay out the lab")?;
     let bare = Lab::start(plan::bare_topology()).context("lay out the lab without a wall")?;
     let mut world = World::new(&lab)?;
-    let mut figures = Figures::default();
     report.step("The Collective comes up", |step| bring_up::run(&mut world, step));
     report.step("Sign-in", |step| {
         let mut samples = Vec::new();

@@ -2,6 +2,7 @@
 //! read the time, draw the random numbers and do what they are told.
 
 pub mod back_off;
+pub mod blocked;
 pub mod link_end;
 pub mod pinning;
 pub mod prompts;

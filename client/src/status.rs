@@ -10,6 +10,7 @@ use ringwall_protocol::policy::DnsSetting;
 use ringwall_protocol::time::{UnixMillis, rfc3339};
 use serde::{Deserialize, Serialize};
 
+use crate::core::blocked::Blocked;
 use crate::core::prompts::Question;
 
 /// The whole.
@@ -137,6 +138,9 @@ pub struct SiteStatus {
     /// Packets of this Site.
     #[serde(default)]
     pub traffic: SiteTraffic,
+    /// What may not be reached now, and what kind of thing it depends on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked: Vec<Blocked>,
 }
 
 /// Packets moved for one Site. Super-packets count once.

@@ -186,7 +186,11 @@ impl Prepared {
 
     fn next_schedule(&self, id: ConditionId, now: UnixMillis) -> Option<UnixMillis> {
         let schedules = &self.token.conditions.get(&id)?.repeat_schedules;
-        schedules.iter().filter_map(|text| Schedule::parse(text)).map(|schedule| schedule.next(now)).min()
+        schedules
+            .iter()
+            .filter_map(|text| Schedule::parse(text))
+            .map(|schedule| schedule.next(&self.token.head.sub, now))
+            .min()
     }
 }
 
@@ -202,3 +206,5 @@ fn state(granted: &crate::token::GrantedEntitlement, outcomes: &BTreeMap<Conditi
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tracked;

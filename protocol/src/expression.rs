@@ -2,9 +2,10 @@
 //! they read noted.
 //!
 //! An expression sees `user`, `device` and `system` (or `claims.user` …) and the functions of [`FUNCTIONS`]. It always
-//! ends: source length, nesting and list sizes are bounded. An error counts as "does not hold".
+//! ends: source length, nesting, list sizes, steps and patterns are bounded. An error counts as "does not hold".
 
 mod arena;
+mod cost;
 mod evaluate;
 mod inspect;
 mod nesting;
@@ -19,6 +20,7 @@ use cel::{Env, Program};
 use crate::policy::MAX_EXPRESSION;
 
 pub use arena::ClaimArena;
+pub use cost::{MAX_COST, MAX_PATTERN};
 pub use evaluate::{Asked, Evaluator, Outcome};
 pub use inspect::AnswerTest;
 pub use readings::{Readings, readings};
@@ -49,6 +51,7 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 pub struct Expression {
     program: Arc<Program>,
     source: Arc<str>,
+    cost: cost::Cost,
 }
 
 /// Why a source is no expression here.
@@ -66,6 +69,17 @@ pub enum ExpressionError {
     /// Over [`MAX_NESTING`].
     #[error("list operations are nested deeper than {MAX_NESTING}")]
     TooNested,
+    /// Over [`MAX_COST`] whatever the claims are.
+    #[error("the expression takes {got} steps, at most {MAX_COST} are allowed")]
+    TooCostly {
+        /// Steps.
+        got: u64,
+    },
+    /// A pattern that is taken from claims, too long, or repeats too much.
+    #[error(
+        "a pattern of matches() must be written out, have at most {MAX_PATTERN} bytes and repeat little (like a{{1,64}})"
+    )]
+    Pattern,
     /// A root that nobody binds.
     #[error("unknown variable {0:?}; expected one of user, device, system, claims")]
     UnknownVariable(String),
@@ -92,9 +106,19 @@ impl Expression {
             return Err(ExpressionError::TooLong { got: source.len() });
         }
         let program = ENV.compile(source).map_err(|errors| ExpressionError::Syntax(errors.to_string()))?;
-        let shape = nesting::Shape::of(program.expression());
-        if shape.depth > MAX_NESTING {
+        let mut shape = nesting::Shape::of(program.expression());
+        let called = shape.calls.iter().filter_map(|(name, depth)| Some((&scripts.0.get(name)?.cost, *depth)));
+        let bearable = called.fold(true, |fits, (script, depth)| shape.cost.add_script(script, depth) && fits);
+        if shape.depth > MAX_NESTING || !bearable {
             return Err(ExpressionError::TooNested);
+        }
+        let got = shape.cost.least();
+        if got > MAX_COST {
+            return Err(ExpressionError::TooCostly { got });
+        }
+        let small = |pattern: &Option<String>| pattern.as_deref().is_some_and(cost::is_small_pattern);
+        if !shape.patterns.iter().all(small) {
+            return Err(ExpressionError::Pattern);
         }
         if let Some(name) = shape.variables.iter().find(|name| !VARIABLES.contains(&name.as_str())) {
             return Err(ExpressionError::UnknownVariable(name.clone()));
@@ -104,7 +128,7 @@ impl Expression {
         if let Some(name) = shape.functions.iter().find(|name| !known(name)) {
             return Err(ExpressionError::UnknownFunction(name.clone()));
         }
-        Ok(Self { program: Arc::new(program), source: source.into() })
+        Ok(Self { program: Arc::new(program), source: source.into(), cost: shape.cost })
     }
 
     /// The source.

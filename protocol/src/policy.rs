@@ -97,7 +97,8 @@ pub struct Condition {
     pub base: EntityBase<ConditionId>,
     /// CEL over `user`, `device`, `system`; true where access is given.
     pub expression: String,
-    /// When to look again: times of day (`13:32`, UTC) and intervals (`1m`, `5m`, `15m`, `1h`).
+    /// When to look again: times of day (`13:32`, UTC) and intervals (`1m`, `5m`, `15m`, `1h`), spread by session
+    /// unless `exact` stands behind them.
     #[serde(default)]
     pub repeat_schedules: Vec<String>,
     /// Whether all interactions are needed or one.

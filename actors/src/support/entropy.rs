@@ -28,6 +28,14 @@ impl Entropy for ThreadEntropy {
 #[derive(Debug, Clone, Default)]
 pub struct CountingEntropy(u64);
 
+impl CountingEntropy {
+    /// One that counts on from `count`, so that it draws nothing that another one draws.
+    #[must_use]
+    pub const fn starting_at(count: u64) -> Self {
+        Self(count)
+    }
+}
+
 impl Entropy for CountingEntropy {
     fn fill(&mut self, bytes: &mut [u8]) {
         self.0 += 1;

@@ -1,6 +1,8 @@
-//! Tests of the lab itself, on the real kernel. They need root and the programs that `scripts/setup.sh` installs.
+//! Tests of the lab itself, on the real kernel: they need root and the programs that `scripts/setup.sh` installs. And of
+//! `docs/features.md`, which needs nothing.
 
 mod cleaning;
+mod features;
 mod plan;
 mod probes;
 mod processes;

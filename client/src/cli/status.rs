@@ -88,6 +88,11 @@ pub(super) fn describe(status: &Status) -> String {
     if !status.sites.is_empty() {
         text += &format!("{}\n", sites(&status.sites));
     }
+    for site in &status.sites {
+        for blocked in &site.blocked {
+            text += &format!("{}: {:?} is shut: {blocked}\n", site.name, blocked.name);
+        }
+    }
     for prompt in &status.prompts {
         text += &format!("prompt {}: {}\n  next step: ringwall answer {0} …\n", prompt.prompt_id, prompt.message);
     }

@@ -14,6 +14,7 @@ use ringwall_protocol::wire::error::ErrorCode;
 use super::engine::Engine;
 use crate::advice;
 use crate::clock;
+use crate::core::blocked::blocked;
 use crate::held_token::HeldToken;
 use crate::local::Event;
 use crate::routes::plan::SiteRoutes;
@@ -109,6 +110,7 @@ impl Site {
             entitlements: self.entitlements.clone(),
             shortcuts: self.shortcuts(),
             traffic: SiteTraffic::default(),
+            blocked: blocked(&self.token, &self.entitlements),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Controllers as others see them: in-process, over loopback, with real TLS and HTTP.
 
 mod admin;
+mod attacks;
 mod certificate;
 mod client;
 mod cluster;
 mod dark;
+mod devices;
 mod entitlements;
 mod feed;
 mod gateway;

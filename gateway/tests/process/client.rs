@@ -48,6 +48,22 @@ impl Websocket {
         self.0.send(Message::text(text)).await.expect("it is taken");
     }
 
+    /// Says something of which the Gateway may not want to hear the end.
+    pub(crate) async fn try_say(&mut self, text: String) {
+        drop(self.0.send(Message::text(text)).await);
+    }
+
+    /// Whether the Gateway ends the conversation, with or without a word.
+    pub(crate) async fn is_ended(&mut self) -> bool {
+        loop {
+            match timeout(PATIENCE, self.0.next()).await {
+                Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => return true,
+                Ok(Some(Ok(_))) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
     /// The next message of the Gateway.
     pub(crate) async fn hear(&mut self) -> FromGateway {
         loop {

@@ -131,6 +131,22 @@ impl Collective {
         }
     }
 
+    /// The same with `count` further entitlements behind the condition.
+    pub(crate) fn large_hello(&self, who: &SignedIn, connect_seq: u64, count: u16) -> Hello {
+        let mut entitlement = self.entitlement(who);
+        let sample = entitlement.entitlements[1].clone();
+        for nth in 0..count {
+            let mut id = [9; 16];
+            id[..2].copy_from_slice(&nth.to_be_bytes());
+            let mut one = GrantedEntitlement { id: EntitlementId::from_random(id), ..sample.clone() };
+            one.name = format!("port {}", 10_000 + nth);
+            one.actions[0].ports = vec![(10_000 + nth).to_string()];
+            entitlement.entitlements.push(one);
+        }
+        let token = self.controller.signer.mint(&entitlement).expect("minted");
+        Hello { entitlement_token: token, ..self.hello(who, connect_seq) }
+    }
+
     /// Cuts all sessions of a device; answers the index of the entry.
     pub(crate) fn revoke(&self, who: &SignedIn) -> LogIndex {
         self.state.append(|index| FeedEvent::RevocationAdded {

@@ -198,3 +198,42 @@ fn host_without_ipv6_serves_a_site_with_an_ipv6_pool_over_ipv4() {
         gateway.protected_side_hears().await.expect("the packet");
     });
 }
+
+#[test]
+fn a_large_entitlement_token_fits_a_hello_and_anything_larger_ends_its_own_connection_only() {
+    inside(|| async {
+        let mut collective = Collective::start().await;
+        let gateway = Gateway::start(&collective).await;
+        let (alice, mallory) = (collective.sign_in("alice"), collective.sign_in("mallory"));
+        let mut websocket = Websocket::connect(&collective, &alice).await;
+        let hello = collective.large_hello(&alice, 1, 1_000);
+        assert!(hello.entitlement_token.len() > 256 * 1024, "{} bytes", hello.entitlement_token.len());
+        websocket.say(&FromClient::Hello(hello)).await;
+        let FromGateway::Welcome(welcome) = websocket.hear().await else { panic!("expected welcome") };
+        assert_eq!(welcome.entitlements.len(), 1_002);
+        // Beyond the bound nothing is even parsed.
+        let mut flood = Websocket::connect(&collective, &mallory).await;
+        let junk = "x".repeat(ringwall_protocol::wire::session::MAX_TOKEN_MESSAGE + 1);
+        flood.try_say(format!(r#"{{"type":"hello","claimsToken":"{junk}"}}"#)).await;
+        assert!(flood.is_ended().await, "a hello of that size");
+        // After admission 64 KiB are enough for everything but tokens.
+        let mut chatty = Websocket::connect(&collective, &mallory).await;
+        chatty.say(&FromClient::Hello(collective.hello(&mallory, 1))).await;
+        assert!(matches!(chatty.hear().await, FromGateway::Welcome(_)));
+        let claims = serde_json::json!({"type": "deviceClaims", "claims": {"x": "y".repeat(100_000)}});
+        chatty.try_say(claims.to_string()).await;
+        assert!(chatty.is_ended().await, "claims of that size");
+        // And whoever says too much at once is not listened to.
+        let mut storm = Websocket::connect(&collective, &mallory).await;
+        storm.say(&FromClient::Hello(collective.hello(&mallory, 2))).await;
+        for _ in 0..200 {
+            storm.try_say(r#"{"type":"attachRequest"}"#.to_owned()).await;
+        }
+        assert!(storm.is_ended().await, "a storm of messages");
+        // Nobody else noticed.
+        let mut tunnel = Tunnel::attach(&collective, &alice, &welcome.attach_token).await.expect("attached");
+        tunnel.send(&alice.datagram(collective::OPEN_PORT)).await;
+        gateway.protected_side_hears().await.expect("the packet");
+        assert!(gateway.is_healthy());
+    });
+}

@@ -11,18 +11,18 @@ use crate::rules::matching::Flow;
 use crate::rules::{Direction, Protocol};
 use crate::token::{Confirmation, GrantedCondition, GrantedEntitlement, Routes, TokenHead};
 
-const NOW: UnixMillis = UnixMillis(1_795_348_800_000);
+pub(super) const NOW: UnixMillis = UnixMillis(1_795_348_800_000);
 
 fn id<T>(make: fn([u8; 16]) -> T, n: u8) -> T {
     make([n; 16])
 }
 
-fn interaction(kind: InteractionKind, suffix: Option<&str>) -> Interaction {
+pub(super) fn interaction(kind: InteractionKind, suffix: Option<&str>) -> Interaction {
     let claim_suffix = suffix.map(ToOwned::to_owned);
     Interaction { kind, message: "please".to_owned(), claim_suffix, provider_id: None, blocking: false }
 }
 
-fn condition(expression: &str, interactions: Vec<Interaction>) -> GrantedCondition {
+pub(super) fn condition(expression: &str, interactions: Vec<Interaction>) -> GrantedCondition {
     GrantedCondition {
         name: expression.to_owned(),
         expression: expression.to_owned(),
@@ -32,7 +32,7 @@ fn condition(expression: &str, interactions: Vec<Interaction>) -> GrantedConditi
     }
 }
 
-fn entitlement(n: u8, port: &str, logic: Logic, conditions: &[u8]) -> GrantedEntitlement {
+pub(super) fn entitlement(n: u8, port: &str, logic: Logic, conditions: &[u8]) -> GrantedEntitlement {
     GrantedEntitlement {
         app_shortcuts: vec![],
         id: id(EntitlementId::from_random, n),
@@ -49,7 +49,7 @@ fn entitlement(n: u8, port: &str, logic: Logic, conditions: &[u8]) -> GrantedEnt
     }
 }
 
-fn prepared(conditions: Vec<(u8, GrantedCondition)>, entitlements: Vec<GrantedEntitlement>) -> Prepared {
+pub(super) fn prepared(conditions: Vec<(u8, GrantedCondition)>, entitlements: Vec<GrantedEntitlement>) -> Prepared {
     let head = TokenHead {
         iss: id(CollectiveId::from_random, 1),
         sub: "CN=4c07bc6757ea42ddb702c2d6c45419fc,CN=ada,OU=local".parse().expect("a DN"),
@@ -83,16 +83,16 @@ fn prepared(conditions: Vec<(u8, GrantedCondition)>, entitlements: Vec<GrantedEn
 }
 
 #[derive(Default)]
-struct Known {
-    user: ClaimMap,
-    device: UntrustedClaims,
-    system: ClaimMap,
-    step_ups: BTreeMap<String, StepUp>,
-    reasons: BTreeMap<String, Reason>,
+pub(super) struct Known {
+    pub(super) user: ClaimMap,
+    pub(super) device: UntrustedClaims,
+    pub(super) system: ClaimMap,
+    pub(super) step_ups: BTreeMap<String, StepUp>,
+    pub(super) reasons: BTreeMap<String, Reason>,
 }
 
 impl Known {
-    fn facts(&self) -> Facts<'_> {
+    pub(super) fn facts(&self) -> Facts<'_> {
         Facts {
             user: &self.user,
             device: Some(&self.device),
@@ -115,7 +115,7 @@ impl Known {
     }
 }
 
-fn authorize(prepared: &Prepared, known: &Known) -> Authorization {
+pub(super) fn authorize(prepared: &Prepared, known: &Known) -> Authorization {
     prepared.authorize(&known.facts(), &ResolvedNames::default()).expect("few rules")
 }
 
@@ -201,10 +201,15 @@ fn a_block_that_would_still_win_gets_no_help() {
 }
 
 #[test]
-fn schedules_round_up_to_the_clock() {
-    let at = UnixMillis(NOW.0 + 7 * 60_000);
-    assert_eq!(Schedule::parse("15m").map(|it| it.next(at)), Some(UnixMillis(NOW.0 + 15 * 60_000)));
-    assert_eq!(Schedule::parse("13:32").map(|it| it.next(at)), Some(UnixMillis(NOW.0 + 92 * 60_000)));
-    assert_eq!(Schedule::parse("07:00").map(|it| it.next(at)), Some(UnixMillis(NOW.0 + 19 * 3_600_000)));
-    assert_eq!(Schedule::parse("90m"), None);
+fn a_schedule_is_a_deadline_like_any_other() {
+    let mut asked = condition("device.firewall", vec![]);
+    let until = |asked: GrantedCondition| {
+        let prepared = prepared(vec![(1, asked)], vec![entitlement(1, "80", Logic::And, &[1])]);
+        authorize(&prepared, &Known::default()).valid_until
+    };
+    assert_eq!(until(asked.clone()), None);
+    asked.repeat_schedules = vec!["1h exact".to_owned(), "15m exact".to_owned(), "12:05 exact".to_owned()];
+    assert_eq!(until(asked.clone()), Some(UnixMillis(NOW.0 + 5 * 60_000)));
+    asked.expression = "inTimeRange(\"12:00\", \"12:02\")".to_owned();
+    assert_eq!(until(asked), Some(UnixMillis(NOW.0 + 2 * 60_000)), "whatever comes first");
 }

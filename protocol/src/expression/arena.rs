@@ -19,6 +19,8 @@ pub struct ClaimArena {
     slots: Vec<Slot>,
     paths: Vec<String>,
     seen: Vec<AtomicU64>,
+    /// Elements of the longest list.
+    longest: usize,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ impl ClaimArena {
     /// Flattens the user, device and system claims of `facts`. Absent device claims are an empty map.
     #[must_use]
     pub fn new(facts: &Facts<'_>) -> Self {
-        let mut arena = Self { slots: Vec::new(), paths: Vec::new(), seen: Vec::new() };
+        let mut arena = Self { slots: Vec::new(), paths: Vec::new(), seen: Vec::new(), longest: 0 };
         for root in ROOTS {
             arena.push(root.to_owned(), Slot::Map(BTreeMap::new()));
         }
@@ -57,6 +59,16 @@ impl ClaimArena {
         View { arena: self, slot }
     }
 
+    /// Elements of the longest list in all claims.
+    pub(super) const fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Notes every root: any change of any claim counts.
+    pub(super) fn note_everything(&self) {
+        (1..ROOTS.len()).for_each(|slot| self.view(slot).note(slot));
+    }
+
     pub(super) fn forget_reads(&self) {
         self.seen.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }
@@ -73,12 +85,23 @@ impl ClaimArena {
     }
 
     fn add(&mut self, path: String, value: &Json) -> usize {
-        let Json::Object(map) = value else { return self.push(path, Slot::Leaf(leaf(value))) };
+        let Json::Object(map) = value else {
+            self.longest = self.longest.max(longest_list(value));
+            return self.push(path, Slot::Leaf(leaf(value)));
+        };
         let slot = self.push(path.clone(), Slot::Map(BTreeMap::new()));
         let children =
             map.iter().map(|(name, value)| (name.clone(), self.add(format!("{path}.{name}"), value))).collect();
         self.slots[slot] = Slot::Map(children);
         slot
+    }
+}
+
+fn longest_list(value: &Json) -> usize {
+    match value {
+        Json::Array(items) => items.iter().map(longest_list).fold(items.len(), usize::max),
+        Json::Object(map) => map.values().map(longest_list).fold(map.len(), usize::max),
+        _ => 0,
     }
 }
 

@@ -9,7 +9,7 @@ use cel::{Context, ExecutionError, FunctionContext, Value};
 use ipnet::IpNet;
 
 use super::arena::{ClaimArena, ROOTS};
-use super::{ENV, Expression, Scripts};
+use super::{ENV, Expression, MAX_COST, Scripts};
 use crate::claims::{Facts, Reason, StepUp, StepUpKind};
 use crate::interaction::{Interaction, InteractionKind};
 use crate::time::UnixMillis;
@@ -91,6 +91,15 @@ impl<'a> Evaluator<'a> {
     #[must_use]
     pub fn evaluate(&self, expression: &Expression, asked: Asked<'_>) -> Outcome {
         self.start(asked);
+        if !expression.cost.is_always_bearable() {
+            // What other claims hold decides whether it is evaluated at all.
+            self.arena.note_everything();
+            let steps = expression.cost.with(self.arena.longest());
+            if steps > MAX_COST {
+                let error = format!("it would take {steps} steps with these claims, at most {MAX_COST} are allowed");
+                return Outcome { holds: false, error: Some(error), valid_until: None };
+            }
+        }
         let result = expression.program.execute(&self.context);
         let valid_until = self.answers.with(|trace| trace.valid_until);
         match result {

@@ -53,12 +53,13 @@ impl Expression {
         names
     }
 
-    /// Claims that are named by a path (`user.department`), with `claims.` left out; not those found by computation.
+    /// Claims that are named by a path (`user.department`, or `device` as a whole), with `claims.` left out; not those
+    /// found by computation.
     #[must_use]
     pub fn claim_paths(&self) -> BTreeSet<String> {
         let mut paths = BTreeSet::new();
         visit(self.program.expression(), &mut |node| {
-            if let Some(path) = path(node).filter(|path| path.contains('.')) {
+            if let Some(path) = path(node).filter(|path| path != "claims") {
                 paths.insert(path);
             }
         });

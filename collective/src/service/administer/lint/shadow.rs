@@ -1,6 +1,6 @@
 //! Entitlements that another one makes useless for everybody who has them: it allows all of it already, or blocks it.
 //!
-//! Asked of the compiler of rule sets itself: an entitlement that changes nothing beside another adds nothing.
+//! Asked of what the compiler of rule sets makes of them: an entitlement of which every part is said already adds nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use ringwall_protocol::entitlement::{Entitlement, Host, Logic, ParsedAction};
 use ringwall_protocol::id::{EntitlementId, PolicyId, SiteId};
 use ringwall_protocol::rules::compile::{ResolvedNames, compile};
 use ringwall_protocol::rules::matching::Flow;
-use ringwall_protocol::rules::{Direction, RuleSet, Verdict};
+use ringwall_protocol::rules::{Direction, Element, RuleSet, Verdict};
 use ringwall_protocol::wire::what_if::Severity;
 
 use super::{Found, View};
@@ -77,48 +77,70 @@ fn always_open(entitlement: &Entitlement) -> bool {
     entitlement.conditions.is_empty() && entitlement.condition_logic == Logic::And
 }
 
+/// A part of a rule set: what becomes of the flows in a box.
+type Piece = (Direction, Verdict, Element);
+
 /// Why `one` does nothing for whoever also has `other`.
 fn shadow(one: &Candidate<'_>, other: &Candidate<'_>) -> Option<(Severity, String)> {
     let name = &other.entitlement.base.name;
-    let both = compile(one.actions.iter().chain(&other.actions), &ResolvedNames::default()).ok()?;
-    if both == other.rules {
-        // Two that are equal shadow each other: the later one is told.
-        let later = one.entitlement.base.id > other.entitlement.base.id || one.rules != other.rules;
+    let (ours, theirs) = (pieces(&one.rules), pieces(&other.rules));
+    if ours.iter().all(|piece| says_already(&theirs, piece)) {
+        // Two that say the same shadow each other: the later one is told.
+        let mutual = theirs.iter().all(|piece| says_already(&ours, piece));
+        let later = !mutual || one.entitlement.base.id > other.entitlement.base.id;
         let message =
             format!("it adds nothing to {name:?}, which everybody who has this one has too, without conditions");
         return later.then_some((Severity::Warning, message));
     }
-    blocked_whole(one, other, &both).then(|| {
+    let both = compile(one.actions.iter().chain(&other.actions), &ResolvedNames::default()).ok()?;
+    blocked_whole(&ours, &theirs, &both).then(|| {
         let message = format!("{name:?} blocks all of it for everybody who has this one");
         (Severity::Error, message)
     })
 }
 
-/// Whether every element that `one` lets pass lies within an element that `other` blocks, and the block wins.
-fn blocked_whole(one: &Candidate<'_>, other: &Candidate<'_>, both: &RuleSet) -> bool {
-    let chains = |rules: &RuleSet| -> Vec<(Direction, Verdict, ringwall_protocol::rules::Element)> {
-        let sides = [(Direction::Up, false), (Direction::Up, true), (Direction::Down, false), (Direction::Down, true)];
-        let of_side = |(direction, v6): (Direction, bool)| {
-            let runs = rules.chain(direction, v6).iter();
-            runs.flat_map(move |run| run.elements.iter().map(move |element| (direction, run.verdict, *element)))
-        };
-        sides.into_iter().flat_map(of_side).collect()
+fn pieces(rules: &RuleSet) -> Vec<Piece> {
+    let sides = [(Direction::Up, false), (Direction::Up, true), (Direction::Down, false), (Direction::Down, true)];
+    let of_side = |(direction, v6): (Direction, bool)| {
+        let runs = rules.chain(direction, v6).iter();
+        runs.flat_map(move |run| run.elements.iter().map(move |element| (direction, run.verdict, *element)))
     };
-    let blocks: Vec<_> =
-        chains(&other.rules).into_iter().filter(|(_, verdict, _)| *verdict == Verdict::Block).collect();
-    let mut passing = chains(&one.rules).into_iter().filter(|(_, verdict, _)| *verdict != Verdict::Block).peekable();
+    sides.into_iter().flat_map(of_side).collect()
+}
+
+/// Whether `others` say the same of every flow in the piece: one of them covers it, and none says otherwise of any part.
+fn says_already(others: &[Piece], (direction, verdict, element): &Piece) -> bool {
+    let beside = || others.iter().filter(|(side, _, _)| side == direction);
+    beside().any(|(_, says, known)| says == verdict && covers(known, element))
+        && beside().all(|(_, says, known)| says == verdict || !touches(known, element))
+}
+
+/// Whether everything that `ours` let pass lies within what `theirs` block, and the block wins.
+fn blocked_whole(ours: &[Piece], theirs: &[Piece], both: &RuleSet) -> bool {
+    let mut passing = ours.iter().filter(|(_, verdict, _)| *verdict != Verdict::Block).peekable();
     passing.peek().is_some()
         && passing.all(|(direction, _, element)| {
-            let covered = blocks.iter().any(|(side, _, block)| {
-                *side == direction
-                    && block.protocol == element.protocol
-                    && block.first <= element.first
-                    && block.last >= element.last
-                    && block.first_port <= element.first_port
-                    && block.last_port >= element.last_port
-            });
-            let corner =
-                Flow { direction, protocol: element.protocol, remote: element.first, port: element.first_port };
-            covered && both.verdict(&corner) == Some(Verdict::Block)
+            let blocks = |(side, verdict, block): &Piece| {
+                side == direction && *verdict == Verdict::Block && covers(block, element)
+            };
+            let (remote, port) = (element.first, element.first_port);
+            let corner = Flow { direction: *direction, protocol: element.protocol, remote, port };
+            theirs.iter().any(blocks) && both.verdict(&corner) == Some(Verdict::Block)
         })
+}
+
+fn covers(outer: &Element, inner: &Element) -> bool {
+    outer.protocol == inner.protocol
+        && outer.first <= inner.first
+        && outer.last >= inner.last
+        && outer.first_port <= inner.first_port
+        && outer.last_port >= inner.last_port
+}
+
+fn touches(one: &Element, other: &Element) -> bool {
+    one.protocol == other.protocol
+        && one.first <= other.last
+        && one.last >= other.first
+        && one.first_port <= other.last_port
+        && one.last_port >= other.first_port
 }

@@ -31,7 +31,8 @@ pub(super) fn shadowed_entitlements(view: &View<'_>, found: &mut Found) {
     }
     let mut pairs = 0;
     let mut told: BTreeSet<EntitlementId> = BTreeSet::new();
-    for candidates in by_site.values() {
+    for (site, candidates) in &by_site {
+        let all = pieces_at(view, *site);
         for other in candidates.iter().filter(|other| always_open(other.entitlement)) {
             for one in candidates {
                 let same = one.entitlement.base.id == other.entitlement.base.id;
@@ -42,7 +43,7 @@ pub(super) fn shadowed_entitlements(view: &View<'_>, found: &mut Found) {
                 if pairs > MAX_PAIRS {
                     return;
                 }
-                if let Some((severity, message)) = shadow(one, other) {
+                if let Some((severity, message)) = shadow(one, other, &all) {
                     told.insert(one.entitlement.base.id);
                     found.add(severity, "shadowed-entitlement", one.entitlement, "actions", message);
                 }
@@ -81,10 +82,14 @@ fn always_open(entitlement: &Entitlement) -> bool {
 type Piece = (Direction, Verdict, Element);
 
 /// Why `one` does nothing for whoever also has `other`.
-fn shadow(one: &Candidate<'_>, other: &Candidate<'_>) -> Option<(Severity, String)> {
+fn shadow(one: &Candidate<'_>, other: &Candidate<'_>, all: &[Piece]) -> Option<(Severity, String)> {
     let name = &other.entitlement.base.name;
     let (ours, theirs) = (pieces(&one.rules), pieces(&other.rules));
-    if ours.iter().all(|piece| says_already(&theirs, piece)) {
+    // Where anything says otherwise, a narrower rule may be there to win against it.
+    let undisputed = |piece: &Piece| {
+        !all.iter().any(|known| known.1 != piece.1 && known.0 == piece.0 && touches(&known.2, &piece.2))
+    };
+    if ours.iter().all(|piece| says_already(&theirs, piece) && undisputed(piece)) {
         // Two that say the same shadow each other: the later one is told.
         let mutual = theirs.iter().all(|piece| says_already(&ours, piece));
         let later = !mutual || one.entitlement.base.id > other.entitlement.base.id;
@@ -97,6 +102,16 @@ fn shadow(one: &Candidate<'_>, other: &Candidate<'_>) -> Option<(Severity, Strin
         let message = format!("{name:?} blocks all of it for everybody who has this one");
         (Severity::Error, message)
     })
+}
+
+/// The rules of every enabled entitlement at a Site, whoever has it.
+fn pieces_at(view: &View<'_>, site: SiteId) -> Vec<Piece> {
+    let enabled = view.state.entitlements().filter(|one| !one.disabled && one.site == site);
+    let rules = enabled.filter_map(|one| {
+        let actions: Vec<ParsedAction> = one.actions.iter().filter_map(|action| action.parse().ok()).collect();
+        compile(&actions, &ResolvedNames::default()).ok()
+    });
+    rules.flat_map(|rules| pieces(&rules)).collect()
 }
 
 fn pieces(rules: &RuleSet) -> Vec<Piece> {

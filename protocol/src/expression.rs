@@ -5,6 +5,7 @@
 //! ends: source length, nesting, list sizes, steps and patterns are bounded. An error counts as "does not hold".
 
 mod arena;
+mod chains;
 mod cost;
 mod evaluate;
 mod inspect;
@@ -20,6 +21,7 @@ use cel::{Env, Program};
 use crate::policy::MAX_EXPRESSION;
 
 pub use arena::ClaimArena;
+pub use chains::MAX_CHAIN;
 pub use cost::{MAX_COST, MAX_PATTERN};
 pub use evaluate::{Asked, Evaluator, Outcome};
 pub use inspect::AnswerTest;
@@ -66,6 +68,9 @@ pub enum ExpressionError {
     /// Not CEL.
     #[error("the expression is not valid CEL: {0}")]
     Syntax(String),
+    /// Over [`MAX_CHAIN`].
+    #[error("more than {MAX_CHAIN} operators, selections or brackets depend on each other")]
+    TooDeep,
     /// Over [`MAX_NESTING`].
     #[error("list operations are nested deeper than {MAX_NESTING}")]
     TooNested,
@@ -104,6 +109,9 @@ impl Expression {
     pub fn compile_with(source: &str, scripts: &Scripts) -> Result<Self, ExpressionError> {
         if source.len() > MAX_EXPRESSION {
             return Err(ExpressionError::TooLong { got: source.len() });
+        }
+        if chains::is_too_deep(source) {
+            return Err(ExpressionError::TooDeep);
         }
         let program = ENV.compile(source).map_err(|errors| ExpressionError::Syntax(errors.to_string()))?;
         let mut shape = nesting::Shape::of(program.expression());

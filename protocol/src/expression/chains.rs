@@ -28,7 +28,11 @@ pub(super) fn is_too_deep(source: &str) -> bool {
     let mut levels = vec![Level::default()];
     let mut at = 0;
     while at < bytes.len() {
-        let top = levels.last_mut().expect("the outermost level stays");
+        let deep = levels.len() > MAX_CHAIN;
+        let Some(top) = levels.last_mut() else { return true };
+        if deep || top.links > MAX_CHAIN {
+            return true;
+        }
         match bytes[at] {
             b'"' | b'\'' => {
                 at = end_of_text(bytes, at);
@@ -51,12 +55,9 @@ pub(super) fn is_too_deep(source: &str) -> bool {
             b'i' if bytes[at..].starts_with(b"in ") => top.links += 1,
             _ => {}
         }
-        if levels.len() > MAX_CHAIN || levels.last().is_some_and(|level| level.links > MAX_CHAIN) {
-            return true;
-        }
         at += 1;
     }
-    false
+    levels.len() > MAX_CHAIN || levels.iter().any(|level| level.links > MAX_CHAIN)
 }
 
 /// The position behind a text that begins with a quote at `start`; the end of the source if it does not end.

@@ -28,7 +28,7 @@ pub(super) fn is_too_deep(source: &str) -> bool {
     let mut levels = vec![Level::default()];
     let mut at = 0;
     while at < bytes.len() {
-        let deep = levels.len() > MAX_CHAIN;
+        let (deep, inside) = (levels.len() > MAX_CHAIN, levels.len() > 1);
         let Some(top) = levels.last_mut() else { return true };
         if deep || top.links > MAX_CHAIN {
             return true;
@@ -45,7 +45,7 @@ pub(super) fn is_too_deep(source: &str) -> bool {
             b'&' | b'|' | b',' | b'?' | b':' => top.begin_anew(),
             b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' | b'!' => top.links += 1,
             b'(' | b'[' | b'{' => levels.push(Level::default()),
-            b')' | b']' | b'}' if levels.len() > 1 => {
+            b')' | b']' | b'}' if inside => {
                 let inner = levels.pop().map_or(0, |level| level.links.max(level.longest));
                 if let Some(outer) = levels.last_mut() {
                     outer.links += inner + 1;

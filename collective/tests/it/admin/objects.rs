@@ -220,7 +220,7 @@ async fn settings_links_and_questions_answer() {
     };
     let yes = ask("10.20.0.10:80").await;
     assert_eq!((&yes["entitlements"][0]["name"], &yes["entitlements"][0]["open"]), (&json!("web"), &json!(true)));
-    assert_eq!(yes["entitlements"][0]["rule"], "allow tcp_up 10.20.0.10, 10.20.1.0/24 ports 80");
+    assert_eq!(yes["entitlements"][0]["rule"], "allow tcp_up 10.20.0.10, dns://web.corp.example ports 80");
     assert_eq!(yes["entitlements"][0]["givenBy"], json!(["everybody"]));
     assert!(yes["because"].as_str().expect("a text").contains("no Gateway"), "{yes}");
     assert_eq!(ask("web.corp.example:80").await["entitlements"][0]["open"], true);

@@ -176,7 +176,7 @@ fn script_bombs_are_refused_when_they_are_saved() {
     let list = |n: usize| format!("[{}]", vec!["1"; n].join(","));
     let square = format!("{0}.all(a, {0}.all(b, a == b && a != b + 1))", list(900));
     assert!(matches!(refused(&square), Some(ExpressionError::TooCostly { .. })), "{:?}", refused(&square));
-    let joined = format!("({}).all(a, a == 1)", vec!["user.groups"; 400].join(" + "));
+    let joined = format!("({}).all(a, a == 1)", vec!["user.groups"; 30].join(" + "));
     assert!(Expression::compile(&joined).is_ok(), "short lists can be joined often");
     for bomb in [
         r#"user.username.matches("((a{100}){100}){100}")"#,

@@ -29,6 +29,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 const MAX_NAMES: usize = 16_384;
 /// Names that one session may have asked for at a time (review 3.10).
 const MAX_ASKED: usize = ringwall_protocol::entitlement::MAX_NAMES;
+/// Names of either kind together; beyond it what a session asked for is not asked again and runs out: 50 MB.
+const MAX_ENTRIES: usize = 262_144;
 
 /// A name that is asked for, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -182,6 +184,11 @@ impl NameTable {
         let subject = Subject::Session(session, name.to_owned());
         if !self.entries.contains_key(&subject) {
             self.make_room_for(session);
+            if self.entries.len() >= MAX_ENTRIES {
+                self.turned_away += 1;
+                let time = ttl.max(FLOOR) + LINGER;
+                return addresses.iter().map(|address| (*address, time)).collect();
+            }
             let fresh = Entry { users: 1, addresses: BTreeMap::new(), next: None, failures: 0, touched: now };
             self.entries.insert(subject.clone(), fresh);
         }

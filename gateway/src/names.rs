@@ -175,7 +175,8 @@ impl Shared {
             match subject {
                 Subject::Everybody(name) => self.enforcer.resolved(Host::Name(name), addresses),
                 Subject::Session(session, name) => {
-                    for host in self.table().covering(session, &name) {
+                    let hosts = self.table().covering(session, &name);
+                    for host in hosts.into_iter().filter(|host| matches!(host, Host::Domain(_))) {
                         // Told already; a refusal only lets the address run out earlier.
                         drop(self.enforcer.told(session, host, addresses.clone()));
                     }

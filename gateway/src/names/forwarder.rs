@@ -14,6 +14,7 @@ use ringwall_protocol::id::SessionId;
 use ringwall_protocol::rules::compile::MAX_ADDRESSES_PER_NAME;
 use ringwall_protocol::wire::session::MAX_DNS_MESSAGE;
 
+use super::table::FLOOR;
 use super::upstream::{Answer, address, addresses};
 use super::{Names, Shared};
 
@@ -122,10 +123,18 @@ impl Shared {
 
     /// Puts what the session is about to be told into its rules; whether the kernel has it.
     async fn open(&self, session: SessionId, name: &str, hosts: Vec<Host>, found: (&[IpAddr], Duration)) -> bool {
-        let told = self.table().told(session, name, found, Instant::now());
+        let below = hosts.iter().any(|host| matches!(host, Host::Domain(_)));
+        let asked_again = if below { self.table().told(session, name, found, Instant::now()) } else { vec![] };
         self.changed.notify_one();
+        let (addresses, ttl) = found;
         for host in hosts {
-            let told = self.enforcer.told(session, host, told.clone());
+            let told = match host {
+                // Asked for again, for this session alone.
+                Host::Domain(_) => asked_again.clone(),
+                // Asked for again for everybody: the answer counts for its own time.
+                _ => addresses.iter().map(|address| (*address, ttl.max(FLOOR))).collect(),
+            };
+            let told = self.enforcer.told(session, host, told);
             if !matches!(tokio::time::timeout(INSTALL_TIME, told).await, Ok(Ok(true))) {
                 return false;
             }

@@ -139,6 +139,12 @@ impl Expression {
         Ok(Self { program: Arc::new(program), source: source.into(), cost: shape.cost })
     }
 
+    /// How deep list operations are nested in each other: the power of a list's length that an evaluation costs.
+    #[must_use]
+    pub fn nesting(&self) -> usize {
+        nesting::Shape::of(self.program.expression()).depth
+    }
+
     /// The source.
     #[must_use]
     pub fn source(&self) -> &str {

@@ -1,8 +1,9 @@
-//! Servers for the protected side: real ones (nginx, iperf3, dnsmasq) and an echo server that counts.
+//! Servers for the protected side: real ones (nginx, iperf3, dnsmasq, slapd) and an echo server that counts.
 
 pub mod dnsmasq;
 pub mod iperf;
 pub mod nginx;
+pub mod slapd;
 pub mod udp_echo;
 
-pub use self::{dnsmasq::NameServer, iperf::IperfServer, nginx::Nginx, udp_echo::UdpEcho};
+pub use self::{dnsmasq::NameServer, iperf::IperfServer, nginx::Nginx, slapd::Slapd, udp_echo::UdpEcho};

@@ -8,8 +8,9 @@ use std::{
 use anyhow::{Result, ensure};
 use ringwall_chaos_tests::lab::{
     Lab,
+    command::Program,
     probe::{IperfRun, Url, http_get},
-    servers::{IperfServer, NameServer, Nginx, dnsmasq, iperf, nginx},
+    servers::{IperfServer, NameServer, Nginx, Slapd, dnsmasq, iperf, nginx, slapd},
     wait::until_ok,
 };
 
@@ -83,4 +84,25 @@ fn name_server_answers_from_a_zone_that_changes() -> Result<()> {
         ensure!(now == Some(there), "{now:?}");
         Ok(())
     })
+}
+
+#[test]
+fn the_directory_proves_its_users_over_tls_and_comes_with_its_provider() -> Result<()> {
+    let lab = Lab::start(two_networks())?;
+    let address: IpAddr = lab.topology().v4("web", "office").into();
+    let directory = Slapd::start(&lab, "web", address)?;
+    let authority = lab.directory().join("slapd-web/authority.pem");
+    let (user, _) = slapd::USERS[0];
+    let bind = |password: &str| {
+        let program = Program::system("whoami", "ldapwhoami")
+            .args(["-x", "-H", &format!("ldaps://{address}:{}", slapd::PORT)])
+            .args(["-D", &format!("uid={user},ou=people,dc=corp,dc=example"), "-w", password])
+            .env("LDAPTLS_CACERT", &authority);
+        lab.run("alice", &program, SOON)
+    };
+    assert!(bind(slapd::PASSWORD)?.success()?.contains(user));
+    assert!(bind("wrong")?.success().is_err());
+    let document = directory.document("corp", ("tunnel-v4", "tunnel-v6"))?;
+    assert!(document.contains("BEGIN CERTIFICATE") && document.contains(&address.to_string()), "{document}");
+    Ok(())
 }

@@ -10,7 +10,6 @@ use ringwall_protocol::assign::PolicySet;
 use ringwall_protocol::claims::{ClaimMap, Facts};
 use ringwall_protocol::expression::{Expression, ExpressionError, Scripts};
 use ringwall_protocol::id::RoleId;
-use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::role::Privilege;
 use ringwall_protocol::object::{IdentityProvider, LocalUser, Object};
 use ringwall_protocol::policy::{Policy, PolicyKind};
@@ -31,7 +30,7 @@ pub struct Change<'a> {
     pub before: Option<&'a Object>,
     /// As it will be; absent: deleted.
     pub after: Option<&'a Object>,
-    /// A local user gets another password.
+    /// A local user gets another password, or a provider another secret.
     pub password: bool,
 }
 
@@ -121,7 +120,17 @@ fn by_circumstance(
                 Object::IdentityProvider(before) => Some(before),
                 _ => None,
             });
-            if opens_nothing(before, provider) { Vec::new() } else { privileges(state, all_roles(state)) }
+            // A new secret may be one that other servers answer to.
+            if opens_nothing(before, provider, password) { Vec::new() } else { privileges(state, all_roles(state)) }
+        }
+        // Who verifies administrators' other factor can let it be anybody's.
+        (Some(Object::MfaProvider(before)), Some(Object::MfaProvider(after))) => {
+            let same = before.settings == after.settings && !password;
+            let verifies = state
+                .identity_providers()
+                .filter(|provider| provider.admin_provider)
+                .any(|one| one.on_boarding_2fa.as_ref().is_some_and(|mfa| mfa.mfa_provider_id == after.base.id));
+            if same || !verifies { Vec::new() } else { privileges(state, all_roles(state)) }
         }
         // A Stop policy keeps people from their roles; without it they have them.
         (Some(Object::Policy(policy)), None) if policy.kind == PolicyKind::Stop => privileges(state, all_roles(state)),
@@ -129,16 +138,20 @@ fn by_circumstance(
     }
 }
 
-/// Whether a provider proves administrators just as it did.
-fn opens_nothing(before: Option<&IdentityProvider>, after: &IdentityProvider) -> bool {
-    if !after.admin_provider || after.kind() != IdentityProviderKind::LocalDatabase {
+/// Whether a provider proves administrators just as it did: whoever says which servers vouch for a name, or what claims
+/// it has, says who is an administrator.
+fn opens_nothing(before: Option<&IdentityProvider>, after: &IdentityProvider, secret: bool) -> bool {
+    if !after.admin_provider {
         return true;
     }
-    before.is_some_and(|before| {
-        before.admin_provider
-            && before.claim_mappings == after.claim_mappings
-            && before.on_boarding_2fa == after.on_boarding_2fa
-    })
+    !secret
+        && before.is_some_and(|before| {
+            before.admin_provider
+                && before.settings == after.settings
+                && before.claim_mappings == after.claim_mappings
+                && before.claim_scripts == after.claim_scripts
+                && before.on_boarding_2fa == after.on_boarding_2fa
+        })
 }
 
 fn privileges<'a>(state: &State, roles: impl IntoIterator<Item = &'a RoleId>) -> Vec<Privilege> {

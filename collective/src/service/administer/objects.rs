@@ -88,7 +88,8 @@ impl Controller {
         errors.extend(self.forbidden_hosts(&object));
         errors.extend(provider_secrets::errors(&object, None, &given, &who.state));
         Denial::unless_empty(errors)?;
-        let change = Change { before: None, after: Some(&object), password: password.is_some() };
+        let secret = password.is_some() || !given.is_empty();
+        let change = Change { before: None, after: Some(&object), password: secret };
         granting::check(&who.authority, &who.state, change, now)?;
         let name = object.name().to_owned();
         let put = PutObject { object, expected: Expected::Absent };
@@ -148,7 +149,8 @@ impl Controller {
         if let (Object::CriteriaScript(script), true) = (before, before.name() != after.name()) {
             refuse_if_called(&who.state, &script.base.name)?;
         }
-        let change = Change { before: Some(before), after: Some(&after), password: new_password.is_some() };
+        let secret = new_password.is_some() || !given.is_empty();
+        let change = Change { before: Some(before), after: Some(&after), password: secret };
         granting::check(&who.authority, &who.state, change, clock::now())?;
         let name = after.name().to_owned();
         let put = PutObject { object: after, expected: Expected::Version(stored.version) };

@@ -1,10 +1,10 @@
 //! Seeds of one-time passwords: made by an administrator and shown once, listed without their secret, taken away.
 
+use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::UserDn;
-use ringwall_protocol::object::LocalUser;
+use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::wire::admin::{List, OtpSeed};
-use ringwall_raft::State;
 use ringwall_raft::state::totp::{PutTotpSeed, RemoveTotpSeed};
 use ringwall_trust::secret::SystemRandom;
 use ringwall_trust::totp::Seed;
@@ -20,6 +20,7 @@ use super::sign_in::issuer;
 use super::trail;
 use crate::clock;
 use crate::controller::Controller;
+use crate::directory::{spelled, user_id_of};
 use crate::vault::Purpose;
 
 /// How seeds are searched and sorted.
@@ -33,7 +34,9 @@ impl Controller {
     pub fn list_seeds(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::OtpSeed, None)?;
         let seeds = who.state.totp_seeds().filter_map(|(user, seed)| {
-            let dn = user_dn(&who.state, user)?;
+            // Users of other providers are known by their devices.
+            let of_device = || who.state.devices_of(user).next().map(|device| device.dn.user.clone());
+            let dn = user_dn(&who.state, user).or_else(of_device)?;
             Some(json!({
                 "userDistinguishedName": dn,
                 "username": dn.user,
@@ -50,19 +53,12 @@ impl Controller {
     /// `Forbidden`, also where the user holds more than the caller; `NotFound`.
     pub async fn make_seed(&self, who: &Administrator, user: &UserDn, repeat: &Repeat) -> Result<OtpSeed, Denial> {
         who.authority.require(PrivilegeType::Create, PrivilegeTarget::OtpSeed, None)?;
-        let local = local_user(&who.state, user)?;
-        check_credential(&who.authority, &who.state, local, clock::now())?;
+        let user = &spelled(&who.state, user.clone());
+        let bearer = bearer(who, user)?;
         let seed = Seed::generate(&SystemRandom);
-        let sealed = self.vault.seal(Purpose::TotpSeed(local.base.id), seed.expose());
-        let outcome = self.order(repeat, PutTotpSeed { user: local.base.id, seed: sealed, confirmed: true }).await?;
-        trail::changed(
-            who,
-            "otp_seed_created",
-            "otp/seeds",
-            &local.base.id.to_string(),
-            &user.to_string(),
-            outcome.index,
-        );
+        let sealed = self.vault.seal(Purpose::TotpSeed(bearer), seed.expose());
+        let outcome = self.order(repeat, PutTotpSeed { user: bearer, seed: sealed, confirmed: true }).await?;
+        trail::changed(who, "otp_seed_created", "otp/seeds", &bearer.to_string(), &user.to_string(), outcome.index);
         Ok(OtpSeed {
             user_distinguished_name: user.clone(),
             secret: Some(seed.expose_base32().to_string()),
@@ -76,26 +72,29 @@ impl Controller {
     /// `Forbidden`, also where the user holds more than the caller; `NotFound`.
     pub async fn remove_seed(&self, who: &Administrator, user: &UserDn, repeat: &Repeat) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Delete, PrivilegeTarget::OtpSeed, None)?;
-        let local = local_user(&who.state, user)?;
-        check_credential(&who.authority, &who.state, local, clock::now())?;
-        if who.state.totp_seed(local.base.id).is_none() {
+        let user = &spelled(&who.state, user.clone());
+        let bearer = bearer(who, user)?;
+        if who.state.totp_seed(bearer).is_none() {
             return Err(Denial::NotFound(format!("{user} has no seed")));
         }
-        let outcome = self.order(repeat, RemoveTotpSeed { user: local.base.id }).await?;
-        trail::changed(
-            who,
-            "otp_seed_deleted",
-            "otp/seeds",
-            &local.base.id.to_string(),
-            &user.to_string(),
-            outcome.index,
-        );
+        let outcome = self.order(repeat, RemoveTotpSeed { user: bearer }).await?;
+        trail::changed(who, "otp_seed_deleted", "otp/seeds", &bearer.to_string(), &user.to_string(), outcome.index);
         Ok(())
     }
 }
 
-fn local_user<'a>(state: &'a State, user: &UserDn) -> Result<&'a LocalUser, Denial> {
-    let local = state.local_provider().is_some_and(|provider| provider.base.name == user.provider.as_str());
-    let found = state.local_user_named(user.user.as_str()).filter(|_| local);
-    found.ok_or_else(|| Denial::NotFound(format!("there is no local user {user}")))
+/// Whose seed it is. What proves a user is for whoever holds no less than that user; what a user of another provider may
+/// hold cannot be known without him, so that it is all where the provider has administrators.
+fn bearer(who: &Administrator, user: &UserDn) -> Result<UserId, Denial> {
+    let nobody = || Denial::NotFound(format!("there is no user {user}"));
+    let provider = who.state.identity_provider_named(user.provider.as_str()).ok_or_else(nobody)?;
+    if provider.kind() != IdentityProviderKind::LocalDatabase {
+        if provider.admin_provider {
+            who.authority.require(PrivilegeType::All, PrivilegeTarget::All, None)?;
+        }
+        return Ok(user_id_of(provider.base.id, &user.user));
+    }
+    let local = who.state.local_user_named(user.user.as_str()).ok_or_else(nobody)?;
+    check_credential(&who.authority, &who.state, local, clock::now())?;
+    Ok(local.base.id)
 }

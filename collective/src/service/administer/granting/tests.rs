@@ -116,3 +116,34 @@ fn criteria_that_look_at_the_clock_are_judged_for_every_hour() {
     let eve = Object::from(local_user(UserId::from_random([5; 16]), "eve"));
     assert!(!may(&clerk(), &fixture.state, None, &eve));
 }
+
+#[test]
+fn a_provider_of_administrators_is_closed_to_who_holds_less() {
+    let mut fixture = Fixture::founded();
+    let strong = role(1, vec![privilege(PrivilegeType::Revoke, PrivilegeTarget::RegisteredDevice)]);
+    let policy = Policy {
+        kind: PolicyKind::Admin,
+        administrative_roles: BTreeSet::from([strong.base.id]).into_iter().collect(),
+        ..policy(PolicyId::from_random([7; 16]), "admins", "user.username == \"root\"")
+    };
+    fixture.put(strong);
+    fixture.put(policy);
+    let provider = |admin: bool, host: &str| -> Object {
+        let provider: IdentityProvider = serde_json::from_value(serde_json::json!({
+            "id": "0190a000-0000-7000-8000-000000000001", "name": "corp", "type": "Radius", "hostnames": [host],
+            "adminProvider": admin,
+        }))
+        .expect("a provider");
+        provider.into()
+    };
+    let (own, theirs) = (provider(true, "radius.corp.example"), provider(true, "radius.evil.example"));
+    let state = &fixture.state;
+    assert!(!may(&clerk(), state, None, &theirs), "its servers would say who is root");
+    assert!(!may(&clerk(), state, Some(&own), &theirs));
+    assert!(!may(&clerk(), state, Some(&provider(false, "radius.corp.example")), &own));
+    assert!(may(&clerk(), state, Some(&own), &own));
+    assert!(may(&clerk(), state, None, &provider(false, "radius.evil.example")), "it lets no administrator in");
+    let secret = Change { before: Some(&own), after: Some(&own), password: true };
+    assert!(check(&clerk(), state, secret, NOW).is_err(), "another secret is another server's");
+    assert!(may(&root(), state, None, &theirs));
+}

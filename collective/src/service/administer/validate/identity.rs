@@ -1,6 +1,5 @@
 //! Rules of identity providers and MFA providers.
 
-use ringwall_protocol::expression::Expression;
 use ringwall_protocol::name::ProviderName;
 use ringwall_protocol::object::identity_provider::{DeviceTakeover, IdentityProviderKind, OnDemandClaim, SignInMfa};
 use ringwall_protocol::object::{IdentityProvider, MfaProvider, Object};
@@ -8,12 +7,12 @@ use ringwall_raft::State;
 use ringwall_trust::password::MAX_PASSWORD;
 
 use super::{Faults, duplicates, provider, text};
+use crate::directory::scripts::compile;
 
 /// Most mappings of one provider.
 const MAX_MAPPINGS: usize = 256;
-/// Most scripts of one provider, and longest source of one, in bytes.
+/// Most scripts of one provider.
 const MAX_SCRIPTS: usize = 16;
-const MAX_SCRIPT: usize = 1_024;
 /// Claims that only the provider's own proof makes.
 const FIXED_CLAIMS: [&str; 2] = ["username", "identityProvider"];
 /// Most devices that a limit can allow.
@@ -86,10 +85,8 @@ fn scripts(provider: &IdentityProvider, faults: &mut Faults) {
         if FIXED_CLAIMS.contains(&script.claim_name.as_str()) {
             faults.add(format!("{field}.claimName"), "says who somebody is: no script makes it");
         }
-        if script.expression.len() > MAX_SCRIPT {
-            faults.add(format!("{field}.expression"), format!("has at most {MAX_SCRIPT} bytes"));
-        } else if let Err(error) = Expression::compile(&script.expression) {
-            faults.add(format!("{field}.expression"), error.to_string());
+        if let Err(error) = compile(&script.expression) {
+            faults.add(format!("{field}.expression"), error);
         }
     }
     for at in duplicates(provider.claim_scripts.iter().map(|script| &script.claim_name)) {

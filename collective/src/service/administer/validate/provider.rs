@@ -67,7 +67,12 @@ fn ldap(settings: &LdapSettings, faults: &mut Faults) {
         (true, false, true) | (false, true, true) => faults.add("allowPlain", "excludes sslEnabled and startTls"),
         _ => {}
     }
-    if let Err(message) = tls::config(&settings.trusted_certificates) {
+    let trust = if settings.ssl_enabled || settings.start_tls {
+        tls::config(&settings.trusted_certificates).map(|_| ())
+    } else {
+        tls::certificates(&settings.trusted_certificates).map(|_| ())
+    };
+    if let Err(message) = trust {
         faults.add("trustedCertificates", message);
     }
     let is_dn = |text: &str| text.contains('=') && text::is_line(text, MAX_DN);

@@ -5,6 +5,7 @@ mod blocklist;
 mod collective;
 mod device;
 mod explain;
+mod fido2;
 mod object;
 mod otp;
 mod profile;
@@ -56,6 +57,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Otp(order) => otp::run(&desk(&path, cli.output)?, order).await,
         Command::Simulate(order) => what_if::simulate(&desk(&path, cli.output)?, &order).await,
         Command::Lint(order) => what_if::lint(&desk(&path, cli.output)?, &order).await,
+        Command::Fido2(order) => fido2::run(&desk(&path, cli.output)?, order).await,
         Command::Explain(order) => explain::explain(&desk(&path, cli.output)?, order).await,
     }
 }

@@ -8,5 +8,7 @@ pub mod cli;
 pub mod command;
 pub mod connection;
 pub mod exit_code;
+pub mod mail;
 pub mod output;
+pub mod qr;
 pub mod session;

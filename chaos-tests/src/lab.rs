@@ -4,6 +4,7 @@
 //! the next lab undoes what a dead one recorded. Any number of labs stand side by side. Needs root and the programs `ip`,
 //! `nft` and `setpriv`. Knows nothing of the product; that is `product`'s part.
 
+pub mod browser;
 pub mod command;
 pub mod fault;
 pub mod log;

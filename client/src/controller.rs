@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::advice;
 use crate::dial::{DialError, Knock, Line, MAX_ADDRESSES, resolve};
 use crate::failure::{Exit, Failure};
-use crate::profile::Profile;
+use crate::profile::{Profile, ProfileHost};
 
 mod http;
 
@@ -287,11 +287,12 @@ impl Controllers {
         self.known.iter().flat_map(|controller| controller.spki_sha256.iter().copied()).collect()
     }
 
-    /// Where to ask, each place once: known Controllers, then the profile's host.
+    /// Where to ask, each place once: known Controllers, then what the profile names.
     fn authorities(&self) -> Vec<String> {
         let mut list: Vec<String> = Vec::new();
         let known = self.known.iter().flat_map(|controller| controller.addresses.iter().cloned());
-        for authority in known.chain([self.profile.host.authority()]).take(MAX_ADDRESSES) {
+        let named = std::iter::once(&self.profile.host).chain(&self.profile.controllers).map(ProfileHost::authority);
+        for authority in known.chain(named).take(MAX_ADDRESSES) {
             if !list.contains(&authority) {
                 list.push(authority);
             }

@@ -43,6 +43,8 @@ pub struct UpOptions {
     pub fresh: bool,
     /// Believe in any Controller that the profile's root vouches for.
     pub forget_controllers: bool,
+    /// Pages are only told, not opened.
+    pub no_browser: bool,
     /// Name of the TUN device.
     pub device: String,
     /// The system's resolver file; `None`: leave the system's resolver alone.

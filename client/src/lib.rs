@@ -7,6 +7,7 @@
 //! | [`dial`], [`controller`], [`sign_in`] | from an address to tokens |
 //! | [`site_link`], [`tunnel`] | one Site: websocket, tunnel, failover; the packets |
 //! | [`routes`], [`dns`] | what the kernel sends into the tunnel |
+//! | [`browser`] | steps that a user takes in a browser |
 //! | [`device_claims`] | what the device says of itself |
 //! | [`daemon`], [`local`], [`status`] | `ringwall up`, and how other programs talk to it |
 //! | [`cli`] | the command line |
@@ -14,6 +15,7 @@
 //! What a policy means is the Collective's business; the Client shows what it is told and enforces nothing.
 
 pub mod advice;
+pub mod browser;
 pub mod cli;
 pub mod clock;
 pub mod controller;

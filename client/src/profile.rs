@@ -22,6 +22,8 @@ pub use host::{DEFAULT_PORT, InvalidHost, ProfileHost};
 
 /// Longest link: names, one key and two fingerprints take some 500 bytes.
 pub const MAX_LINK: usize = 8 * 1024;
+/// Most further addresses of one profile; a Collective names at most 8.
+pub const MAX_CONTROLLERS: usize = 16;
 /// Longest name of a profile or of its SPA key, in bytes.
 const MAX_LABEL: usize = 128;
 const SCHEME: &str = "ringwall://";
@@ -31,8 +33,10 @@ const SCHEME: &str = "ringwall://";
 pub struct Profile {
     /// For people, and for `--profile`.
     pub name: String,
-    /// Where its Controllers answer.
+    /// Where its Controllers answer; with the provider it makes the profile what it is.
     pub host: ProfileHost,
+    /// Where else they answer: tried after `host`, at most [`MAX_CONTROLLERS`].
+    pub controllers: Vec<ProfileHost>,
     /// The provider that its users sign in with.
     pub identity_provider: ProviderName,
     /// SHA-256 of the Collective's root certificate.
@@ -92,6 +96,8 @@ struct LinkBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_ca_fingerprint: Option<String>,
     identity_provider_name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    controllers: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -126,9 +132,14 @@ impl Profile {
     }
 
     fn from_body(host: ProfileHost, body: LinkBody) -> Result<Self, LinkError> {
+        if body.controllers.len() > MAX_CONTROLLERS {
+            return Err(field("controllers", format!("expected at most {MAX_CONTROLLERS} addresses")));
+        }
+        let controllers = body.controllers.iter().map(|text| text.parse());
         Ok(Self {
             name: label("profileName", body.profile_name)?,
             host,
+            controllers: controllers.collect::<Result<_, InvalidHost>>()?,
             identity_provider: ProviderName::parse(body.identity_provider_name)
                 .map_err(|error| field("identityProviderName", error))?,
             ca: body.ca_fingerprint.parse().map_err(|error| field("caFingerprint", error))?,
@@ -150,6 +161,7 @@ impl Profile {
             ca_fingerprint: self.ca.to_string(),
             next_ca_fingerprint: self.next_ca.map(|pin| pin.to_string()),
             identity_provider_name: self.identity_provider.as_str().to_owned(),
+            controllers: self.controllers.iter().map(ToString::to_string).collect(),
         };
         let body = Zeroizing::new(serde_json::to_vec(&body).expect("strings serialise"));
         Zeroizing::new(format!("{SCHEME}{}/{}", self.host, data_encoding::BASE64URL_NOPAD.encode(&body)))

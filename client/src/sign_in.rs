@@ -9,8 +9,8 @@ use ringwall_protocol::id::TransactionId;
 use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{
-    CertificateAnswer, CertificateRequest, Challenge, Credential, EntitlementsRequest, MfaAnswer, SignInRequest,
-    SignedIn,
+    BeginSignIn, BrowserAnswer, CertificateAnswer, CertificateRequest, Challenge, Credential, EntitlementsRequest,
+    MfaAnswer, SignInRequest, SignInWay, SignedIn,
 };
 use ringwall_protocol::wire::error::ErrorBody;
 use ringwall_trust::identity::PrivateKey;
@@ -35,13 +35,23 @@ const MAX_NOTICE: usize = 2_048;
 /// How long Controllers that do not answer are asked again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Name and password, as the user gave them. No `Debug`.
+/// What proves the user, as he gave it. No `Debug`.
 #[derive(Clone)]
-pub struct Credentials {
-    /// Name at the identity provider.
-    pub username: String,
-    /// Password.
-    pub password: Zeroizing<String>,
+pub enum Credentials {
+    /// Name and password.
+    Password {
+        /// Name at the identity provider.
+        username: String,
+        /// Password.
+        password: Zeroizing<String>,
+    },
+    /// What a browser came back with; counts once.
+    Browser {
+        /// The request that it was sent out with.
+        request: String,
+        /// What it brought.
+        answer: BrowserAnswer,
+    },
 }
 
 /// Who can ask the user for a further factor.
@@ -102,7 +112,7 @@ impl SignIn<'_> {
                 }
                 Step::PostCertificate => {
                     let signed_in = flow.signed_in().expect("the flow is past the sign-in");
-                    self.keep_device(&mut device, signed_in, &credentials.username)?;
+                    self.keep_device(&mut device, signed_in)?;
                     let request = self.certificate_request(signed_in)?;
                     let answer = self.post(Plane::SignIn, "/client/v1/certificate", &request).await?;
                     flow.certified(answer.map(|answer: CertificateAnswer| answer.chain))
@@ -131,9 +141,13 @@ impl SignIn<'_> {
         SignInRequest {
             device_id: device.device_id,
             identity_provider: self.provider.to_owned(),
-            credential: Credential::Password {
-                username: credentials.username.clone(),
-                password: credentials.password.to_string(),
+            credential: match credentials {
+                Credentials::Password { username, password } => {
+                    Credential::Password { username: username.clone(), password: password.to_string() }
+                }
+                Credentials::Browser { request, answer } => {
+                    Credential::Oidc { request: request.clone(), answer: answer.clone() }
+                }
             },
             device_cookie: device.cookie.as_ref().map(|cookie| cookie.expose().to_owned()),
             key_thumbprint: self.key.thumbprint(),
@@ -142,15 +156,15 @@ impl SignIn<'_> {
     }
 
     /// The new cookie is kept at once: the Controller has forgotten the old one, whatever becomes of the rest.
-    fn keep_device(&self, device: &mut Device, signed_in: &SignedIn, username: &str) -> Result<(), Failure> {
+    fn keep_device(&self, device: &mut Device, signed_in: &SignedIn) -> Result<(), Failure> {
         device.cookie = Some(SecretText::from(signed_in.device_cookie.clone()));
         if let Some(key) = &signed_in.device_spa_key {
             device.spa_key = Some(SecretText::from(key.clone()));
         }
-        device.username = Some(username.to_owned());
         let holder = Holder { device: device.device_id, key: self.key.thumbprint() };
-        HeldToken::<ClaimsToken>::take(&signed_in.claims_token, holder)
+        let token = HeldToken::<ClaimsToken>::take(&signed_in.claims_token, holder)
             .map_err(|error| Failure::new(Exit::Refused, error, "ask an administrator: this Controller misbehaves"))?;
+        device.username = Some(token.head.sub.user.user.as_str().to_owned());
         Ok(self.store.keep_device(device)?)
     }
 
@@ -179,6 +193,27 @@ impl SignIn<'_> {
     {
         patiently(self.controllers, plane, path, question).await
     }
+}
+
+/// How users of the profile's provider prove themselves; `redirect_uri` is where a browser would come back to.
+///
+/// # Errors
+/// What was refused, or that nobody answered for 30 s.
+pub async fn way_of(
+    controllers: &Controllers,
+    device: &Device,
+    key: &PrivateKey,
+    provider: &str,
+    redirect_uri: String,
+) -> Result<SignInWay, Failure> {
+    let question = BeginSignIn {
+        device_id: device.device_id,
+        identity_provider: provider.to_owned(),
+        key_thumbprint: key.thumbprint(),
+        redirect_uri: Some(redirect_uri),
+    };
+    let answer = patiently(controllers, Plane::SignIn, "/client/v1/sign-in/begin", &question).await?;
+    answer.map_err(|body| CallError::Refused(body).into())
 }
 
 /// Round after round until somebody answers or 30 s have passed. A refusal is an answer.

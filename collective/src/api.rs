@@ -4,11 +4,13 @@ pub mod admin;
 pub mod client;
 pub mod extract;
 pub mod health;
+mod on_boarding;
 
 use actix_web::web::ServiceConfig;
 
-/// Routes of the admin port: the admin API, and health.
+/// Routes of the admin port: the admin API, health, and the on-boarding page.
 pub fn admin_routes(routes: &mut ServiceConfig) {
     health::configure(routes);
+    on_boarding::configure(routes);
     admin::configure(routes);
 }

@@ -8,6 +8,7 @@ mod certificate;
 pub mod ldap;
 pub mod local;
 pub mod mapping;
+pub mod oidc;
 pub mod radius;
 pub mod scripts;
 pub mod secrets;
@@ -36,6 +37,7 @@ use crate::hashing::HashingPool;
 use crate::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::vault::Vault;
+use oidc::OidcDirectory;
 
 /// A user whom a provider knows.
 #[derive(Debug, Clone, PartialEq)]
@@ -173,6 +175,8 @@ pub struct Directories {
     local: LocalDirectory,
     ldap: LdapDirectory,
     radius: RadiusDirectory,
+    /// OpenID Connect; also sends users to their browsers.
+    pub oidc: OidcDirectory,
 }
 
 impl Directories {
@@ -184,7 +188,8 @@ impl Directories {
             local: LocalDirectory::new(hashing.clone()),
             hashing,
             ldap: LdapDirectory::new(Arc::clone(&vault), outbound.clone()),
-            radius: RadiusDirectory::new(vault, outbound),
+            radius: RadiusDirectory::new(Arc::clone(&vault), outbound.clone()),
+            oidc: OidcDirectory::new(vault, outbound),
         }
     }
 
@@ -230,6 +235,7 @@ impl Directory for Directories {
             ProviderSettings::Ldap(_) => self.ldap.claimed(provider, credential),
             ProviderSettings::Radius(_) => self.radius.claimed(provider, credential),
             ProviderSettings::Certificate(_) | ProviderSettings::LdapCertificate(_) => certificate::claimed(credential),
+            ProviderSettings::Oidc(_) => self.oidc.claimed(provider, credential),
             _ => Claimed::Nobody,
         }
     }
@@ -242,6 +248,7 @@ impl Directory for Directories {
             ProviderSettings::Certificate(_) | ProviderSettings::LdapCertificate(_) => {
                 certificate::prove(&self.ldap, state, provider, attempt).await
             }
+            ProviderSettings::Oidc(_) => self.oidc.prove(state, provider, attempt).await,
             other => Err(unusable(other.kind())),
         };
         self.finished(provider, proof?).await
@@ -259,6 +266,7 @@ impl Directory for Directories {
             ProviderSettings::LocalDatabase => self.local.go_on(state, provider, name, kept, answer).await,
             ProviderSettings::Ldap(_) => self.ldap.go_on(state, provider, name, kept, answer).await,
             ProviderSettings::Radius(_) => self.radius.go_on(state, provider, name, kept, answer).await,
+            ProviderSettings::Oidc(_) => self.oidc.go_on(state, provider, name, kept, answer).await,
             other => Err(unusable(other.kind())),
         };
         self.finished(provider, proof?).await
@@ -292,6 +300,7 @@ impl Directory for Directories {
             ProviderSettings::Certificate(_) | ProviderSettings::LdapCertificate(_) => {
                 certificate::look_up(&self.ldap, state, provider, whom).await
             }
+            ProviderSettings::Oidc(_) => self.oidc.look_up(state, provider, whom).await,
             other => Err(unusable(other.kind())),
         };
         match found? {

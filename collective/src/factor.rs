@@ -3,6 +3,7 @@
 //! A [`Factor`] knows nothing of sign-ins, step-ups or attempts: those count before it is asked. What it must remember
 //! between question and answer is sealed into the replicated transaction, so that any Controller takes the answer.
 
+pub mod fido2;
 pub mod radius;
 pub mod totp;
 
@@ -21,6 +22,7 @@ use crate::directory::Further;
 use crate::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::vault::Vault;
+use fido2::Fido2Factor;
 use radius::RadiusFactor;
 use totp::TotpFactor;
 
@@ -103,13 +105,18 @@ pub struct Given<'a> {
 pub struct Factors {
     totp: TotpFactor,
     radius: RadiusFactor,
+    fido2: Fido2Factor,
 }
 
 impl Factors {
     /// Providers whose secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
     pub fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
-        Self { totp: TotpFactor::new(Arc::clone(&vault)), radius: RadiusFactor::new(vault, outbound) }
+        Self {
+            totp: TotpFactor::new(Arc::clone(&vault)),
+            radius: RadiusFactor::new(Arc::clone(&vault), outbound),
+            fido2: Fido2Factor::new(vault),
+        }
     }
 
     /// RADIUS servers.
@@ -124,7 +131,7 @@ impl Factor for Factors {
         match &provider.settings {
             FactorSettings::DefaultTimeBased => self.totp.asks_first(provider),
             FactorSettings::Radius(_) => self.radius.asks_first(provider),
-            FactorSettings::Fido2 => true,
+            FactorSettings::Fido2 => self.fido2.asks_first(provider),
         }
     }
 
@@ -132,7 +139,7 @@ impl Factor for Factors {
         match &provider.settings {
             FactorSettings::DefaultTimeBased => self.totp.disturbs(provider),
             FactorSettings::Radius(_) => self.radius.disturbs(provider),
-            FactorSettings::Fido2 => Disturbs::Never,
+            FactorSettings::Fido2 => self.fido2.disturbs(provider),
         }
     }
 
@@ -140,7 +147,7 @@ impl Factor for Factors {
         match &provider.settings {
             FactorSettings::DefaultTimeBased => self.totp.begin(state, provider, bearer).await,
             FactorSettings::Radius(_) => self.radius.begin(state, provider, bearer).await,
-            FactorSettings::Fido2 => Err(refused()),
+            FactorSettings::Fido2 => self.fido2.begin(state, provider, bearer).await,
         }
     }
 
@@ -154,7 +161,7 @@ impl Factor for Factors {
         match &provider.settings {
             FactorSettings::DefaultTimeBased => self.totp.verify(state, provider, bearer, given).await,
             FactorSettings::Radius(_) => self.radius.verify(state, provider, bearer, given).await,
-            FactorSettings::Fido2 => Err(refused()),
+            FactorSettings::Fido2 => self.fido2.verify(state, provider, bearer, given).await,
         }
     }
 }

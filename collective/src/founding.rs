@@ -300,6 +300,7 @@ fn objects(wishes: &Wishes, admin: &UserName, ids: &Ids) -> Vec<Object> {
             spa_key_name: String::new(),
             identity_provider: ids.provider,
             hostname: None,
+            further_hostnames: Vec::new(),
             enrolment: true,
             key_generation: 0,
         }

@@ -44,5 +44,6 @@ pub mod service;
 pub mod sessions;
 pub mod signers;
 pub mod spa;
+pub(crate) mod template;
 pub mod throttle;
 pub mod vault;

@@ -1,10 +1,12 @@
 //! The profile link: how a Client gets to know a Collective (`token-flow.md` "Client profile", S3).
 //!
-//! `ringwall://<host:port>/<base64url of JSON>`. With an SPA key it is a secret; it is then never logged.
+//! `ringwall://<host:port>/<base64url of JSON>`. With an SPA key it is a secret; it is then never logged. It names further
+//! Controllers, so that a first-time Client gets in while the one at `host` is down.
 
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
+use ringwall_protocol::object::profile::MAX_FURTHER_HOSTNAMES;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_trust::identity::Fingerprint;
 use ringwall_trust::secret::SecretKey;
@@ -28,6 +30,8 @@ struct Content {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_ca_fingerprint: Option<String>,
     identity_provider_name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    controllers: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,8 +69,21 @@ impl ProfileLink {
             ca_fingerprint: root.to_string(),
             next_ca_fingerprint: None,
             identity_provider_name: identity_provider.to_owned(),
+            controllers: Vec::new(),
         };
         Self { host: host.to_owned(), content }
+    }
+
+    /// With further addresses of Controllers, each once, at most [`MAX_FURTHER_HOSTNAMES`].
+    #[must_use]
+    pub fn with_controllers<'a>(mut self, addresses: impl IntoIterator<Item = &'a String>) -> Self {
+        for address in addresses {
+            let listed = *address == self.host || self.content.controllers.contains(address);
+            if !listed && self.content.controllers.len() < MAX_FURTHER_HOSTNAMES {
+                self.content.controllers.push(address.clone());
+            }
+        }
+        self
     }
 }
 
@@ -94,5 +111,14 @@ mod tests {
         assert!(json.get("spa").is_none());
         let spa = ProfileSpa { mode: SpaMode::Tcp, name: "k".to_owned(), key: SecretKey::new([1; 32]) };
         assert_ne!(ProfileLink::new("sdp.example:443", "default", "local", root, Some(&spa)).to_string(), open);
+    }
+
+    #[test]
+    fn further_controllers_stand_in_a_link_once_each_and_are_bounded() {
+        let link = ProfileLink::new("c1:443", "default", "local", Fingerprint([7; 32]), None);
+        let addresses: Vec<String> = (0..40).map(|number| format!("c{}:443", number % 20)).collect();
+        let listed = link.with_controllers(&addresses).content.controllers;
+        assert_eq!(listed.len(), MAX_FURTHER_HOSTNAMES);
+        assert!(!listed.contains(&"c1:443".to_owned()) && listed[0] == "c0:443");
     }
 }

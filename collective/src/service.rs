@@ -2,6 +2,7 @@
 //! as the request (ReadIndex), proposes what must be recorded, and mints from the state in which it checked.
 
 mod audited;
+mod begin;
 mod certificate;
 pub(crate) mod check;
 mod devices;
@@ -9,6 +10,7 @@ mod entitle;
 mod lockout;
 mod mfa;
 mod mint;
+pub(crate) mod on_boarding;
 mod renew;
 mod sign_in;
 mod sign_out;

@@ -31,6 +31,12 @@ pub enum Purpose {
     Provider(uuid::Uuid, &'static str),
     /// A Controller's request for an intermediate, until the root has signed it.
     IssuerRequest(NodeId, IssuerKind),
+    /// The name of an on-boarding page, which a stranger brings back.
+    OnBoarding,
+    /// What a browser was sent out with, which a Client brings back.
+    BrowserRequest,
+    /// What the verifier keeps of a user's security keys.
+    SecurityKey(UserId),
 }
 
 impl Purpose {
@@ -44,6 +50,9 @@ impl Purpose {
             Self::TransactionState(transaction) => format!("transaction-state/{transaction}"),
             Self::Provider(provider, field) => format!("provider/{provider}/{field}"),
             Self::IssuerRequest(node, kind) => format!("issuer-request/{node}/{kind}"),
+            Self::OnBoarding => "on-boarding".to_owned(),
+            Self::BrowserRequest => "browser-request".to_owned(),
+            Self::SecurityKey(user) => format!("security-key/{user}"),
         }
     }
 }
@@ -84,6 +93,13 @@ impl Vault {
             tracing::error!(?purpose, error, "stored secret does not open");
             Refusal::internal()
         })
+    }
+
+    /// Opens what a stranger says that this Collective sealed; `None` if it did not.
+    #[must_use]
+    pub fn open_foreign(&self, purpose: Purpose, sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let bytes = data_encoding::BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
+        open(&self.0, &purpose.label(), &bytes).ok()
     }
 
     /// Opens a secret of 32 bytes.

@@ -22,11 +22,13 @@ pub mod lockout;
 pub mod map;
 pub mod member;
 pub mod object;
+pub mod profile_export;
 pub mod rejection;
 pub mod reply;
 pub mod result;
 pub mod revocation;
 pub mod secret;
+pub mod security_key;
 pub mod signing_key;
 pub mod spa;
 mod step;
@@ -35,7 +37,9 @@ pub mod transaction;
 
 use std::sync::{Arc, LazyLock};
 
-use ringwall_protocol::id::{AdminSessionId, ApplianceId, Incarnation, LogIndex, NodeId, TransactionId, UserId};
+use ringwall_protocol::id::{
+    AdminSessionId, ApplianceId, Incarnation, LogIndex, NodeId, ProfileId, TransactionId, UserId,
+};
 use ringwall_protocol::membership::{ControllerRecord, GatewayRecord, KeyRecord};
 use ringwall_protocol::name::UserDn;
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
@@ -58,6 +62,7 @@ use rejection::Rejection;
 use result::Results;
 use revocation::Revocations;
 use secret::{Sealed, Secrets};
+use security_key::SecurityKeys;
 use signing_key::KeptKey;
 use spa::SpaKey;
 use totp::TotpSeed;
@@ -91,6 +96,10 @@ pub struct State {
     spa: Map<ApplianceId, Vec<SpaKey>>,
     bindings: Bindings,
     results: Results,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    profile_exports: Map<ProfileId, UnixMillis>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    security_keys: Map<UserId, SecurityKeys>,
 }
 
 impl State {

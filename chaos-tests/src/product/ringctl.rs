@@ -157,6 +157,37 @@ impl<'lab> Ringctl<'lab> {
         answer["url"].as_str().map(str::to_owned).with_context(|| format!("no link in {answer}"))
     }
 
+    /// Has the on-boarding page of a profile served for some hours; returns where the Controller of this machine does.
+    pub fn on_boarding_page(&self, profile: &str, hours: u32) -> Result<String> {
+        let answer = self.ask(&["profile", "on-boarding", profile, "--hours", &hours.to_string()])?;
+        let path = answer["path"].as_str().with_context(|| format!("no page in {answer}"))?;
+        Ok(format!("https://{ADMIN_API}{path}"))
+    }
+
+    /// Writes the link of a profile as a PNG.
+    pub fn profile_picture(&self, profile: &str, file: &Path) -> Result<()> {
+        self.order("picture", &["profile", "qr", profile, "--png", text(file)?]).map(drop)
+    }
+
+    /// Lets a profile's link bring nobody in any more.
+    pub fn close_enrolment(&self, profile: &str) -> Result<()> {
+        let file = self.lab.directory().join("closed.yaml");
+        let object = format!("kind: client-profile\nname: {profile}\nidentityProvider: local\nenrolment: false\n");
+        std::fs::write(&file, object)?;
+        self.apply(&file).map(drop)
+    }
+
+    /// A code with which a user registers a security key.
+    pub fn permit_security_key(&self, user: &str) -> Result<String> {
+        let answer = self.ask(&["fido2", "permit", &user_dn(user)])?;
+        answer["code"].as_str().map(str::to_owned).with_context(|| format!("no code in {answer}"))
+    }
+
+    /// What some order answers, as JSON.
+    pub fn read(&self, arguments: &[&str]) -> Result<Value> {
+        self.ask(arguments)
+    }
+
     /// Makes a new seed for a user's one-time passwords.
     pub fn one_time_passwords(&self, user: &str) -> Result<Totp> {
         let answer = self.ask(&["otp", "seed", &user_dn(user)])?;

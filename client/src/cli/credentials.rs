@@ -13,6 +13,7 @@ use ringwall_protocol::wire::client::Challenge;
 use zeroize::Zeroizing;
 
 use super::output;
+use crate::browser::{self, BrowserError, Page};
 use crate::failure::{Exit, Failure};
 use crate::sign_in::{AskFactor, Credentials};
 
@@ -56,12 +57,15 @@ impl CredentialOptions {
             let cause = format!("expected a password of 1 to {MAX_PASSWORD} bytes, got {}", password.len());
             return Err(usage(cause));
         }
-        Ok(Credentials { username, password })
+        Ok(Credentials::Password { username, password })
     }
 }
 
-/// Asks on the terminal, or reads a line of standard input where there is none.
-pub(super) struct StdinFactors;
+/// Asks on the terminal, or reads a line of standard input where there is none; pages go to the browser.
+pub(super) struct StdinFactors {
+    /// Pages are only told, not opened.
+    pub(super) no_browser: bool,
+}
 
 impl AskFactor for StdinFactors {
     async fn ask_factor(
@@ -85,6 +89,11 @@ impl AskFactor for StdinFactors {
             output::note(&format!("{prompt} (waiting for your answer elsewhere)"));
             return Ok(Zeroizing::new(String::new()));
         }
+        if let Some(page) = Page::of(challenge, None).await.map_err(browser_failure)? {
+            output::note(&prompt);
+            show_page(&page, self.no_browser);
+            return page.answer().await.map_err(browser_failure);
+        }
         let read = tokio::task::spawn_blocking(move || {
             if io::stdin().is_terminal() {
                 return ask_secret(&prompt);
@@ -94,6 +103,27 @@ impl AskFactor for StdinFactors {
         });
         read.await.map_err(|error| Failure::new(Exit::Unexpected, error, "try again"))?
     }
+}
+
+/// Opens a page in the user's browser, and tells where it is.
+pub(super) fn show_page(page: &Page, no_browser: bool) {
+    let url = page.url();
+    let opened = !no_browser && browser::open(&url);
+    let how = if opened { "Your browser opens this page" } else { "Open this page in a browser on this machine" };
+    output::note(&format!("{how}:\n\n  {url}\n"));
+}
+
+/// A browser step that came to nothing.
+pub(super) fn browser_failure(error: BrowserError) -> Failure {
+    let (exit, next_step) = match &error {
+        BrowserError::Refused(_) => (Exit::Refused, "try again, as the user that you are at the identity provider"),
+        BrowserError::Time => (Exit::Refused, "try again, and open the page at once"),
+        BrowserError::Listen(_) => (Exit::Unexpected, "look for a program that keeps the loopback's ports"),
+        BrowserError::Page | BrowserError::Options => {
+            (Exit::Refused, "ask an administrator: this Controller misbehaves")
+        }
+    };
+    Failure::new(exit, error, next_step)
 }
 
 /// The first line of some input, without its end.

@@ -48,6 +48,9 @@ pub(super) struct AddProfile {
     /// File that holds the link
     #[arg(long, value_name = "FILE", conflicts_with = "link")]
     file: Option<PathBuf>,
+    /// Where else its Controllers answer; with a host
+    #[arg(long, value_name = "HOST[:PORT]")]
+    also_at: Vec<ProfileHost>,
     /// Name of the profile; with a host
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -66,6 +69,9 @@ pub(super) struct AddProfile {
     /// Believe another certificate authority than before. Compare the fingerprints first!
     #[arg(long)]
     replace_ca: bool,
+    /// Do not ask before the first profile of a Collective is believed
+    #[arg(long, short)]
+    yes: bool,
 }
 
 #[derive(Serialize)]
@@ -74,6 +80,8 @@ struct ListedProfile {
     name: String,
     slot: String,
     host: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    controllers: Vec<String>,
     identity_provider: String,
     ca_fingerprint: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +111,7 @@ impl AddProfile {
         let stored = state.profile(&offered.slot())?;
         match adopt(stored.as_ref(), offered, self.replace_ca).map_err(pin_change)? {
             Adoption::Added(profile) => {
+                self.confirm(&profile)?;
                 state.keep(&profile)?;
                 output::note(&describe(&profile, "is added"));
             }
@@ -113,6 +122,26 @@ impl AddProfile {
             Adoption::Unchanged => output::note("This profile is there already."),
         }
         Ok(())
+    }
+
+    /// The first link of a Collective decides whom this machine believes: somebody at a terminal is asked (review F21).
+    fn confirm(&self, profile: &Profile) -> Result<(), Failure> {
+        // With the link on standard input nobody can answer there; such a link was not clicked on.
+        if self.yes || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Ok(());
+        }
+        output::note(&format!(
+            "This link is new here. It wants to be believed:\n  Controllers        {}\n  identity provider  {}\n  CA fingerprint     {}",
+            profile.host,
+            profile.identity_provider.as_str(),
+            profile.ca
+        ));
+        let asked = dialoguer::Confirm::new().with_prompt("Is that what you were told?").default(false).interact();
+        match asked {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::told(Exit::Refused, "the profile was not taken", "ask an administrator")),
+            Err(error) => Err(usage(error)),
+        }
     }
 
     fn offered(&self) -> Result<Profile, Failure> {
@@ -138,7 +167,8 @@ impl AddProfile {
         };
         let identity_provider = ProviderName::parse(provider.clone()).map_err(usage)?;
         let name = self.name.clone().unwrap_or_else(|| host.name().to_owned());
-        Ok(Profile { name, host, identity_provider, ca, next_ca: None, spa: self.spa_by_hand()? })
+        let (controllers, spa) = (self.also_at.clone(), self.spa_by_hand()?);
+        Ok(Profile { name, host, controllers, identity_provider, ca, next_ca: None, spa })
     }
 
     fn spa_by_hand(&self) -> Result<Option<ProfileSpa>, Failure> {
@@ -158,6 +188,7 @@ fn list(state: &StateDirectory, json: bool) -> Result<(), Failure> {
         listed.push(ListedProfile {
             slot: stored.slot.to_string(),
             host: profile.host.to_string(),
+            controllers: profile.controllers.iter().map(ToString::to_string).collect(),
             identity_provider: profile.identity_provider.as_str().to_owned(),
             ca_fingerprint: profile.ca.to_string(),
             next_ca_fingerprint: profile.next_ca.map(|pin| pin.to_string()),

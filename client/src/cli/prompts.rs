@@ -47,7 +47,7 @@ impl PromptsCommand {
             return output::json(&prompts);
         }
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(["PROMPT", "KIND", "SITE", "FOR", "MESSAGE"]);
+        table.load_style(presets::NOTHING).set_header(["PROMPT", "KIND", "SITE", "FOR", "MESSAGE", "PAGE"]);
         for prompt in prompts {
             table.add_row([
                 prompt.prompt_id.to_string(),
@@ -55,6 +55,7 @@ impl PromptsCommand {
                 prompt.site.unwrap_or_default(),
                 prompt.destination.unwrap_or_default(),
                 prompt.message,
+                prompt.page.unwrap_or_default(),
             ]);
         }
         output::line(&table.to_string())

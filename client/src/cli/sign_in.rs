@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use clap::Args;
+use ringwall_protocol::wire::client::SignInWay;
+use ringwall_trust::identity::PrivateKey;
 use ringwall_trust::secret::SystemRandom;
 
-use super::credentials::{CredentialOptions, StdinFactors};
+use super::credentials::{CredentialOptions, StdinFactors, browser_failure, show_page};
 use super::{KeyType, ProfileChoice, output};
+use crate::browser::{Loopback, Page};
 use crate::controller::{Controllers, Plane};
 use crate::device_claims::{self, FileHashes};
 use crate::failure::{Exit, Failure};
 use crate::local::{Answer, LocalClient, LocalError, Request};
-use crate::sign_in::{SignIn, presented};
-use crate::store::{StateDirectory, StoredProfile};
+use crate::sign_in::{Credentials, SignIn, presented, way_of};
+use crate::store::{Device, StateDirectory, StoredProfile};
 
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   ringwall sign-in
+  ringwall sign-in --no-browser        # prints the page of an identity provider that wants a browser
   ringwall sign-in --username alice --password-fd 3 3< password.txt
   printf '%s\\n' 123456 | ringwall sign-in --username alice --password-file p.txt   # a further factor on stdin")]
 pub(super) struct SignInCommand {
@@ -31,6 +35,9 @@ pub(super) struct SignInCommand {
     /// Believe any Controller that the profile's root vouches for, not only those named at the last sign-in
     #[arg(long)]
     pub(super) forget_controllers: bool,
+    /// Print pages that are to be opened in a browser, and open none
+    #[arg(long)]
+    pub(super) no_browser: bool,
 }
 
 #[derive(Args)]
@@ -59,17 +66,42 @@ impl SignInCommand {
     ) -> Result<crate::store::StoredSession, Failure> {
         let store = state.store(&stored.slot);
         let device = store.device(&SystemRandom)?;
-        let credentials = self.credentials.read(device.username.as_deref())?;
         let key = store.key(self.key_type.into())?;
         let controllers = controllers(state, stored, self.forget_controllers)?;
+        let provider = stored.profile.identity_provider.as_str();
+        let credentials = self.prove(&controllers, &device, &key, provider).await?;
         let sign_in = SignIn {
             controllers: &controllers,
             store: &store,
             key: &key,
-            provider: stored.profile.identity_provider.as_str(),
+            provider,
             claims: device_claims::collect(&[], &[], &mut FileHashes::default()),
         };
-        sign_in.run(device, &credentials, &StdinFactors).await
+        sign_in.run(device, &credentials, &StdinFactors { no_browser: self.no_browser }).await
+    }
+}
+
+impl SignInCommand {
+    /// What proves the user: as it was given, else as the provider wants it.
+    async fn prove(
+        &self,
+        controllers: &Controllers,
+        device: &Device,
+        key: &PrivateKey,
+        provider: &str,
+    ) -> Result<Credentials, Failure> {
+        if !self.credentials.has_password() {
+            let place = Loopback::bind().await.map_err(browser_failure)?;
+            let way = way_of(controllers, device, key, provider, place.redirect_uri()).await?;
+            if let SignInWay::Browser { url, request } = way {
+                let page = Page::elsewhere(place, &url).map_err(browser_failure)?;
+                show_page(&page, self.no_browser);
+                let answer = page.answer().await.map_err(browser_failure)?;
+                let answer = serde_json::from_str(&answer).expect("the page's own answer");
+                return Ok(Credentials::Browser { request, answer });
+            }
+        }
+        self.credentials.read(device.username.as_deref())
     }
 }
 

@@ -94,7 +94,11 @@ pub(super) fn describe(status: &Status) -> String {
         }
     }
     for prompt in &status.prompts {
-        text += &format!("prompt {}: {}\n  next step: ringwall answer {0} …\n", prompt.prompt_id, prompt.message);
+        let next = match &prompt.page {
+            Some(page) => format!("open {page}"),
+            None => format!("ringwall answer {} …", prompt.prompt_id),
+        };
+        text += &format!("prompt {}: {}\n  next step: {next}\n", prompt.prompt_id, prompt.message);
     }
     for trouble in &status.troubles {
         text += &format!("{} {}: {}", trouble.at, trouble.subject, trouble.cause);

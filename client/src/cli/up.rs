@@ -54,6 +54,9 @@ pub(super) struct UpCommand {
     /// Do not ask on the terminal; prompts wait for `ringwall answer`
     #[arg(long)]
     no_prompt: bool,
+    /// Print pages that are to be opened in a browser, and open none
+    #[arg(long)]
+    no_browser: bool,
     /// Name of the tunnel device
     #[arg(long, default_value = "ringwall0", value_name = "NAME", value_parser = device_name)]
     device: String,
@@ -84,17 +87,28 @@ impl UpCommand {
         let device = state.store(&stored.slot).device(&SystemRandom)?;
         let asks = io::stdin().is_terminal() && !self.no_prompt && !self.leave_terminal;
         let given = self.credentials.has_password();
-        let needed = self.sign_in || !signed_in(&state, &stored, &device)?;
-        let credentials =
-            if given || (needed && asks) { Some(self.credentials.read(device.username.as_deref())?) } else { None };
+        let mut fresh = self.sign_in;
+        let needed = fresh || !signed_in(&state, &stored, &device)?;
+        let credentials = if given || (self.reconnect && needed && asks) {
+            Some(self.credentials.read(device.username.as_deref())?)
+        } else {
+            if needed && asks {
+                // Whatever the provider wants, a browser included; the daemon goes on with what comes of it.
+                drop(state.lock()?);
+                block_on(self.as_sign_in(&stored).sign_in(&state, &stored))?;
+                fresh = false;
+            }
+            None
+        };
         block_on(daemon::run(UpOptions {
             state,
             stored,
             key_kind: self.key_type.into(),
             credentials,
             reconnect: self.reconnect,
-            fresh: self.sign_in,
+            fresh,
             forget_controllers: self.forget_controllers,
+            no_browser: self.no_browser,
             device: self.device,
             resolv_conf: (!self.no_dns).then_some(self.resolv_conf),
             interactive: asks,
@@ -108,21 +122,26 @@ impl UpCommand {
         let device = state.store(&stored.slot).device(&SystemRandom)?;
         let mut fresh = self.sign_in;
         if !self.credentials.has_password() && (fresh || !signed_in(state, stored, &device)?) {
-            let sign_in = super::sign_in::SignInCommand {
-                choice: ProfileChoice { profile: Some(stored.slot.to_string()) },
-                credentials: CredentialOptions {
-                    username: self.credentials.username.clone(),
-                    password_file: None,
-                    password_fd: None,
-                },
-                key_type: self.key_type,
-                forget_controllers: self.forget_controllers,
-            };
-            sign_in.sign_in(state, stored).await?;
+            self.as_sign_in(stored).sign_in(state, stored).await?;
             fresh = false;
         }
         let mut child = self.spawn(state, stored, log, fresh)?;
         wait_until_up(state, &mut child).await
+    }
+
+    /// The sign-in that comes before the daemon, where somebody has to be asked.
+    fn as_sign_in(&self, stored: &StoredProfile) -> super::sign_in::SignInCommand {
+        super::sign_in::SignInCommand {
+            choice: ProfileChoice { profile: Some(stored.slot.to_string()) },
+            credentials: CredentialOptions {
+                username: self.credentials.username.clone(),
+                password_file: None,
+                password_fd: None,
+            },
+            key_type: self.key_type,
+            forget_controllers: self.forget_controllers,
+            no_browser: self.no_browser,
+        }
     }
 
     fn spawn(&self, state: &StateDirectory, stored: &StoredProfile, log: &str, fresh: bool) -> Result<Child, Failure> {
@@ -148,6 +167,7 @@ impl UpCommand {
             (fresh, "--sign-in"),
             (self.no_dns, "--no-dns"),
             (self.forget_controllers, "--forget-controllers"),
+            (true, "--no-browser"),
         ] {
             if wanted {
                 command.arg(flag);

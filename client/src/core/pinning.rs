@@ -61,6 +61,7 @@ mod tests {
             identity_provider: ringwall_protocol::name::ProviderName::parse("local").expect("a name"),
             ca: Fingerprint([ca; 32]),
             next_ca: next.map(|byte| Fingerprint([byte; 32])),
+            controllers: vec![],
             spa: None,
         }
     }

@@ -63,6 +63,9 @@ pub struct Question {
     /// What the answer is made of.
     #[serde(default)]
     pub challenge: Challenge,
+    /// A page that the user's browser has to open; the answer then comes by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
     /// The entitlement whose traffic waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entitlement: Option<String>,
@@ -166,6 +169,7 @@ impl Prompts {
             kind: signed.kind,
             message: signed.message.clone(),
             challenge: Challenge::default(),
+            page: None,
             entitlement: entitlement.map(|granted| granted.name.clone()),
             condition: Some(condition.name.clone()),
             site: Some(token.site_name.clone()),

@@ -3,7 +3,7 @@
 
 use ringwall_protocol::id::{PromptId, SiteId, TransactionId};
 use ringwall_protocol::interaction::InteractionKind;
-use ringwall_protocol::wire::client::{Challenge, MfaAnswer, StepUpAnswer, StepUpRequest};
+use ringwall_protocol::wire::client::{Challenge, MfaAnswer, MfaWanted, StepUpAnswer, StepUpRequest};
 use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::calls::{Done, step_up, step_up_factor};
 use super::engine::Engine;
 use crate::advice;
+use crate::browser::{self, BrowserError, Loopback, Page};
 use crate::clock;
 use crate::controller::CallError;
 use crate::core::prompts::{AnswerError, Asker, Mistrust, Question};
@@ -57,9 +58,19 @@ impl Engine {
                         interaction_index,
                         prompt_id: id,
                         answer: text.to_string(),
+                        redirect_uri: None,
                     };
-                    let call = step_up(session.controllers.clone(), request);
-                    self.tasks.spawn(async move { Done::SteppedUp { prompt: id, reply, result: call.await } });
+                    let controllers = session.controllers.clone();
+                    self.tasks.spawn(async move {
+                        // Only the Controller knows whether the provider wants a browser instead of what was typed.
+                        let place = match kind {
+                            InteractionKind::PasswordAuthentication => Loopback::bind().await.ok(),
+                            _ => None,
+                        };
+                        let redirect_uri = place.as_ref().map(Loopback::redirect_uri);
+                        let result = step_up(controllers, StepUpRequest { redirect_uri, ..request }).await;
+                        Done::SteppedUp { prompt: id, reply, result, place }
+                    });
                 }
             },
             Asker::StepUp(transaction) => {
@@ -84,7 +95,7 @@ impl Engine {
             claims_token: Some(session.claims.expose().to_owned()),
         };
         let call = step_up_factor(session.controllers.clone(), answer);
-        self.tasks.spawn(async move { Done::SteppedUp { prompt: id, reply, result: call.await } });
+        self.tasks.spawn(async move { Done::SteppedUp { prompt: id, reply, result: call.await, place: None } });
     }
 
     /// A Controller has judged an answer.
@@ -93,6 +104,7 @@ impl Engine {
         id: PromptId,
         reply: oneshot::Sender<Answer>,
         result: Result<StepUpAnswer, CallError>,
+        place: Option<Loopback>,
     ) {
         match result {
             Ok(StepUpAnswer::Claims(answer)) => match self.take(Some(answer.claims_token), None, None).await {
@@ -106,28 +118,72 @@ impl Engine {
                 tracing::info!(message = wanted.message, "the user is asked elsewhere");
                 self.answer_step_up(id, wanted.transaction, String::new(), reply);
             }
-            Ok(StepUpAnswer::Wanted(wanted)) => {
-                let former = self.prompts.question(id).cloned();
-                self.close(id, reply);
-                let prompt_id = PromptId::new(wanted.transaction.uuid());
-                let question = Question {
-                    prompt_id,
-                    kind: wanted.kind,
-                    message: wanted.message,
-                    challenge: wanted.challenge,
-                    entitlement: former.as_ref().and_then(|question| question.entitlement.clone()),
-                    condition: former.as_ref().and_then(|question| question.condition.clone()),
-                    site: former.as_ref().and_then(|question| question.site.clone()),
-                    destination: former.and_then(|question| question.destination),
-                    blocking: true,
-                    again: false,
-                    opened_at: clock::now(),
-                };
-                if self.prompts.ask(Asker::StepUp(wanted.transaction), question.clone()).is_ok() {
-                    self.tell(Event::Prompt { prompt: question });
-                }
-            }
+            Ok(StepUpAnswer::Wanted(wanted)) => self.ask_further(id, reply, wanted, place).await,
             Err(error) => self.step_up_refused(id, reply, &error),
+        }
+    }
+
+    /// A step-up wants another answer: a question of its own, perhaps on a page.
+    async fn ask_further(
+        &mut self,
+        id: PromptId,
+        reply: oneshot::Sender<Answer>,
+        wanted: MfaWanted,
+        place: Option<Loopback>,
+    ) {
+        let former = self.prompts.question(id).cloned();
+        let page = match Page::of(&wanted.challenge, place).await {
+            Ok(page) => page,
+            Err(error) => {
+                self.prompts.refused(id);
+                return say(reply, told(error.to_string(), "ask an administrator"));
+            }
+        };
+        self.close(id, reply);
+        let prompt_id = PromptId::new(wanted.transaction.uuid());
+        let question = Question {
+            prompt_id,
+            kind: wanted.kind,
+            message: wanted.message,
+            challenge: wanted.challenge,
+            page: page.as_ref().map(Page::url),
+            entitlement: former.as_ref().and_then(|question| question.entitlement.clone()),
+            condition: former.as_ref().and_then(|question| question.condition.clone()),
+            site: former.as_ref().and_then(|question| question.site.clone()),
+            destination: former.and_then(|question| question.destination),
+            blocking: true,
+            again: false,
+            opened_at: clock::now(),
+        };
+        if self.prompts.ask(Asker::StepUp(wanted.transaction), question.clone()).is_err() {
+            return;
+        }
+        if let Some(url) = question.page.as_ref().filter(|_| !self.options.no_browser) {
+            browser::open(url);
+        }
+        self.tell(Event::Prompt { prompt: question });
+        if let Some(page) = page {
+            let transaction = wanted.transaction;
+            self.tasks
+                .spawn(async move { Done::Paged { prompt: prompt_id, transaction, result: page.answer().await } });
+        }
+    }
+
+    /// A page of a step-up has an answer, or none.
+    pub(super) fn paged(
+        &mut self,
+        id: PromptId,
+        transaction: TransactionId,
+        result: Result<Zeroizing<String>, BrowserError>,
+    ) {
+        // Nobody waits at the local socket for it.
+        let (reply, _nobody) = oneshot::channel();
+        match result {
+            Ok(answer) => self.answer_step_up(id, transaction, answer.to_string(), reply),
+            Err(error) => {
+                self.note("step-up", error.to_string(), "use the blocked service again");
+                self.close(id, reply);
+            }
         }
     }
 
@@ -147,7 +203,13 @@ impl Engine {
         if !wrong_answer && code.is_some_and(advice::wants_sign_in) {
             self.want_sign_in(error.to_string());
         }
-        if matches!(code, Some(C::NotFound | C::NotEntitled | C::Conflict)) && self.prompts.closed(id) {
+        // A page asks once; the next blocked packet asks anew.
+        let paged = self.prompts.question(id).is_some_and(|question| question.page.is_some());
+        if paged {
+            self.note("step-up", error.to_string(), "use the blocked service again");
+        }
+        let over = paged || matches!(code, Some(C::NotFound | C::NotEntitled | C::Conflict));
+        if over && self.prompts.closed(id) {
             self.tell(Event::PromptClosed { prompt_id: id });
         }
         say(reply, told(error.to_string(), next_step));

@@ -8,9 +8,10 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::renewing::Fruits;
+use crate::browser::{self, BrowserError, Loopback, Page};
 use crate::controller::{CallError, Controllers, Plane};
 use crate::device_claims::FileHashes;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::local::Answer;
 use crate::sign_in::AskFactor;
 use crate::store::StoredSession;
@@ -22,7 +23,15 @@ pub(super) enum Done {
     /// A renewal; what it got before it failed counts.
     Renewed(Fruits),
     /// An answer to a question of a condition.
-    SteppedUp { prompt: PromptId, reply: oneshot::Sender<Answer>, result: Result<StepUpAnswer, CallError> },
+    SteppedUp {
+        prompt: PromptId,
+        reply: oneshot::Sender<Answer>,
+        result: Result<StepUpAnswer, CallError>,
+        /// Where a browser can come back to.
+        place: Option<Loopback>,
+    },
+    /// A page of a step-up.
+    Paged { prompt: PromptId, transaction: TransactionId, result: Result<Zeroizing<String>, BrowserError> },
     /// A look at this device.
     Looked(UntrustedClaims, FileHashes),
     /// A sign-out; the engine goes down whatever came of it.
@@ -35,12 +44,16 @@ pub(super) struct FactorWanted {
     pub(super) kind: InteractionKind,
     pub(super) message: String,
     pub(super) challenge: Challenge,
+    pub(super) page: Option<String>,
     pub(super) again: bool,
     pub(super) reply: oneshot::Sender<Zeroizing<String>>,
 }
 
 /// Asks through the daemon's prompts.
-pub(super) struct PromptFactors(pub(super) tokio::sync::mpsc::Sender<FactorWanted>);
+pub(super) struct PromptFactors {
+    pub(super) prompts: tokio::sync::mpsc::Sender<FactorWanted>,
+    pub(super) no_browser: bool,
+}
 
 impl AskFactor for PromptFactors {
     async fn ask_factor(
@@ -57,10 +70,20 @@ impl AskFactor for PromptFactors {
         }
         let (reply, answer) = oneshot::channel();
         let (message, challenge) = (message.to_owned(), challenge.clone());
-        let wanted = FactorWanted { transaction, kind, message, challenge, again, reply };
-        let stopping = || Failure::told(crate::failure::Exit::Unexpected, "the daemon is going down", "ringwall up");
-        self.0.send(wanted).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())
+        let unusable = |error: BrowserError| Failure::new(Exit::Refused, error, "ringwall sign-in");
+        let page = Page::of(&challenge, None).await.map_err(unusable)?;
+        let url = page.as_ref().map(Page::url);
+        if let Some(url) = url.as_ref().filter(|_| !self.no_browser) {
+            browser::open(url);
+        }
+        let wanted = FactorWanted { transaction, kind, message, challenge, page: url, again, reply };
+        let stopping = || Failure::told(Exit::Unexpected, "the daemon is going down", "ringwall up");
+        self.prompts.send(wanted).await.map_err(|_| stopping())?;
+        match page {
+            // The prompt stays open until the sign-in is over, but nobody has to answer it.
+            Some(page) => page.answer().await.map_err(unusable),
+            None => answer.await.map_err(|_| stopping()),
+        }
     }
 }
 

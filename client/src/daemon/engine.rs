@@ -242,7 +242,8 @@ impl Engine {
         match done {
             Done::SignedIn(result) => return self.signed_in(result).await,
             Done::Renewed(fruits) => return self.renewed(fruits).await,
-            Done::SteppedUp { prompt, reply, result } => self.stepped_up(prompt, reply, result).await,
+            Done::SteppedUp { prompt, reply, result, place } => self.stepped_up(prompt, reply, result, place).await,
+            Done::Paged { prompt, transaction, result } => self.paged(prompt, transaction, result),
             Done::Looked(claims, hashes) => self.looked(claims, hashes),
             Done::SignedOut { reply, result } => {
                 self.stopping = true;

@@ -47,7 +47,7 @@ impl Engine {
         let (store, key) = (self.store.clone(), Arc::clone(&self.key));
         let provider = self.options.stored.profile.identity_provider.as_str().to_owned();
         let claims = self.device_claims.borrow().as_ref().clone();
-        let factors = PromptFactors(self.factors.clone());
+        let factors = PromptFactors { prompts: self.factors.clone(), no_browser: self.options.no_browser };
         self.signing_in = true;
         self.tasks.spawn(async move {
             let sign_in = SignIn { controllers: &controllers, store: &store, key: &key, provider: &provider, claims };
@@ -109,6 +109,7 @@ impl Engine {
             kind: wanted.kind,
             message: sign_in_message(&wanted.message, wanted.kind),
             challenge: wanted.challenge,
+            page: wanted.page,
             entitlement: None,
             condition: None,
             site: None,

@@ -12,6 +12,7 @@ pub(super) fn start(calls: mpsc::Sender<Call>, mut events: broadcast::Receiver<E
     tokio::spawn(async move {
         loop {
             match events.recv().await {
+                Ok(Event::Prompt { prompt }) if prompt.page.is_some() => show(&headline(&prompt)),
                 Ok(Event::Prompt { prompt }) => ask(&calls, prompt).await,
                 Ok(Event::Stopping {}) | Err(broadcast::error::RecvError::Closed) => return,
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
@@ -60,6 +61,9 @@ fn headline(question: &Question) -> String {
     }
     if let Some(site) = &question.site {
         text = format!("{text} in {site}");
+    }
+    if let Some(page) = &question.page {
+        text = format!("{text}\n  open this page in a browser on this machine: {page}");
     }
     if question.again { format!("{text}\n  the former answer was not accepted") } else { text }
 }

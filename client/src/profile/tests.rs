@@ -39,6 +39,19 @@ fn fields_of_a_later_version_are_passed_over() {
 }
 
 #[test]
+fn a_link_may_name_further_controllers_but_not_without_end() {
+    let text = link("c1.example", &body(r#","controllers":["c2.example:443","[2001:db8::3]:8443"]"#));
+    let profile = Profile::parse_link(&text).expect("a link");
+    let names: Vec<String> = profile.controllers.iter().map(ProfileHost::authority).collect();
+    assert_eq!(names, ["c2.example:443", "[2001:db8::3]:8443"]);
+    assert!(Profile::parse_link(&profile.expose_link()) == Ok(profile));
+    assert!(Profile::parse_link(&link("c", &body(r#","controllers":["a b"]"#))).is_err());
+    let many = vec!["\"c\""; MAX_CONTROLLERS + 1].join(",");
+    let refused = Profile::parse_link(&link("c", &body(&format!(r#","controllers":[{many}]"#)))).expect_err("too many");
+    assert!(refused.to_string().contains("at most 16"), "{refused}");
+}
+
+#[test]
 fn hosts_may_be_names_and_addresses_with_and_without_port() {
     for (text, authority) in [
         ("c.example", "c.example:443"),

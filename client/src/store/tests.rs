@@ -21,6 +21,7 @@ fn profile(name: &str, host: &str) -> Profile {
         identity_provider: ProviderName::parse("local").expect("a name"),
         ca: Fingerprint([1; 32]),
         next_ca: None,
+        controllers: vec![],
         spa: None,
     }
 }

@@ -26,8 +26,13 @@ pub(crate) struct Machine {
 impl Machine {
     /// With the world's profile.
     pub(crate) async fn new(world: &World) -> Self {
+        Self::with_link(&world.link()).await
+    }
+
+    /// With the profile of this link.
+    pub(crate) async fn with_link(link: &str) -> Self {
         let this = Self { directory: tempfile::tempdir().expect("a directory"), daemon: None };
-        let added = this.run(&["profile", "add", "-"], &world.link()).await;
+        let added = this.run(&["profile", "add", "-"], link).await;
         assert!(added.status.success(), "{}", text(&added.stderr));
         std::fs::write(this.password_file(), format!("{PASSWORD}\n")).expect("written");
         this

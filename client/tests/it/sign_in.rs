@@ -30,6 +30,23 @@ fn signs_in_and_keeps_everything_to_itself() {
 }
 
 #[test]
+fn a_first_time_client_gets_in_while_the_profiles_host_is_down() {
+    in_own_network(async {
+        let world = World::start().await;
+        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound").local_addr().expect("bound");
+        let link = world.link_at(&nobody.to_string(), &[world.controller.address.to_string()]);
+        let machine = Machine::with_link(&link).await;
+        machine.sign_in().await;
+        let listed = machine.must(&["profile", "list", "--json"], "").await;
+        let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+        assert_eq!(
+            (listed[0]["signedIn"].as_bool(), listed[0]["host"].as_str()),
+            (Some(true), Some(nobody.to_string().as_str()))
+        );
+    });
+}
+
+#[test]
 fn a_wrong_password_is_refused_with_the_next_step() {
     in_own_network(async {
         let world = World::start().await;

@@ -132,17 +132,23 @@ impl World {
 
     /// The profile link of this Collective.
     pub(crate) fn link(&self) -> String {
+        self.link_at(&self.controller.address.to_string(), &[])
+    }
+
+    /// A link whose host is this, and that names further Controllers.
+    pub(crate) fn link_at(&self, host: &str, controllers: &[String]) -> String {
         let mut body = serde_json::json!({
             "profileName": "test",
             "caFingerprint": self.facts.collective.root.fingerprint().to_string(),
             "identityProviderName": "local",
+            "controllers": controllers,
         });
         if self.facts.change(|changing| changing.spa) {
             let key = SecretKey::new(SPA_KEY).expose_text();
             body["spa"] = serde_json::json!({ "mode": "UDP-TCP", "name": "test", "key": key.as_str() });
         }
         let body = data_encoding::BASE64URL_NOPAD.encode(body.to_string().as_bytes());
-        format!("ringwall://{}/{body}", self.controller.address)
+        format!("ringwall://{host}/{body}")
     }
 
     pub(crate) fn gateway(&mut self, name: &str) -> &mut FakeGateway {

@@ -10,6 +10,7 @@ mod call;
 mod collective;
 mod devices;
 mod objects;
+mod profiles;
 mod providers;
 mod questions;
 mod routes;

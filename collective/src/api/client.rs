@@ -4,9 +4,9 @@ use actix_web::error::JsonPayloadError;
 use actix_web::web::{Data, Json, JsonConfig, ServiceConfig, post, scope};
 use actix_web::{HttpRequest, HttpResponse};
 use ringwall_protocol::wire::client::{
-    CertificateAnswer, CertificateRequest, ClaimsAnswer, EntitlementsAnswer, EntitlementsRequest, MAX_CLIENT_BODY,
-    MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignOutRequest, StepUpAnswer,
-    StepUpRequest,
+    BeginSignIn, CertificateAnswer, CertificateRequest, ClaimsAnswer, EntitlementsAnswer, EntitlementsRequest,
+    MAX_CLIENT_BODY, MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignInWay, SignOutRequest,
+    StepUpAnswer, StepUpRequest,
 };
 
 use super::extract::{CertifiedClient, Stranger};
@@ -21,6 +21,7 @@ pub fn configure(routes: &mut ServiceConfig) {
         scope("/client/v1/sign-in")
             .app_data(json(MAX_SIGN_IN_BODY))
             .route("", post().to(sign_in))
+            .route("/begin", post().to(begin_sign_in))
             .route("/mfa", post().to(sign_in_mfa)),
     );
     routes.service(
@@ -55,6 +56,10 @@ fn refuse_body(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
         _ => "body could not be read".to_owned(),
     };
     Refusal::invalid(text).into()
+}
+
+async fn begin_sign_in(controller: Data<Controller>, caller: Stranger, body: Json<BeginSignIn>) -> Answer<SignInWay> {
+    controller.begin_sign_in(&caller, &body).await.map(Json)
 }
 
 async fn sign_in(

@@ -86,7 +86,8 @@ fn own_fields(kind: ObjectKind) -> Value {
             "leaseTimeDays": 30,
         }),
         ObjectKind::ClientProfile => json!({
-            "spaKeyName": "", "identityProvider": ID, "hostname": "sdp.example:443", "enrolment": true, "keyGeneration": 0,
+            "spaKeyName": "", "identityProvider": ID, "hostname": "sdp.example:443",
+            "furtherHostnames": ["sdp2.example:443"], "enrolment": true, "keyGeneration": 0,
         }),
         ObjectKind::AdministrativeRole => json!({
             "privileges": [{"type": "View", "target": "Site", "scope": {"all": false, "ids": [ID], "tags": ["eu"]}, "defaultTags": []}],
@@ -157,7 +158,22 @@ pub(super) fn wire() -> Vec<(&'static str, Value)> {
             "OtpSeed",
             json!({"userDistinguishedName": USER_DN, "secret": "GEZDGNBVGY3TQOJQ", "otpAuthUrl": "otpauth://totp/…"}),
         ),
+        (
+            "Fido2Device",
+            json!({"distinguishedName": USER_DN, "username": "alice", "providerName": "local", "deviceId": "base64url",
+            "deviceName": "", "registered": TIME, "mayRegisterUntil": TIME}),
+        ),
+        ("Fido2Permit", json!({"userDistinguishedName": USER_DN, "validityHours": 24})),
+        ("Fido2Code", json!({"userDistinguishedName": USER_DN, "code": "base64url", "expires": TIME})),
         ("ProfileUrl", json!({"url": "ringwall://sdp.example:443/…"})),
+        ("ProfileBarcode", json!({"barcode": "base64", "format": "png"})),
+        ("ProfileEmail", json!({"subject": "", "text": "", "html": ""})),
+        ("ProfilePage", json!({"html": ""})),
+        ("OnBoardingRequest", json!({"validityHours": 72})),
+        (
+            "OnBoarding",
+            json!({"urls": ["https://192.0.2.1:8443/on-boarding/…"], "path": "/on-boarding/…", "expires": TIME}),
+        ),
         ("ExportRequest", json!({"validityDays": 1})),
         (
             "ExplainRequest",
@@ -210,7 +226,15 @@ mod tests {
         fits::<wire::ActiveSession>("ActiveSession");
         fits::<wire::SessionInfo>("SessionInfo");
         fits::<wire::OtpSeed>("OtpSeed");
+        fits::<wire::Fido2Device>("Fido2Device");
+        fits::<wire::Fido2Permit>("Fido2Permit");
+        fits::<wire::Fido2Code>("Fido2Code");
         fits::<wire::ProfileUrl>("ProfileUrl");
+        fits::<wire::ProfileBarcode>("ProfileBarcode");
+        fits::<wire::ProfileEmail>("ProfileEmail");
+        fits::<wire::ProfilePage>("ProfilePage");
+        fits::<wire::OnBoardingRequest>("OnBoardingRequest");
+        fits::<wire::OnBoarding>("OnBoarding");
         fits::<wire::ExportRequest>("ExportRequest");
         fits::<wire::ExplainRequest>("ExplainRequest");
     }

@@ -7,7 +7,7 @@
 //! | [`decode`], [`validate`], [`present`], [`listing`] | objects as the admin API writes them; pure |
 //! | [`objects`] | create, read, replace, delete: one implementation for every kind |
 //! | [`provider_test`] | does a provider answer, and what does it know of a user |
-//! | [`devices`], [`blacklist`], [`live`], [`otp`] | devices, users and sessions |
+//! | [`devices`], [`blacklist`], [`live`], [`otp`], [`fido2`] | devices, users and sessions |
 //! | [`appliances`], [`status`], [`profiles`], [`settings`] | the Collective itself |
 //! | [`explain`], [`rehearsal`], [`claim_names`], [`what_if`], [`lint`] | questions |
 //! | [`trail`] | what is written down of it |
@@ -22,6 +22,7 @@ pub mod decode;
 pub mod denial;
 pub mod devices;
 pub mod explain;
+pub mod fido2;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod granting;

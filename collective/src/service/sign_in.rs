@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringwall_protocol::claims::{StepUp, UntrustedClaims};
-use ringwall_protocol::id::{LogIndex, SignInId, Thumbprint};
+use ringwall_protocol::id::{DeviceId, LogIndex, SignInId, Thumbprint};
 use ringwall_protocol::name::{ProviderName, SessionDn, UserDn, UserName};
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::time::UnixMillis;
@@ -111,7 +111,7 @@ impl Controller {
         request: &SignInRequest,
         now: UnixMillis,
     ) -> Result<Stood, Refusal> {
-        let provider = permitted_provider(state, caller, request);
+        let provider = permitted_provider(state, caller, &request.identity_provider, request.device_id);
         let claimed = provider.map_or(Claimed::Nobody, |one| self.directories.claimed(one, &request.credential));
         let (Some(provider), Some(provider_name)) = (provider, provider.and_then(name_of)) else {
             return self.refuse(state, caller.address, None, request, now).await;
@@ -309,20 +309,20 @@ fn name_of(provider: &IdentityProvider) -> Option<ProviderName> {
 }
 
 /// The provider that the request names, if the knock permits it (review F21).
-fn permitted_provider<'a>(
+pub(super) fn permitted_provider<'a>(
     state: &'a State,
     caller: &Stranger,
-    request: &SignInRequest,
+    named: &str,
+    from: DeviceId,
 ) -> Option<&'a IdentityProvider> {
-    let provider = state.identity_providers().find(|provider| provider.base.name == request.identity_provider)?;
+    let provider = state.identity_providers().find(|provider| provider.base.name == named)?;
     let permitted = match &caller.knock {
         None => true,
         Some(ringwall_trust::spa::KeyOwner::Profile(name)) => state
             .client_profiles()
             .any(|profile| crate::spa::opens(profile, name) && profile.identity_provider == provider.base.id),
         Some(ringwall_trust::spa::KeyOwner::Device(user, device)) => {
-            *device == request.device_id
-                && state.device(*user, *device).is_some_and(|known| known.provider_id == provider.base.id)
+            *device == from && state.device(*user, *device).is_some_and(|known| known.provider_id == provider.base.id)
         }
         Some(_) => false,
     };

@@ -4,11 +4,12 @@
 use ringwall_protocol::claims::{StepUp, StepUpKind};
 use ringwall_protocol::id::{MfaProviderId, PromptId, ProviderId, TransactionId};
 use ringwall_protocol::interaction::{Interaction, InteractionKind, InteractionRef};
+use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::{IdentityProvider, MfaProvider};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{
-    ClaimsAnswer, Credential, MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, StepUpAnswer, StepUpRequest,
+    Challenge, ClaimsAnswer, Credential, MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, StepUpAnswer, StepUpRequest,
 };
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::transaction::{
@@ -24,6 +25,7 @@ use super::{check, mfa};
 use crate::api::extract::CertifiedClient;
 use crate::clock;
 use crate::controller::{Controller, DeviceRequest};
+use crate::directory::oidc::Going;
 use crate::directory::{Attempt, Directory, Further, Proof};
 use crate::factor::{Bearer, Factor, refused};
 use crate::refusal::Refusal;
@@ -66,6 +68,14 @@ impl Controller {
                 }
             }
             StepUpKind::Password => {
+                let provider = state.identity_provider(ProviderId::new(factor)).ok_or_else(refused)?;
+                if provider.kind() == IdentityProviderKind::Oidc {
+                    let redirect_uri = request.redirect_uri.as_deref();
+                    return self
+                        .send_out(&state, &claims, asked, (provider, redirect_uri))
+                        .await
+                        .map(StepUpAnswer::Wanted);
+                }
                 let transaction = self.open_step_up(&claims, asked, factor, Opening::Answered).await?;
                 match self.verify_password(&state, &claims, ProviderId::new(factor), &request.answer).await? {
                     None => self.finish(transaction.id).await?,
@@ -141,6 +151,25 @@ impl Controller {
         let opening = Opening::Asked(&further);
         let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;
         Ok(mfa::wanted(transaction.id, InteractionKind::OtpAuthentication, further))
+    }
+
+    /// Has a user prove himself anew in a browser.
+    async fn send_out(
+        &self,
+        state: &State,
+        claims: &Verified<ClaimsToken>,
+        asked: Asked,
+        (provider, redirect_uri): (&IdentityProvider, Option<&str>),
+    ) -> Result<MfaWanted, Refusal> {
+        let redirect_uri =
+            redirect_uri.ok_or_else(|| Refusal::invalid("redirectUri is wanted: this is answered in a browser"))?;
+        let (device, key) = (claims.head.device_id, claims.head.cnf.jkt);
+        let gone = self.directories.oidc.go(state, provider, Going { device, key, redirect_uri, fresh: true }).await?;
+        let further =
+            Further { challenge: Challenge::Browser { url: gone.url }, message: String::new(), kept: gone.kept };
+        let opening = Opening::Asked(&further);
+        let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;
+        Ok(mfa::wanted(transaction.id, InteractionKind::PasswordAuthentication, further))
     }
 
     /// The claims token of a step-up that was proved: its former one, and the proof.

@@ -6,6 +6,7 @@ mod devices;
 mod membership;
 mod objects;
 mod privileges;
+mod profiles;
 mod signing_in;
 mod what_if;
 

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::EntityBase;
 use crate::id::{ProfileId, ProviderId};
 
+/// Most further addresses that a profile's link names: a Collective has three to seven Controllers, and the link must fit
+/// into a QR code that a telephone reads from a screen.
+pub const MAX_FURTHER_HOSTNAMES: usize = 8;
+
 /// A client profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,6 +24,10 @@ pub struct ClientProfile {
     /// Overrides the Collective's profile host name: `host:port`.
     #[serde(default)]
     pub hostname: Option<String>,
+    /// Where else its Controllers answer, `host:port`, at most [`MAX_FURTHER_HOSTNAMES`]. Empty: wherever the active
+    /// Controllers say that they answer Clients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_hostnames: Vec<String>,
     /// False closes first contact with its key; registered devices have keys of their own.
     #[serde(default = "yes")]
     pub enrolment: bool,

@@ -4,6 +4,9 @@
 //! [`VERSION`], else 406. Names, paths and codes follow the vendor's OpenAPI so that existing tools can drive Ringwall;
 //! what only Ringwall has (`mode`, `wait`, `/collective`, `/explain`) is additional.
 
+mod fido2;
+mod profile;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +19,12 @@ use crate::object::appliance::ApplianceState;
 use crate::object::role::Privilege;
 use crate::revocation::TokenKind;
 use crate::time::{UnixMillis, rfc3339};
+
+pub use fido2::{Fido2Code, Fido2Device, Fido2Permit, MAX_REGISTRATION_HOURS};
+pub use profile::{
+    BarcodeFormat, MAX_ON_BOARDING_HOURS, OnBoarding, OnBoardingRequest, ProfileBarcode, ProfileEmail, ProfilePage,
+    ProfileUrl,
+};
 
 /// Lowest version that is served.
 pub const LOWEST_VERSION: u16 = 18;
@@ -413,13 +422,6 @@ pub struct OtpSeed {
     /// `otpauth://totp/…`; only in the answer that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_auth_url: Option<String>,
-}
-
-/// `GET /admin/client-profiles/{id}/url`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProfileUrl {
-    /// `ringwall://host/…`.
-    pub url: String,
 }
 
 /// What a caller of a re-evaluation gets: whose sessions were looked at.

@@ -5,12 +5,16 @@
 //! `/client/v1/entitlements`, `/client/v1/renew`, `/client/v1/step-up`, `/client/v1/step-up/mfa`,
 //! `/client/v1/certificate/renew`, `/client/v1/sign-out`. Refusals are an [`ErrorBody`](super::error::ErrorBody).
 
+mod browser;
+
 use serde::{Deserialize, Serialize};
 
 use crate::claims::UntrustedClaims;
 use crate::id::{ConditionId, DeviceId, PromptId, SiteId, Thumbprint, TransactionId};
 use crate::interaction::InteractionKind;
 use crate::object::identity_provider::OnDemandClaim;
+
+pub use browser::{BeginSignIn, BrowserAnswer, MAX_BROWSER_TEXT, SignInWay};
 
 /// Longest body before authentication, in bytes.
 pub const MAX_SIGN_IN_BODY: usize = 64 * 1024;
@@ -69,16 +73,11 @@ pub enum Credential {
         password: String,
     },
     /// OpenID Connect, code flow with PKCE.
-    #[serde(rename_all = "camelCase")]
     Oidc {
-        /// Authorization code.
-        code: String,
-        /// PKCE verifier (RFC 7636).
-        code_verifier: String,
-        /// As used in the browser.
-        redirect_uri: String,
-        /// As used in the browser.
-        nonce: String,
+        /// As [`SignInWay::Browser`] gave it.
+        request: String,
+        /// What the browser came back with.
+        answer: BrowserAnswer,
     },
     /// SAML 2.0 response.
     Saml {
@@ -340,6 +339,9 @@ pub struct StepUpRequest {
     pub prompt_id: PromptId,
     /// One-time password or password. Empty where the provider must be asked first for what the user is to answer.
     pub answer: String,
+    /// Where a browser would come back to, as in [`BeginSignIn`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
 }
 
 impl std::fmt::Debug for StepUpRequest {

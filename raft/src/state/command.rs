@@ -17,10 +17,12 @@ use super::local_password::SetLocalPassword;
 use super::lockout::{ClearLockout, LockOut};
 use super::member::{AdmitController, ChangeControllerState, SetIssuers, UpdateController};
 use super::object::{DeleteObject, PutObject};
+use super::profile_export::NoteProfileExport;
 use super::rejection::Rejection;
 use super::reply::Reply;
 use super::revocation::{AdvanceRevocation, ForgetRevocation, Reevaluate, Revoke};
 use super::secret::{PutSecret, RemoveSecret};
+use super::security_key::{AddSecurityKey, PermitSecurityKey, RemoveSecurityKeys, UseSecurityKey};
 use super::signing_key::{AddKey, RemoveKey, RetireKey};
 use super::spa::RotateGatewaySpaKey;
 use super::step::Step;
@@ -202,6 +204,16 @@ commands! {
     EndSessions,
     /// Answer: `Done`.
     RevokeDeviceSpaKey,
+    /// Answer: `Done`.
+    NoteProfileExport,
+    /// Answer: `Done`.
+    PermitSecurityKey,
+    /// Answer: `Done`, or refused with `CodeUsed`.
+    AddSecurityKey,
+    /// Answer: `Done`, or refused with `CodeUsed`.
+    UseSecurityKey,
+    /// Answer: `Done`.
+    RemoveSecurityKeys,
 }
 
 fn apply_group(parts: &[Command], step: &mut Step<'_>) -> Result<Reply, Rejection> {

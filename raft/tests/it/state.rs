@@ -9,4 +9,5 @@ mod golden;
 mod members;
 mod objects;
 mod revocations;
+mod security_keys;
 mod sign_in;

@@ -136,6 +136,7 @@ fn the_number_of_open_questions_is_bounded() {
         kind: InteractionKind::OtpAuthentication,
         message: String::new(),
         challenge: Default::default(),
+        page: None,
         entitlement: None,
         condition: None,
         site: None,

@@ -117,6 +117,15 @@ impl Call {
         Wanted::parse(&parameters).map_err(Denial::Invalid)
     }
 
+    /// The query as what the request takes.
+    ///
+    /// # Errors
+    /// [`Denial::Invalid`].
+    pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Denial> {
+        let query = actix_web::web::Query::<T>::from_query(self.request.query_string());
+        query.map(actix_web::web::Query::into_inner).map_err(|error| Denial::field("query", error.to_string()))
+    }
+
     /// Whether the order may come twice.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
-//! Routes of the Collective itself: settings, profiles' links, appliances, status.
+//! Routes of the Collective itself: settings, appliances, status.
 
 use actix_web::HttpResponse;
 use actix_web::web::Path;
 use ringwall_protocol::id::NodeId;
-use ringwall_protocol::wire::admin::{ExportRequest, ProfileUrl};
+use ringwall_protocol::wire::admin::ExportRequest;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -32,16 +32,6 @@ pub(super) async fn change_settings(call: Call) -> Answer {
 pub(super) async fn reset_settings(call: Call) -> Answer {
     call.controller.reset_settings(&call.who, &call.repeat()?).await?;
     Ok(nothing())
-}
-
-pub(super) async fn profile_url(call: Call, id: Path<String>) -> Answer {
-    let url = call.controller.profile_link(&call.who, parse_id(&id)?)?;
-    Ok(json(&ProfileUrl { url }))
-}
-
-pub(super) async fn profile_barcode(call: Call, id: Path<String>) -> Answer {
-    let barcode = call.controller.profile_barcode(&call.who, parse_id(&id)?)?;
-    Ok(json(&json!({ "barcode": barcode })))
 }
 
 pub(super) async fn appliances(call: Call) -> Answer {

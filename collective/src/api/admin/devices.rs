@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Path;
 use ringwall_protocol::name::{SessionDn, UserDn};
-use ringwall_protocol::wire::admin::{BlacklistEntry, OtpSeed, RevokeRequest};
+use ringwall_protocol::wire::admin::{BlacklistEntry, Fido2Permit, OtpSeed, RevokeRequest};
 use serde_json::json;
 
 use super::answer::{json, nothing};
@@ -85,6 +85,22 @@ pub(super) async fn make_seed(call: Call) -> Answer {
 
 pub(super) async fn remove_seed(call: Call, dn: Path<String>) -> Answer {
     call.controller.remove_seed(&call.who, &user_dn(&dn)?, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
+pub(super) async fn security_keys(call: Call) -> Answer {
+    Ok(json(&call.controller.list_security_keys(&call.who, &call.wanted()?)?))
+}
+
+pub(super) async fn permit_security_key(call: Call) -> Answer {
+    let permit: Fido2Permit = call.strict_json()?;
+    // Never repeated: the first answer alone has the code that was kept.
+    let repeat = Repeat::once();
+    Ok(json(&call.controller.permit_security_key(&call.who, &permit, &repeat).await?))
+}
+
+pub(super) async fn remove_security_keys(call: Call, dn: Path<String>) -> Answer {
+    call.controller.remove_security_keys(&call.who, &user_dn(&dn)?, &call.repeat()?).await?;
     Ok(nothing())
 }
 

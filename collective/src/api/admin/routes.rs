@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig};
 use ringwall_protocol::object::ObjectKind;
 
-use super::{collective, devices, objects, providers, questions, sign_in};
+use super::{collective, devices, objects, profiles, providers, questions, sign_in};
 use crate::openapi::{Operation, Shape};
 
 macro_rules! routes {
@@ -54,8 +54,14 @@ routes! {
     get "/otp/seeds" devices::seeds, "One-Time Password Seeds", "Users with a seed.", Shape::Nothing => Shape::ListOf("OtpSeed");
     post "/otp/seeds" devices::make_seed, "One-Time Password Seeds", "A new seed, shown once.", Shape::Named("OtpSeed") => Shape::Named("OtpSeed");
     delete "/otp/seeds/{dn}" devices::remove_seed, "One-Time Password Seeds", "Take a seed away.", Shape::Nothing => Shape::Nothing;
-    get "/client-profiles/{id}/url" collective::profile_url, "Client Profiles", "The link of a profile.", Shape::Nothing => Shape::Named("ProfileUrl");
-    get "/client-profiles/{id}/barcode" collective::profile_barcode, "Client Profiles", "The link as a picture.", Shape::Nothing => Shape::Any;
+    get "/fido2-devices" devices::security_keys, "FIDO2 Devices", "Security keys, and users who may register one.", Shape::Nothing => Shape::ListOf("Fido2Device");
+    post "/fido2-devices/registrations" devices::permit_security_key, "FIDO2 Devices", "A code with which its user registers a security key, shown once.", Shape::Named("Fido2Permit") => Shape::Named("Fido2Code");
+    delete "/fido2-devices/{dn}" devices::remove_security_keys, "FIDO2 Devices", "Take all security keys of a user away.", Shape::Nothing => Shape::Nothing;
+    get "/client-profiles/{id}/url" profiles::url, "Client Profiles", "The link of a profile.", Shape::Nothing => Shape::Named("ProfileUrl");
+    get "/client-profiles/{id}/barcode" profiles::barcode, "Client Profiles", "The link as a picture; ?format=png or svg.", Shape::Nothing => Shape::Named("ProfileBarcode");
+    get "/client-profiles/{id}/email" profiles::email, "Client Profiles", "The link in a message to its users.", Shape::Nothing => Shape::Named("ProfileEmail");
+    get "/client-profiles/{id}/page" profiles::page, "Client Profiles", "The on-boarding page as a file.", Shape::Nothing => Shape::Named("ProfilePage");
+    post "/client-profiles/{id}/on-boarding" profiles::on_boarding, "Client Profiles", "Serve the on-boarding page for some time.", Shape::Named("OnBoardingRequest") => Shape::Named("OnBoarding");
     get "/appliances/status" collective::appliances, "Appliances", "Appliances with their status.", Shape::Nothing => Shape::ListOf("Appliance");
     post "/appliances/{id}/export" collective::export, "Appliances", "The seed with which it joins.", Shape::Named("ExportRequest") => Shape::Any;
     post "/appliances/{id}/suspend" collective::suspend, "Appliances", "A Gateway takes no new sessions.", Shape::Any => Shape::Named("Appliance");

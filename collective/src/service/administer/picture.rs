@@ -1,7 +1,9 @@
-//! A text as a QR code in a PNG: for the links of profiles and one-time passwords. Pure.
+//! A text as a QR code in a PNG or an SVG: for the links of profiles and one-time passwords. Pure.
+
+use std::fmt::Write;
 
 use data_encoding::BASE64;
-use fast_qr::QRBuilder;
+use fast_qr::{ECL, QRBuilder, QRCode};
 
 /// Pixels of one module's side.
 const SCALE: usize = 4;
@@ -13,9 +15,32 @@ const MAX_BLOCK: usize = 65_535;
 /// The picture in base64; `None` if the text is longer than a QR code holds.
 #[must_use]
 pub fn barcode(text: &str) -> Option<String> {
-    let code = QRBuilder::new(text).build().ok()?;
+    let code = code(text)?;
     let dark = |row: usize, column: usize| code[row][column].value();
     Some(BASE64.encode(&png(code.size, dark)))
+}
+
+/// The same as an SVG document (W3C SVG 1.1); nothing of `text` stands in it as text.
+#[must_use]
+pub fn drawing(text: &str) -> Option<String> {
+    let code = code(text)?;
+    let side = code.size + 2 * MARGIN;
+    let mut path = String::new();
+    for row in 0..code.size {
+        for column in (0..code.size).filter(|column| code[row][*column].value()) {
+            // Writing to a text cannot fail.
+            let _ = write!(path, "M{} {}h1v1h-1z", column + MARGIN, row + MARGIN);
+        }
+    }
+    Some(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\" role=\"img\" \
+         aria-label=\"QR code\"><path fill=\"#fff\" d=\"M0 0h{side}v{side}h-{side}z\"/><path fill=\"#000\" d=\"{path}\"/></svg>"
+    ))
+}
+
+/// With as much redundancy as fits: screens are clean, long links need the room.
+fn code(text: &str) -> Option<QRCode> {
+    [ECL::M, ECL::L].into_iter().find_map(|level| QRBuilder::new(text).ecl(level).build().ok())
 }
 
 /// A grey picture of one bit a pixel: dark modules black (PNG, W3C Recommendation).
@@ -96,5 +121,15 @@ mod tests {
         let width = u32::from_be_bytes(bytes[16..20].try_into().expect("four bytes"));
         assert_eq!((width as usize / SCALE - 2 * MARGIN - 17) % 4, 0, "a QR code has 17 + 4n modules");
         assert!(barcode(&"x".repeat(5_000)).is_none());
+        assert!(drawing(&"x".repeat(5_000)).is_none());
+    }
+
+    #[test]
+    fn a_drawing_has_the_same_modules_as_the_code() {
+        let text = "ringwall://sdp.example:443/eyJhIjoxfQ";
+        let (svg, code) = (drawing(text).expect("a code"), code(text).expect("a code"));
+        let dark = (0..code.size).flat_map(|row| (0..code.size).map(move |column| (row, column)));
+        assert_eq!(svg.matches("h1v1h-1z").count(), dark.filter(|(row, column)| code[*row][*column].value()).count());
+        assert!(!svg.contains("ringwall"));
     }
 }

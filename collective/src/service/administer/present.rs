@@ -23,6 +23,9 @@ pub fn present(object: &Object, state: &State, now: UnixMillis) -> Value {
             let provider = state.identity_provider(one.identity_provider);
             value["identityProviderName"] = provider.map(|provider| provider.base.name.clone()).into();
             value["globalHostname"] = state.settings().profile_hostname.clone().into();
+            if let Some(at) = state.profile_exported(one.base.id) {
+                value["exported"] = at.to_string().into();
+            }
         }
         Object::LocalUser(one) => {
             value["passwordSet"] = state.local_password(one.base.id).is_some().into();

@@ -81,6 +81,12 @@ pub(super) fn changed(who: &Administrator, kind: &'static str, what: &str, id: &
     Event::by(who, kind).with("entity_type", what).with("entity_id", id).with("entity_name", name).at(index).emit();
 }
 
+/// Event of a profile whose link was given out, in one of its forms.
+pub(super) fn profile_exported(who: &Administrator, name: &str, form: &'static str) {
+    let event = Event::by(who, "secret_read").with("entity_type", "client-profiles");
+    event.with("entity_name", json!(name)).with("form", form).emit();
+}
+
 /// Event of a secret that was shown (review 40).
 pub(super) fn secret_read(who: &Administrator, what: &str, name: &str) {
     Event::by(who, "secret_read").with("entity_type", what).with("entity_name", json!(name)).emit();

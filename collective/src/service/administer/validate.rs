@@ -7,6 +7,7 @@ mod access;
 mod appliance;
 mod identity;
 mod network;
+mod oidc;
 mod people;
 mod provider;
 mod text;

@@ -76,7 +76,11 @@ async fn secrets_want_the_privilege_to_export() {
     let everything_but = ["View", "Create", "Edit", "Delete"].map(|kind| json!({"type": kind, "target": "All"}));
     let clerk = clerk(&lab, &root, everything_but.to_vec().into()).await;
     let profile = root.get("/client-profiles").await.ok()["data"][0]["id"].as_str().expect("an id").to_owned();
-    assert_eq!(clerk.get(&format!("/client-profiles/{profile}/url")).await.status, 403);
+    for form in ["url", "barcode", "email", "page"] {
+        assert_eq!(clerk.get(&format!("/client-profiles/{profile}/{form}")).await.status, 403, "{form}");
+    }
+    assert_eq!(clerk.post(&format!("/client-profiles/{profile}/on-boarding"), &json!({})).await.status, 403);
+    assert!(root.get(&format!("/client-profiles/{profile}")).await.ok().get("exported").is_none());
     let site = root.create("sites", json!({"name": "office"})).await;
     let gateway = json!({"name": "gw1", "gateway": {"enabled": true}, "site": site, "clientInterface": {"addresses": ["gw1.example:443"]}});
     let gateway = root.create("appliances", gateway).await;

@@ -45,6 +45,7 @@ pub(crate) fn of_change(
         Object::IdentityProvider(provider) if after.is_none() => {
             let name = ProviderName::parse(provider.base.name.as_str()).expect("checked when it was written");
             step.forget_devices(|device| device.provider_id == provider.base.id);
+            step.forget_security_keys_of(&name);
             let reason = format!("identity provider {name} was deleted");
             step.revoke(Cutoff::cut(DnScope::Provider(name), reason)).map(Some)
         }
@@ -60,10 +61,13 @@ pub(crate) fn of_change(
         Object::Entitlement(_) | Object::Condition(_) | Object::CriteriaScript(_) | Object::Policy(_) => {
             entitlements(step, before, after, object)
         }
-        Object::IdentityProvider(_)
-        | Object::MfaProvider(_)
-        | Object::ClientProfile(_)
-        | Object::AdministrativeRole(_) => Ok(None),
+        Object::ClientProfile(profile) => {
+            if after.is_none() {
+                step.state.profile_exports.remove(&profile.base.id);
+            }
+            Ok(None)
+        }
+        Object::IdentityProvider(_) | Object::MfaProvider(_) | Object::AdministrativeRole(_) => Ok(None),
     }
 }
 
@@ -71,6 +75,7 @@ fn local_user(step: &mut Step<'_>, user: &LocalUser, existed: bool, gone: bool) 
     if gone {
         step.state.local_passwords.remove(&user.base.id);
         step.state.totp.remove(&user.base.id);
+        step.state.security_keys.remove(&user.base.id);
         step.forget_devices(|device| device.user_id == user.base.id);
     }
     let (true, true, Some(provider)) = (existed, gone || user.disabled, step.state.local_provider()) else {

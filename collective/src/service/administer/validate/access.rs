@@ -7,6 +7,7 @@ use ringwall_protocol::entitlement::{Action, ActionKind, Entitlement, Host, Logi
 use ringwall_protocol::expression::{Expression, FUNCTIONS, Scripts};
 use ringwall_protocol::id::ProviderId;
 use ringwall_protocol::interaction::{Interaction, InteractionKind, MAX_MESSAGE};
+use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::policy::{Condition, CriteriaScript, MAX_INTERACTIONS, Policy, PolicyKind};
 use ringwall_protocol::rules::compile::{ResolvedNames, compile};
 use ringwall_raft::State;
@@ -134,6 +135,11 @@ fn interaction(method: &Interaction, field: &str, state: &State, faults: &mut Fa
     provider(method, &format!("{field}.providerId"), state, faults);
 }
 
+/// Kinds of providers at which a user can prove himself again: by a password, or in a browser.
+fn proves_again(kind: IdentityProviderKind) -> bool {
+    kind.takes_passwords() || kind == IdentityProviderKind::Oidc
+}
+
 /// An MFA provider for one-time passwords, an identity provider for passwords, none otherwise.
 fn provider(method: &Interaction, field: &str, state: &State, faults: &mut Faults) {
     let Some(id) = method.provider_id else { return };
@@ -142,8 +148,8 @@ fn provider(method: &Interaction, field: &str, state: &State, faults: &mut Fault
         InteractionKind::OtpAuthentication => {}
         InteractionKind::PasswordAuthentication => {
             let known = state.identity_provider(ProviderId::new(id));
-            if known.is_some_and(|provider| !provider.kind().takes_passwords()) {
-                faults.add(field, "is an identity provider of a kind that verifies no passwords");
+            if known.is_some_and(|provider| !proves_again(provider.kind())) {
+                faults.add(field, "is an identity provider of a kind that proves nobody again");
             }
         }
         InteractionKind::DisplayMessage | InteractionKind::Reason => {

@@ -1,5 +1,6 @@
 //! Rules of appliances and client profiles.
 
+use ringwall_protocol::object::profile::MAX_FURTHER_HOSTNAMES;
 use ringwall_protocol::object::{Appliance, ClientProfile, Object};
 
 use super::{Faults, duplicates, text};
@@ -53,6 +54,20 @@ pub(super) fn client_profile(profile: &ClientProfile, before: Option<&Object>, f
     );
     if let Some(hostname) = &profile.hostname {
         faults.unless(is_host_and_port(hostname), "hostname", "expected host:port");
+    }
+    let further = &profile.further_hostnames;
+    if further.len() > MAX_FURTHER_HOSTNAMES {
+        faults.add("furtherHostnames", format!("are at most {MAX_FURTHER_HOSTNAMES}"));
+    }
+    for (at, hostname) in further.iter().enumerate() {
+        faults.unless(
+            is_host_and_port(hostname),
+            &format!("furtherHostnames[{at}]"),
+            "expected host:port or [v6]:port",
+        );
+    }
+    for at in duplicates(further) {
+        faults.add(format!("furtherHostnames[{at}]"), "is listed twice");
     }
     if let Some(Object::ClientProfile(before)) = before
         && profile.key_generation < before.key_generation

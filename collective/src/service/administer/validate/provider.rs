@@ -8,7 +8,7 @@ use ringwall_protocol::object::identity_provider::{FactorSettings, LdapSettings,
 use ringwall_protocol::object::{IdentityProvider, MfaProvider};
 use ringwall_trust::user_certificate::{AuthoritiesError, UserAuthorities};
 
-use super::{Faults, text};
+use super::{Faults, oidc, text};
 use crate::outbound::tls;
 
 /// Most servers of a provider: each may take seconds to fail.
@@ -35,6 +35,7 @@ pub(super) fn identity(provider: &IdentityProvider, faults: &mut Faults) {
             let attribute = settings.certificate_attribute.as_deref().is_none_or(is_attribute);
             faults.unless(attribute, "certificateAttribute", "is the name of an attribute, or absent");
         }
+        ProviderSettings::Oidc(_) => oidc::oidc(provider, faults),
         other => faults.add("type", format!("{:?} cannot be used yet", other.kind())),
     }
 }
@@ -44,7 +45,7 @@ pub(super) fn factor(provider: &MfaProvider, faults: &mut Faults) {
     match &provider.settings {
         FactorSettings::DefaultTimeBased => {}
         FactorSettings::Radius(settings) => radius_factor(settings, faults),
-        FactorSettings::Fido2 => faults.add("type", "Fido2 cannot be used yet"),
+        FactorSettings::Fido2 => {}
     }
 }
 

@@ -189,7 +189,21 @@ fn providers_users_roles_and_appliances_are_checked_too() {
     ];
     assert_eq!(faults(&state, ObjectKind::IdentityProvider, provider), expected);
     assert_eq!(faults(&state, ObjectKind::IdentityProvider, json!({"name": "x", "type": "Saml"})), ["type"]);
-    assert_eq!(faults(&state, ObjectKind::MfaProvider, json!({"name": "x", "type": "Fido2"})), ["type"]);
+    assert!(faults(&state, ObjectKind::MfaProvider, json!({"name": "x", "type": "Fido2"})).is_empty());
+    let sso = |issuer: &str, audience: &str| {
+        json!({"name": "sso", "type": "Oidc", "issuer": issuer, "audience": audience, "usernameClaim": "",
+            "trustedCertificates": ["no certificate"]})
+    };
+    assert_eq!(
+        faults(&state, ObjectKind::IdentityProvider, sso("http://sso.example", " ")),
+        ["issuer", "audience", "usernameClaim", "trustedCertificates"]
+    );
+    for issuer in ["https://", "https://me@sso.example", "https://sso.example/?x=1", "https://sso.example/#x", "sso"] {
+        assert!(
+            faults(&state, ObjectKind::IdentityProvider, sso(issuer, "id")).contains(&"issuer".to_owned()),
+            "{issuer}"
+        );
+    }
     assert_eq!(
         faults(&state, ObjectKind::LocalUser, json!({"name": "u", "email": "nobody", "labels": {"a b": "c"}})),
         ["email", "labels.a b"]

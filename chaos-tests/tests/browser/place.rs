@@ -1,0 +1,119 @@
+//! A Controller with its operator, two users with browsers, and a machine for an identity provider.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use ringwall_chaos_tests::{
+    lab::{
+        Lab,
+        browser::Greys,
+        command::Program,
+        process::Process,
+        topology::{Host, Topology},
+        wait,
+    },
+    product::{
+        client::{Client, state_directory},
+        controller::{Controller, Founded, Founding},
+        ringctl::{Administrator, Ringctl},
+    },
+};
+
+/// The Controller's machine.
+pub(crate) const HOST: &str = "c1";
+/// The identity provider's machine.
+pub(crate) const SSO: &str = "sso";
+/// A user's machine.
+pub(crate) const ALICE: &str = "alice";
+/// Another user's machine.
+pub(crate) const BOB: &str = "bob";
+const PASSWORD: &str = "a long password";
+/// From a command to the page that it names.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A founded Collective.
+pub(crate) struct Place {
+    pub(crate) lab: Lab,
+    pub(crate) controller: Controller,
+    pub(crate) founded: Founded,
+}
+
+impl Place {
+    pub(crate) fn found() -> Result<Self> {
+        let mut topology = Topology::new().network("wan", "198.51.100.0/24", "2001:db8:1::/64");
+        for (host, number) in [(HOST, 11), (SSO, 12), (ALICE, 101), (BOB, 102)] {
+            topology = topology.host(Host::new(host).on("wan", number));
+        }
+        let lab = Lab::start(topology)?;
+        let founding = Founding { collective: "browser", administrator: "admin", password: PASSWORD };
+        let (controller, founded) = Controller::found(&lab, HOST, &founding)?;
+        Ok(Self { lab, controller, founded })
+    }
+
+    /// The operator, signed in.
+    pub(crate) fn operator(&self) -> Result<Ringctl<'_>> {
+        let administrator =
+            Administrator { name: "admin", password: PASSWORD, ca_fingerprint: &self.founded.ca_fingerprint };
+        Ringctl::sign_in(&self.lab, HOST, &administrator)
+    }
+
+    /// What curl says of a request from a machine: head and body.
+    pub(crate) fn curl(&self, host: &str, arguments: &[&str]) -> Result<String> {
+        let program = Program::system("curl", "curl")
+            .args(["--silent", "--insecure", "--include", "--max-time", "10"])
+            .args(arguments.iter().copied());
+        self.lab.run(host, &program, Duration::from_secs(20))?.success()
+    }
+
+    /// Gives a user's machine the profile, and writes objects before.
+    pub(crate) fn add_profile(&self, operator: &Ringctl<'_>, host: &str, profile: &str) -> Result<()> {
+        Client::new(&self.lab, host).add_profile(&operator.profile_link(profile)?)
+    }
+
+    /// `ringwall sign-in --no-browser` on a user's machine: the process, and the page that it names.
+    pub(crate) fn sign_in(&self, host: &str, profile: &str) -> Result<(Process, String)> {
+        let program = self.client(host)?.args(["sign-in", "--no-browser", "--key-type", "p256", "--profile", profile]);
+        let mut process = self.lab.spawn(host, program)?;
+        let seen = process.log().lines_with("https://").len();
+        process
+            .wait_ready("a page for the browser", SOON, |process| process.log().lines_with("https://").len() > seen)?;
+        let line = process.log().lines_with("https://").pop().context("a page")?;
+        Ok((process, line.trim().to_owned()))
+    }
+
+    /// The Client's program on a user's machine. Each has a log of its own.
+    pub(crate) fn client(&self, host: &str) -> Result<Program> {
+        static RUNS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let run = RUNS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let program = Program::product(&format!("{host}-ringwall-{run}"), "ringwall")?;
+        Ok(program.arg("--state-dir").arg(state_directory(&self.lab, host)))
+    }
+
+    /// Writes objects with the operator's program.
+    pub(crate) fn apply(&self, operator: &Ringctl<'_>, objects: &str) -> Result<()> {
+        let file = self.lab.directory().join("objects.yaml");
+        std::fs::write(&file, objects)?;
+        operator.apply(&file).map(drop)
+    }
+
+    /// Waits until some file of the lab's directory holds a line with this text; the line.
+    pub(crate) fn wait_written(&self, prefix: &str, text: &str) -> Result<String> {
+        wait::for_value(&format!("{text} written by {prefix}"), SOON, || {
+            let files = std::fs::read_dir(self.lab.directory()).ok()?.flatten().map(|entry| entry.path());
+            let named =
+                |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
+            files.filter(named).find_map(|path| {
+                let content = std::fs::read_to_string(path).ok()?;
+                content.lines().find(|line| line.contains(text)).map(|line| line.trim().to_owned())
+            })
+        })
+    }
+}
+
+/// What a telephone reads in a picture.
+pub(crate) fn scan(picture: &Greys) -> Option<String> {
+    let grey = |x: usize, y: usize| picture.pixels[y * picture.width + x];
+    let mut prepared = rqrr::PreparedImage::prepare_from_greyscale(picture.width, picture.height, grey);
+    let grids = prepared.detect_grids();
+    grids.first()?.decode().ok().map(|(_, text)| text)
+}

@@ -1,0 +1,77 @@
+//! A challenge that is answered on a page: where the page is, and the answer that comes of it.
+
+use ringwall_protocol::wire::client::Challenge;
+use zeroize::Zeroizing;
+
+use super::{BrowserError, KeyCeremony, Loopback, is_web_page, state_of};
+
+/// A page that a user's browser has to open.
+#[derive(Debug)]
+pub struct Page {
+    place: Loopback,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// Somebody else's page, which sends the browser back.
+    Elsewhere { url: String, state: String },
+    /// Our own, for a security key.
+    Key(KeyCeremony),
+}
+
+impl Page {
+    /// The page of a provider; `place` is where it was told to send the browser back to.
+    ///
+    /// # Errors
+    /// [`BrowserError::Page`] for what no browser should be sent to.
+    pub fn elsewhere(place: Loopback, url: &str) -> Result<Self, BrowserError> {
+        let state = state_of(url).filter(|_| is_web_page(url)).ok_or(BrowserError::Page)?;
+        Ok(Self { place, what: What::Elsewhere { url: url.to_owned(), state } })
+    }
+
+    /// The page for a challenge, if it is answered on one; takes `place`, or another one.
+    ///
+    /// # Errors
+    /// [`BrowserError`].
+    pub async fn of(challenge: &Challenge, place: Option<Loopback>) -> Result<Option<Self>, BrowserError> {
+        match challenge {
+            Challenge::Text { .. } | Challenge::Push {} => Ok(None),
+            Challenge::Browser { url } => {
+                let place = place.ok_or(BrowserError::Page)?;
+                Self::elsewhere(place, url).map(Some)
+            }
+            Challenge::WebAuthn { create, options } => {
+                let place = match place {
+                    Some(place) => place,
+                    None => Loopback::bind().await?,
+                };
+                let ceremony = KeyCeremony { create: *create, options: options.clone() };
+                Ok(Some(Self { place, what: What::Key(ceremony) }))
+            }
+        }
+    }
+
+    /// What the browser is to open.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.what {
+            What::Elsewhere { url, .. } => url.clone(),
+            What::Key(_) => self.place.key_page(),
+        }
+    }
+
+    /// Waits for the browser; what it brought, as Controllers take it.
+    ///
+    /// # Errors
+    /// [`BrowserError`].
+    pub async fn answer(self) -> Result<Zeroizing<String>, BrowserError> {
+        match self.what {
+            What::Elsewhere { state, .. } => {
+                let answer = self.place.returned(&state).await?;
+                Ok(Zeroizing::new(serde_json::to_string(&answer).expect("texts serialise")))
+            }
+            What::Key(ceremony) => self.place.key(ceremony).await.map(Zeroizing::new),
+        }
+    }
+}

@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["ringwall-protocol", "ringwall-trust", "ringwall-actors", "ringwall-raft", "ringwall-kernel"],
     ),
     ("ringwall-gateway", &["ringwall-protocol", "ringwall-trust", "ringwall-actors", "ringwall-kernel"]),
-    ("ringwall-client", &["ringwall-protocol", "ringwall-trust"]),
+    ("ringwall-client", &["ringwall-protocol", "ringwall-trust", "ringwall-kernel"]),
     ("ringwall-admin-cli", &["ringwall-protocol", "ringwall-trust"]),
     (
         "ringwall-chaos-tests",

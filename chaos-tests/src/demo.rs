@@ -9,6 +9,7 @@ pub mod world;
 pub mod before_sign_in;
 pub mod bring_up;
 pub mod controller_loss;
+pub mod darkness;
 pub mod gateway_loss;
 pub mod renewal;
 pub mod revocation;

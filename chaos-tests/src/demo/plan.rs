@@ -2,7 +2,7 @@
 //!
 //! `state.yaml` says the same to the product; a test holds the two together.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::lab::{
     servers::iperf,
@@ -41,6 +41,11 @@ pub struct PlannedUser {
 pub const ALICE: PlannedUser = PlannedUser { name: "alice", password: "a wall with 1 door" };
 /// May use the office only.
 pub const BOB: PlannedUser = PlannedUser { name: "bob", password: "2 doors, no window" };
+
+/// A host on the wide network that belongs to nobody of the Collective.
+pub const STRANGER: &str = "stranger";
+/// An address of the wide network at which nobody is.
+pub const UNUSED: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 250);
 
 /// A page everybody of the office may load.
 pub const PORT_OPEN: u16 = 80;
@@ -89,6 +94,7 @@ pub fn topology() -> Topology {
         .host(Host::new(LAB_WEB).on("lab", 10))
         .host(Host::new(ALICE.name).on("wan", 101))
         .host(Host::new(BOB.name).on("wan", 102))
+        .host(Host::new(STRANGER).on("wan", 200))
 }
 
 /// The plan for measuring what the kernel alone forwards: the same hops without a wall.

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     demo::{
+        darkness,
         plan::{self, ALICE, BOB, PORT_ECHO, PORT_FORBIDDEN, PORT_OPEN},
         world::World,
     },
@@ -33,6 +34,7 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let took = world.bob.up(BOB.name, BOB.password, &["office"])?;
     step.took("sign-in of a second user, one Site", took);
 
+    darkness::after_others_knocked(world, step)?;
     pages_load(world, step)?;
     nothing_else_does(world, step)?;
     echo_is_complete(world, step)?;

@@ -10,6 +10,7 @@ pub mod download;
 pub mod echo;
 pub mod http;
 pub mod iperf;
+pub mod port_scan;
 pub mod waiting;
 
 pub use self::{
@@ -20,5 +21,6 @@ pub use self::{
     echo::{EchoProbe, EchoReport},
     http::{HttpReply, Url, http_get},
     iperf::{IperfReport, IperfRun},
+    port_scan::{Flags, Scanned, scan_ports},
     waiting::WaitingRequest,
 };

@@ -6,7 +6,10 @@ use anyhow::Result;
 use ringwall_chaos_tests::lab::{
     Lab,
     fault::Fault,
-    probe::{Capture, ConnectFailure, Download, EchoProbe, PacketCounter, Url, WaitingRequest, tcp_connects},
+    probe::{
+        Capture, ConnectFailure, Download, EchoProbe, Flags, PacketCounter, Url, WaitingRequest, scan_ports,
+        tcp_connects,
+    },
     servers::{Nginx, UdpEcho, nginx},
     wait,
 };
@@ -178,5 +181,18 @@ fn packets_are_counted_by_the_neighbour_that_sent_them() -> Result<()> {
 
     assert_eq!(attempt, Err(ConnectFailure::Refused));
     assert_eq!((by_router.packets()?, by_others.packets()?), (1, 0));
+    Ok(())
+}
+
+#[test]
+fn a_scan_hears_every_port_of_an_ordinary_host_and_nothing_of_an_unused_address() -> Result<()> {
+    let lab = Lab::start(two_networks())?;
+    let router = lab.topology().v4("router", "wan");
+    let ordinary = scan_ports(lab.host("alice"), router, &[Flags::Syn])?;
+    assert_eq!(ordinary.ports.len(), usize::from(u16::MAX), "each closed TCP port answers with a reset");
+
+    let [a, b, c, _] = router.octets();
+    let nobody = scan_ports(lab.host("alice"), [a, b, c, 250].into(), &[Flags::Syn])?;
+    assert_eq!(nobody.answers, 0);
     Ok(())
 }

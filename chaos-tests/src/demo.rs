@@ -11,6 +11,7 @@ pub mod bring_up;
 pub mod controller_loss;
 pub mod darkness;
 pub mod gateway_loss;
+pub mod partner;
 pub mod renewal;
 pub mod revocation;
 pub mod sign_in;
@@ -55,6 +56,7 @@ pub fn perform<'lab>(lab: &'lab Lab, report: &mut Report) -> Result<World<'lab>>
     report.step("The Collective comes up", |step| bring_up::run(&mut world, step));
     report.step("Without a sign-in there is nothing to reach", |step| before_sign_in::run(&mut world, step));
     report.step("A user signs in and gets exactly what policies give", |step| sign_in::run(&mut world, step));
+    report.step("A partner's people come from their own directory", |step| partner::run(&mut world, step));
     report.step("Conditions ask the user, and the waiting packet passes", |step| step_up::run(&mut world, step));
     report.step("Tokens are renewed under traffic, unnoticed", |step| renewal::run(&mut world, step));
     report.step("A revocation cuts at once", |step| revocation::run(&mut world, step));

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     demo::{
-        plan::{CONTROLLERS, GATEWAYS, ORDER_FILE},
+        plan::{CONTROLLERS, DIRECTORY_AUTHORITY, GATEWAYS, ORDER_FILE},
         world::World,
     },
     lab::wait,
@@ -53,6 +53,8 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
 
     let state = lab.directory().join("state.yaml");
     let text = STATE.replace(ORDER_FILE, &world.order_file().to_string_lossy());
+    // As text of one line in double quotes, which YAML reads like JSON.
+    let text = text.replace(DIRECTORY_AUTHORITY, &serde_json::to_string(world.directory.authority())?);
     fs::write(&state, text).context("write the state for ringctl")?;
     operator.apply(&state)?;
     let again = operator.apply(&state)?;

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::lab::{
-    servers::iperf,
+    servers::{iperf, slapd},
     topology::{Host, Topology},
 };
 
@@ -42,6 +42,17 @@ pub const ALICE: PlannedUser = PlannedUser { name: "alice", password: "a wall wi
 /// May use the office only.
 pub const BOB: PlannedUser = PlannedUser { name: "bob", password: "2 doors, no window" };
 
+/// One of a partner's people, whom the partner's directory knows.
+pub const CAROL: PlannedUser = PlannedUser { name: "carol", password: "a guest rings first" };
+/// A second device of hers.
+pub const CAROLS_OTHER_DEVICE: &str = "carols-tablet";
+/// The host with the partner's directory.
+pub const DIRECTORY: &str = "directory";
+/// The provider and the profile of the partner's people.
+pub const PARTNER_PROVIDER: &str = "partner";
+/// The group of the directory that `state.yaml` speaks of; carol's own group is in it.
+pub const PARTNER_GROUP: &str = "everybody";
+
 /// A host on the wide network that belongs to nobody of the Collective.
 pub const STRANGER: &str = "stranger";
 /// An address of the wide network at which nobody is.
@@ -73,7 +84,10 @@ pub const LAB_WEB: &str = "lab-web1";
 /// The file whose presence shows that a device is in order, as `state.yaml` names it; labs put their own in its place.
 pub const ORDER_FILE: &str = "/run/ringwall-lab/demo-device-in-order";
 
-/// Three Controllers, three Gateways, two users on one wide network; two protected networks.
+/// In place of it `state.yaml` gets the certificate of the lab's own directory.
+pub const DIRECTORY_AUTHORITY: &str = "PUT THE CERTIFICATE OF THE DIRECTORY'S AUTHORITY HERE";
+
+/// Three Controllers, three Gateways, users, a directory and a stranger on one wide network; two protected networks.
 ///
 /// Protected hosts know their own network only: what comes back to a Client must come through the Gateway's translation.
 #[must_use]
@@ -94,6 +108,9 @@ pub fn topology() -> Topology {
         .host(Host::new(LAB_WEB).on("lab", 10))
         .host(Host::new(ALICE.name).on("wan", 101))
         .host(Host::new(BOB.name).on("wan", 102))
+        .host(Host::new(CAROL.name).on("wan", 103))
+        .host(Host::new(CAROLS_OTHER_DEVICE).on("wan", 104))
+        .host(Host::new(DIRECTORY).on("wan", 50))
         .host(Host::new(STRANGER).on("wan", 200))
 }
 
@@ -151,7 +168,12 @@ mod tests {
             assert!(state.contains(&format!("\"{port}\"")), "port {port}");
         }
         assert!(!state.contains(&PORT_FORBIDDEN.to_string()), "nobody is entitled to it");
-        assert!(state.contains(ORDER_FILE));
+        assert!(state.contains(ORDER_FILE) && state.contains(DIRECTORY_AUTHORITY));
+        assert!(
+            state.contains(&format!("\"{PARTNER_GROUP}\"")) && state.contains(&format!("name: {PARTNER_PROVIDER}"))
+        );
+        assert!(state.contains(slapd::READER.0) && state.contains(slapd::READER.1));
+        assert!(state.contains(&super::topology().v4(DIRECTORY, "wan").to_string()));
         let topology = topology();
         for host in [OFFICE_WEB, LAB_WEB] {
             assert!(state.contains(&address(&topology, host).to_string()), "{host}");

@@ -10,7 +10,14 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::{
-    lab::{Lab, command::Program, log::Log, namespace::Namespace, process::Process, wait},
+    lab::{
+        Lab,
+        command::Program,
+        log::Log,
+        namespace::Namespace,
+        process::{Finished, Process},
+        wait,
+    },
     product::secret_file::SecretFile,
 };
 
@@ -174,6 +181,15 @@ impl<'lab> Client<'lab> {
         self.lab.run(&self.host, &program, SIGN_IN)?.success()?;
         self.wait_connected(sites, SIGN_IN)?;
         Ok(start.elapsed())
+    }
+
+    /// `ringwall sign-in` without a daemon, with what the user types besides the password; how it ended is for the caller
+    /// to judge.
+    pub fn sign_in_once(&self, user: &str, password: &str, typed: &str) -> Result<Finished> {
+        let secret = self.password_file(password)?;
+        let program =
+            self.program("sign-in")?.args(["sign-in", "--username", user, "--password-file"]).arg(secret.path());
+        self.lab.run(&self.host, &program.input(typed), SIGN_IN)
     }
 
     /// Waits until a tunnel to each of the Sites is up.

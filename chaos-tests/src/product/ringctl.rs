@@ -190,7 +190,12 @@ impl<'lab> Ringctl<'lab> {
 
     /// Makes a new seed for a user's one-time passwords.
     pub fn one_time_passwords(&self, user: &str) -> Result<Totp> {
-        let answer = self.ask(&["otp", "seed", &user_dn(user)])?;
+        self.one_time_passwords_at(user, "local")
+    }
+
+    /// The same for a user of another provider.
+    pub fn one_time_passwords_at(&self, user: &str, provider: &str) -> Result<Totp> {
+        let answer = self.ask(&["otp", "seed", &format!("CN={user},OU={provider}")])?;
         let url = answer["otpAuthUrl"].as_str().with_context(|| format!("no link in the answer for {user}"))?;
         Totp::from_url(url).map_err(|error| anyhow!("unexpected seed of {user}: {error}"))
     }

@@ -1,12 +1,11 @@
-//! slapd on a host: a directory over TLS with a few users and groups in groups, and the provider with which a Collective
-//! asks it.
+//! slapd on a host: a directory over TLS with a few users and groups in groups.
 
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -21,7 +20,7 @@ pub const PASSWORD: &str = "known to the directory";
 /// Users, with the groups that they are in by themselves. `engineers` is in `staff`.
 pub const USERS: [(&str, &str); 3] = [("lena", "engineers"), ("milo", "staff"), ("nora", "guests")];
 /// Password of the Collective's account.
-const READER_PASSWORD: &str = "may read the directory";
+pub const READER_PASSWORD: &str = "may read the directory";
 const SUFFIX: &str = "dc=corp,dc=example";
 /// How long loading and listening may take.
 const START: Duration = Duration::from_secs(10);
@@ -31,7 +30,6 @@ const START: Duration = Duration::from_secs(10);
 pub struct Slapd {
     process: Process,
     authority: String,
-    address: IpAddr,
 }
 
 impl Slapd {
@@ -58,38 +56,13 @@ impl Slapd {
             .arg(&configuration);
         let mut process = lab.spawn(host, program)?;
         process.wait_listening(PORT, START)?;
-        Ok(Self { process, authority, address })
+        Ok(Self { process, authority })
     }
 
-    /// The identity provider as `ringctl apply` reads it; its pools are those of another provider.
-    ///
-    /// # Errors
-    /// If a name does not fit into the text.
-    pub fn document(&self, name: &str, pools: (&str, &str)) -> Result<String> {
-        ensure!(!name.contains(['\n', '"']), "expected a plain name, got {name:?}");
-        let certificate: String = self.authority.lines().map(|line| format!("      {line}\n")).collect();
-        let (v4, v6) = pools;
-        Ok(format!(
-            "---\n\
-             kind: IdentityProvider\n\
-             name: \"{name}\"\n\
-             type: Ldap\n\
-             hostnames: [\"{}\"]\n\
-             port: {PORT}\n\
-             sslEnabled: true\n\
-             trustedCertificates:\n  - |\n{certificate}\
-             adminDistinguishedName: cn=reader,{SUFFIX}\n\
-             adminPassword: {READER_PASSWORD}\n\
-             baseDn: ou=people,{SUFFIX}\n\
-             userFilter: (objectClass=inetOrgPerson)\n\
-             usernameAttribute: uid\n\
-             membershipFilter: (objectClass=groupOfNames)\n\
-             membershipBaseDn: ou=groups,{SUFFIX}\n\
-             claimMappings:\n  - {{attributeName: mail, claimName: email}}\n\
-             ipPoolV4: {v4}\n\
-             ipPoolV6: {v6}\n",
-            self.address,
-        ))
+    /// The certificate of the authority that vouches for it, PEM.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// The process.

@@ -34,7 +34,7 @@ fn scan(world: &World<'_>, step: &mut Step, flags: &[Flags], when: &str) -> Resu
     ];
     for (name, target) in targets {
         let found = scan_ports(world.host(STRANGER), target, flags)?;
-        ensure!(found.answers == 0, "{name} answered a stranger {when}: {found:?}");
+        ensure!(found.answers == 0, "{name} answered a stranger {when}: {found}");
     }
     step.proved(&format!("{when} every port of a Controller and of a Gateway is as silent as an unused address"));
     step.took("all TCP and UDP ports of three addresses scanned", begun.elapsed());

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::lab::{
-    servers::{iperf, slapd},
+    servers::iperf,
     topology::{Host, Topology},
 };
 
@@ -156,6 +156,7 @@ fn network_of(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::servers::slapd;
 
     #[test]
     fn the_state_speaks_of_the_plan() {
@@ -173,7 +174,7 @@ mod tests {
             state.contains(&format!("\"{PARTNER_GROUP}\"")) && state.contains(&format!("name: {PARTNER_PROVIDER}"))
         );
         assert!(state.contains(slapd::READER.0) && state.contains(slapd::READER.1));
-        assert!(state.contains(&super::topology().v4(DIRECTORY, "wan").to_string()));
+        assert!(state.contains(&topology().v4(DIRECTORY, "wan").to_string()));
         let topology = topology();
         for host in [OFFICE_WEB, LAB_WEB] {
             assert!(state.contains(&address(&topology, host).to_string()), "{host}");

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeSet,
-    io,
+    fmt, io,
     net::{Ipv4Addr, SocketAddrV4, UdpSocket},
     time::Duration,
 };
@@ -28,6 +28,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 const SETTLE: Duration = Duration::from_millis(500);
 /// Where the scan's packets come from.
 const SOURCE_PORT: u16 = 61_999;
+
+/// Ports that a report names.
+const SHOWN: usize = 10;
 
 /// Flags of a TCP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +69,13 @@ pub struct Scanned {
     pub answers: usize,
     /// Ports from which they came; ICMP has none.
     pub ports: BTreeSet<u16>,
+}
+
+impl fmt::Display for Scanned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first: Vec<u16> = self.ports.iter().take(SHOWN).copied().collect();
+        write!(f, "{} answers to {} packets, from {} ports, first {first:?}", self.answers, self.sent, self.ports.len())
+    }
 }
 
 /// Sends a packet with each set of flags to every TCP port of `target`, and a datagram to every UDP port; takes about

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::lab::{
-    servers::iperf,
+    servers::{iperf, slapd},
     topology::{Host, Topology},
 };
 
@@ -43,15 +43,15 @@ pub const ALICE: PlannedUser = PlannedUser { name: "alice", password: "a wall wi
 pub const BOB: PlannedUser = PlannedUser { name: "bob", password: "2 doors, no window" };
 
 /// One of a partner's people, whom the partner's directory knows.
-pub const CAROL: PlannedUser = PlannedUser { name: "carol", password: "a guest rings first" };
+pub const LENA: PlannedUser = PlannedUser { name: slapd::USERS[0].0, password: slapd::PASSWORD };
 /// A second device of hers.
-pub const CAROLS_OTHER_DEVICE: &str = "carols-tablet";
+pub const LENAS_OTHER_DEVICE: &str = "lenas-tablet";
 /// The host with the partner's directory.
 pub const DIRECTORY: &str = "directory";
 /// The provider and the profile of the partner's people.
 pub const PARTNER_PROVIDER: &str = "partner";
-/// The group of the directory that `state.yaml` speaks of; carol's own group is in it.
-pub const PARTNER_GROUP: &str = "everybody";
+/// The group of the directory that `state.yaml` speaks of; lena's own group is in it.
+pub const PARTNER_GROUP: &str = "staff";
 
 /// A host on the wide network that belongs to nobody of the Collective.
 pub const STRANGER: &str = "stranger";
@@ -108,8 +108,8 @@ pub fn topology() -> Topology {
         .host(Host::new(LAB_WEB).on("lab", 10))
         .host(Host::new(ALICE.name).on("wan", 101))
         .host(Host::new(BOB.name).on("wan", 102))
-        .host(Host::new(CAROL.name).on("wan", 103))
-        .host(Host::new(CAROLS_OTHER_DEVICE).on("wan", 104))
+        .host(Host::new(LENA.name).on("wan", 103))
+        .host(Host::new(LENAS_OTHER_DEVICE).on("wan", 104))
         .host(Host::new(DIRECTORY).on("wan", 50))
         .host(Host::new(STRANGER).on("wan", 200))
 }
@@ -156,7 +156,6 @@ fn network_of(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::servers::slapd;
 
     #[test]
     fn the_state_speaks_of_the_plan() {
@@ -173,7 +172,7 @@ mod tests {
         assert!(
             state.contains(&format!("\"{PARTNER_GROUP}\"")) && state.contains(&format!("name: {PARTNER_PROVIDER}"))
         );
-        assert!(state.contains(slapd::READER.0) && state.contains(slapd::READER.1));
+        assert!(state.contains(slapd::READER_PASSWORD));
         assert!(state.contains(&topology().v4(DIRECTORY, "wan").to_string()));
         let topology = topology();
         for host in [OFFICE_WEB, LAB_WEB] {

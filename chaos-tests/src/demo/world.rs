@@ -5,12 +5,12 @@ use std::{fmt::Write, path::PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    demo::plan::{self, ALICE, BOB, CAROL, CONTROLLERS, GATEWAYS},
+    demo::plan::{self, ALICE, BOB, CONTROLLERS, GATEWAYS},
     lab::{
         Lab,
         namespace::Namespace,
         probe::{EchoProbe, PacketCounter, Url},
-        servers::{IperfServer, Nginx, Slapd, UdpEcho, iperf, slapd::Person},
+        servers::{IperfServer, Nginx, Slapd, UdpEcho, iperf},
     },
     product::{Client, Controller, Gateway, Ringctl, client::state_directory, ringctl::session_file},
     report::Step,
@@ -18,9 +18,6 @@ use crate::{
 
 /// What is said at ERROR although nothing is broken: texts that may stand in such a line, each with its reason.
 const EXPECTED_ERRORS: [&str; 0] = [];
-
-/// Whom the partner's directory knows.
-const PEOPLE: [Person; 1] = [Person { name: CAROL.name, password: CAROL.password, group: "electricians" }];
 
 /// The stage of the demonstration.
 #[derive(Debug)]
@@ -60,7 +57,7 @@ impl<'lab> World<'lab> {
             ca_fingerprint: String::new(),
             alice: Client::new(lab, ALICE.name),
             bob: Client::new(lab, BOB.name),
-            directory: Slapd::start(lab, plan::DIRECTORY, lab.topology().v4(plan::DIRECTORY, "wan").into(), &PEOPLE)?,
+            directory: Slapd::start(lab, plan::DIRECTORY, lab.topology().v4(plan::DIRECTORY, "wan").into())?,
             office_echo: echo(plan::OFFICE_WEB)?,
             lab_echo: echo(plan::LAB_WEB)?,
             _servers: (

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use ringwall_admin_cli::apply::{Target, read_documents, resolve};
 use ringwall_protocol::{expression::Expression, object::Object};
 use serde_json::Value;
@@ -15,7 +15,7 @@ fn every_document_is_an_object_whose_references_and_expressions_hold() -> Result
     let documents = read_documents(STATE)?;
     let mut ids = BTreeMap::new();
     for (number, document) in documents.iter().enumerate() {
-        let Target::Object(kind) = document.target else { bail!("the state has no settings of its own") };
+        let Target::Object(kind) = document.target else { continue };
         let id = format!("018f0000-0000-7000-8000-{number:012}");
         let former = ids.insert((kind, document.name().to_owned()), id);
         assert_eq!(former, None, "{kind} {} stands there twice", document.name());

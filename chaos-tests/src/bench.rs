@@ -5,6 +5,7 @@
 //! result is printed and written as `bench/summary.json` beside the binaries.
 
 pub mod figure;
+mod knocks;
 mod policy;
 mod tunnel;
 
@@ -46,6 +47,7 @@ pub fn run(quick: bool) -> Result<ExitCode> {
         figures.add(step, "signin.tunnels", "ms", &samples)
     });
     report.step("The tunnel beside kernel forwarding", |step| tunnel::measure(&world, &bare, runs, step, &mut figures));
+    report.step("Knocks under a flood of junk", |step| knocks::measure(runs, step, &mut figures));
     report.print_summary();
     let path = figures.write(&directory()?)?;
     report.say(&format!("written to {}", path.display()));

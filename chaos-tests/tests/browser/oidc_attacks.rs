@@ -16,7 +16,7 @@ const END: Duration = Duration::from_secs(40);
 const ATTACKS: [(&str, &str, &str); 10] = [
     (ALICE, "nonce", "nonce"),
     (ALICE, "audience", "audience"),
-    (ALICE, "party", "audience"),
+    (ALICE, "party", "another party"),
     (ALICE, "issuer", "issuer"),
     (ALICE, "expired", "expired"),
     (BOB, "future", "from the future"),

@@ -1,5 +1,5 @@
 //! The page on which a security key is touched. It belongs to the Client and is served on the loopback: WebAuthn is only
-//! there for pages, and a Controller behind the wall has none that a browser reaches (`docs/decisions/0004`).
+//! there for pages, and a Controller behind the wall has none that a browser reaches (`docs/decisions/0006`).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE64;

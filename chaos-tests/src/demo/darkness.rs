@@ -34,6 +34,8 @@ fn scan(world: &World<'_>, step: &mut Step, flags: &[Flags], when: &str) -> Resu
     ];
     for (name, target) in targets {
         let found = scan_ports(world.host(STRANGER), target, flags)?;
+        let all = (flags.len() + 1) * usize::from(u16::MAX);
+        ensure!(target == UNUSED || found.sent == all, "only {} of {all} packets were sent to {name}", found.sent);
         ensure!(found.answers == 0, "{name} answered a stranger {when}: {found}");
     }
     step.proved(&format!("{when} every port of a Controller and of a Gateway is as silent as an unused address"));

@@ -63,7 +63,7 @@ impl Flags {
 /// What a scan found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scanned {
-    /// Packets sent.
+    /// Packets that left; fewer where nobody answers even ARP.
     pub sent: usize,
     /// Packets that came back.
     pub answers: usize,
@@ -95,6 +95,8 @@ pub fn scan_ports(from: &Namespace, target: Ipv4Addr, flags: &[Flags]) -> Result
 fn send_all(target: Ipv4Addr, flags: &[Flags]) -> io::Result<usize> {
     let own = own_address(target)?;
     let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP))?;
+    // To an address at which nobody is, packets wait for an answer to ARP and fill the buffer: nobody waits for them.
+    raw.set_nonblocking(true)?;
     let mut sent = 0;
     for flags in flags {
         for port in 1..=u16::MAX {
@@ -104,6 +106,7 @@ fn send_all(target: Ipv4Addr, flags: &[Flags]) -> io::Result<usize> {
         }
     }
     let datagrams = UdpSocket::bind((own, 0))?;
+    datagrams.set_nonblocking(true)?;
     for port in 1..=u16::MAX {
         sent += usize::from(datagrams.send_to(b"who is there?", (target, port)).is_ok());
         pause_after(port);

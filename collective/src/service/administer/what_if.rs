@@ -1,7 +1,7 @@
 //! Changes that nobody has made yet: who would gain or lose what, decided by the same functions on a copy of the state.
 //!
 //! Nothing is proposed. Whoever asks must be allowed to make the change, and to look at sessions: an answer tells nothing
-//! that the change itself would not. Work is bounded by [`MAX_EXAMINED`] people and [`TIME`].
+//! that the change itself would not. Work is bounded by a number of people (`MAX_EXAMINED`) and a time (`TIME`).
 
 mod draft;
 mod people;

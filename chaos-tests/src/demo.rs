@@ -54,7 +54,10 @@ pub fn run(keep: bool) -> Result<ExitCode> {
 pub fn perform<'lab>(lab: &'lab Lab, report: &mut Report) -> Result<World<'lab>> {
     let mut world = World::new(lab)?;
     report.step("The Collective comes up", |step| bring_up::run(&mut world, step));
-    report.step("Without a sign-in there is nothing to reach", |step| before_sign_in::run(&mut world, step));
+    report.step("Without a sign-in there is nothing to reach", |step| {
+        darkness::before_any_knock(&world, step)?;
+        before_sign_in::run(&mut world, step)
+    });
     report.step("A user signs in and gets exactly what policies give", |step| sign_in::run(&mut world, step));
     report.step("A partner's people come from their own directory", |step| partner::run(&mut world, step));
     report.step("Conditions ask the user, and the waiting packet passes", |step| step_up::run(&mut world, step));

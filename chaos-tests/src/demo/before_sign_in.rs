@@ -6,7 +6,6 @@ use anyhow::{Result, ensure};
 
 use crate::{
     demo::{
-        darkness,
         plan::{self, ALICE, GATEWAYS, PORT_OPEN},
         world::World,
     },
@@ -22,7 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the step.
 pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
-    darkness::before_any_knock(world, step)?;
     let alice = world.host(ALICE.name);
     let arrivals = world.count_arrivals("meta l4proto { tcp, udp, icmp }")?;
     let targets = [(plan::OFFICE_WEB, "office-gw1"), (plan::OFFICE_WEB, "office-gw2"), (plan::LAB_WEB, "lab-gw1")];

@@ -7,6 +7,7 @@ mod certificate;
 pub(crate) mod check;
 mod devices;
 mod entitle;
+mod factors;
 mod lockout;
 mod mfa;
 mod mint;

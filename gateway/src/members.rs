@@ -15,6 +15,7 @@ use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::id::{ApplianceId, CollectiveId};
 use ringwall_protocol::membership::{ControllerRecord, GatewayRecord};
 use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::spa::KnockKey;
 use ringwall_trust::door::places;
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{KeyOwner, Receiver, SpaKey, SpaWindow};
@@ -84,7 +85,7 @@ pub struct Guard {
 impl Guard {
     /// Takes over what a view says of knocks.
     pub fn follow(&self, view: &FeedView) {
-        let keys: Vec<_> = view.spa_keys.iter().filter_map(|text| text.parse::<SecretKey>().ok()).collect();
+        let keys: Vec<_> = view.spa_keys.iter().filter_map(|key| key.expose().parse::<SecretKey>().ok()).collect();
         if keys.len() < view.spa_keys.len() {
             tracing::error!("a key for knocks is damaged");
         }
@@ -100,15 +101,17 @@ impl Guard {
 
     /// Takes over the key for knocking on Controllers, and keeps it for the next start.
     fn follow_peer_key(&self, view: &FeedView, data: &DataDir) {
-        let Some(text) = &view.peer_spa_key else { return };
-        let Ok(key) = text.parse::<SecretKey>() else { return tracing::error!("the key for controllers is damaged") };
+        let Some(text) = view.peer_spa_key.as_ref().map(KnockKey::expose) else { return };
+        let Ok(key) = text.parse::<SecretKey>() else {
+            return tracing::error!("the key for controllers is damaged");
+        };
         if self.knock.load().as_deref() == Some(&key) {
             return;
         }
         self.knock.store(Some(Arc::new(key)));
         let kept = data.identity().and_then(|identity| match identity {
-            Some(mut identity) if identity.spa_key.as_ref() != Some(text) => {
-                identity.spa_key = Some(text.clone());
+            Some(mut identity) if identity.spa_key.as_deref() != Some(text) => {
+                identity.spa_key = Some(text.to_owned());
                 data.keep_identity(&identity)
             }
             _ => Ok(()),

@@ -15,6 +15,7 @@ use crate::name::{DnScope, SessionDn};
 use crate::object::appliance::ApplianceState;
 use crate::object::settings::SpaMode;
 use crate::revocation::Revocation;
+use crate::spa::KnockKey;
 use crate::time::UnixMillis;
 use crate::wire::error::ErrorCode;
 
@@ -59,12 +60,12 @@ pub struct FeedView {
     pub spa_mode: SpaMode,
     /// Keys with which Clients knock on this Gateway, newest first, 32 bytes base64url.
     #[serde(default)]
-    pub spa_keys: Vec<String>,
+    pub spa_keys: Vec<KnockKey>,
     /// Window of a knock, seconds.
     pub spa_window_seconds: u32,
     /// Key with which the Gateway knocks on the Controllers' peer ports, 32 bytes base64url.
     #[serde(default)]
-    pub peer_spa_key: Option<String>,
+    pub peer_spa_key: Option<KnockKey>,
 }
 
 /// What a Gateway must know of its Site.
@@ -143,7 +144,7 @@ pub enum FeedEvent {
         /// Mode.
         mode: SpaMode,
         /// Keys of this Gateway, newest first.
-        keys: Vec<String>,
+        keys: Vec<KnockKey>,
         /// Window, seconds.
         window_seconds: u32,
     },

@@ -16,7 +16,6 @@ mod trouble;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::{LdapSettings, ProviderSettings};
@@ -172,14 +171,6 @@ impl Directory for LdapDirectory {
         let wanted = Wanted::Prove(name, Zeroizing::new(password.clone()));
         let proved = self.user(state, provider, wanted).await?;
         Ok(proved.map_or(Proof::Nobody, |user| Proof::User(Box::new(user))))
-    }
-
-    async fn go_on(&self, _: &State, _: &IdentityProvider, _: &UserName, _: &[u8], _: &str) -> Result<Proof, Refusal> {
-        Ok(Proof::Nobody)
-    }
-
-    fn id_of(&self, _: &State, provider: &IdentityProvider, name: &UserName) -> Option<UserId> {
-        Some(user_id_of(provider.base.id, name))
     }
 
     async fn prove_nobody(

@@ -57,10 +57,6 @@ impl Directory for LocalDirectory {
         Ok(proved.map_or(Proof::Nobody, |user| Proof::User(Box::new(user))))
     }
 
-    async fn go_on(&self, _: &State, _: &IdentityProvider, _: &UserName, _: &[u8], _: &str) -> Result<Proof, Refusal> {
-        Ok(Proof::Nobody)
-    }
-
     fn id_of(&self, state: &State, _: &IdentityProvider, name: &UserName) -> Option<UserId> {
         state.local_user_named(name.as_str()).map(|user| user.base.id)
     }

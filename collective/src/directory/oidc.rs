@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow};
 use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, RedirectUrl, Scope};
-use ringwall_protocol::id::{DeviceId, Thumbprint, UserId};
+use ringwall_protocol::id::{DeviceId, Thumbprint};
 use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::{OidcSettings, ProviderSettings};
@@ -25,7 +25,7 @@ use ringwall_protocol::wire::client::{BrowserAnswer, Credential};
 use ringwall_raft::State;
 use zeroize::Zeroizing;
 
-use super::{Attempt, Claimed, Directory, LookUp, Proof, Whom, secrets, user_id_of};
+use super::{Attempt, Claimed, Directory, LookUp, Proof, Whom, secrets};
 use crate::clock;
 use crate::outbound::Outbound;
 use crate::refusal::Refusal;
@@ -201,10 +201,6 @@ impl Directory for OidcDirectory {
             Proof::User(_) => Ok(nobody(provider, "another user than the one of the session proved himself")),
             other => Ok(other),
         }
-    }
-
-    fn id_of(&self, _: &State, provider: &IdentityProvider, name: &UserName) -> Option<UserId> {
-        Some(user_id_of(provider.base.id, name))
     }
 
     async fn prove_nobody(&self, _: &State, _: Option<&IdentityProvider>, _: &Credential) -> Result<(), Refusal> {

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::{ProviderSettings, RadiusSettings};
@@ -127,10 +126,6 @@ impl Directory for RadiusDirectory {
         }
         let answered = self.exchange(state, provider, (name.as_str(), answer), Some(&kept)).await?;
         Ok(judge(provider, name.clone(), answered))
-    }
-
-    fn id_of(&self, _: &State, provider: &IdentityProvider, name: &UserName) -> Option<UserId> {
-        Some(user_id_of(provider.base.id, name))
     }
 
     async fn prove_nobody(

@@ -9,6 +9,7 @@ use ringwall_actors::link::ports::{ChangeSource, Changes, Compacted, NoQuorum};
 use ringwall_protocol::feed::{FeedEvent, FeedView};
 use ringwall_protocol::id::{ApplianceId, Incarnation, LogIndex};
 use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::spa::KnockKey;
 use ringwall_trust::spa::PeerRole;
 use tokio::sync::watch;
 
@@ -20,10 +21,10 @@ use crate::vault::Purpose;
 pub(super) struct Source(pub(super) Arc<Controller>);
 
 impl Source {
-    fn open_keys(&self, gateway: ApplianceId, sealed: &mut Vec<String>) {
-        let open = |text: &String| {
-            let key = self.0.vault.open_key(Purpose::GatewaySpa(gateway), text).ok()?;
-            Some(BASE64URL_NOPAD.encode(key.expose()))
+    fn open_keys(&self, gateway: ApplianceId, sealed: &mut Vec<KnockKey>) {
+        let open = |key: &KnockKey| {
+            let key = self.0.vault.open_key(Purpose::GatewaySpa(gateway), key.expose()).ok()?;
+            Some(BASE64URL_NOPAD.encode(key.expose()).into())
         };
         *sealed = sealed.iter().filter_map(open).collect();
     }
@@ -45,7 +46,7 @@ impl ChangeSource for Source {
         let mut view = state.feed_view(gateway)?;
         self.open_keys(gateway, &mut view.spa_keys);
         let knock = crate::spa::peer_key(&state, &self.0.vault, PeerRole::Feed).ok();
-        view.peer_spa_key = knock.map(|key| key.expose_text().to_string());
+        view.peer_spa_key = knock.map(|key| key.expose_text().to_string().into());
         Some(view)
     }
 

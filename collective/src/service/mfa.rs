@@ -6,28 +6,29 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ringwall_protocol::claims::{ClaimMap, StepUp, StepUpKind};
-use ringwall_protocol::id::{MfaProviderId, TransactionId, UserId};
+use ringwall_protocol::id::TransactionId;
 use ringwall_protocol::interaction::InteractionKind;
+use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::SignInMfa;
-use ringwall_protocol::object::{IdentityProvider, MfaProvider};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, SignInAnswer};
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::transaction::{
-    CountAttempt, FinishTransaction, OpenTransaction, Transaction, TransactionKind, UpdateTransaction,
+    CountAttempt, FinishTransaction, OpenTransaction, Transaction, TransactionKind,
 };
-use ringwall_raft::{Command, Reply, State};
+use ringwall_raft::{Reply, State};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::devices::Cookie;
+use super::factors::{Answered, wanted};
 use super::sign_in::{Halfway, Proved};
 use crate::api::extract::Stranger;
 use crate::clock;
 use crate::controller::Controller;
-use crate::directory::{Directory, Further, KnownUser, Proof};
-use crate::factor::{Bearer, Disturbs, Factor, Given, Verdict, refused};
+use crate::directory::{Directory, KnownUser, Proof};
+use crate::factor::{Bearer, refused};
 use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 use crate::vault::Purpose;
@@ -152,23 +153,6 @@ impl Controller {
         Ok(self.vault.seal(Purpose::Transaction(id), &context))
     }
 
-    /// What a provider needs again, sealed; nothing if it needs nothing.
-    pub(crate) fn seal_kept(
-        &self,
-        id: TransactionId,
-        further: &Further,
-    ) -> Option<ringwall_raft::state::secret::Sealed> {
-        (!further.kept.is_empty()).then(|| self.vault.seal(Purpose::TransactionState(id), &further.kept))
-    }
-
-    /// What a provider kept with a transaction.
-    pub(crate) fn kept(&self, transaction: &Transaction) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-        match &transaction.provider_state {
-            Some(sealed) => self.vault.open(Purpose::TransactionState(transaction.id), sealed.as_str()),
-            None => Ok(Zeroizing::new(Vec::new())),
-        }
-    }
-
     /// Second request of a sign-in: the other factor.
     ///
     /// # Errors
@@ -287,12 +271,6 @@ impl Controller {
         }
     }
 
-    /// Keeps what a provider needs with its next answer.
-    pub(crate) async fn keep_further(&self, id: TransactionId, further: &Further) -> Result<(), Refusal> {
-        let provider_state = self.seal_kept(id, further);
-        self.change(UpdateTransaction { transaction: id, provider_state }).await.map(|_| ())
-    }
-
     fn context_of(&self, transaction: &Transaction) -> Result<Context, Refusal> {
         let sealed = transaction.context.as_ref().ok_or_else(Refusal::internal)?;
         let opened = self.vault.open(Purpose::Transaction(transaction.id), sealed.as_str())?;
@@ -301,80 +279,6 @@ impl Controller {
             Refusal::internal()
         })
     }
-
-    /// Has an MFA provider ask the user, as often as a user may be asked.
-    pub(crate) async fn begin_factor(
-        &self,
-        state: &State,
-        provider: &MfaProvider,
-        bearer: Bearer<'_>,
-    ) -> Result<Further, Refusal> {
-        if self.factors.disturbs(provider) == Disturbs::WhenAsked {
-            self.failures.may_disturb(bearer.user, clock::now())?;
-        }
-        self.factors.begin(state, provider, bearer).await
-    }
-
-    /// Takes an answer to a factor whose attempt was counted. A right one is spent, and its transaction over, before this
-    /// answers.
-    pub(crate) async fn answer_factor(
-        &self,
-        state: &State,
-        transaction: &Transaction,
-        answer: &str,
-        now: UnixMillis,
-    ) -> Result<Answered, Refusal> {
-        let spend = match self.judge_factor(state, transaction, answer, now).await? {
-            Verdict::Right { spend } => spend,
-            Verdict::Wrong => return Err(refused()),
-            Verdict::Further(further) => {
-                self.keep_further(transaction.id, &further).await?;
-                return Ok(Answered::Further(further));
-            }
-        };
-        let mut parts = spend;
-        parts.push(FinishTransaction { transaction: transaction.id }.into());
-        match self.change(Command::Group(parts)).await? {
-            Reply::Group(mut replies) => match replies.pop() {
-                Some(Reply::Transaction(finished)) => Ok(Answered::Finished(finished)),
-                _ => Err(Refusal::internal()),
-            },
-            _ => Err(Refusal::internal()),
-        }
-    }
-
-    /// What an MFA provider says of an answer. A user whose answers were wrong too often is not listened to for a while:
-    /// whoever has the password has not all the tries in the world.
-    pub(crate) async fn judge_factor(
-        &self,
-        state: &State,
-        transaction: &Transaction,
-        answer: &str,
-        now: UnixMillis,
-    ) -> Result<Verdict, Refusal> {
-        let user: UserId = transaction.user_id;
-        self.failures.may_answer(user, now)?;
-        let provider = MfaProviderId::new(transaction.factor_provider_id);
-        let provider = state.mfa_provider(provider).ok_or_else(refused)?;
-        if self.factors.disturbs(provider) == Disturbs::WhenAnswered {
-            self.failures.may_disturb(user, now)?;
-        }
-        let bearer = Bearer { user, dn: &transaction.dn.user, device: transaction.device_id };
-        let kept = self.kept(transaction)?;
-        let verdict = self.factors.verify(state, provider, bearer, Given { kept: &kept, answer, now }).await?;
-        if matches!(verdict, Verdict::Wrong) {
-            self.failures.count_answer(user, now);
-        }
-        Ok(verdict)
-    }
-}
-
-/// What became of an answer to a factor.
-pub(crate) enum Answered {
-    /// It was right; the transaction as it was at its end.
-    Finished(Box<Transaction>),
-    /// Another answer is wanted in the same transaction.
-    Further(Further),
 }
 
 /// What became of an answer at sign-in.
@@ -415,9 +319,4 @@ impl Begun {
             step_ups,
         }))
     }
-}
-
-/// What a Client is told of a further answer.
-pub(crate) fn wanted(transaction: TransactionId, kind: InteractionKind, further: Further) -> MfaWanted {
-    MfaWanted { transaction, kind, message: further.message, challenge: further.challenge }
 }

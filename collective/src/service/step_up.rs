@@ -19,9 +19,9 @@ use ringwall_raft::{Reply, State};
 use ringwall_trust::token::Verified;
 use uuid::Uuid;
 
-use super::mfa::Answered;
+use super::check;
+use super::factors::{self, Answered};
 use super::renew::ReMint;
-use super::{check, mfa};
 use crate::api::extract::CertifiedClient;
 use crate::clock;
 use crate::controller::{Controller, DeviceRequest};
@@ -62,7 +62,7 @@ impl Controller {
                 match self.answer_factor(&state, &transaction, &request.answer, now).await? {
                     Answered::Finished(finished) => finished,
                     Answered::Further(further) => {
-                        let wanted = mfa::wanted(transaction.id, InteractionKind::OtpAuthentication, further);
+                        let wanted = factors::wanted(transaction.id, InteractionKind::OtpAuthentication, further);
                         return Ok(StepUpAnswer::Wanted(wanted));
                     }
                 }
@@ -81,7 +81,7 @@ impl Controller {
                     None => self.finish(transaction.id).await?,
                     Some(further) => {
                         self.keep_further(transaction.id, &further).await?;
-                        let wanted = mfa::wanted(transaction.id, InteractionKind::PasswordAuthentication, further);
+                        let wanted = factors::wanted(transaction.id, InteractionKind::PasswordAuthentication, further);
                         return Ok(StepUpAnswer::Wanted(wanted));
                     }
                 }
@@ -122,7 +122,7 @@ impl Controller {
             StepUpKind::Otp => match self.answer_factor(&state, &counted, &answer.answer, now).await? {
                 Answered::Finished(finished) => finished,
                 Answered::Further(further) => {
-                    let wanted = mfa::wanted(known.id, InteractionKind::OtpAuthentication, further);
+                    let wanted = factors::wanted(known.id, InteractionKind::OtpAuthentication, further);
                     return Ok(StepUpAnswer::Wanted(wanted));
                 }
             },
@@ -130,7 +130,7 @@ impl Controller {
                 None => self.finish(known.id).await?,
                 Some(further) => {
                     self.keep_further(known.id, &further).await?;
-                    let wanted = mfa::wanted(known.id, InteractionKind::PasswordAuthentication, further);
+                    let wanted = factors::wanted(known.id, InteractionKind::PasswordAuthentication, further);
                     return Ok(StepUpAnswer::Wanted(wanted));
                 }
             },
@@ -150,7 +150,7 @@ impl Controller {
         let further = self.begin_factor(state, provider, bearer).await?;
         let opening = Opening::Asked(&further);
         let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;
-        Ok(mfa::wanted(transaction.id, InteractionKind::OtpAuthentication, further))
+        Ok(factors::wanted(transaction.id, InteractionKind::OtpAuthentication, further))
     }
 
     /// Has a user prove himself anew in a browser.
@@ -169,7 +169,7 @@ impl Controller {
             Further { challenge: Challenge::Browser { url: gone.url }, message: String::new(), kept: gone.kept };
         let opening = Opening::Asked(&further);
         let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;
-        Ok(mfa::wanted(transaction.id, InteractionKind::PasswordAuthentication, further))
+        Ok(factors::wanted(transaction.id, InteractionKind::PasswordAuthentication, further))
     }
 
     /// The claims token of a step-up that was proved: its former one, and the proof.

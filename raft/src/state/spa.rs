@@ -3,6 +3,7 @@
 use ringwall_protocol::feed::FeedEvent;
 use ringwall_protocol::id::ApplianceId;
 use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::spa::KnockKey;
 use ringwall_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -84,9 +85,9 @@ impl State {
     }
 
     /// Mode, sealed keys and window of knocks on a Gateway.
-    pub(crate) fn spa_of(&self, gateway: ApplianceId) -> Option<(SpaMode, Vec<String>, u32)> {
+    pub(crate) fn spa_of(&self, gateway: ApplianceId) -> Option<(SpaMode, Vec<KnockKey>, u32)> {
         self.appliance(gateway)?;
-        let keys = self.spa_keys(gateway).iter().map(|key| key.sealed.as_str().to_owned()).collect();
+        let keys = self.spa_keys(gateway).iter().map(|key| key.sealed.as_str().to_owned().into()).collect();
         Some((self.spa_mode_of(gateway), keys, self.settings().spa_time_window_seconds))
     }
 }

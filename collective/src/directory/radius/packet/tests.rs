@@ -1,3 +1,5 @@
+//! The codec against the RFCs' own examples, and against bytes that nobody meant.
+
 use proptest::prelude::*;
 
 use super::*;

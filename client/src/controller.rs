@@ -1,4 +1,5 @@
-//! Calls to Controllers: JSON over HTTP/1.1 over TLS, one connection a call, one Controller after the other.
+//! Calls to Controllers: JSON over HTTP/1.1 over TLS, one connection a call, one Controller after the other with a head
+//! start for the earlier.
 //!
 //! Promises: a call goes to Controllers that the profile's root vouches for and, after the first sign-in, whose keys
 //! were named then; nothing is sent before that is known. What is retryable is tried at the next Controller; what is
@@ -19,6 +20,8 @@ use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::{Alpn, ControllerTrust, Presented, Refused, Tls, peer_leaf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::advice;
 use crate::dial::{DialError, Knock, Line, MAX_ADDRESSES, resolve};
@@ -26,8 +29,11 @@ use crate::failure::{Exit, Failure};
 use crate::profile::{Profile, ProfileHost};
 
 mod http;
+mod race;
 
 pub use http::ExchangeError;
+
+use race::Race;
 
 /// Which half of the client API (review F14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +155,23 @@ impl From<CallError> for Failure {
     }
 }
 
+/// Where a Controller may be.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    index: usize,
+    authority: &'a str,
+    /// None until the name is resolved.
+    address: Option<SocketAddr>,
+}
+
+/// One step nearer to an answer.
+enum Reached {
+    /// The addresses of a name.
+    Name(Vec<SocketAddr>),
+    /// A connection, as far as a pin allows it.
+    Controller(Box<TlsStream<TcpStream>>),
+}
+
 /// The Controllers of one Collective.
 #[derive(Clone)]
 pub struct Controllers {
@@ -210,48 +233,47 @@ impl Controllers {
         }
     }
 
+    /// Where one is slow to answer at all, the next is dialled beside it; only one of them is ever asked.
     async fn round<A: DeserializeOwned>(&self, line: &Line, request: &http::Request) -> Result<A, CallError> {
-        let mut failed = Vec::new();
         let authorities = self.authorities();
         let first = self.last_good.load(Ordering::Relaxed) % authorities.len().max(1);
+        let mut race = Race::new();
         for index in (0..authorities.len()).map(|step| (first + step) % authorities.len()) {
-            let authority = &authorities[index];
-            match self.ask(line, authority, request).await {
-                Ok(answer) => {
-                    self.last_good.store(index, Ordering::Relaxed);
-                    return answer.map_err(CallError::Refused);
+            race.append(self.reach(line, Place { index, authority: &authorities[index], address: None }));
+        }
+        let mut failed = Vec::new();
+        while let Some((place, reached)) = race.next().await {
+            let error = match reached {
+                Ok(Reached::Name(addresses)) => {
+                    let places = addresses.into_iter().map(|address| Place { address: Some(address), ..place });
+                    race.prepend(places.map(|place| self.reach(line, place)));
+                    continue;
                 }
-                Err(errors) => failed.extend(errors.into_iter().map(|error| (authority.clone(), error))),
-            }
+                Ok(Reached::Controller(stream)) => match request.exchange(*stream).await {
+                    Ok(Err(body)) if body.retryable => AttemptError::NotNow(body),
+                    Ok(answer) => {
+                        self.last_good.store(place.index, Ordering::Relaxed);
+                        return answer.map_err(CallError::Refused);
+                    }
+                    Err(error) => error.into(),
+                },
+                Err(error) => error,
+            };
+            failed.push((place.authority.to_owned(), error));
         }
         Err(CallError::Unreachable(failed))
     }
 
-    /// All addresses of one Controller.
-    async fn ask<A: DeserializeOwned>(
-        &self,
-        line: &Line,
-        authority: &str,
-        request: &http::Request,
-    ) -> Result<Result<A, ErrorBody>, Vec<AttemptError>> {
-        let addresses = resolve(authority).await.map_err(|error| vec![AttemptError::Resolve(error)])?;
-        let mut failed = Vec::new();
-        for address in addresses {
-            match self.ask_address(line, address, request).await {
-                Ok(Err(body)) if body.retryable => failed.push(AttemptError::NotNow(body)),
-                Ok(answer) => return Ok(answer),
-                Err(error) => failed.push(error),
-            }
-        }
-        Err(failed)
+    /// One step towards a place: its addresses, or a connection to a Controller that is one of the known.
+    async fn reach<'a>(&self, line: &Line, place: Place<'a>) -> (Place<'a>, Result<Reached, AttemptError>) {
+        let reached = match place.address {
+            None => resolve(place.authority).await.map(Reached::Name).map_err(AttemptError::Resolve),
+            Some(address) => self.connect(line, address).await.map(|stream| Reached::Controller(Box::new(stream))),
+        };
+        (place, reached)
     }
 
-    async fn ask_address<A: DeserializeOwned>(
-        &self,
-        line: &Line,
-        address: SocketAddr,
-        request: &http::Request,
-    ) -> Result<Result<A, ErrorBody>, AttemptError> {
+    async fn connect(&self, line: &Line, address: SocketAddr) -> Result<TlsStream<TcpStream>, AttemptError> {
         let stream = line.dial(address).await?;
         let pins = self.pins();
         if !pins.is_empty() {
@@ -260,7 +282,7 @@ impl Controllers {
                 return Err(AttemptError::UnknownKey);
             }
         }
-        Ok(request.exchange(stream).await?)
+        Ok(stream)
     }
 
     fn line(&self, plane: Plane, knock: Option<Knock>) -> Line {

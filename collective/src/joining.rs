@@ -11,6 +11,7 @@ use ringwall_protocol::wire::join::{
     ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, MAX_SEED,
     SEED_VERSION, Seed,
 };
+use ringwall_trust::door::{Approach, dial_peer};
 use ringwall_trust::identity::{KeyKind, Leaf, LeafIdentity, PrivateKey};
 use ringwall_trust::secret::{SecretKey, SystemRandom, read_private};
 use ringwall_trust::tls::{Alpn, Tls};
@@ -19,9 +20,9 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::{Duration, timeout};
 use uuid::Uuid;
 
+use crate::clock;
 use crate::config::{Config, RawConfig};
 use crate::data_dir::{DataDir, NodeIdentity, NodeKeys};
-use crate::peer::dial::{approach, dial};
 use crate::peer::frame;
 
 /// How often all Controllers of the seed are asked, and how long between.
@@ -149,9 +150,9 @@ async fn ask(
 ) -> anyhow::Result<JoinReply> {
     let key =
         seed.spa_key.as_deref().map(str::parse::<SecretKey>).transpose().context("the seed's key for knocking")?;
-    let approach = key.map(approach);
+    let approach = key.map(Approach::peer);
     let tls = Tls::new().join_client(pins.to_vec());
-    let mut stream = dial(address, Alpn::Join, &tls, approach.as_ref()).await?;
+    let mut stream = dial_peer(address, Alpn::Join, &tls, approach.as_ref(), clock::now).await?;
     frame::write(&mut stream, request).await?;
     Ok(frame::read(&mut stream, MAX_JOIN_MESSAGE).await?)
 }

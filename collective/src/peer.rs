@@ -1,7 +1,6 @@
 //! The peer port: Controllers (Raft), Gateways (feed), and who wants to become one (join).
 
 pub mod connector;
-pub mod dial;
 pub mod enforcement;
 pub mod feed;
 pub mod frame;

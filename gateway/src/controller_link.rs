@@ -12,6 +12,7 @@ use ringwall_protocol::feed::{FromController, FromGateway};
 use ringwall_protocol::id::Incarnation;
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_trust::door::{Approach, dial_peer};
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::{Alpn, CurrentMembers, ExpectedController, Membership, Presented, Tls};
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
@@ -19,8 +20,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::client::TlsStream;
 
+use crate::clock::wall;
 use crate::data_dir::DataDir;
-use crate::dial::{approach, dial};
 
 /// Frames that may wait for a connection: the feed keeps the rest.
 const OUTBOX: usize = 64;
@@ -50,9 +51,9 @@ impl ControllerDialer {
         let membership = Arc::clone(&self.members) as Arc<dyn Membership>;
         let config = Tls::new().peer_client(membership, ExpectedController::Node(to.node), &self.own);
         let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address of the controller is known");
-        let approach = self.knock.load_full().map(|key| approach((*key).clone()));
+        let approach = self.knock.load_full().map(|key| Approach::peer((*key).clone()));
         for address in &to.addresses {
-            match dial(address, Alpn::Feed, &config, approach.as_ref()).await {
+            match dial_peer(address, Alpn::Feed, &config, approach.as_ref(), wall).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = error,
             }

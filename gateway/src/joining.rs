@@ -12,6 +12,7 @@ use ringwall_protocol::id::CommandId;
 use ringwall_protocol::wire::join::{
     JoinAnswer, JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, MAX_SEED, SEED_VERSION, Seed,
 };
+use ringwall_trust::door::{Approach, dial_peer};
 use ringwall_trust::identity::{Leaf, LeafIdentity, PrivateKey};
 use ringwall_trust::secret::{Random, SecretKey, SystemRandom, read_private};
 use ringwall_trust::tls::{Alpn, Tls};
@@ -19,8 +20,8 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::clock::wall;
 use crate::data_dir::{DataDir, Identity};
-use crate::dial::{approach, dial};
 
 /// Shortest and longest wait between two rounds of tries: Controllers may still be starting.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -85,7 +86,7 @@ async fn join(data: &DataDir, seed: &Seed) -> anyhow::Result<Identity> {
             Err(Failure::Never(error)) => return Err(error),
             Err(Failure::Later(error)) => {
                 tracing::warn!(error = format!("{error:#}"), "joining failed; trying again in {wait:?}");
-                ensure!(crate::clock::wall() < seed.not_after, "the seed's token has expired: export a new one");
+                ensure!(wall() < seed.not_after, "the seed's token has expired: export a new one");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(BACK_OFF.1);
             }
@@ -96,7 +97,7 @@ async fn join(data: &DataDir, seed: &Seed) -> anyhow::Result<Identity> {
 /// Asks every Controller of the seed once.
 async fn round(seed: &Seed, request: &JoinRequest) -> Result<JoinAnswer, Failure> {
     let knocking = match seed.spa_key.as_deref().map(str::parse::<SecretKey>).transpose() {
-        Ok(key) => key.map(approach),
+        Ok(key) => key.map(Approach::peer),
         Err(_) => return Err(Failure::Never(anyhow::anyhow!("the seed's key for knocking is damaged"))),
     };
     let mut last = anyhow::anyhow!("the seed names no address");
@@ -104,7 +105,7 @@ async fn round(seed: &Seed, request: &JoinRequest) -> Result<JoinAnswer, Failure
         let config = Tls::new().join_client(controller.spki_sha256.clone());
         for address in &controller.addresses {
             let exchange = async {
-                let mut stream = dial(address, Alpn::Join, &config, knocking.as_ref()).await?;
+                let mut stream = dial_peer(address, Alpn::Join, &config, knocking.as_ref(), wall).await?;
                 exchange(&mut stream, request).await
             };
             match exchange.await.with_context(|| format!("join at {address}")) {

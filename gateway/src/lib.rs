@@ -18,7 +18,6 @@ pub mod config;
 pub mod controller_link;
 pub mod country;
 pub mod data_dir;
-pub mod dial;
 pub mod firewall;
 pub mod first_view;
 pub mod handshake;

@@ -9,7 +9,7 @@ use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_raft::{Connecting, PeerConnector, PeerStream, State};
-use ringwall_trust::door::Approach;
+use ringwall_trust::door::{Approach, dial_peer};
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::PeerRole;
 use ringwall_trust::tls::{Alpn, CurrentMembers, ExpectedController, Membership, Presented, Tls};
@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::Conversation;
-use super::dial::{approach, dial};
+use crate::clock;
 use crate::vault::Vault;
 
 /// Dials Controllers by node id. Cheap to clone; all clones are one.
@@ -64,13 +64,13 @@ impl Connector {
             let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
             let (addresses, mode) = known.peers.get(&node).cloned().unwrap_or_default();
             let key = known.key.clone().filter(|_| mode != SpaMode::Open);
-            (addresses, key.map(|key| Approach { packet: mode == SpaMode::UdpTcp, ..approach(key) }))
+            (addresses, key.map(|key| Approach { packet: mode == SpaMode::UdpTcp, ..Approach::peer(key) }))
         };
         let membership = Arc::clone(&self.0.members) as Arc<dyn Membership>;
         let config = Tls::new().peer_client(membership, ExpectedController::Node(node), &self.0.own);
         let mut last = io::Error::new(io::ErrorKind::NotFound, format!("no address of controller {node} is known"));
         for address in addresses {
-            match dial(&address, Alpn::Raft, &config, approach.as_ref()).await {
+            match dial_peer(&address, Alpn::Raft, &config, approach.as_ref(), clock::now).await {
                 Ok(mut stream) => {
                     stream.write_u8(conversation as u8).await?;
                     return Ok(stream);

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_actors::support::packed;
-use ringwall_collective::peer::dial::{approach, dial};
+use ringwall_collective::clock::now;
 use ringwall_collective::peer::frame;
 use ringwall_protocol::feed::{FeedPosition, FeedView, FromController, FromGateway};
 use ringwall_protocol::id::{ApplianceId, CommandId, LogIndex};
 use ringwall_protocol::wire::join::{JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, Seed};
+use ringwall_trust::door::{Approach, dial_peer};
 use ringwall_trust::identity::{KeyKind, PrivateKey};
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::{Alpn, CurrentMembers, ExpectedController, Members, Membership, Presented, Tls};
@@ -54,8 +55,8 @@ pub(crate) async fn ask(seed: &Seed, request: &JoinRequest) -> JoinReply {
 pub(crate) async fn try_ask(seed: &Seed, request: &JoinRequest) -> std::io::Result<JoinReply> {
     let controller = &seed.controllers[0];
     let tls = Tls::new().join_client(controller.spki_sha256.clone());
-    let knock = seed.spa_key.as_ref().map(|text| approach(text.parse().expect("a key")));
-    let mut stream = dial(&controller.addresses[0], Alpn::Join, &tls, knock.as_ref()).await?;
+    let knock = seed.spa_key.as_ref().map(|text| Approach::peer(text.parse().expect("a key")));
+    let mut stream = dial_peer(&controller.addresses[0], Alpn::Join, &tls, knock.as_ref(), now).await?;
     frame::write(&mut stream, request).await?;
     frame::read(&mut stream, MAX_JOIN_MESSAGE).await
 }
@@ -85,7 +86,7 @@ impl Gateway {
     pub(crate) async fn try_dial(&self, at: &str, protocol: Alpn) -> std::io::Result<TlsStream<TcpStream>> {
         let membership = Arc::clone(&self.members) as Arc<dyn Membership>;
         let tls = Tls::new().peer_client(membership, ExpectedController::Any, &self.own);
-        dial(at, protocol, &tls, self.knock.clone().map(approach).as_ref()).await
+        dial_peer(at, protocol, &tls, self.knock.clone().map(Approach::peer).as_ref(), now).await
     }
 }
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringwall_protocol::spa::Service;
-use ringwall_trust::door::Approach;
-use ringwall_trust::secret::SecretKey;
-use ringwall_trust::tls::Alpn;
+use ringwall_protocol::time::UnixMillis;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
@@ -16,30 +14,35 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::clock::wall;
+use super::Approach;
+use crate::secret::SecretKey;
+use crate::tls::Alpn;
 
 /// From the first knock to the end of the handshake.
 const DIAL_TIME: Duration = Duration::from_secs(3);
 
-/// How to come to a peer port with a key of the Collective; a Controller that wants no knock disregards it.
-#[must_use]
-pub const fn approach(key: SecretKey) -> Approach {
-    Approach { key, service: Service::Peer, packet: true }
+impl Approach {
+    /// How to come to a peer port with a key of the Collective; a Controller that wants no knock disregards it.
+    #[must_use]
+    pub const fn peer(key: SecretKey) -> Self {
+        Self { key, service: Service::Peer, packet: true }
+    }
 }
 
-/// Dials `host:port`; tries each of its addresses.
+/// Dials the peer port at `host:port`; tries each of its addresses, 3 s each. `clock` gives wall-clock time.
 ///
 /// # Errors
 /// The last address's error.
-pub async fn dial(
+pub async fn dial_peer(
     address: &str,
     protocol: Alpn,
     config: &Arc<ClientConfig>,
     approach: Option<&Approach>,
+    clock: fn() -> UnixMillis,
 ) -> io::Result<TlsStream<TcpStream>> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{address} has no address"));
     for target in lookup_host(address).await? {
-        match timeout(DIAL_TIME, attempt(target, protocol, config, approach)).await {
+        match timeout(DIAL_TIME, attempt(target, protocol, config, approach, clock)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error,
             Err(elapsed) => last = elapsed.into(),
@@ -53,12 +56,13 @@ async fn attempt(
     protocol: Alpn,
     config: &Arc<ClientConfig>,
     approach: Option<&Approach>,
+    clock: fn() -> UnixMillis,
 ) -> io::Result<TlsStream<TcpStream>> {
     let mut entries = vec![protocol.entry()];
     let stream = match approach {
         Some(approach) => {
-            let stream = approach.connect(target, wall, |_| Ok(())).await?;
-            entries.insert(0, approach.proof(target, wall()));
+            let stream = approach.connect(target, clock, |_| Ok(())).await?;
+            entries.insert(0, approach.proof(target, clock()));
             stream
         }
         None => TcpStream::connect(target).await?,

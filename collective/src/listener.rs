@@ -4,3 +4,4 @@ pub mod crowd;
 pub mod dark;
 pub mod gates;
 pub mod http;
+pub mod strangers;

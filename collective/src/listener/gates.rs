@@ -19,8 +19,9 @@ use tokio_rustls::server::TlsStream;
 use super::crowd::{Crowd, Place};
 use super::dark::{Dark, Wanted};
 use super::http::{Channel, Connection, Secured};
+use super::strangers::Strangers;
 use crate::clock;
-use crate::limits::{CONNECTIONS_PER_SOURCE, PEER_CONNECTIONS_PER_SOURCE};
+use crate::limits::{CLIENT_ROOM, CONNECTIONS_PER_SOURCE, PEER_CONNECTIONS_PER_SOURCE, PEER_ROOM};
 
 /// A proved connection on the peer port.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Gates {
     admin_sources: Vec<IpNet>,
     client_crowd: Arc<Crowd>,
     peer_crowd: Arc<Crowd>,
+    client_strangers: Strangers,
+    peer_strangers: Strangers,
     sign_in_tls: Arc<ServerConfig>,
     client_tls: Arc<ServerConfig>,
     admin_tls: Arc<ServerConfig>,
@@ -78,6 +81,8 @@ impl Gates {
             admin_sources,
             client_crowd: Crowd::new(CONNECTIONS_PER_SOURCE),
             peer_crowd: Crowd::new(PEER_CONNECTIONS_PER_SOURCE),
+            client_strangers: Strangers::new(CLIENT_ROOM),
+            peer_strangers: Strangers::new(PEER_ROOM),
             sign_in_tls: tls.sign_in_server(own),
             client_tls: tls.client_api_server(own, membership()),
             admin_tls: tls.admin_server(own),
@@ -108,6 +113,7 @@ impl Gates {
     pub async fn client(&self, stream: TcpStream) -> io::Result<Secured> {
         let peer = self.arrived(&stream)?;
         let Some(place) = self.client_crowd.enter(peer.ip()) else { return turned_away(stream) };
+        let Some(coming) = self.client_strangers.begin(peer.ip(), clock::now()) else { return turned_away(stream) };
         let admitted = self.client.admit(stream).await.map_err(|error| silent(peer, &error))?;
         let knock = owner(&admitted);
         let config = match admitted.protocol {
@@ -121,6 +127,10 @@ impl Gates {
             Some(leaf) if !signing_in => Channel::Client(Arc::new(leaf)),
             _ => return Err(io::ErrorKind::InvalidData.into()),
         };
+        // A key to knock with, or a session's certificate.
+        if knock.is_some() || !signing_in {
+            self.client_strangers.proved(coming, clock::now());
+        }
         Ok(Secured::new(stream, Connection { peer, channel, knock }, place))
     }
 
@@ -131,6 +141,7 @@ impl Gates {
     pub async fn admin(&self, stream: TcpStream) -> io::Result<Secured> {
         let peer = self.arrived(&stream)?;
         let Some(place) = self.client_crowd.enter(peer.ip()) else { return turned_away(stream) };
+        let Some(_coming) = self.client_strangers.begin(peer.ip(), clock::now()) else { return turned_away(stream) };
         let address = peer.ip().to_canonical();
         let allowed = self.admin_sources.iter().any(|network| network.contains(&address));
         let admitted =
@@ -148,6 +159,7 @@ impl Gates {
     pub async fn peer(&self, stream: TcpStream) -> io::Result<Peer> {
         let address = self.arrived(&stream)?;
         let Some(place) = self.peer_crowd.enter(address.ip()) else { return turned_away(stream) };
+        let Some(coming) = self.peer_strangers.begin(address.ip(), clock::now()) else { return turned_away(stream) };
         let admitted = self.peer.admit(stream).await.map_err(|error| silent(address, &error))?;
         let protocol = admitted.protocol;
         let config = match protocol {
@@ -155,8 +167,12 @@ impl Gates {
             Alpn::Feed => &self.feed_tls,
             _ => &self.join_tls,
         };
+        let knock = owner(&admitted);
         let stream = handshake(admitted, config).await?;
         let leaf = leaf(&stream)?;
+        if knock.is_some() || leaf.is_some() {
+            self.peer_strangers.proved(coming, clock::now());
+        }
         Ok(Peer { stream, protocol, leaf, address, place })
     }
 }
@@ -183,12 +199,13 @@ fn leaf(stream: &TlsStream<TcpStream>) -> io::Result<Option<Leaf>> {
 }
 
 fn silent(peer: SocketAddr, error: &GateError) -> io::Error {
-    metrics::counter!("ringwall_connections_refused_total").increment(1);
+    metrics::counter!("ringwall_connections_refused_total", "why" => "gate").increment(1);
     tracing::debug!(%peer, %error, "connection refused without an answer");
     io::ErrorKind::ConnectionRefused.into()
 }
 
 fn turned_away<T>(stream: TcpStream) -> io::Result<T> {
+    metrics::counter!("ringwall_connections_refused_total", "why" => "crowd").increment(1);
     reset(stream);
     Err(io::ErrorKind::ConnectionRefused.into())
 }

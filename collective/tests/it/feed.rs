@@ -1,9 +1,11 @@
 //! Gateways at a Controller: joining, feed, confirmations, proof of enforcement.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringwall_collective::limits::PEER_ROOM;
 use ringwall_collective::service::enforcement::EnforcementOutcome;
 use ringwall_protocol::claims::{ClaimMap, StepUp, StepUpKind};
 use ringwall_protocol::feed::{FeedEvent, FromController, FromGateway, SessionSummary};
@@ -16,6 +18,9 @@ use ringwall_protocol::wire::join::{JoinReply, JoinRole};
 use ringwall_raft::state::gateway::ChangeGatewayState;
 use ringwall_trust::identity::{KeyKind, PrivateKey};
 use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 use crate::gateway::{Gateway, ask, join_request};
 use crate::harness::{Lab, until};
@@ -99,6 +104,50 @@ async fn waiting_for_enforcement_tells_of_each_gateway_how_long_it_took() {
     assert!(matches!(of(near.id), EnforcementOutcome::Enforced(after) if after < Duration::from_secs(5)));
     assert_eq!(of(gone.id), EnforcementOutcome::Unreachable { lease_ends: None });
     assert!(begun.elapsed() < Duration::from_secs(10), "unreachable gateways are not waited for");
+}
+
+/// Connects from an address of its own and says nothing.
+async fn stranger(number: usize, at: SocketAddr) -> TcpStream {
+    let [high, low] = u16::try_from(number).expect("few").to_be_bytes();
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 1, high, low], 0))).expect("all of 127/8 is this machine");
+    socket.connect(at).await.expect("the kernel accepts")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stranger_flood_does_not_end_a_lease() {
+    let lab = Lab::start().await;
+    let site = site(&lab).await;
+    let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
+    let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
+    feed.view().await;
+    let at = lab.process(0).bound.peer;
+    let mut flood = Vec::new();
+    for number in 1..=PEER_ROOM.strangers {
+        flood.push(stranger(number, at).await);
+    }
+    // It goes on as long as the test does.
+    let flooding = tokio::spawn(async move {
+        for number in PEER_ROOM.strangers + 1.. {
+            flood.push(stranger(number % 60_000 + 1, at).await);
+            flood.truncate(PEER_ROOM.strangers * 2);
+        }
+    });
+    until("there is no room for strangers", async || {
+        let mut late = stranger(60_001, at).await;
+        let answer = timeout(Duration::from_millis(200), late.read(&mut [0])).await;
+        matches!(answer, Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionReset)
+    })
+    .await;
+    for nonce in 0..20 {
+        feed.say(&FromGateway::Poll { nonce }).await;
+        feed.until(|frame| matches!(frame, FromController::Confirmed { nonce: of, .. } if of == nonce).then_some(()))
+            .await;
+    }
+    let mut again = gateway.feed(&peer_address(&lab, 0), None).await;
+    again.view().await;
+    assert!(!flooding.is_finished());
+    flooding.abort();
 }
 
 /// A session of alice as a Gateway reports it, with a proof.

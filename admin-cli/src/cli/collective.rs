@@ -1,0 +1,68 @@
+//! Controllers and Gateways.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `collective`.
+#[derive(Debug, Subcommand)]
+pub enum Collective {
+    /// Controllers, Gateways, leader, lag.
+    Status,
+    /// Make an appliance and write the seed file with which it joins.
+    #[command(after_help = "Examples:
+  ringctl collective add c2 --controller --address 10.0.0.12:444 --seed c2.seed
+  ringctl collective add gw1 --gateway --site office --address 10.0.0.21:443 --seed gw1.seed")]
+    Add(Add),
+    /// Remove an appliance for ever: its certificates, tokens and sessions are void at once.
+    Remove {
+        /// Name or id.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Let a Gateway keep its sessions but take no new ones.
+    Suspend {
+        /// Name or id.
+        name: String,
+    },
+    /// End a suspension.
+    Resume {
+        /// Name or id.
+        name: String,
+    },
+    /// Make another Controller the leader.
+    Transfer {
+        /// Node id.
+        node: u64,
+    },
+}
+
+/// `collective add`.
+#[derive(Debug, Args)]
+pub struct Add {
+    /// Its name.
+    pub name: String,
+    /// A Controller.
+    #[arg(long, conflicts_with = "gateway", required_unless_present = "gateway")]
+    pub controller: bool,
+    /// A Gateway.
+    #[arg(long)]
+    pub gateway: bool,
+    /// The Site of a Gateway, by name or id.
+    #[arg(long, required_if_eq("gateway", "true"))]
+    pub site: Option<String>,
+    /// Where Clients (Gateway) or peers (Controller) reach it, `host:port`; several allowed.
+    #[arg(long)]
+    pub address: Vec<String>,
+    /// Share of the Site's sessions.
+    #[arg(long)]
+    pub weight: Option<u32>,
+    /// Where to write the seed file, mode 0600.
+    #[arg(long)]
+    pub seed: PathBuf,
+    /// Days until its join token ends, 1–30.
+    #[arg(long)]
+    pub valid_days: Option<u32>,
+}

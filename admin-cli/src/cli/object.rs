@@ -1,0 +1,41 @@
+//! Objects of the Collective: apply, get, delete.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// `apply`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ringctl apply -f state.yaml\n  ringctl apply -f state.yaml --dry-run")]
+pub struct Apply {
+    /// YAML documents with `kind` and the object's fields (`-`: standard input).
+    #[arg(long, short)]
+    pub file: PathBuf,
+    /// Show what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `get`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ringctl get sites\n  ringctl get policy everybody -o yaml\n  ringctl get entitlements --query web"
+)]
+pub struct Get {
+    /// Kind, singular or plural: site, policy, entitlement, condition, local-user …; or global-settings.
+    pub kind: String,
+    /// Name or id.
+    pub name: Option<String>,
+    /// Only objects whose name contains this.
+    #[arg(long)]
+    pub query: Option<String>,
+}
+
+/// `delete`.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// Kind, singular or plural.
+    pub kind: String,
+    /// Name or id.
+    pub name: String,
+}

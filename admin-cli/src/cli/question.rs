@@ -1,0 +1,33 @@
+//! Questions that change nothing: why, what if, what cannot work.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// User name of the local provider, or a DN.
+    pub user: String,
+    /// `address:port`, `[v6]:port`, or an address with `--protocol icmp`.
+    pub destination: String,
+    /// tcp, udp or icmp.
+    #[arg(long, default_value = "tcp")]
+    pub protocol: String,
+}
+
+/// `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// YAML documents as `apply` takes them (`-`: standard input).
+    #[arg(long, short)]
+    pub file: PathBuf,
+}
+
+/// `lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// YAML documents as `apply` takes them (`-`: standard input); default: what the Collective has.
+    #[arg(long, short)]
+    pub file: Option<PathBuf>,
+}

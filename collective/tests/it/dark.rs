@@ -20,12 +20,21 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::harness::{self, Lab, PASSWORD, until};
-use outside::{INSIDE, Outside, in_the_dark};
+use outside::{INSIDE, INSIDE6, Outside, in_the_dark};
 
 /// A Collective of one Controller at the address that strangers reach; a second one would get other ports.
 fn configure(data_dir: PathBuf) -> Config {
+    configure_at(IpAddr::from(INSIDE), data_dir)
+}
+
+/// The same at its IPv6 address.
+fn configure6(data_dir: PathBuf) -> Config {
+    configure_at(IpAddr::from(INSIDE6), data_dir)
+}
+
+fn configure_at(ip: IpAddr, data_dir: PathBuf) -> Config {
     let first = data_dir.ends_with("c1");
-    let at = |port: u16| SocketAddr::from((INSIDE, if first { port } else { port + 1_000 }));
+    let at = |port: u16| SocketAddr::from((ip, if first { port } else { port + 1_000 }));
     let (client, peer, admin) = (at(443), at(444), at(8_443));
     let text = |address: SocketAddr| vec![address.to_string()];
     Config {
@@ -46,13 +55,17 @@ struct Dark {
 
 impl Dark {
     async fn start(outside: Outside) -> Self {
-        let dark = Self::asked_for(outside).await;
+        Self::start_with(outside, configure).await
+    }
+
+    async fn start_with(outside: Outside, configure: fn(PathBuf) -> Config) -> Self {
+        let dark = Self::asked_for(outside, configure).await;
         until("the guard stands", async || !dark.outside.opens(dark.at)).await;
         dark
     }
 
     /// Mode UDP-TCP is wanted; whether it can be kept is not looked at.
-    async fn asked_for(outside: Outside) -> Self {
+    async fn asked_for(outside: Outside, configure: fn(PathBuf) -> Config) -> Self {
         let lab = Lab::start_with(configure).await;
         lab.user("alice").await;
         let state = lab.controller(0).node.state();
@@ -96,6 +109,18 @@ impl Dark {
         // On a busy machine a connection that was given up too early may be left over.
         until("what was bought is spent", async || !self.outside.opens(self.at)).await;
     }
+
+    /// That a scan finds what is there where nothing hides it.
+    async fn until_it_shows_without_the_guard(&self, ip: IpAddr) {
+        self.want(SpaMode::Tcp).await;
+        until("without the guard the ports show", async || {
+            let found = self.outside.answering(ip, vec![1, 443, 444, 8_443]);
+            ["tcp 1:", "udp 1:", "tcp 443: open", "tcp 444: open", "tcp 8443: open"]
+                .iter()
+                .all(|expected| found.iter().any(|one| one.starts_with(expected)))
+        })
+        .await;
+    }
 }
 
 fn now() -> UnixMillis {
@@ -122,14 +147,34 @@ fn a_scan_finds_nothing_before_and_after_somebody_elses_knock() {
             socket.send_to(&knock, at).expect("sent");
         });
         assert_eq!(dark.outside.answering(ip, ports.clone()), Vec::<String>::new());
-        dark.want(SpaMode::Tcp).await;
-        until("without the guard the ports show", async || {
-            let found = dark.outside.answering(ip, vec![1, 443, 444, 8_443]);
-            ["tcp 1:", "udp 1:", "tcp 443: open", "tcp 444: open", "tcp 8443: open"]
-                .iter()
-                .all(|expected| found.iter().any(|one| one.starts_with(expected)))
-        })
-        .await;
+        dark.until_it_shows_without_the_guard(ip).await;
+    });
+}
+
+#[test]
+fn a_scan_over_ipv6_finds_nothing_before_and_after_somebody_elses_knock() {
+    in_the_dark(async |outside| {
+        let dark = Dark::start_with(outside, configure6).await;
+        let ip = IpAddr::from(INSIDE6);
+        let ports: Vec<u16> = (1..=1_024).chain([1_443, 5_355, 8_443, 9_100, 33_434, 65_535]).collect();
+        assert_eq!(dark.outside.answering(ip, ports.clone()), Vec::<String>::new());
+        dark.until_knocks_are_taken().await;
+        let other = IpAddr::from([0xfd00, 0x55, 0, 0, 0, 0, 0, 0x101]);
+        dark.outside.run(|| {
+            let arguments = "addr add fd00:55::101/64 dev far nodad preferred_lft 0".split(' ');
+            let added = std::process::Command::new("ip").args(arguments).status();
+            assert!(added.expect("ip is installed").success());
+        });
+        let (knock, at) = (dark.knock(dark.at, now(), 2), dark.at);
+        let heard = dark.outside.run(move || {
+            let socket = std::net::UdpSocket::bind((other, 0)).expect("a socket");
+            socket.send_to(&knock, at)
+        });
+        assert!(heard.is_ok(), "{heard:?}");
+        assert_eq!(dark.outside.answering(ip, ports), Vec::<String>::new());
+        // At the other family's address of the same machine nobody is to be found either.
+        assert_eq!(dark.outside.answering(IpAddr::from(INSIDE), vec![1, 443, 444, 8_443]), Vec::<String>::new());
+        dark.until_it_shows_without_the_guard(ip).await;
     });
 }
 
@@ -308,7 +353,7 @@ fn without_the_right_to_guard_clients_are_closed_out_and_the_peer_port_goes_on()
         let dark = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.expect("a runtime").block_on(async move {
-                let dark = Dark::asked_for(outside).await;
+                let dark = Dark::asked_for(outside, configure).await;
                 let mut alice = Client::new("alice", dark.lab.root);
                 alice.knock = Some(dark.key.clone());
                 until("clients are closed out", async || alice.sign_in_request(dark.at, "wrong").await.is_err()).await;

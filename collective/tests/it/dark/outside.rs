@@ -2,7 +2,7 @@
 //! needs no knock, so strangers must stand outside.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -11,8 +11,10 @@ use nix::sched::{CloneFlags, unshare};
 
 /// Where the Controllers are.
 pub(crate) const INSIDE: [u8; 4] = [10, 55, 0, 1];
+/// The same place by IPv6.
+pub(crate) const INSIDE6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x55, 0, 0, 0, 0, 0, 1);
 /// Whence strangers and Clients come.
-const OUTSIDE: &str = "10.55.0.100/24";
+const OUTSIDE: [&str; 2] = ["10.55.0.100/24", "fd00:55::100/64 nodad"];
 /// A SYN that a pinhole lets in is answered far sooner; TCP's own next one comes after a second.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// A knock that is judged while a SYN is under way opens for the next one.
@@ -49,11 +51,14 @@ impl Outside {
         ip("link add cable type veth peer name far");
         ip(&format!("link set far netns {thread}"));
         ip(&format!("addr add {a}.{b}.{c}.{d}/24 dev cable"));
+        ip(&format!("addr add {INSIDE6}/64 dev cable nodad"));
         ip("link set cable up");
         let outside = Self(work);
         outside.run(|| {
             ip("link set lo up");
-            ip(&format!("addr add {OUTSIDE} dev far"));
+            for address in OUTSIDE {
+                ip(&format!("addr add {address} dev far"));
+            }
             ip("link set far up");
         });
         outside
@@ -84,8 +89,7 @@ impl Outside {
     pub(crate) fn send(&self, packet: &[u8], at: SocketAddr) {
         let packet = packet.to_vec();
         self.run(move || {
-            let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-            socket.send_to(&packet, at).expect("sent");
+            any_datagram_socket(at.ip()).send_to(&packet, at).expect("sent");
         });
     }
 
@@ -102,11 +106,17 @@ impl Outside {
     }
 }
 
+fn any_datagram_socket(towards: IpAddr) -> UdpSocket {
+    let own: IpAddr = if towards.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((own, 0)).expect("a socket")
+}
+
 fn answering_tcp(ip: IpAddr, ports: &[u16]) -> Vec<String> {
     let begun: Vec<_> = ports
         .iter()
         .map(|port| {
-            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+            let domain = socket2::Domain::for_address(SocketAddr::new(ip, *port));
+            let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).expect("a socket");
             socket.set_nonblocking(true).expect("a socket");
             // In progress: the answer shows later.
             let _ = socket.connect(&SocketAddr::new(ip, *port).into());
@@ -125,7 +135,7 @@ fn answering_udp(ip: IpAddr, ports: &[u16]) -> Vec<String> {
     let sent: Vec<_> = ports
         .iter()
         .map(|port| {
-            let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+            let socket = any_datagram_socket(ip);
             socket.connect(SocketAddr::new(ip, *port)).expect("a socket");
             socket.set_nonblocking(true).expect("a socket");
             let _ = socket.send(&[0xFF; 128]);

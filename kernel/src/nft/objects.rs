@@ -187,7 +187,15 @@ impl Table {
 
     /// Makes the table with flags OWNER and PERSIST: nobody else changes it, it survives its owner (review F10).
     pub fn create(&self) -> Message {
-        let flags = TableFlags::Owner | TableFlags::Persisent;
+        self.create_with(TableFlags::Owner | TableFlags::Persisent)
+    }
+
+    /// Makes the table with flag OWNER alone: nobody else changes it, and it goes with the socket that made it.
+    pub fn create_until_closed(&self) -> Message {
+        self.create_with(TableFlags::Owner)
+    }
+
+    fn create_with(&self, flags: TableFlags) -> Message {
         let attributes = vec![TableAttribute::Name(self.name.clone()), TableAttribute::Flags(flags)];
         Message::create(NfTablesMessage::NewTable(TableMessage { attributes }))
     }

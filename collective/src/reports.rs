@@ -50,6 +50,12 @@ impl Reports {
         (Self { controller: Arc::clone(controller), bindings, audit }, task)
     }
 
+    /// A Gateway speaks for itself, in its own Site: what it says of others could end their sessions.
+    fn may_speak_of(&self, gateway: ApplianceId, session: &SessionSummary) -> bool {
+        let state = self.controller.node.state();
+        session.gateway == gateway && state.gateway(gateway).is_some_and(|record| record.site == session.site)
+    }
+
     fn put(&self, report: Report) {
         if self.bindings.try_send(report).is_err() {
             tracing::warn!("more sessions are reported than can be recorded");
@@ -60,6 +66,12 @@ impl Reports {
 impl GatewayReports for Reports {
     fn report(&self, gateway: ApplianceId, report: GatewayReport) {
         match report {
+            GatewayReport::SessionOpened(session) | GatewayReport::SessionUpdated(session)
+                if !self.may_speak_of(gateway, &session) =>
+            {
+                let (dn, site) = (&session.dn, session.site);
+                tracing::warn!(%gateway, %dn, %site, "a gateway reports a session of another Site or Gateway");
+            }
             GatewayReport::SessionOpened(session) => {
                 self.put(Report::Opened(binding(gateway, &session)));
                 self.controller.sessions.put(gateway, session);
@@ -123,6 +135,23 @@ async fn bind(controller: Arc<Controller>, mut waiting: mpsc::Receiver<Report>) 
     }
 }
 
+/// Binds sessions of sign-ins that have happened. One from the future would win over every true one after it.
+async fn open(controller: &Controller, mut bindings: Vec<Binding>) -> Result<(), Refusal> {
+    // As new as every sign-in that a Gateway can have seen.
+    let newest = controller.current().await?.index();
+    bindings.retain(|binding| {
+        let happened = binding.sign_in_idx <= newest;
+        if !happened {
+            tracing::warn!(gateway = %binding.gateway, dn = %binding.dn, "a gateway reports a sign-in that was not yet");
+        }
+        happened
+    });
+    if !bindings.is_empty() {
+        controller.change(BindSessions { bindings }).await?;
+    }
+    Ok(())
+}
+
 async fn record(controller: &Controller, batch: Vec<Report>) {
     let (mut bindings, mut ended) = (Vec::new(), Vec::new());
     for report in batch {
@@ -133,7 +162,7 @@ async fn record(controller: &Controller, batch: Vec<Report>) {
     }
     // Openings first: an end names its session, so that it cannot end a later one.
     if !bindings.is_empty()
-        && let Err(error) = controller.change(BindSessions { bindings }).await
+        && let Err(error) = open(controller, bindings).await
     {
         tracing::warn!(%error, "sessions were not recorded");
     }

@@ -151,7 +151,7 @@ async fn stranger_flood_does_not_end_a_lease() {
 }
 
 /// A session of alice as a Gateway reports it, with a proof.
-fn reported(site: SiteId, gateway: ApplianceId) -> SessionSummary {
+pub(crate) fn reported(site: SiteId, gateway: ApplianceId) -> SessionSummary {
     let proof = StepUp {
         kind: StepUpKind::Otp,
         provider_id: uuid::Uuid::nil(),

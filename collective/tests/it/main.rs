@@ -7,6 +7,7 @@ mod client;
 mod cluster;
 mod dark;
 mod devices;
+mod doors;
 mod entitlements;
 mod feed;
 mod gateway;

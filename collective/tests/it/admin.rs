@@ -3,6 +3,7 @@
 pub(crate) mod caller;
 mod conformance;
 mod devices;
+mod matrix;
 mod membership;
 mod objects;
 mod privileges;

@@ -75,6 +75,43 @@ pub const fn target_of(kind: ObjectKind) -> PrivilegeTarget {
     }
 }
 
+/// Whether an action exists for a target.
+#[must_use]
+pub fn applies(action: PrivilegeType, target: PrivilegeTarget) -> bool {
+    use PrivilegeTarget as T;
+    use PrivilegeType as A;
+    let object = !matches!(
+        target,
+        T::OtpSeed
+            | T::Blacklist
+            | T::RegisteredDevice
+            | T::AllocatedIp
+            | T::SessionInfo
+            | T::AuditLog
+            | T::GlobalSetting
+            | T::CaCertificate
+    );
+    if target == T::All || action == A::All {
+        return true;
+    }
+    match action {
+        A::All | A::View => true,
+        A::Create => object || matches!(target, T::OtpSeed | T::Blacklist),
+        A::Edit => object || target == T::GlobalSetting,
+        A::Tag => object,
+        A::Delete => object || matches!(target, T::OtpSeed | T::Blacklist | T::RegisteredDevice | T::AllocatedIp),
+        A::Revoke => target == T::RegisteredDevice,
+        A::Reevaluate => matches!(target, T::RegisteredDevice | T::SessionInfo),
+        A::Export => matches!(target, T::Appliance | T::ClientProfile | T::AuditLog | T::CaCertificate),
+        A::Test => {
+            matches!(target, T::Condition | T::CriteriaScript | T::Policy | T::IdentityProvider | T::MfaProvider)
+        }
+        A::GetUserAttributes => target == T::IdentityProvider,
+        A::Backup => target == T::Appliance,
+        A::CheckStatus => matches!(target, T::Appliance | T::Site),
+    }
+}
+
 /// An administrator whose order is being carried out.
 #[derive(Debug, Clone)]
 pub struct Administrator {

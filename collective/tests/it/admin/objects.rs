@@ -6,7 +6,7 @@ use super::Admin;
 use crate::harness::Lab;
 
 /// One valid object of every kind, and a change to it. `REF` stands for ids made before, by collection.
-fn samples(refer: impl Fn(&str) -> Value) -> Vec<(&'static str, Value, Value)> {
+pub(super) fn samples(refer: impl Fn(&str) -> Value) -> Vec<(&'static str, Value, Value)> {
     let action = json!({"subtype": "tcp_up", "action": "allow", "hosts": ["10.20.0.10"], "ports": ["80"]});
     vec![
         ("ip-pools", json!({"name": "pool", "ranges": [{"cidr": "100.64.0.0/16"}]}), json!({"leaseTimeDays": 60})),

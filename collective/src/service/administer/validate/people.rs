@@ -1,11 +1,12 @@
 //! Rules of local users, their passwords, and administrative roles.
 
 use ringwall_protocol::name::UserName;
-use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
+use ringwall_protocol::object::role::PrivilegeType;
 use ringwall_protocol::object::{AdministrativeRole, IdentityProvider, LocalUser, Object};
 use ringwall_protocol::wire::admin::FieldError;
 use ringwall_trust::password::MAX_PASSWORD;
 
+use super::super::authority::applies;
 use super::{Faults, text};
 
 /// Most labels of a user.
@@ -62,44 +63,8 @@ pub(super) fn role(role: &AdministrativeRole, faults: &mut Faults) {
         if !privilege.default_tags.is_empty() && privilege.action != PrivilegeType::Create {
             faults.add(field("defaultTags"), "belong to Create");
         }
-        if !fits(privilege.action, privilege.target) {
+        if !applies(privilege.action, privilege.target) {
             faults.add(field("type"), format!("{:?} does not apply to {:?}", privilege.action, privilege.target));
         }
-    }
-}
-
-/// Whether an action exists for a target.
-fn fits(action: PrivilegeType, target: PrivilegeTarget) -> bool {
-    use PrivilegeTarget as T;
-    use PrivilegeType as A;
-    let object = !matches!(
-        target,
-        T::OtpSeed
-            | T::Blacklist
-            | T::RegisteredDevice
-            | T::AllocatedIp
-            | T::SessionInfo
-            | T::AuditLog
-            | T::GlobalSetting
-            | T::CaCertificate
-    );
-    if target == T::All || action == A::All {
-        return true;
-    }
-    match action {
-        A::All | A::View => true,
-        A::Create => object || matches!(target, T::OtpSeed | T::Blacklist),
-        A::Edit => object || target == T::GlobalSetting,
-        A::Tag => object,
-        A::Delete => object || matches!(target, T::OtpSeed | T::Blacklist | T::RegisteredDevice | T::AllocatedIp),
-        A::Revoke => target == T::RegisteredDevice,
-        A::Reevaluate => matches!(target, T::RegisteredDevice | T::SessionInfo),
-        A::Export => matches!(target, T::Appliance | T::ClientProfile | T::AuditLog | T::CaCertificate),
-        A::Test => {
-            matches!(target, T::Condition | T::CriteriaScript | T::Policy | T::IdentityProvider | T::MfaProvider)
-        }
-        A::GetUserAttributes => target == T::IdentityProvider,
-        A::Backup => target == T::Appliance,
-        A::CheckStatus => matches!(target, T::Appliance | T::Site),
     }
 }

@@ -8,6 +8,7 @@ use ringwall_protocol::object::identity_provider::{FactorSettings, LdapSettings,
 use ringwall_protocol::object::{IdentityProvider, MfaProvider};
 use ringwall_trust::user_certificate::{AuthoritiesError, UserAuthorities};
 
+use super::super::decode::NO_SAML;
 use super::{Faults, oidc, text};
 use crate::outbound::tls;
 
@@ -36,7 +37,7 @@ pub(super) fn identity(provider: &IdentityProvider, faults: &mut Faults) {
             faults.unless(attribute, "certificateAttribute", "is the name of an attribute, or absent");
         }
         ProviderSettings::Oidc(_) => oidc::oidc(provider, faults),
-        other => faults.add("type", format!("{:?} cannot be used yet", other.kind())),
+        ProviderSettings::Saml => faults.add("type", NO_SAML),
     }
 }
 

@@ -188,7 +188,6 @@ fn providers_users_roles_and_appliances_are_checked_too() {
         format!("{on_demand}.command"),
     ];
     assert_eq!(faults(&state, ObjectKind::IdentityProvider, provider), expected);
-    assert_eq!(faults(&state, ObjectKind::IdentityProvider, json!({"name": "x", "type": "Saml"})), ["type"]);
     assert!(faults(&state, ObjectKind::MfaProvider, json!({"name": "x", "type": "Fido2"})).is_empty());
     let sso = |issuer: &str, audience: &str| {
         json!({"name": "sso", "type": "Oidc", "issuer": issuer, "audience": audience, "usernameClaim": "",
@@ -233,4 +232,50 @@ fn names_in_distinguished_names_and_kinds_of_providers_never_change() {
     }
     let fields: Vec<_> = validate(&renamed, Some(local), &state).into_iter().map(|error| error.field).collect();
     assert_eq!(fields, ["name"]);
+}
+
+#[test]
+fn a_saml_provider_is_refused_with_the_way_that_is_open() {
+    let state = Fixture::founded().state;
+    // As the vendor's tools send it: the type is what is wrong, not each of its fields.
+    let saml = json!({"name": "sso", "type": "Saml", "issuer": "https://idp.example", "audience": "https://sp.example",
+        "redirectUrl": "https://idp.example/sso", "providerCertificate": "-----BEGIN CERTIFICATE-----", "forceAuthn": true});
+    let Ok(body) = Body::new(saml) else { panic!("no object") };
+    let errors = body.into_object(ObjectKind::IdentityProvider, NEW).expect_err("refused");
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].field == "type" && errors[0].message.contains("Connect the provider as Oidc"), "{errors:?}");
+    // And where an object comes another way.
+    let stored: ringwall_protocol::object::IdentityProvider =
+        serde_json::from_value(json!({"id": NEW, "name": "sso", "type": "Saml"})).expect("an object");
+    let errors = validate(&stored.into(), None, &state);
+    assert!(errors.iter().any(|error| error.field == "type" && error.message.contains("Oidc")), "{errors:?}");
+}
+
+#[test]
+fn apps_that_entitlements_publish_are_links_and_no_scripts() {
+    let state = Fixture::founded().state;
+    let site = id_of(&state, ObjectKind::Site, "default site");
+    let with = |name: &str, url: &str| {
+        let actions = json!([{"subtype": "tcp_up", "action": "allow", "hosts": ["10.0.0.1"], "ports": ["80"]}]);
+        let shortcuts = json!([{"name": name, "url": url}]);
+        json!({"name": "e", "site": site, "actions": actions, "appShortcuts": shortcuts})
+    };
+    for url in ["https://web.corp.example/", "rdp://10.0.0.1", "mailto:desk@corp.example"] {
+        assert_eq!(faults(&state, ObjectKind::Entitlement, with("Web", url)), [""; 0], "{url}");
+    }
+    let (long, url) = ("x".repeat(2_048), "appShortcuts[0].url");
+    let long = format!("https://{long}");
+    for bad in [
+        "",
+        "web.corp.example",
+        "javascript:alert(1)",
+        "JavaScript:alert(1)",
+        "data:text/html,x",
+        "https://a b",
+        "https://a\n",
+        &long,
+    ] {
+        assert_eq!(faults(&state, ObjectKind::Entitlement, with("Web", bad)), [url], "{bad:?}");
+    }
+    assert_eq!(faults(&state, ObjectKind::Entitlement, with(" ", "https://a")), ["appShortcuts[0].name"]);
 }

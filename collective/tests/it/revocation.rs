@@ -90,3 +90,49 @@ async fn signing_out_ends_this_session_and_no_other() {
     assert_eq!(alice.renew(at).await.code(), ErrorCode::TokenRevoked);
     other.renew(at).await.ok();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_revocation_of_the_same_user_cuts_what_came_after_the_first() {
+    let (lab, mut alice) = signed_in().await;
+    let at = lab.client_address(0);
+    let first = lab.controller(0).revoke(order(Pace::Cut)).await.expect("revoked");
+    let oldest = alice.claims.clone();
+    alice.sign_in(at).await;
+    let second = lab.controller(0).revoke(order(Pace::Cut)).await.expect("revoked a second time");
+    assert!(second > first, "each has its own place in the log");
+    assert_eq!(alice.renew(at).await.code(), ErrorCode::TokenRevoked, "what was minted between the two");
+    // Nobody has signed in since: a third one is an order like any other.
+    let third = lab.controller(0).revoke(order(Pace::Cut)).await.expect("revoked a third time");
+    assert!(third > second);
+    alice.claims = oldest;
+    assert_eq!(alice.renew(at).await.code(), ErrorCode::TokenRevoked);
+    alice.sign_in(at).await;
+    alice.renew(at).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_is_enabled_again_signs_in_anew_and_old_tokens_stay_dead() {
+    let (lab, mut alice) = signed_in().await;
+    let at = lab.client_address(0);
+    let state = lab.controller(0).current().await.expect("a quorum");
+    let mut user = state.local_user_named("alice").expect("alice").clone();
+    user.disabled = true;
+    lab.put::<ringwall_protocol::object::LocalUser>(serde_json::to_value(&user).expect("JSON")).await;
+    assert_eq!(alice.renew(at).await.code(), ErrorCode::TokenRevoked);
+    assert_eq!(alice.try_sign_in(at, crate::harness::PASSWORD).await.code(), ErrorCode::SignInRefused);
+    user.disabled = false;
+    lab.put::<ringwall_protocol::object::LocalUser>(serde_json::to_value(&user).expect("JSON")).await;
+    assert_eq!(alice.renew(at).await.code(), ErrorCode::TokenRevoked);
+    assert_eq!(alice.entitlements(at).await.code(), ErrorCode::TokenRevoked);
+    assert_eq!(alice.try_certificate(at).await.code(), ErrorCode::TokenRevoked);
+    alice.sign_in(at).await;
+    alice.renew(at).await.ok();
+}
+
+#[test]
+fn no_token_lives_as_long_as_a_revocation_is_remembered() {
+    for kind in ringwall_protocol::revocation::TokenKind::ALL {
+        let lives = ringwall_trust::token::max_life(kind);
+        assert!(lives < ringwall_raft::state::revocation::KEPT, "{kind:?} lives for {lives:?}");
+    }
+}

@@ -130,3 +130,40 @@ async fn a_devices_key_can_be_revoked_alone() {
     alice.knock = Some(fresh);
     until("the new key opens", async || alice.sign_in_request(at, "wrong").await.is_ok()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_appliances_own_mode_counts_for_it_and_for_nobody_else() {
+    let mut lab = Lab::start().await;
+    lab.join().await;
+    lab.user("alice").await;
+    let state = lab.controller(0).node.state();
+    assert_eq!(state.settings().spa_mode, SpaMode::Open, "the Collective wants no knocks");
+    let profile = state.client_profiles().next().expect("the default profile");
+    let key = profile_key(&state, &lab.controller(0).vault, profile).expect("a key");
+    let (own, other) = (lab.client_address(1), lab.client_address(0));
+    let second = lab.controller(1).identity.appliance;
+    let set = async |mode: Option<&str>| {
+        let appliance = lab.controller(0).current().await.expect("a quorum").appliance(second).expect("there").clone();
+        let mut appliance = serde_json::to_value(&appliance).expect("JSON");
+        appliance["clientInterface"]["overrideSpaMode"] = json!(mode);
+        lab.put::<ringwall_protocol::object::Appliance>(appliance).await;
+    };
+    set(Some("TCP")).await;
+    let mut alice = Client::new("alice", lab.root);
+    until("the second wants a knock now", async || alice.sign_in_request(own, "wrong").await.is_err()).await;
+    assert!(alice.sign_in_request(other, "wrong").await.is_ok(), "the first goes on without");
+    alice.knock = Some(key);
+    // A process refuses knocks that are older than its start and a margin.
+    until("the profile's key opens the second", async || alice.sign_in_request(own, "wrong").await.is_ok()).await;
+    // The other way round: the Collective wants knocks, this one does not.
+    alice.knock = None;
+    want_knocks(&lab).await;
+    set(Some("Open")).await;
+    until("the first wants a knock now", async || alice.sign_in_request(other, "wrong").await.is_err()).await;
+    until("the second wants none", async || alice.sign_in_request(own, "wrong").await.is_ok()).await;
+    set(None).await;
+    until("without one of its own the Collective's counts", async || {
+        alice.sign_in_request(own, "wrong").await.is_err() && alice.sign_in_request(other, "wrong").await.is_err()
+    })
+    .await;
+}

@@ -5,9 +5,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use ringwall_protocol::id::{LogIndex, TokenId};
 use ringwall_protocol::name::DnScope;
+use ringwall_protocol::object::GlobalSettings;
 use ringwall_protocol::revocation::{
     RevocationMode, RevocationScope, RevocationTable, Standing, TokenFacts, TokenKind,
 };
+use ringwall_raft::state::collective::ChangeSettings;
 use ringwall_raft::state::revocation::{AdvanceRevocation, ForgetRevocation, KEPT, Revoke};
 use ringwall_raft::{Rejection, Reply};
 
@@ -96,6 +98,26 @@ fn a_revocation_is_forgotten_only_when_nothing_can_be_older() {
     }
     assert_eq!(standing(&replica, 0), Standing::Valid);
     assert_eq!(replica.apply(ForgetRevocation { revocation }), Reply::Done, "twice is fine");
+}
+
+#[test]
+fn shorter_lifetimes_do_not_make_a_revocation_forgotten_earlier() {
+    let mut replica = Replica::founded();
+    let long = GlobalSettings { claims_token_expiration: 24 * 60, ..GlobalSettings::default() };
+    replica.apply(ChangeSettings { settings: long, expected_version: None }).accepted().unwrap();
+    let minted = replica.state.index().0;
+    replica.apply(revoke(DnScope::Everyone, RevocationMode::Cut));
+    let revocation = replica.state.index();
+    let short = GlobalSettings { claims_token_expiration: 15, entitlement_token_expiration: 15, ..Default::default() };
+    replica.apply(ChangeSettings { settings: short, expected_version: None }).accepted().unwrap();
+    // Tokens from before live for a day, however short tokens live from now on.
+    let begun = replica.now;
+    for hours in [1, 23, 24, 7 * 24] {
+        replica.now = begun.plus(Duration::from_secs(hours * 3_600));
+        assert!(replica.state.chores_due(replica.now).is_empty(), "after {hours} h");
+        assert!(matches!(replica.refusal(ForgetRevocation { revocation }), Rejection::WrongState { .. }));
+        assert_eq!(standing(&replica, minted), Standing::Revoked(revocation), "after {hours} h");
+    }
 }
 
 #[test]

@@ -78,6 +78,18 @@ pub struct SiteStatus {
     pub expires: String,
     /// How often the tunnel was lost and came back.
     pub reconnects: u32,
+    /// Apps that open entitlements publish.
+    #[serde(default)]
+    pub shortcuts: Vec<Shortcut>,
+}
+
+/// A link that the Client shows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Shortcut {
+    /// Its text.
+    pub name: String,
+    /// Where it leads.
+    pub url: String,
 }
 
 /// Something that went wrong.

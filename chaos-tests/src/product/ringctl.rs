@@ -183,6 +183,12 @@ impl<'lab> Ringctl<'lab> {
         answer["code"].as_str().map(str::to_owned).with_context(|| format!("no code in {answer}"))
     }
 
+    /// Any order; how it ended is for the caller to judge.
+    pub fn attempt(&self, arguments: &[&str]) -> Result<Finished> {
+        let what = arguments.first().copied().unwrap_or("nothing");
+        self.lab.run(&self.host, &self.program(what)?.args(arguments.iter().copied()), ORDER)
+    }
+
     /// What some order answers, as JSON.
     pub fn read(&self, arguments: &[&str]) -> Result<Value> {
         self.ask(arguments)

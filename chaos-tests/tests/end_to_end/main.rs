@@ -2,6 +2,8 @@
 //! beside the tests' (`cargo build --workspace --bins`).
 
 mod names;
+mod stage;
+mod what_if;
 
 use anyhow::Result;
 use ringwall_chaos_tests::{

@@ -2,20 +2,19 @@
 
 use std::{fs, net::IpAddr, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use ringwall_chaos_tests::{
     lab::{
         Lab,
         probe::tcp_connects,
-        servers::{NameServer, Nginx, nginx},
-        topology::{Host, Topology},
+        servers::{NameServer, nginx},
         wait,
     },
-    product::{Administrator, Client, Controller, Founding, Gateway, Ringctl, controller::socket, gateway},
+    product::client::Shortcut,
 };
 
-const CONTROLLER: &str = "controller";
-const PASSWORD: &str = "the operator has a long password";
+use crate::stage::{self, Stage};
+
 /// For what must work.
 const SOON: Duration = Duration::from_secs(10);
 /// For what must not.
@@ -77,49 +76,17 @@ name: demo
 identityProvider: local
 "#;
 
-fn topology() -> Topology {
-    Topology::new()
-        .network("wan", "10.77.1.0/24", "fd77:1::/64")
-        .network("office", "10.20.0.0/24", "fd20::/64")
-        .host(Host::new(CONTROLLER).on("wan", 11))
-        .host(Host::new("gateway").on("wan", 21).on("office", 2))
-        .host(Host::new("web1").on("office", 10))
-        .host(Host::new("web2").on("office", 11))
-        .host(Host::new("names").on("office", 53))
-        .host(Host::new("alice").on("wan", 101))
-}
-
-/// The programs of a small Collective, and a Client that knows it.
-struct Stage<'lab> {
-    client: Client<'lab>,
-    _programs: (Controller, Gateway, Vec<Nginx>),
-}
-
-fn stage(lab: &Lab) -> Result<Stage<'_>> {
-    let webs = ["web1", "web2"].into_iter().map(|host| Nginx::start(lab, host, &[80, 81])).collect::<Result<_>>()?;
-    let founding = Founding { collective: "names", administrator: "operator", password: PASSWORD };
-    let (controller, founded) = Controller::found(lab, CONTROLLER, &founding)?;
-    let administrator = Administrator { name: "operator", password: PASSWORD, ca_fingerprint: &founded.ca_fingerprint };
-    let operator = Ringctl::sign_in(lab, CONTROLLER, &administrator)?;
-    let state = lab.directory().join("state.yaml");
-    fs::write(&state, STATE).context("write the state for ringctl")?;
-    operator.apply(&state)?;
-    let seed = operator.add_gateway("gateway", "office", &socket(lab, "gateway", gateway::CLIENT_PORT))?;
-    let gateway = Gateway::start(lab, "gateway", "office", &seed)?;
-    let mut client = Client::new(lab, "alice");
-    client.add_profile(&operator.profile_link("demo")?)?;
-    client.up("alice", "a wall with 1 door", &["office"])?;
-    Ok(Stage { client, _programs: (controller, gateway, webs) })
-}
-
 #[test]
 fn pages_load_by_name_where_the_name_leads_now() -> Result<()> {
-    let lab = Lab::start(topology())?;
+    let lab = Lab::start(stage::topology())?;
     let [web1, web2]: [IpAddr; 2] = ["web1", "web2"].map(|host| lab.topology().v4(host, "office").into());
     let domains = [("corp.example", web2)];
     let mut names = NameServer::start(&lab, "names", &[("web.office.example", web1)], &domains)?;
-    let mut stage = stage(&lab)?;
+    let mut stage = Stage::start(&lab, STATE)?;
     let alice = lab.host("alice");
+    let status = stage.client.status()?;
+    let link = Shortcut { name: "Intranet".to_owned(), url: "http://web.office.example/".to_owned() };
+    ensure!(status.sites.len() == 1 && status.sites[0].shortcuts == [link], "the app that was published: {status:?}");
 
     wait::until_ok("the page by name", SOON, || {
         let page = stage.client.load_by_name("http://web.office.example/", SOON)?;

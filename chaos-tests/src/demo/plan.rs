@@ -68,16 +68,22 @@ pub const PORT_PASSWORD: u16 = 82;
 pub const PORT_REASON: u16 = 83;
 /// A page that is open only to devices in order; a message says what is missing.
 pub const PORT_MESSAGE: u16 = 84;
+/// A page to which alice is entitled by the name of its host, not by an address.
+pub const PORT_NAMED: u16 = 85;
 /// A page that nobody is entitled to.
 pub const PORT_FORBIDDEN: u16 = 8080;
 /// The UDP echo service.
 pub const PORT_ECHO: u16 = 7;
 
 /// All pages of a web host.
-pub const PORTS: [u16; 6] = [PORT_OPEN, PORT_OTP, PORT_PASSWORD, PORT_REASON, PORT_MESSAGE, PORT_FORBIDDEN];
+pub const PORTS: [u16; 7] = [PORT_OPEN, PORT_OTP, PORT_PASSWORD, PORT_REASON, PORT_MESSAGE, PORT_NAMED, PORT_FORBIDDEN];
 
 /// The web host in the office that the steps use.
 pub const OFFICE_WEB: &str = "office-web1";
+/// The name server of the office.
+pub const OFFICE_NAMES: &str = "office-names";
+/// What it calls the web host.
+pub const OFFICE_WEB_NAME: &str = "web.office.example";
 /// The web host in the lab.
 pub const LAB_WEB: &str = "lab-web1";
 
@@ -105,6 +111,7 @@ pub fn topology() -> Topology {
         .host(Host::new("lab-gw1").on("wan", 31).on("lab", 2))
         .host(Host::new(OFFICE_WEB).on("office", 10))
         .host(Host::new("office-web2").on("office", 11))
+        .host(Host::new(OFFICE_NAMES).on("office", 53))
         .host(Host::new(LAB_WEB).on("lab", 10))
         .host(Host::new(ALICE.name).on("wan", 101))
         .host(Host::new(BOB.name).on("wan", 102))
@@ -164,7 +171,8 @@ mod tests {
             assert!(state.contains(&format!("name: {}", user.name)), "{}", user.name);
             assert!(state.contains(&format!("password: {}", user.password)), "{}'s password", user.name);
         }
-        for port in [PORT_OPEN, PORT_OTP, PORT_PASSWORD, PORT_REASON, PORT_MESSAGE, PORT_ECHO, iperf_port()] {
+        for port in [PORT_OPEN, PORT_OTP, PORT_PASSWORD, PORT_REASON, PORT_MESSAGE, PORT_NAMED, PORT_ECHO, iperf_port()]
+        {
             assert!(state.contains(&format!("\"{port}\"")), "port {port}");
         }
         assert!(!state.contains(&PORT_FORBIDDEN.to_string()), "nobody is entitled to it");
@@ -175,7 +183,8 @@ mod tests {
         assert!(state.contains(slapd::READER_PASSWORD));
         assert!(state.contains(&topology().v4(DIRECTORY, "wan").to_string()));
         let topology = topology();
-        for host in [OFFICE_WEB, LAB_WEB] {
+        assert!(state.contains(&format!("dns://{OFFICE_WEB_NAME}")));
+        for host in [OFFICE_WEB, OFFICE_NAMES, LAB_WEB] {
             assert!(state.contains(&address(&topology, host).to_string()), "{host}");
         }
     }

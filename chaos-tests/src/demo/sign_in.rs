@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use crate::{
     demo::{
         darkness,
-        plan::{self, ALICE, BOB, PORT_ECHO, PORT_FORBIDDEN, PORT_OPEN},
+        plan::{self, ALICE, BOB, PORT_ECHO, PORT_FORBIDDEN, PORT_NAMED, PORT_OPEN},
         world::World,
     },
     lab::{
@@ -36,6 +36,7 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
 
     darkness::after_others_knocked(world, step)?;
     pages_load(world, step)?;
+    a_page_loads_by_name(world, step)?;
     nothing_else_does(world, step)?;
     echo_is_complete(world, step)?;
     throughput(world, step)
@@ -52,6 +53,22 @@ fn pages_load(world: &World<'_>, step: &mut Step) -> Result<()> {
     step.proved("alice's pages load through both tunnels, over IPv4 and IPv6");
     http_get(world.bob.namespace(), &world.page(plan::OFFICE_WEB, PORT_OPEN), SOON)?;
     step.proved("bob's page in the office loads");
+    Ok(())
+}
+
+/// No address stands in the entitlement: the Gateway asks the office's name server, and the answer becomes the rule.
+fn a_page_loads_by_name(world: &World<'_>, step: &mut Step) -> Result<()> {
+    let url = format!("http://{}:{PORT_NAMED}/", plan::OFFICE_WEB_NAME);
+    wait::until_ok("the page by name", SOON, || {
+        let page = world.alice.load_by_name(&url, PATIENCE)?;
+        ensure!(page == nginx::page(plan::OFFICE_WEB, PORT_NAMED), "{page}");
+        Ok(())
+    })?;
+    ensure!(world.names.was_asked(plan::OFFICE_WEB_NAME), "the office's name server was never asked");
+    let address = world.page(plan::OFFICE_WEB, PORT_NAMED).address;
+    let attempt = tcp_connects(world.bob.namespace(), address, PATIENCE)?;
+    ensure!(attempt == Err(ConnectFailure::Silence), "bob, who may not use the name, by its address: {attempt:?}");
+    step.proved("a page loads by name; the resolver at the Gateway fills the rule");
     Ok(())
 }
 

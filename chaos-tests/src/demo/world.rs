@@ -10,7 +10,7 @@ use crate::{
         Lab,
         namespace::Namespace,
         probe::{EchoProbe, PacketCounter, Url},
-        servers::{IperfServer, Nginx, Slapd, UdpEcho, iperf},
+        servers::{IperfServer, NameServer, Nginx, Slapd, UdpEcho, iperf},
     },
     product::{Client, Controller, Gateway, Ringctl, client::state_directory, ringctl::session_file},
     report::Step,
@@ -38,6 +38,8 @@ pub struct World<'lab> {
     pub bob: Client<'lab>,
     /// The partner's directory.
     pub directory: Slapd,
+    /// The name server of the office.
+    pub names: NameServer,
     /// Echo server in the office.
     pub office_echo: UdpEcho,
     /// Echo server in the lab.
@@ -58,6 +60,12 @@ impl<'lab> World<'lab> {
             alice: Client::new(lab, ALICE.name),
             bob: Client::new(lab, BOB.name),
             directory: Slapd::start(lab, plan::DIRECTORY, lab.topology().v4(plan::DIRECTORY, "wan").into())?,
+            names: NameServer::start(
+                lab,
+                plan::OFFICE_NAMES,
+                &[(plan::OFFICE_WEB_NAME, plan::address(lab.topology(), plan::OFFICE_WEB))],
+                &[],
+            )?,
             office_echo: echo(plan::OFFICE_WEB)?,
             lab_echo: echo(plan::LAB_WEB)?,
             _servers: (

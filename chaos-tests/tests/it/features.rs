@@ -88,6 +88,11 @@ fn every_test_that_the_features_name_exists() -> Result<()> {
         missing
             .extend(quoted(&row.proof).filter(|test| !known.contains(*test)).map(|test| format!("S{number}: {test}")));
     }
+    let text = fs::read_to_string(checkout().join("docs/features.md"))?;
+    let (_, attacks) = text.split_once("## Attacks on whoever is already inside").context("the table of attacks")?;
+    let tests: Vec<_> = attacks.lines().filter(|line| line.starts_with("| ")).flat_map(quoted).collect();
+    assert!(!tests.is_empty(), "the table of attacks names tests");
+    missing.extend(tests.into_iter().filter(|test| !known.contains(*test)).map(|test| format!("attacks: {test}")));
     assert_eq!(missing, Vec::<String>::new());
     Ok(())
 }

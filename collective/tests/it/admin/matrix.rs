@@ -209,7 +209,7 @@ fn special(profile: &str, provider: &str, gateway: &str) -> Vec<Operation> {
         with("get", "/on-boarded-devices/{dn}", DEVICE, json!({}), whole(A::View, T::RegisteredDevice)),
         with("delete", "/on-boarded-devices/{dn}", DEVICE, json!({}), whole(A::Delete, T::RegisteredDevice)),
         plain("get", "/blacklist", whole(A::View, T::Blacklist)),
-        with("post", "/blacklist", "", blocked.clone(), whole(A::Create, T::Blacklist)),
+        with("post", "/blacklist", "", blocked, whole(A::Create, T::Blacklist)),
         with("delete", "/blacklist/{dn}", USER, json!({}), whole(A::Delete, T::Blacklist)),
         plain("get", "/stats/active-sessions/dn", whole(A::View, T::SessionInfo)),
         plain("get", "/stats/active-sessions/dashboard", whole(A::View, T::SessionInfo)),

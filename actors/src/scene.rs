@@ -221,6 +221,7 @@ impl TestCondition {
             expression: self.expression.to_owned(),
             remedy_logic: Logic::And,
             interactions: self.interaction.map(interaction).into_iter().collect(),
+            asked_first: Default::default(),
             repeat_schedules: vec![],
         }
     }

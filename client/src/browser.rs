@@ -14,5 +14,5 @@ mod query;
 pub use key_page::KeyCeremony;
 pub use listener::{BrowserError, Loopback};
 pub use open::{is_web_page, open};
-pub use page::Page;
+pub use page::{Page, pasted};
 pub use query::{Returned, returned_with, state_of};

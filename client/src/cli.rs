@@ -11,6 +11,7 @@ use crate::store::StateDirectory;
 
 mod credentials;
 mod output;
+mod paste;
 mod profile;
 mod prompts;
 mod sign_in;
@@ -23,6 +24,7 @@ Examples:
   ringwall profile add - < link.txt
   ringwall up                          # asks for name and password, runs in the foreground
   ringwall up --detach --username alice --password-file ~/.password
+  ringwall sign-in --certificate alice.pem --key alice.key
   ringwall status --json | jq .sites
   ringwall prompts                     # what is asked at the moment
   ringwall answer 3f0c… --stdin < otp.txt

@@ -220,21 +220,38 @@ impl Controllers {
         Q: Serialize + Sync,
         A: DeserializeOwned,
     {
-        let request = http::Request::new(&self.profile.host.authority(), path, question);
-        let answer = self.round(&self.line(plane, self.knock()), &request).await;
+        self.call(plane, &http::Request::new(&self.profile.host.authority(), path, question)).await
+    }
+
+    /// The same with a question that `make` makes for each connection, from its exporter.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn post_bound<Q, A, M>(&self, plane: Plane, path: &str, make: &M) -> Result<A, CallError>
+    where
+        Q: Serialize,
+        A: DeserializeOwned,
+        M: Fn(&[u8; 32]) -> Result<Q, rustls::Error> + Send + Sync,
+    {
+        let body = |exporter: &[u8; 32]| make(exporter).map(|question| http::encoded(&question));
+        self.call(plane, &http::Request::bound(&self.profile.host.authority(), path, &body)).await
+    }
+
+    async fn call<A: DeserializeOwned>(&self, plane: Plane, request: &http::Request<'_>) -> Result<A, CallError> {
+        let answer = self.round(&self.line(plane, self.knock()), request).await;
         match (answer, plane) {
             // The device's own key may have been revoked alone; then the profile's serves first contact again.
             (Err(CallError::Unreachable(_)), Plane::SignIn)
                 if self.device_key.is_some() && self.profile.spa.is_some() =>
             {
-                self.round(&self.line(plane, self.knock_of_the_profile()), &request).await
+                self.round(&self.line(plane, self.knock_of_the_profile()), request).await
             }
             (answer, _) => answer,
         }
     }
 
     /// Where one is slow to answer at all, the next is dialled beside it; only one of them is ever asked.
-    async fn round<A: DeserializeOwned>(&self, line: &Line, request: &http::Request) -> Result<A, CallError> {
+    async fn round<A: DeserializeOwned>(&self, line: &Line, request: &http::Request<'_>) -> Result<A, CallError> {
         let authorities = self.authorities();
         let first = self.last_good.load(Ordering::Relaxed) % authorities.len().max(1);
         let mut race = Race::new();

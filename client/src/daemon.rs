@@ -17,6 +17,7 @@ mod answering;
 mod calls;
 mod engine;
 mod network;
+mod paging;
 mod privilege;
 mod renewing;
 mod report;

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`profile`], [`store`] | how to find a Collective, and what is kept of it |
 //! | [`core`] | decisions without clock, randomness or I/O |
-//! | [`dial`], [`controller`], [`sign_in`] | from an address to tokens |
+//! | [`dial`], [`controller`], [`sign_in`], [`user_key`] | from an address to tokens |
 //! | [`site_link`], [`tunnel`] | one Site: websocket, tunnel, failover; the packets |
 //! | [`routes`], [`dns`] | what the kernel sends into the tunnel |
 //! | [`browser`] | steps that a user takes in a browser |
@@ -35,3 +35,4 @@ pub mod site_link;
 pub mod status;
 pub mod store;
 pub mod tunnel;
+pub mod user_key;

@@ -10,7 +10,7 @@ use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{
     BeginSignIn, BrowserAnswer, CertificateAnswer, CertificateRequest, Challenge, Credential, EntitlementsRequest,
-    MfaAnswer, SignInRequest, SignInWay, SignedIn,
+    MfaAnswer, SignInAnswer, SignInRequest, SignInWay, SignedIn,
 };
 use ringwall_protocol::wire::error::ErrorBody;
 use ringwall_trust::identity::PrivateKey;
@@ -28,6 +28,7 @@ use crate::failure::{Exit, Failure};
 use crate::held_token::{HeldToken, Holder};
 use crate::secret_text::SecretText;
 use crate::store::{Device, ProfileStore, StoredSession, StoredSite};
+use crate::user_key::UserKey;
 
 /// Most notices of a sign-in that are shown, and most characters of one.
 const MAX_NOTICES: usize = 8;
@@ -52,6 +53,8 @@ pub enum Credentials {
         /// What it brought.
         answer: BrowserAnswer,
     },
+    /// The user's own certificate and its key.
+    Certificate(Arc<UserKey>),
 }
 
 /// Who can ask the user for a further factor.
@@ -96,18 +99,20 @@ impl SignIn<'_> {
         let mut factor = Zeroizing::new(String::new());
         loop {
             step = match step {
-                Step::PostCredentials => {
-                    let request = self.request(&device, credentials);
-                    flow.answered(self.post(Plane::SignIn, "/client/v1/sign-in", &request).await?)
-                }
+                Step::PostCredentials => flow.answered(self.post_credentials(&device, credentials).await?),
                 Step::AskFactor { kind, message, transaction, challenge, again } => {
                     factor = factors.ask_factor(transaction, kind, &message, &challenge, again).await?;
                     flow.factor()
                 }
                 Step::PostFactor(transaction) => {
                     let key_thumbprint = self.key.thumbprint();
-                    let answer =
-                        MfaAnswer { transaction, answer: factor.to_string(), key_thumbprint, claims_token: None };
+                    let answer = MfaAnswer {
+                        transaction,
+                        answer: factor.to_string(),
+                        key_thumbprint,
+                        claims_token: None,
+                        device_claims: None,
+                    };
                     flow.answered(self.post(Plane::SignIn, "/client/v1/sign-in/mfa", &answer).await?)
                 }
                 Step::PostCertificate => {
@@ -137,18 +142,37 @@ impl SignIn<'_> {
         Ok(flow.entitled(answer))
     }
 
-    fn request(&self, device: &Device, credentials: &Credentials) -> SignInRequest {
+    /// What the key of a certificate signs holds for one connection, so that each gets a body of its own.
+    async fn post_credentials(
+        &self,
+        device: &Device,
+        credentials: &Credentials,
+    ) -> Result<Result<SignInAnswer, ErrorBody>, Failure> {
+        let path = "/client/v1/sign-in";
+        let credential = match credentials {
+            Credentials::Password { username, password } => {
+                Credential::Password { username: username.clone(), password: password.to_string() }
+            }
+            Credentials::Browser { request, answer } => {
+                Credential::Oidc { request: request.clone(), answer: answer.clone() }
+            }
+            Credentials::Certificate(user_key) => {
+                let key = self.key.thumbprint();
+                let make = |exporter: &[u8; 32]| {
+                    Ok(self.request(device, user_key.prove(self.provider, device.device_id, key, exporter)?))
+                };
+                let make = &make;
+                return patiently_with(|| self.controllers.post_bound(Plane::SignIn, path, make)).await;
+            }
+        };
+        self.post(Plane::SignIn, path, &self.request(device, credential)).await
+    }
+
+    fn request(&self, device: &Device, credential: Credential) -> SignInRequest {
         SignInRequest {
             device_id: device.device_id,
             identity_provider: self.provider.to_owned(),
-            credential: match credentials {
-                Credentials::Password { username, password } => {
-                    Credential::Password { username: username.clone(), password: password.to_string() }
-                }
-                Credentials::Browser { request, answer } => {
-                    Credential::Oidc { request: request.clone(), answer: answer.clone() }
-                }
-            },
+            credential,
             device_cookie: device.cookie.as_ref().map(|cookie| cookie.expose().to_owned()),
             key_thumbprint: self.key.thumbprint(),
             device_claims: self.claims.clone(),
@@ -227,11 +251,19 @@ where
     Q: Serialize + Sync,
     A: DeserializeOwned,
 {
+    patiently_with(|| controllers.post(plane, path, question)).await
+}
+
+/// The same, for what is not the same on each connection.
+async fn patiently_with<A, F>(ask: impl Fn() -> F + Send + Sync) -> Result<Result<A, ErrorBody>, Failure>
+where
+    F: Future<Output = Result<A, CallError>>,
+{
     let give_up = tokio::time::Instant::now() + PATIENCE;
     let mut failures = 0;
     loop {
         failures += 1;
-        let error = match controllers.post(plane, path, question).await {
+        let error = match ask().await {
             Ok(answer) => return Ok(Ok(answer)),
             Err(CallError::Refused(body)) => return Ok(Err(body)),
             Err(error) => error,

@@ -2,7 +2,7 @@
 //!
 //! Decoding is strict: unknown, missing or wrongly typed fields refuse the token.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -217,6 +217,10 @@ pub struct GrantedCondition {
     /// What the user can do.
     #[serde(default)]
     pub interactions: Vec<Interaction>,
+    /// Positions of interactions to which nothing is typed at first: whoever verifies them asks the user, elsewhere or on a
+    /// page, once the user agrees to be asked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub asked_first: BTreeSet<u8>,
     /// When to look again.
     #[serde(default)]
     pub repeat_schedules: Vec<String>,

@@ -177,6 +177,15 @@ impl std::fmt::Debug for UserAuthorities {
     }
 }
 
+/// First and last moment of a certificate, DER. Reading it proves nothing.
+#[must_use]
+pub fn validity(der: &[u8]) -> Option<(UnixMillis, UnixMillis)> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let moment = |seconds: i64| Some(UnixMillis(u64::try_from(seconds).ok()?.checked_mul(1_000)?));
+    let validity = certificate.validity();
+    Some((moment(validity.not_before.timestamp())?, moment(validity.not_after.timestamp())?))
+}
+
 fn bounded(texts: &[String]) -> Result<&[String], String> {
     if texts.len() > MAX_LISTED || texts.iter().any(|text| text.len() > MAX_TEXT) {
         return Err(format!("at most {MAX_LISTED} texts of at most {MAX_TEXT} bytes"));

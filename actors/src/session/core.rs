@@ -322,9 +322,7 @@ impl SessionCore {
 
     fn on_tokens(&mut self, tokens: NewTokens, now: Moment, effects: &mut Vec<Effect>) {
         if let Some(claims) = tokens.claims {
-            if claims.step_ups != self.claims.step_ups {
-                self.prompts.verified();
-            }
+            self.close_verified(&claims, effects);
             self.claims = claims;
         }
         if let Some(entitlement) = tokens.entitlement {

@@ -1,5 +1,5 @@
-//! Which prompts a session shows, and which are open (review 3.9): one that wants an answer per condition, each
-//! interaction at most once a minute, at most ten prompts a minute. Pure.
+//! Which prompts a session shows, and which are open (review 3.9): one that wants an answer per condition, or one for
+//! each of its alternatives; each interaction at most once a minute, at most ten prompts a minute. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const PER_MINUTE: usize = 10;
 #[derive(Debug)]
 pub struct Prompts {
     /// Prompts that want an answer.
-    open: BTreeMap<ConditionId, Prompt>,
+    open: BTreeMap<InteractionRef, Prompt>,
     shown: BTreeMap<InteractionRef, Instant>,
     budget: Budget,
 }
@@ -40,6 +40,10 @@ impl Prompts {
         now: Instant,
         entropy: &mut dyn Entropy,
     ) -> Vec<Prompt> {
+        // What is no longer asked for a condition that asks for something else gives way to it.
+        let offered: BTreeSet<_> = help.iter().map(|help| help.interaction).collect();
+        let asking: BTreeSet<_> = offered.iter().map(|interaction| interaction.condition_id).collect();
+        self.open.retain(|it, _| offered.contains(it) || !asking.contains(&it.condition_id));
         let mut shown = vec![];
         for help in help {
             let recent = self.shown.get(&help.interaction).is_some_and(|at| now.saturating_duration_since(*at) < AGAIN);
@@ -54,8 +58,7 @@ impl Prompts {
 
     /// The open prompt that is shown again, or a new one.
     fn prompt(&mut self, help: &Help, destination: &str, entropy: &mut dyn Entropy) -> Prompt {
-        let condition = help.interaction.condition_id;
-        if let Some(open) = self.open.get(&condition).filter(|open| open.interaction == help.interaction) {
+        if let Some(open) = self.open.get(&help.interaction) {
             return open.clone();
         }
         let prompt = Prompt {
@@ -67,7 +70,7 @@ impl Prompts {
             blocking: help.blocking,
         };
         if help.kind != InteractionKind::DisplayMessage {
-            self.open.insert(condition, prompt.clone());
+            self.open.insert(help.interaction, prompt.clone());
         }
         prompt
     }
@@ -88,22 +91,16 @@ impl Prompts {
         self.open.retain(|_, prompt| prompt.prompt_id != id);
     }
 
-    /// A Controller verified an answer: what asked for one is done, whatever the condition says now.
-    pub fn verified(&mut self) {
-        let by_controller = [InteractionKind::OtpAuthentication, InteractionKind::PasswordAuthentication];
-        self.open.retain(|_, prompt| !by_controller.contains(&prompt.kind));
-    }
-
     /// Takes out the prompts of conditions that hold now.
     pub fn close(&mut self, failing: &BTreeSet<ConditionId>) -> Vec<PromptId> {
-        let done = self.open.extract_if(.., |condition, _| !failing.contains(condition));
+        let done = self.open.extract_if(.., |interaction, _| !failing.contains(&interaction.condition_id));
         done.map(|(_, prompt)| prompt.prompt_id).collect()
     }
 
     /// The device changed: messages about what the user could mend may be shown again.
     pub fn device_changed(&mut self) {
         let open = &self.open;
-        self.shown.retain(|interaction, _| open.values().any(|prompt| prompt.interaction == *interaction));
+        self.shown.retain(|interaction, _| open.contains_key(interaction));
     }
 }
 
@@ -138,6 +135,24 @@ mod tests {
         let many: Vec<Help> = (2..100).map(|n| help(n, 0, InteractionKind::Reason)).collect();
         let shown = prompts.offer(many, "10.0.0.1:443", start + Duration::from_secs(61), &mut entropy);
         assert_eq!(shown.len(), 9, "ten a minute with the one before");
+    }
+
+    #[test]
+    fn alternatives_are_open_side_by_side_and_close_together() {
+        let (mut prompts, mut entropy, now) = (Prompts::default(), CountingEntropy::default(), Instant::now());
+        let both = || {
+            vec![help(1, 0, InteractionKind::OtpAuthentication), help(1, 1, InteractionKind::PasswordAuthentication)]
+        };
+        let shown = prompts.offer(both(), "x", now, &mut entropy);
+        assert_eq!((shown.len(), prompts.open().count()), (2, 2));
+        assert_ne!(shown[0].prompt_id, shown[1].prompt_id);
+        let closed = prompts.close(&BTreeSet::new());
+        assert_eq!(closed, [shown[0].prompt_id, shown[1].prompt_id]);
+        // One at a time where all are needed: the next takes the place of the former.
+        let turn = |index| vec![help(2, index, InteractionKind::Reason)];
+        prompts.offer(turn(0), "x", now, &mut entropy);
+        prompts.offer(turn(1), "x", now, &mut entropy);
+        assert_eq!(prompts.open().map(|prompt| prompt.interaction.interaction_index).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub enum BrowserError {
     /// The Controller names a page that no browser should be sent to.
     #[error("the Controller sends the browser to something that is no https page")]
     Page,
+    /// What was pasted does not belong to the page.
+    #[error("this is not the address that the browser came to from this page")]
+    Pasted,
     /// The Controller's options for the key are none.
     #[error("the Controller's request for a security key makes no sense")]
     Options,

@@ -3,7 +3,7 @@
 use ringwall_protocol::wire::client::Challenge;
 use zeroize::Zeroizing;
 
-use super::{BrowserError, KeyCeremony, Loopback, is_web_page, state_of};
+use super::{BrowserError, KeyCeremony, Loopback, Returned, is_web_page, returned_with, state_of};
 
 /// A page that a user's browser has to open.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Page {
     /// [`BrowserError`].
     pub async fn of(challenge: &Challenge, place: Option<Loopback>) -> Result<Option<Self>, BrowserError> {
         match challenge {
-            Challenge::Text { .. } | Challenge::Push {} => Ok(None),
+            Challenge::Text { .. } | Challenge::Push {} | Challenge::Agree {} => Ok(None),
             Challenge::Browser { url } => {
                 let place = place.ok_or(BrowserError::Page)?;
                 Self::elsewhere(place, url).map(Some)
@@ -61,6 +61,12 @@ impl Page {
         }
     }
 
+    /// Whether the browser comes back from somebody else's page, so that the address it comes to can be pasted.
+    #[must_use]
+    pub const fn is_elsewhere(&self) -> bool {
+        matches!(self.what, What::Elsewhere { .. })
+    }
+
     /// Waits for the browser; what it brought, as Controllers take it.
     ///
     /// # Errors
@@ -73,5 +79,36 @@ impl Page {
             }
             What::Key(ceremony) => self.place.key(ceremony).await.map(Zeroizing::new),
         }
+    }
+}
+
+/// What a browser brought to an address that somebody pasted, as Controllers take it: the browser of another machine comes
+/// back to that one, where nobody listens, and shows the address.
+///
+/// # Errors
+/// [`BrowserError::Pasted`] for an address that does not belong to this page; [`BrowserError::Refused`].
+pub fn pasted(page: &str, address: &str) -> Result<Zeroizing<String>, BrowserError> {
+    let state = state_of(page).ok_or(BrowserError::Page)?;
+    match returned_with(&state, address.trim()) {
+        Some(Returned::Answer(answer)) => Ok(Zeroizing::new(serde_json::to_string(&answer).expect("texts serialise"))),
+        Some(Returned::Refused(why)) => Err(BrowserError::Refused(why)),
+        None => Err(BrowserError::Pasted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pasted_address_counts_for_its_own_page_only() {
+        let page = "https://sso.example/auth?client_id=x&state=s1";
+        let answer = pasted(page, " http://127.0.0.1:1/signed-in?code=c&state=s1&iss=https%3A%2F%2Fsso.example\n");
+        assert_eq!(answer.expect("taken").as_str(), r#"{"code":"c","state":"s1","iss":"https://sso.example"}"#);
+        for other in ["http://127.0.0.1:1/signed-in?code=c&state=s2", "123456", ""] {
+            assert!(matches!(pasted(page, other), Err(BrowserError::Pasted)), "{other}");
+        }
+        let refused = pasted(page, "http://127.0.0.1:1/signed-in?error=access_denied&state=s1");
+        assert!(matches!(refused, Err(BrowserError::Refused(why)) if why == "access_denied"));
     }
 }

@@ -1,27 +1,32 @@
-//! Name and password from the command line's options, files, descriptors or the terminal. A password is never an
-//! argument: those are for everybody to see.
+//! Name and password, or certificate and key, from the command line's options, files, descriptors or the terminal. A
+//! password is never an argument: those are for everybody to see.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use ringwall_protocol::id::TransactionId;
 use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::wire::client::Challenge;
 use zeroize::Zeroizing;
 
 use super::output;
+use super::paste::answer_of;
 use crate::browser::{self, BrowserError, Page};
+use crate::clock;
 use crate::failure::{Exit, Failure};
 use crate::sign_in::{AskFactor, Credentials};
+use crate::user_key::UserKey;
 
 /// Longest password, in bytes, as a Controller takes it.
 const MAX_PASSWORD: usize = 1_024;
 
 /// Options that give credentials.
-#[derive(Args)]
+#[derive(Args, Clone, Default)]
+#[command(group = ArgGroup::new("who").args(["username", "certificate"]).multiple(true))]
 pub(super) struct CredentialOptions {
     /// Name at the identity provider
     #[arg(long, value_name = "NAME", env = "RINGWALL_USERNAME")]
@@ -32,19 +37,33 @@ pub(super) struct CredentialOptions {
     /// Open file descriptor whose first line is the password
     #[arg(long, value_name = "N")]
     pub(super) password_fd: Option<RawFd>,
+    /// File with the user's own certificate, PEM, for providers whose users sign in with one; intermediates may follow
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["password_file", "password_fd"])]
+    pub(super) certificate: Option<PathBuf>,
+    /// File with the certificate's key, PEM, readable by its owner only
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(super) key: Option<PathBuf>,
 }
 
 impl CredentialOptions {
-    /// True if a password is given without asking.
-    pub(super) const fn has_password(&self) -> bool {
-        self.password_file.is_some() || self.password_fd.is_some()
+    /// True if nobody has to be asked: a password or a certificate is given.
+    pub(super) const fn is_enough(&self) -> bool {
+        self.password_file.is_some() || self.password_fd.is_some() || self.certificate.is_some()
     }
 
     /// The credentials; asks on the terminal for what is missing. `remembered` is offered as the name.
     pub(super) fn read(&self, remembered: Option<&str>) -> Result<Credentials, Failure> {
+        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
+            let read = UserKey::read(certificate, key, clock::now());
+            let key = read.map_err(|error| {
+                let next_step = error.next_step();
+                Failure::new(Exit::Usage, error, next_step)
+            })?;
+            return Ok(Credentials::Certificate(Arc::new(key)));
+        }
         let username = match (&self.username, remembered) {
             (Some(name), _) => name.clone(),
-            (None, Some(name)) if self.has_password() => name.to_owned(),
+            (None, Some(name)) if self.is_enough() => name.to_owned(),
             (None, remembered) => ask_name(remembered)?,
         };
         let password = match (&self.password_file, self.password_fd) {
@@ -92,14 +111,14 @@ impl AskFactor for StdinFactors {
         if let Some(page) = Page::of(challenge, None).await.map_err(browser_failure)? {
             output::note(&prompt);
             show_page(&page, self.no_browser);
-            return page.answer().await.map_err(browser_failure);
+            return answer_of(page, self.no_browser).await;
         }
         let read = tokio::task::spawn_blocking(move || {
             if io::stdin().is_terminal() {
                 return ask_secret(&prompt);
             }
             output::note(&prompt);
-            line_of(io::stdin().lock())
+            line_of(io::stdin().lock(), MAX_PASSWORD)
         });
         read.await.map_err(|error| Failure::new(Exit::Unexpected, error, "try again"))?
     }
@@ -118,6 +137,7 @@ pub(super) fn browser_failure(error: BrowserError) -> Failure {
     let (exit, next_step) = match &error {
         BrowserError::Refused(_) => (Exit::Refused, "try again, as the user that you are at the identity provider"),
         BrowserError::Time => (Exit::Refused, "try again, and open the page at once"),
+        BrowserError::Pasted => (Exit::Usage, "give the whole address that the browser came to from this very page"),
         BrowserError::Listen(_) => (Exit::Unexpected, "look for a program that keeps the loopback's ports"),
         BrowserError::Page | BrowserError::Options => {
             (Exit::Refused, "ask an administrator: this Controller misbehaves")
@@ -127,11 +147,11 @@ pub(super) fn browser_failure(error: BrowserError) -> Failure {
 }
 
 /// The first line of some input, without its end.
-pub(super) fn line_of(input: impl Read) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD + 2));
+pub(super) fn line_of(input: impl Read, longest: usize) -> Result<Zeroizing<String>, Failure> {
+    let mut text = Zeroizing::new(Vec::with_capacity(longest + 2));
     // A byte at a time into one wiped buffer: a buffered reader would leave copies behind.
     #[expect(clippy::unbuffered_bytes, reason = "a password is short, and a reader's buffer is not wiped")]
-    for byte in input.bytes().take(MAX_PASSWORD + 2) {
+    for byte in input.bytes().take(longest + 2) {
         match byte.map_err(|error| usage(format!("cannot read it: {error}")))? {
             b'\n' => break,
             byte => text.push(byte),
@@ -143,7 +163,7 @@ pub(super) fn line_of(input: impl Read) -> Result<Zeroizing<String>, Failure> {
 
 fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let file = File::open(path).map_err(|error| usage(format!("cannot read {}: {error}", path.display())))?;
-    line_of(file).map_err(|failure| failure.while_doing(path.display().to_string()))
+    line_of(file, MAX_PASSWORD).map_err(|failure| failure.while_doing(path.display().to_string()))
 }
 
 fn ask_name(remembered: Option<&str>) -> Result<String, Failure> {
@@ -166,5 +186,9 @@ fn ask_secret(prompt: &str) -> Result<Zeroizing<String>, Failure> {
 }
 
 fn usage(cause: impl std::fmt::Display) -> Failure {
-    Failure::told(Exit::Usage, cause, "give --username and --password-file or --password-fd")
+    Failure::told(
+        Exit::Usage,
+        cause,
+        "give --username and --password-file or --password-fd; users with a certificate give --certificate and --key",
+    )
 }

@@ -5,10 +5,12 @@ use std::io;
 use clap::Args;
 use comfy_table::{Table, presets};
 use ringwall_protocol::id::PromptId;
+use ringwall_protocol::wire::client::Challenge;
 
 use super::credentials::line_of;
 use super::output;
 use super::up::{done, local_failure};
+use crate::core::prompts::{MAX_PASTED, Question};
 use crate::failure::{Exit, Failure};
 use crate::local::{Answer, LocalClient, LocalError, Request};
 use crate::store::StateDirectory;
@@ -25,7 +27,8 @@ pub(super) struct PromptsCommand {
 Examples:
   ringwall answer 3f0c1a52-… 'ticket 4711'
   ringwall answer 3f0c1a52-… --stdin < otp.txt
-  ringwall answer 3f0c1a52-…           # a message was read
+  ringwall answer 3f0c1a52-…           # a message was read, or: yes, ask me
+  ringwall answer 3f0c1a52-… 'http://127.0.0.1:40123/signed-in?code=…'   # where a browser elsewhere came to
 
 An argument can be seen by everybody on this machine: give passwords by --stdin.")]
 pub(super) struct AnswerCommand {
@@ -66,8 +69,18 @@ impl AnswerCommand {
     pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
         let mut daemon = LocalClient::connect(&state.socket_path()).await.map_err(local_failure)?;
         let prompt_id = self.prompt_id(&mut daemon).await?;
-        let text = if self.stdin { line_of(io::stdin().lock())?.to_string() } else { self.text.unwrap_or_default() };
-        done(daemon.ask(&Request::Answer { prompt_id, text }).await)
+        let text = if self.stdin {
+            line_of(io::stdin().lock(), MAX_PASTED)?.to_string()
+        } else {
+            self.text.unwrap_or_default()
+        };
+        match daemon.ask(&Request::Answer { prompt_id, text }).await {
+            Ok(Answer::Further { prompt }) => {
+                output::note(&further(&prompt));
+                Ok(())
+            }
+            other => done(other),
+        }
     }
 
     async fn prompt_id(&self, daemon: &mut LocalClient) -> Result<PromptId, Failure> {
@@ -92,7 +105,20 @@ impl AnswerCommand {
     }
 }
 
-async fn list(daemon: &mut LocalClient) -> Result<Vec<crate::core::prompts::Question>, Failure> {
+/// What else is wanted, and how it is given.
+fn further(prompt: &Question) -> String {
+    let Question { prompt_id, message, page, challenge, .. } = prompt;
+    match (page, challenge) {
+        (Some(page), Challenge::Browser { .. }) => format!(
+            "{message}\nOpen this page in a browser:\n\n  {page}\n\nOn another machine the browser ends at an address that it \
+             cannot show; then: ringwall answer {prompt_id} '<that address>'"
+        ),
+        (Some(page), _) => format!("{message}\nOpen this page in a browser on this machine:\n\n  {page}\n"),
+        (None, _) => format!("{message}\nAnswer with: ringwall answer {prompt_id} --stdin"),
+    }
+}
+
+async fn list(daemon: &mut LocalClient) -> Result<Vec<Question>, Failure> {
     match daemon.ask(&Request::Prompts {}).await.map_err(local_failure)? {
         Answer::Prompts { prompts } => Ok(prompts),
         _ => Err(local_failure(LocalError::Answer)),

@@ -8,6 +8,7 @@ use ringwall_trust::identity::PrivateKey;
 use ringwall_trust::secret::SystemRandom;
 
 use super::credentials::{CredentialOptions, StdinFactors, browser_failure, show_page};
+use super::paste::answer_of;
 use super::{KeyType, ProfileChoice, output};
 use crate::browser::{Loopback, Page};
 use crate::controller::{Controllers, Plane};
@@ -22,6 +23,7 @@ use crate::store::{Device, StateDirectory, StoredProfile};
 Examples:
   ringwall sign-in
   ringwall sign-in --no-browser        # prints the page of an identity provider that wants a browser
+  ringwall sign-in --certificate alice.pem --key alice.key   # at a provider whose users have certificates
   ringwall sign-in --username alice --password-fd 3 3< password.txt
   printf '%s\\n' 123456 | ringwall sign-in --username alice --password-file p.txt   # a further factor on stdin")]
 pub(super) struct SignInCommand {
@@ -90,19 +92,28 @@ impl SignInCommand {
         key: &PrivateKey,
         provider: &str,
     ) -> Result<Credentials, Failure> {
-        if !self.credentials.has_password() {
+        if !self.credentials.is_enough() {
             let place = Loopback::bind().await.map_err(browser_failure)?;
             let way = way_of(controllers, device, key, provider, place.redirect_uri()).await?;
-            if let SignInWay::Browser { url, request } = way {
-                let page = Page::elsewhere(place, &url).map_err(browser_failure)?;
-                show_page(&page, self.no_browser);
-                let answer = page.answer().await.map_err(browser_failure)?;
-                let answer = serde_json::from_str(&answer).expect("the page's own answer");
-                return Ok(Credentials::Browser { request, answer });
+            match way {
+                SignInWay::Browser { url, request } => {
+                    let page = Page::elsewhere(place, &url).map_err(browser_failure)?;
+                    show_page(&page, self.no_browser);
+                    let answer = answer_of(page, self.no_browser).await?;
+                    let answer = serde_json::from_str(&answer).expect("the page's own answer");
+                    return Ok(Credentials::Browser { request, answer });
+                }
+                SignInWay::Certificate {} => return Err(wants_certificate(provider)),
+                SignInWay::Password {} => {}
             }
         }
         self.credentials.read(device.username.as_deref())
     }
+}
+
+fn wants_certificate(provider: &str) -> Failure {
+    let cause = format!("users of the identity provider {provider} sign in with a certificate");
+    Failure::told(Exit::Usage, cause, "give --certificate and --key, files in PEM")
 }
 
 impl SignOutCommand {

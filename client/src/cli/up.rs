@@ -30,10 +30,11 @@ Examples:
   ringwall up
   ringwall up --detach --username alice --password-file p.txt
   ringwall up --reconnect --username alice --password-file p.txt   # for machines without a user
+  ringwall up --reconnect --certificate machine.pem --key machine.key
 
 Without --reconnect nobody signs in again by itself: when an administrator revokes this device, or the sign-in has
-reached its end, the daemon waits for `ringwall sign-in`. With it, the given password is used once more; a refused one
-never again.")]
+reached its end, the daemon waits for `ringwall sign-in`. With it, the given password or certificate is used once more; a
+refused one never again.")]
 pub(super) struct UpCommand {
     #[command(flatten)]
     choice: ProfileChoice,
@@ -46,7 +47,7 @@ pub(super) struct UpCommand {
     #[arg(long)]
     detach: bool,
     /// Sign in again with the given credentials when only that helps
-    #[arg(long, requires = "username")]
+    #[arg(long, requires = "who")]
     reconnect: bool,
     /// Sign in even if the last sign-in is still good
     #[arg(long)]
@@ -86,7 +87,7 @@ impl UpCommand {
         }
         let device = state.store(&stored.slot).device(&SystemRandom)?;
         let asks = io::stdin().is_terminal() && !self.no_prompt && !self.leave_terminal;
-        let given = self.credentials.has_password();
+        let given = self.credentials.is_enough();
         let mut fresh = self.sign_in;
         let needed = fresh || !signed_in(&state, &stored, &device)?;
         let credentials = if given || (self.reconnect && needed && asks) {
@@ -121,7 +122,7 @@ impl UpCommand {
         drop(state.lock()?);
         let device = state.store(&stored.slot).device(&SystemRandom)?;
         let mut fresh = self.sign_in;
-        if !self.credentials.has_password() && (fresh || !signed_in(state, stored, &device)?) {
+        if !self.credentials.is_enough() && (fresh || !signed_in(state, stored, &device)?) {
             self.as_sign_in(stored).sign_in(state, stored).await?;
             fresh = false;
         }
@@ -133,11 +134,7 @@ impl UpCommand {
     fn as_sign_in(&self, stored: &StoredProfile) -> super::sign_in::SignInCommand {
         super::sign_in::SignInCommand {
             choice: ProfileChoice { profile: Some(stored.slot.to_string()) },
-            credentials: CredentialOptions {
-                username: self.credentials.username.clone(),
-                password_file: None,
-                password_fd: None,
-            },
+            credentials: CredentialOptions { username: self.credentials.username.clone(), ..Default::default() },
             key_type: self.key_type,
             forget_controllers: self.forget_controllers,
             no_browser: self.no_browser,
@@ -157,6 +154,11 @@ impl UpCommand {
         }
         if let Some(file) = &self.credentials.password_file {
             command.arg("--password-file").arg(std::path::absolute(file).map_err(failed)?);
+        }
+        for (option, file) in [("--certificate", &self.credentials.certificate), ("--key", &self.credentials.key)] {
+            if let Some(file) = file {
+                command.arg(option).arg(std::path::absolute(file).map_err(failed)?);
+            }
         }
         if let Some(number) = self.credentials.password_fd {
             command.args(["--password-fd", &number.to_string()]);

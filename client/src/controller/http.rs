@@ -7,11 +7,13 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
 use hyper_util::rt::TokioIo;
+use ringwall_protocol::wire::client::SIGN_IN_EXPORTER;
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
 /// From the first byte sent to the last received: a sign-in that waits for a directory, and more.
@@ -25,6 +27,9 @@ pub enum ExchangeError {
     /// The connection broke, or it was no HTTP.
     #[error("the connection broke")]
     Http(#[from] hyper::Error),
+    /// The user's key did not sign: a defect.
+    #[error("the user's key cannot prove this connection")]
+    Proof(#[source] rustls::Error),
     /// Nothing came in time.
     #[error("no answer within {} s", EXCHANGE_TIME.as_secs())]
     Time,
@@ -45,31 +50,56 @@ pub enum ExchangeError {
 }
 
 /// A request, ready to be sent to one Controller after the other.
-pub(super) struct Request {
+pub(super) struct Request<'a> {
     host: String,
     path: String,
-    body: Zeroizing<Vec<u8>>,
+    body: Body<'a>,
     /// Names the wish, not the attempt, so that a repeated one is not carried out twice.
     idempotency_key: String,
 }
 
-impl Request {
+/// What is said.
+enum Body<'a> {
+    /// The same on every connection.
+    Same(Zeroizing<Vec<u8>>),
+    /// Made from the connection's exporter, and good on no other one.
+    Bound(&'a (dyn Fn(&[u8; 32]) -> Result<Zeroizing<Vec<u8>>, rustls::Error> + Send + Sync)),
+}
+
+impl<'a> Request<'a> {
     pub(super) fn new<Q: Serialize>(host: &str, path: &str, question: &Q) -> Self {
-        Self {
-            host: host.to_owned(),
-            path: path.to_owned(),
-            body: Zeroizing::new(serde_json::to_vec(question).expect("our own messages serialise")),
-            idempotency_key: uuid::Uuid::new_v4().to_string(),
-        }
+        Self::with(host, path, Body::Same(encoded(question)))
+    }
+
+    /// With a body that [`encoded`] made for the connection.
+    pub(super) fn bound(
+        host: &str,
+        path: &str,
+        make: &'a (dyn Fn(&[u8; 32]) -> Result<Zeroizing<Vec<u8>>, rustls::Error> + Send + Sync),
+    ) -> Self {
+        Self::with(host, path, Body::Bound(make))
+    }
+
+    fn with(host: &str, path: &str, body: Body<'a>) -> Self {
+        let idempotency_key = uuid::Uuid::new_v4().to_string();
+        Self { host: host.to_owned(), path: path.to_owned(), body, idempotency_key }
     }
 
     /// The answer, or the refusal, of whoever is at the other end.
-    pub(super) async fn exchange<S, A>(&self, stream: S) -> Result<Result<A, ErrorBody>, ExchangeError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        A: DeserializeOwned,
-    {
-        let (status, body) = timeout(EXCHANGE_TIME, self.send(stream)).await.map_err(|_| ExchangeError::Time)??;
+    pub(super) async fn exchange<A: DeserializeOwned>(
+        &self,
+        stream: TlsStream<TcpStream>,
+    ) -> Result<Result<A, ErrorBody>, ExchangeError> {
+        let body = match &self.body {
+            Body::Same(body) => body.clone(),
+            Body::Bound(make) => {
+                let connection = stream.get_ref().1;
+                let exporter = connection.export_keying_material([0; 32], SIGN_IN_EXPORTER, None);
+                exporter.and_then(|exporter| make(&exporter)).map_err(ExchangeError::Proof)?
+            }
+        };
+        let (status, body) =
+            timeout(EXCHANGE_TIME, self.send(stream, body)).await.map_err(|_| ExchangeError::Time)??;
         if status.is_success() {
             return read(status, &body).map(Ok);
         }
@@ -80,10 +110,11 @@ impl Request {
         }
     }
 
-    async fn send<S>(&self, stream: S) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ExchangeError>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn send(
+        &self,
+        stream: TlsStream<TcpStream>,
+        body: Zeroizing<Vec<u8>>,
+    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), ExchangeError> {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // Ends with the sender, which this function owns.
         tokio::spawn(connection);
@@ -92,7 +123,7 @@ impl Request {
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
             .header("idempotency-key", &self.idempotency_key)
-            .body(Full::new(Bytes::from(self.body.to_vec())))
+            .body(Full::new(Bytes::from(body.to_vec())))
             .expect("paths and hosts were checked");
         let answer = sender.send_request(request).await?;
         let status = answer.status();
@@ -101,6 +132,11 @@ impl Request {
         })?;
         Ok((status, Zeroizing::new(body.to_bytes().to_vec())))
     }
+}
+
+/// A question as it is sent.
+pub(super) fn encoded<Q: Serialize>(question: &Q) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(serde_json::to_vec(question).expect("our own messages serialise"))
 }
 
 fn read<A: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<A, ExchangeError> {

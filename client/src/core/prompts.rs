@@ -5,6 +5,7 @@
 //! of a Site is open at a time; the number of all is bounded.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ringwall_protocol::claims::MAX_REASON;
 use ringwall_protocol::id::{ConditionId, PromptId, SiteId, TransactionId};
@@ -18,8 +19,13 @@ use serde::{Deserialize, Serialize};
 pub const MAX_OPEN: usize = 64;
 /// Longest answer, in bytes: a password (1,024).
 pub const MAX_ANSWER: usize = 1_024;
+/// Longest address that a browser came to and somebody pastes, in bytes.
+pub const MAX_PASTED: usize = 4_096;
 /// A message that only informs vanishes by itself after this long.
-pub const MESSAGE_LIFE: std::time::Duration = std::time::Duration::from_mins(10);
+pub const MESSAGE_LIFE: Duration = Duration::from_mins(10);
+/// A Controller waits this long for what is typed in a step-up, and for this many answers (review 3.9).
+pub const STEP_UP_LIFE: Duration = Duration::from_secs(120);
+const STEP_UP_TRIES: u8 = 3;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +40,14 @@ pub enum Asker {
         interaction_index: u8,
     },
     /// A step-up at a Controller that wants a further answer.
-    StepUp(TransactionId),
+    StepUp {
+        /// Names it at the Controllers.
+        transaction: TransactionId,
+        /// The Site whose condition began it.
+        site: SiteId,
+        /// That condition.
+        condition: ConditionId,
+    },
     /// A sign-in.
     SignIn(TransactionId),
 }
@@ -45,7 +58,7 @@ impl Asker {
     pub const fn site(self) -> Option<SiteId> {
         match self {
             Self::Condition { site, .. } => Some(site),
-            Self::StepUp(_) | Self::SignIn(_) => None,
+            Self::StepUp { .. } | Self::SignIn(_) => None,
         }
     }
 }
@@ -122,6 +135,9 @@ pub enum AnswerError {
     /// Nothing was said.
     #[error("expected an answer")]
     Empty,
+    /// Only its page can answer it.
+    #[error("prompt {0} is answered on its page")]
+    OnPage(PromptId),
     /// Too much was said.
     #[error("expected an answer of at most {limit} bytes, got {got}")]
     TooLong {
@@ -137,6 +153,8 @@ struct Open {
     asker: Asker,
     question: Question,
     answering: bool,
+    /// Answers that were wrong.
+    wrong: u8,
 }
 
 /// All open questions.
@@ -162,13 +180,16 @@ impl Prompts {
             return Err(Mistrust::Kind { asked: prompt.kind, signed: signed.kind });
         }
         let site = SiteId::new(token.head.aud);
+        if self.is_being_answered(prompt.prompt_id, site, reference.condition_id) {
+            return Ok(None);
+        }
         let asker = Asker::Condition { site, condition: reference.condition_id, interaction_index: index };
         let entitlement = token.entitlements.iter().find(|granted| granted.id == prompt.entitlement_id);
         let question = Question {
             prompt_id: prompt.prompt_id,
             kind: signed.kind,
             message: signed.message.clone(),
-            challenge: Challenge::default(),
+            challenge: if condition.asked_first.contains(&index) { Challenge::Agree {} } else { Challenge::default() },
             page: None,
             entitlement: entitlement.map(|granted| granted.name.clone()),
             condition: Some(condition.name.clone()),
@@ -203,12 +224,20 @@ impl Prompts {
         if open.answering {
             return Err(AnswerError::Busy(id));
         }
-        let kind = open.question.kind;
-        let limit = if kind == InteractionKind::Reason { MAX_REASON } else { MAX_ANSWER };
+        let (kind, challenge) = (open.question.kind, &open.question.challenge);
+        let limit = match (kind, challenge) {
+            (InteractionKind::Reason, _) => MAX_REASON,
+            (_, Challenge::Browser { .. }) => MAX_PASTED,
+            _ => MAX_ANSWER,
+        };
         if text.len() > limit {
             return Err(AnswerError::TooLong { limit, got: text.len() });
         }
-        if text.trim().is_empty() && kind != InteractionKind::DisplayMessage {
+        if matches!(challenge, Challenge::WebAuthn { .. }) {
+            return Err(AnswerError::OnPage(id));
+        }
+        let nothing_to_say = kind == InteractionKind::DisplayMessage || matches!(challenge, Challenge::Agree {});
+        if text.trim().is_empty() && !nothing_to_say {
             return Err(AnswerError::Empty);
         }
         open.answering = true;
@@ -221,6 +250,15 @@ impl Prompts {
             open.answering = false;
             open.question.again = true;
         }
+    }
+
+    /// A Controller says that the answer was wrong. True if it takes no other one for this question.
+    pub fn wrong(&mut self, id: PromptId) -> bool {
+        self.refused(id);
+        self.0.get_mut(&id).is_some_and(|open| {
+            open.wrong = open.wrong.saturating_add(1);
+            matches!(open.asker, Asker::StepUp { .. }) && open.wrong >= STEP_UP_TRIES
+        })
     }
 
     /// The Gateway refused something that was not a token: reasons on their way to it may be given again. Answers which.
@@ -252,12 +290,14 @@ impl Prompts {
         self.remove_where(|open| matches!(open.asker, Asker::SignIn(_)))
     }
 
-    /// Messages that only inform and have been there long enough; answers which.
+    /// Messages that only inform and have been there long enough, and step-ups for which no Controller waits any more;
+    /// answers which. A page ends by itself.
     pub fn expire(&mut self, now: UnixMillis) -> Vec<PromptId> {
-        self.remove_where(|open| {
-            open.question.kind == InteractionKind::DisplayMessage
-                && !open.question.blocking
-                && open.question.opened_at.until(now) >= MESSAGE_LIFE
+        self.remove_where(|Open { asker, question, answering, .. }| {
+            let age = question.opened_at.until(now);
+            let read = question.kind == InteractionKind::DisplayMessage && !question.blocking && age >= MESSAGE_LIFE;
+            let over = matches!(asker, Asker::StepUp { .. }) && question.page.is_none() && age >= STEP_UP_LIFE;
+            read || (over && !answering)
         })
     }
 
@@ -268,6 +308,18 @@ impl Prompts {
         let mut list: Vec<_> = waiting.map(|open| open.question.clone()).collect();
         list.sort_by_key(|question| (question.opened_at, question.prompt_id));
         list
+    }
+
+    /// A question that waits for the user.
+    #[must_use]
+    pub fn waiting(&self, id: PromptId) -> Option<&Question> {
+        self.0.get(&id).filter(|open| !open.answering).map(|open| &open.question)
+    }
+
+    /// Who asks it.
+    #[must_use]
+    pub fn asker(&self, id: PromptId) -> Option<Asker> {
+        self.0.get(&id).map(|open| open.asker)
     }
 
     /// One question.
@@ -281,8 +333,18 @@ impl Prompts {
         if self.0.len() >= MAX_OPEN && !known {
             return Err(Mistrust::TooMany);
         }
-        self.0.insert(question.prompt_id, Open { asker, question, answering: false });
+        self.0.insert(question.prompt_id, Open { asker, question, answering: false, wrong: 0 });
         Ok(())
+    }
+
+    /// Whether the user has answered already and a Controller is at it, or wants something more: then the same question
+    /// is not asked beside it.
+    fn is_being_answered(&self, id: PromptId, site: SiteId, condition: ConditionId) -> bool {
+        self.0.iter().any(|(open_id, open)| match open.asker {
+            Asker::Condition { .. } => *open_id == id && open.answering,
+            Asker::StepUp { site: of, condition: at, .. } => (of, at) == (site, condition),
+            Asker::SignIn(_) => false,
+        })
     }
 
     fn replaced_by(&self, asker: Asker, by: PromptId) -> Option<PromptId> {

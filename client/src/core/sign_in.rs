@@ -6,6 +6,9 @@ use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::wire::client::{Challenge, EntitlementsAnswer, MfaWanted, SignInAnswer, SignedIn};
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
 
+/// Answers that a Controller takes in one transaction (review 3.9); a page is opened once.
+const TRIES: u8 = 3;
+
 /// What the shell does next.
 #[derive(Debug)]
 pub enum Step {
@@ -50,7 +53,7 @@ pub struct Finished {
 #[derive(Debug)]
 enum Stage {
     Credentials,
-    Factor(MfaWanted),
+    Factor(MfaWanted, u8),
     Certificate(SignedIn),
     Entitlements(SignedIn, Vec<String>),
     Over,
@@ -70,15 +73,22 @@ impl SignInFlow {
     /// The answer to [`Step::PostCredentials`] or [`Step::PostFactor`].
     pub fn answered(&mut self, answer: Result<SignInAnswer, ErrorBody>) -> Step {
         match (answer, &self.0) {
-            (Ok(SignInAnswer::SignedIn(signed_in)), Stage::Credentials | Stage::Factor(_)) => {
+            (Ok(SignInAnswer::SignedIn(signed_in)), Stage::Credentials | Stage::Factor(..)) => {
                 self.0 = Stage::Certificate(signed_in);
                 Step::PostCertificate
             }
-            (Ok(SignInAnswer::MfaWanted(wanted)), Stage::Credentials | Stage::Factor(_)) => {
-                self.0 = Stage::Factor(wanted.clone());
+            (Ok(SignInAnswer::MfaWanted(wanted)), Stage::Credentials | Stage::Factor(..)) => {
+                self.0 = Stage::Factor(wanted.clone(), 1);
                 ask(&wanted, false)
             }
-            (Err(error), Stage::Factor(wanted)) if error.code == ErrorCode::MfaRefused => ask(wanted, true),
+            (Err(error), Stage::Factor(wanted, tries))
+                if error.code == ErrorCode::MfaRefused && *tries < TRIES && !wanted.challenge.is_page() =>
+            {
+                let (wanted, tries) = (wanted.clone(), tries + 1);
+                let step = ask(&wanted, true);
+                self.0 = Stage::Factor(wanted, tries);
+                step
+            }
             (Err(error), _) => self.refuse(error),
             (Ok(_), _) => self.refuse(out_of_turn()),
         }
@@ -87,7 +97,7 @@ impl SignInFlow {
     /// The user gave the factor.
     pub fn factor(&mut self) -> Step {
         match &self.0 {
-            Stage::Factor(wanted) => Step::PostFactor(wanted.transaction),
+            Stage::Factor(wanted, _) => Step::PostFactor(wanted.transaction),
             _ => self.refuse(out_of_turn()),
         }
     }
@@ -202,6 +212,20 @@ mod tests {
         );
         assert!(matches!(flow.factor(), Step::PostFactor(_)));
         assert!(matches!(flow.answered(Ok(SignInAnswer::SignedIn(signed_in()))), Step::PostCertificate));
+    }
+
+    #[test]
+    fn nobody_is_asked_for_what_no_controller_takes() {
+        let (mut flow, _) = SignInFlow::begin();
+        flow.answered(Ok(SignInAnswer::MfaWanted(wanted())));
+        let refused = || Err(error(ErrorCode::MfaRefused));
+        assert!(matches!(flow.answered(refused()), Step::AskFactor { again: true, .. }));
+        assert!(matches!(flow.answered(refused()), Step::AskFactor { again: true, .. }));
+        assert!(matches!(flow.answered(refused()), Step::Refused(_)), "three answers are all");
+        let (mut flow, _) = SignInFlow::begin();
+        let challenge = Challenge::WebAuthn { create: false, options: "{}".to_owned() };
+        flow.answered(Ok(SignInAnswer::MfaWanted(MfaWanted { challenge, ..wanted() })));
+        assert!(matches!(flow.answered(refused()), Step::Refused(_)), "a page is opened once");
     }
 
     #[test]

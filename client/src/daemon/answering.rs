@@ -3,7 +3,7 @@
 
 use ringwall_protocol::id::{PromptId, SiteId, TransactionId};
 use ringwall_protocol::interaction::InteractionKind;
-use ringwall_protocol::wire::client::{Challenge, MfaAnswer, MfaWanted, StepUpAnswer, StepUpRequest};
+use ringwall_protocol::wire::client::{Challenge, MfaAnswer, StepUpAnswer, StepUpRequest};
 use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -11,10 +11,9 @@ use zeroize::Zeroizing;
 use super::calls::{Done, step_up, step_up_factor};
 use super::engine::Engine;
 use crate::advice;
-use crate::browser::{self, BrowserError, Loopback, Page};
-use crate::clock;
+use crate::browser::Loopback;
 use crate::controller::CallError;
-use crate::core::prompts::{AnswerError, Asker, Mistrust, Question};
+use crate::core::prompts::{AnswerError, Asker, Mistrust};
 use crate::local::{Answer, Event};
 use crate::site_link::LinkOrder;
 
@@ -26,7 +25,7 @@ impl Engine {
                 if let Some(older) = older {
                     self.tell(Event::PromptClosed { prompt_id: older });
                 }
-                if let Some(question) = self.prompts.question(id) {
+                if let Some(question) = self.prompts.waiting(id) {
                     tracing::info!(site, prompt = %id, kind = ?question.kind, "prompt");
                     self.tell(Event::Prompt { prompt: question.clone() });
                 }
@@ -52,6 +51,7 @@ impl Engine {
                 InteractionKind::Reason => self.give_reason(site, id, &text, reply),
                 InteractionKind::OtpAuthentication | InteractionKind::PasswordAuthentication => {
                     let Some(session) = &self.session else { return self.not_signed_in(id, reply) };
+                    let device_claims = Some(self.device_claims.borrow().as_ref().clone());
                     let request = StepUpRequest {
                         claims_token: session.claims.expose().to_owned(),
                         condition_id: condition,
@@ -59,6 +59,7 @@ impl Engine {
                         prompt_id: id,
                         answer: text.to_string(),
                         redirect_uri: None,
+                        device_claims,
                     };
                     let controllers = session.controllers.clone();
                     self.tasks.spawn(async move {
@@ -73,14 +74,18 @@ impl Engine {
                     });
                 }
             },
-            Asker::StepUp(transaction) => {
-                self.answer_step_up(id, transaction, text.to_string(), reply);
-            }
+            Asker::StepUp { transaction, .. } => match self.brought_back(id, &text) {
+                Ok(answer) => self.answer_step_up(id, transaction, answer.unwrap_or(text).to_string(), reply),
+                Err(cause) => {
+                    self.prompts.refused(id);
+                    say(reply, told(cause, "paste the whole address that the browser came to"));
+                }
+            },
         }
     }
 
     /// Answers what a step-up wanted first.
-    fn answer_step_up(
+    pub(super) fn answer_step_up(
         &mut self,
         id: PromptId,
         transaction: TransactionId,
@@ -93,6 +98,7 @@ impl Engine {
             answer,
             key_thumbprint: session.holder.key,
             claims_token: Some(session.claims.expose().to_owned()),
+            device_claims: Some(self.device_claims.borrow().as_ref().clone()),
         };
         let call = step_up_factor(session.controllers.clone(), answer);
         self.tasks.spawn(async move { Done::SteppedUp { prompt: id, reply, result: call.await, place: None } });
@@ -114,76 +120,13 @@ impl Engine {
                     say(reply, told(format!("{:#}", failure.cause), &failure.next_step));
                 }
             },
+            // The user agreed to be asked; it takes as long as he does.
             Ok(StepUpAnswer::Wanted(wanted)) if matches!(wanted.challenge, Challenge::Push {}) => {
                 tracing::info!(message = wanted.message, "the user is asked elsewhere");
                 self.answer_step_up(id, wanted.transaction, String::new(), reply);
             }
             Ok(StepUpAnswer::Wanted(wanted)) => self.ask_further(id, reply, wanted, place).await,
             Err(error) => self.step_up_refused(id, reply, &error),
-        }
-    }
-
-    /// A step-up wants another answer: a question of its own, perhaps on a page.
-    async fn ask_further(
-        &mut self,
-        id: PromptId,
-        reply: oneshot::Sender<Answer>,
-        wanted: MfaWanted,
-        place: Option<Loopback>,
-    ) {
-        let former = self.prompts.question(id).cloned();
-        let page = match Page::of(&wanted.challenge, place).await {
-            Ok(page) => page,
-            Err(error) => {
-                self.prompts.refused(id);
-                return say(reply, told(error.to_string(), "ask an administrator"));
-            }
-        };
-        self.close(id, reply);
-        let prompt_id = PromptId::new(wanted.transaction.uuid());
-        let question = Question {
-            prompt_id,
-            kind: wanted.kind,
-            message: wanted.message,
-            challenge: wanted.challenge,
-            page: page.as_ref().map(Page::url),
-            entitlement: former.as_ref().and_then(|question| question.entitlement.clone()),
-            condition: former.as_ref().and_then(|question| question.condition.clone()),
-            site: former.as_ref().and_then(|question| question.site.clone()),
-            destination: former.and_then(|question| question.destination),
-            blocking: true,
-            again: false,
-            opened_at: clock::now(),
-        };
-        if self.prompts.ask(Asker::StepUp(wanted.transaction), question.clone()).is_err() {
-            return;
-        }
-        if let Some(url) = question.page.as_ref().filter(|_| !self.options.no_browser) {
-            browser::open(url);
-        }
-        self.tell(Event::Prompt { prompt: question });
-        if let Some(page) = page {
-            let transaction = wanted.transaction;
-            self.tasks
-                .spawn(async move { Done::Paged { prompt: prompt_id, transaction, result: page.answer().await } });
-        }
-    }
-
-    /// A page of a step-up has an answer, or none.
-    pub(super) fn paged(
-        &mut self,
-        id: PromptId,
-        transaction: TransactionId,
-        result: Result<Zeroizing<String>, BrowserError>,
-    ) {
-        // Nobody waits at the local socket for it.
-        let (reply, _nobody) = oneshot::channel();
-        match result {
-            Ok(answer) => self.answer_step_up(id, transaction, answer.to_string(), reply),
-            Err(error) => {
-                self.note("step-up", error.to_string(), "use the blocked service again");
-                self.close(id, reply);
-            }
         }
     }
 
@@ -199,18 +142,23 @@ impl Engine {
             Some(C::MfaRefused | C::SignInRefused) => "answer again; a one-time password counts only once",
             _ => error.next_step(),
         };
-        self.prompts.refused(id);
+        let used_up = match code {
+            Some(C::MfaRefused | C::SignInRefused) => self.prompts.wrong(id),
+            _ => {
+                self.prompts.refused(id);
+                false
+            }
+        };
         if !wrong_answer && code.is_some_and(advice::wants_sign_in) {
             self.want_sign_in(error.to_string());
         }
         // A page asks once; the next blocked packet asks anew.
         let paged = self.prompts.question(id).is_some_and(|question| question.page.is_some());
-        if paged {
+        if paged || used_up {
             self.note("step-up", error.to_string(), "use the blocked service again");
         }
-        let over = paged || matches!(code, Some(C::NotFound | C::NotEntitled | C::Conflict));
-        if over && self.prompts.closed(id) {
-            self.tell(Event::PromptClosed { prompt_id: id });
+        if paged || used_up || matches!(code, Some(C::NotFound | C::NotEntitled | C::Conflict)) {
+            self.close_prompt(id);
         }
         say(reply, told(error.to_string(), next_step));
     }
@@ -230,10 +178,16 @@ impl Engine {
     }
 
     fn close(&mut self, id: PromptId, reply: oneshot::Sender<Answer>) {
+        self.close_prompt(id);
+        say(reply, Answer::Done {});
+    }
+
+    /// A question is over, and with it the page that was open for it.
+    pub(super) fn close_prompt(&mut self, id: PromptId) {
+        self.pages.remove(&id);
         if self.prompts.closed(id) {
             self.tell(Event::PromptClosed { prompt_id: id });
         }
-        say(reply, Answer::Done {});
     }
 
     fn not_signed_in(&mut self, id: PromptId, reply: oneshot::Sender<Answer>) {
@@ -262,6 +216,7 @@ fn refusal(error: &AnswerError) -> Answer {
         AnswerError::NotOpen(_) => "ringwall prompts lists those that are open",
         AnswerError::Busy(_) => "wait for the answer that is on its way",
         AnswerError::Empty | AnswerError::TooLong { .. } => "answer again",
+        AnswerError::OnPage(_) => "ringwall prompts names the page; open it in a browser on this machine",
     };
     let not_found = matches!(error, AnswerError::NotOpen(_));
     Answer::Refused { cause: error.to_string(), next_step: next_step.to_owned(), not_found }

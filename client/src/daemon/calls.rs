@@ -30,8 +30,8 @@ pub(super) enum Done {
         /// Where a browser can come back to.
         place: Option<Loopback>,
     },
-    /// A page of a step-up.
-    Paged { prompt: PromptId, transaction: TransactionId, result: Result<Zeroizing<String>, BrowserError> },
+    /// A page of a step-up; without a result its question was over before.
+    Paged { prompt: PromptId, transaction: TransactionId, result: Option<Result<Zeroizing<String>, BrowserError>> },
     /// A look at this device.
     Looked(UntrustedClaims, FileHashes),
     /// A sign-out; the engine goes down whatever came of it.

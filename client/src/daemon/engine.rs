@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringwall_protocol::claims::UntrustedClaims;
-use ringwall_protocol::id::{SiteId, TransactionId};
+use ringwall_protocol::id::{PromptId, SiteId, TransactionId};
 use ringwall_trust::identity::PrivateKey;
 use ringwall_trust::secret::SystemRandom;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -48,6 +48,8 @@ pub(super) struct Engine {
     pub(super) sites: BTreeMap<SiteId, Site>,
     pub(super) prompts: Prompts,
     pub(super) pending_factors: BTreeMap<TransactionId, oneshot::Sender<Zeroizing<String>>>,
+    /// Pages that are waited for; whoever takes one out ends the wait.
+    pub(super) pages: BTreeMap<PromptId, oneshot::Sender<()>>,
     pub(super) troubles: Troubles,
     pub(super) tasks: JoinSet<Done>,
     pub(super) device_claims: watch::Sender<Arc<UntrustedClaims>>,
@@ -131,6 +133,7 @@ impl Engine {
             sites: BTreeMap::new(),
             prompts: Prompts::default(),
             pending_factors: BTreeMap::new(),
+            pages: BTreeMap::new(),
             troubles: Troubles::default(),
             tasks: JoinSet::new(),
             device_claims: watch::Sender::new(Arc::new(claims)),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::prompts::Question;
 use crate::status::Status;
 
-/// Longest request, in bytes: an answer of 1,024 bytes, escaped.
+/// Longest request, in bytes: an answer of 1,024 bytes, escaped, or an address of 4,096.
 pub const MAX_REQUEST_LINE: usize = 8 * 1024;
 /// Longest answer, in bytes: a status with thousands of entitlements.
 pub const MAX_ANSWER_LINE: usize = 4 << 20;
@@ -69,6 +69,11 @@ pub enum Answer {
     },
     /// Done.
     Done {},
+    /// The answer was taken, and something more is wanted.
+    Further {
+        /// It.
+        prompt: Box<Question>,
+    },
     /// Not done.
     #[serde(rename_all = "camelCase")]
     Refused {

@@ -278,6 +278,7 @@ fn granted(kind: InteractionKind) -> GrantedCondition {
             provider_id: None,
             blocking: false,
         }],
+        asked_first: Default::default(),
         repeat_schedules: vec![],
     }
 }

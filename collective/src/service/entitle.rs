@@ -43,8 +43,11 @@ impl Controller {
         }
         let matched = assignment.matched().next().is_some();
         let mut sites = Vec::new();
-        for plan in plan_sites(&state, &assignment) {
+        for mut plan in plan_sites(&state, &assignment) {
             if request.sites.is_empty() || request.sites.contains(&plan.site.base.id) {
+                for condition in plan.conditions.values_mut() {
+                    condition.asked_first = self.asked_first(&state, &claims, &condition.interactions);
+                }
                 sites.push(self.site_token(&state, &claims, plan, &assignment, now)?);
             }
         }

@@ -36,7 +36,8 @@ impl Controller {
     /// Keeps what a provider needs with its next answer.
     pub(crate) async fn keep_further(&self, id: TransactionId, further: &Further) -> Result<(), Refusal> {
         let provider_state = self.seal_kept(id, further);
-        self.change(UpdateTransaction { transaction: id, provider_state }).await.map(|_| ())
+        let on_page = further.challenge.is_page();
+        self.change(UpdateTransaction { transaction: id, provider_state, on_page }).await.map(|_| ())
     }
 
     /// Has an MFA provider ask the user, as often as a user may be asked.

@@ -104,6 +104,7 @@ impl Controller {
             interaction: None,
             provider_state: self.seal_kept(id, &further),
             context: Some(self.seal_context(id, &context)?),
+            on_page: further.challenge.is_page(),
             attempts: 0,
             expires_at: UnixMillis(0),
         };
@@ -137,6 +138,7 @@ impl Controller {
             interaction: None,
             provider_state: self.seal_kept(id, &halfway.further),
             context: Some(self.seal_context(id, &context)?),
+            on_page: halfway.further.challenge.is_page(),
             attempts: 0,
             expires_at: UnixMillis(0),
         };

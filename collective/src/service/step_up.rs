@@ -1,9 +1,11 @@
 //! Step-up: another proof for a condition. The Client names an interaction; kind, provider and claim suffix come from
 //! the condition in this Controller's state, and only if an entitlement of this user uses it (review F5).
 
-use ringwall_protocol::claims::{StepUp, StepUpKind};
+mod interactions;
+
+use ringwall_protocol::claims::{StepUp, StepUpKind, UntrustedClaims};
 use ringwall_protocol::id::{MfaProviderId, PromptId, ProviderId, TransactionId};
-use ringwall_protocol::interaction::{Interaction, InteractionKind, InteractionRef};
+use ringwall_protocol::interaction::{InteractionKind, InteractionRef};
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::{IdentityProvider, MfaProvider};
 use ringwall_protocol::time::UnixMillis;
@@ -29,6 +31,7 @@ use crate::directory::oidc::Going;
 use crate::directory::{Attempt, Directory, Further, Proof};
 use crate::factor::{Bearer, Factor, refused};
 use crate::refusal::Refusal;
+use interactions::{answered_here, factor_of};
 
 impl Controller {
     /// Verifies an answer to an interaction and gives a claims token that tells of it; or says what else is to be
@@ -42,6 +45,7 @@ impl Controller {
         let now = clock::now();
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
         self.count_request(&claims.head, DeviceRequest::StepUp, now)?;
+        self.hear_device(&claims, request.device_claims.as_ref(), now)?;
         let asked = Asked {
             interaction: InteractionRef {
                 condition_id: request.condition_id,
@@ -58,6 +62,7 @@ impl Controller {
                 if self.factors.asks_first(provider) {
                     return self.ask_first(&state, &claims, asked, provider).await.map(StepUpAnswer::Wanted);
                 }
+                something(&request.answer)?;
                 let transaction = self.open_step_up(&claims, asked, factor, Opening::Answered).await?;
                 match self.answer_factor(&state, &transaction, &request.answer, now).await? {
                     Answered::Finished(finished) => finished,
@@ -76,6 +81,7 @@ impl Controller {
                         .await
                         .map(StepUpAnswer::Wanted);
                 }
+                something(&request.answer)?;
                 let transaction = self.open_step_up(&claims, asked, factor, Opening::Answered).await?;
                 match self.verify_password(&state, &claims, ProviderId::new(factor), &request.answer).await? {
                     None => self.finish(transaction.id).await?,
@@ -108,6 +114,7 @@ impl Controller {
         let claims_token = answer.claims_token.as_deref().ok_or_else(|| Refusal::invalid("claimsToken is missing"))?;
         let claims = check::bound_claims_token(&state, claims_token, &caller.leaf, now)?;
         self.count_request(&claims.head, DeviceRequest::StepUp, now)?;
+        self.hear_device(&claims, answer.device_claims.as_ref(), now)?;
         // The condition may have changed since: what is answered must be what it asks for now.
         let reference = known.interaction.ok_or_else(refused)?;
         let interaction = self.interaction_of(&state, &claims, caller, reference, now)?;
@@ -136,6 +143,19 @@ impl Controller {
             },
         };
         self.stepped_up(caller, &claims, &finished, now).await.map(StepUpAnswer::Claims)
+    }
+
+    /// What the device says of itself, for this Controller's policies.
+    fn hear_device(
+        &self,
+        claims: &ClaimsToken,
+        device: Option<&UntrustedClaims>,
+        now: UnixMillis,
+    ) -> Result<(), Refusal> {
+        let Some(device) = device else { return Ok(()) };
+        device.0.check().map_err(|error| Refusal::invalid(format!("deviceClaims: {error}")))?;
+        self.device_claims.hear((claims.head.user_id, claims.head.device_id), device, now);
+        Ok(())
     }
 
     /// Has a provider say what the user is to answer; the attempt is counted when the answer comes.
@@ -213,30 +233,6 @@ impl Controller {
         }
     }
 
-    /// The interaction, if the user's present entitlements lead to it.
-    fn interaction_of(
-        &self,
-        state: &State,
-        claims: &ClaimsToken,
-        caller: &CertifiedClient,
-        reference: InteractionRef,
-        now: UnixMillis,
-    ) -> Result<Interaction, Refusal> {
-        let not_entitled = || Refusal::new(ErrorCode::NotEntitled, "no entitlement of yours asks for this");
-        let device = self.device_claims.of((claims.head.user_id, claims.head.device_id), now).unwrap_or_default();
-        let assignment = self.assign(state, claims, &device, caller.address, now);
-        let uses = assignment
-            .entitlements
-            .keys()
-            .filter_map(|(id, _)| state.entitlement(*id))
-            .any(|entitlement| !entitlement.disabled && entitlement.conditions.contains(&reference.condition_id));
-        if assignment.stopped.is_some() || !uses {
-            return Err(not_entitled());
-        }
-        let condition = state.condition(reference.condition_id).ok_or_else(not_entitled)?;
-        condition.remedy_methods.get(usize::from(reference.interaction_index)).cloned().ok_or_else(not_entitled)
-    }
-
     /// A transaction for a step-up.
     async fn open_step_up(
         &self,
@@ -265,6 +261,7 @@ impl Controller {
             interaction: Some(asked.interaction),
             provider_state,
             context: None,
+            on_page: matches!(opening, Opening::Asked(further) if further.challenge.is_page()),
             attempts: 0,
             expires_at: UnixMillis(0),
         };
@@ -273,7 +270,9 @@ impl Controller {
             parts.push(CountAttempt { transaction: id }.into());
         }
         let reply = self.change(ringwall_raft::Command::Group(parts)).await.map_err(|refusal| match refusal.code {
-            ErrorCode::Busy => Refusal::new(ErrorCode::MfaRefused, "too many tries are open; wait two minutes"),
+            ErrorCode::Busy => {
+                Refusal::new(ErrorCode::MfaRefused, "too many tries are open; wait for their end, at most ten minutes")
+            }
             _ => refusal,
         })?;
         let Reply::Group(mut replies) = reply else { return Err(Refusal::internal()) };
@@ -316,6 +315,11 @@ impl Controller {
     }
 }
 
+/// An empty answer is no attempt.
+fn something(answer: &str) -> Result<(), Refusal> {
+    if answer.is_empty() { Err(Refusal::invalid("answer is empty: this is typed")) } else { Ok(()) }
+}
+
 /// What a step-up answers, and for which prompt.
 #[derive(Clone, Copy)]
 struct Asked {
@@ -341,30 +345,4 @@ fn right_user(proof: Proof, provider: &IdentityProvider, claims: &ClaimsToken) -
         Proof::Further(further) => Ok(Some(further)),
         Proof::User(_) | Proof::Nobody => Err(refused()),
     }
-}
-
-/// The proof that an interaction asks a Controller for.
-fn answered_here(interaction: &Interaction) -> Result<StepUpKind, Refusal> {
-    match (interaction.kind, &interaction.claim_suffix) {
-        (InteractionKind::OtpAuthentication, Some(_)) => Ok(StepUpKind::Otp),
-        (InteractionKind::PasswordAuthentication, Some(_)) => Ok(StepUpKind::Password),
-        _ => Err(Refusal::invalid("this interaction is not answered at a controller")),
-    }
-}
-
-/// Who verifies: as the interaction says, else the provider of the sign-in (passwords) or the only MFA provider.
-fn factor_of(state: &State, claims: &ClaimsToken, interaction: &Interaction) -> Result<Uuid, Refusal> {
-    if let Some(provider) = interaction.provider_id {
-        return Ok(provider);
-    }
-    if interaction.kind == InteractionKind::PasswordAuthentication {
-        return Ok(claims.head.provider_id.uuid());
-    }
-    let at_sign_in =
-        check::provider_of(state, &claims.head)?.on_boarding_2fa.as_ref().map(|wanted| wanted.mfa_provider_id);
-    let mut all = state.mfa_providers().map(|provider| provider.base.id);
-    at_sign_in
-        .or_else(|| all.next().filter(|_| all.next().is_none()))
-        .map(MfaProviderId::uuid)
-        .ok_or_else(|| Refusal::new(ErrorCode::MfaRefused, "the condition does not say which provider verifies"))
 }

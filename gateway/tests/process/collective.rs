@@ -244,6 +244,7 @@ fn reason_wanted() -> GrantedCondition {
             provider_id: None,
             blocking: false,
         }],
+        asked_first: Default::default(),
         repeat_schedules: vec![],
     }
 }

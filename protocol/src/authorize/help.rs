@@ -24,8 +24,9 @@ pub struct Help {
 }
 
 impl Prepared {
-    /// Interactions that could let `flow` pass, in the order in which they are to be offered; at most one that wants
-    /// an answer per condition. Empty if the flow passes already, or nothing would help.
+    /// Interactions that could let `flow` pass, in the order in which they are to be offered. Of a condition that needs
+    /// all its interactions (`remedyLogic: and`) the one whose turn it is; of one that needs one of them (`or`) all that
+    /// want an answer, and the user chooses (S51). Empty if the flow passes already, or nothing would help.
     #[must_use]
     pub fn would_help(&self, flow: &Flow, now: &Authorization, facts: &Facts<'_>, names: &ResolvedNames) -> Vec<Help> {
         if now.rules.passes(flow) {
@@ -63,16 +64,19 @@ impl Prepared {
         compile(actions, names).is_ok_and(|rules| rules.passes(flow))
     }
 
-    /// Messages of the condition, then the one interaction whose turn it is.
+    /// Messages of the condition, then what wants an answer: the one whose turn it is, or all of which one is needed.
     fn offers(&self, id: ConditionId, facts: &Facts<'_>) -> impl Iterator<Item = (u8, &Interaction)> {
-        let interactions = self.token.conditions.get(&id).map_or(&[][..], |condition| &condition.interactions);
+        let condition = self.token.conditions.get(&id);
+        let interactions = condition.map_or(&[][..], |condition| &condition.interactions);
         let numbered =
             || interactions.iter().enumerate().filter_map(|(index, it)| Some((u8::try_from(index).ok()?, it)));
         let messages = numbered().filter(|(_, it)| it.kind == InteractionKind::DisplayMessage);
-        let turn = numbered()
-            .filter(|(_, it)| it.kind != InteractionKind::DisplayMessage)
-            .min_by_key(|(index, it)| (answered_at(it, facts), *index));
-        messages.chain(turn)
+        let mut answerable: Vec<_> = numbered().filter(|(_, it)| it.kind != InteractionKind::DisplayMessage).collect();
+        answerable.sort_by_key(|(index, it)| (answered_at(it, facts), *index));
+        if condition.is_none_or(|condition| condition.remedy_logic == Logic::And) {
+            answerable.truncate(1);
+        }
+        messages.chain(answerable)
     }
 }
 

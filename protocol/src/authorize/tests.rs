@@ -28,6 +28,7 @@ pub(super) fn condition(expression: &str, interactions: Vec<Interaction>) -> Gra
         expression: expression.to_owned(),
         remedy_logic: Logic::And,
         interactions,
+        asked_first: Default::default(),
         repeat_schedules: vec![],
     }
 }
@@ -188,6 +189,28 @@ fn interactions_are_offered_in_turn_and_messages_every_time() {
     };
     assert_eq!(kinds(&Known::default()), [InteractionKind::DisplayMessage, InteractionKind::OtpAuthentication]);
     assert_eq!(kinds(&Known::with_otp("one")), [InteractionKind::DisplayMessage, InteractionKind::Reason]);
+}
+
+#[test]
+fn where_one_interaction_is_enough_the_user_chooses() {
+    let interactions = vec![
+        interaction(InteractionKind::OtpAuthentication, Some("one")),
+        interaction(InteractionKind::DisplayMessage, None),
+        interaction(InteractionKind::Reason, Some("two")),
+    ];
+    let asked = |remedy_logic| GrantedCondition {
+        remedy_logic,
+        ..condition(r#"hasMfa("one", 60) || hasReason("two", 60)"#, interactions.clone())
+    };
+    let indexes = |remedy_logic| -> Vec<u8> {
+        let prepared = prepared(vec![(1, asked(remedy_logic))], vec![entitlement(1, "80", Logic::And, &[1])]);
+        let known = Known::default();
+        let now = authorize(&prepared, &known);
+        let help = prepared.would_help(&flow(80), &now, &known.facts(), &ResolvedNames::default());
+        help.into_iter().map(|help| help.interaction.interaction_index).collect()
+    };
+    assert_eq!(indexes(Logic::Or), [1, 0, 2], "the message, then whatever would do");
+    assert_eq!(indexes(Logic::And), [1, 0], "the message, then the first of all that are needed");
 }
 
 #[test]

@@ -151,7 +151,8 @@ pub struct ControllerAddress {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MfaWanted {
-    /// Names the transaction; any Controller can finish it; 120 s, 3 attempts.
+    /// Names the transaction; any Controller can finish it. 3 attempts; 120 s, from the moment at which the user is sent
+    /// to a page 600 s.
     pub transaction: TransactionId,
     /// What is wanted.
     pub kind: InteractionKind,
@@ -187,6 +188,17 @@ pub enum Challenge {
         /// The options, as JSON text (WebAuthn level 3, `parse…OptionsFromJSON`).
         options: String,
     },
+    /// Nothing is typed: the user agrees to be asked, and the Controller then says how. Never from a Controller: the
+    /// Client's own word for [`GrantedCondition::asked_first`](crate::token::GrantedCondition::asked_first).
+    Agree {},
+}
+
+impl Challenge {
+    /// Whether it is answered on a page, on which people take their time.
+    #[must_use]
+    pub const fn is_page(&self) -> bool {
+        matches!(self, Self::Browser { .. } | Self::WebAuthn { .. })
+    }
 }
 
 impl Default for Challenge {
@@ -220,6 +232,9 @@ pub struct MfaAnswer {
     /// JWT, for step-ups: what the proof is added to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims_token: Option<String>,
+    /// For step-ups, as in [`StepUpRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_claims: Option<UntrustedClaims>,
 }
 
 impl std::fmt::Debug for MfaAnswer {
@@ -342,6 +357,9 @@ pub struct StepUpRequest {
     /// Where a browser would come back to, as in [`BeginSignIn`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<String>,
+    /// What the device says of itself: policies may ask for it, and this Controller may not have heard of the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_claims: Option<UntrustedClaims>,
 }
 
 impl std::fmt::Debug for StepUpRequest {

@@ -15,8 +15,11 @@ use super::reply::Reply;
 use super::secret::Sealed;
 use super::step::Step;
 
-/// How long a transaction lives.
+/// How long a transaction lives that waits for something typed, or for another device.
 pub const LIFE: Duration = Duration::from_secs(120);
+/// How long one lives from the moment at which the user was sent to a page: finding the browser, signing in there,
+/// fetching the security key. As long as a Client keeps the page, and no longer.
+pub const PAGE_LIFE: Duration = Duration::from_secs(600);
 /// Attempts that it has.
 pub const MAX_ATTEMPTS: u32 = 3;
 /// Open transactions of a user.
@@ -68,6 +71,9 @@ pub struct Transaction {
     /// What the Controller needs to go on (claims read from the provider, device claims, cookie hash), sealed.
     #[serde(default)]
     pub context: Option<Sealed>,
+    /// The user was sent to a page, on which people take their time. Never taken back.
+    #[serde(default)]
+    pub on_page: bool,
     /// Set by the state: attempts made.
     #[serde(default)]
     pub attempts: u32,
@@ -98,6 +104,9 @@ pub struct UpdateTransaction {
     pub transaction: TransactionId,
     /// Sealed.
     pub provider_state: Option<Sealed>,
+    /// The user is sent to a page from now on.
+    #[serde(default)]
+    pub on_page: bool,
 }
 
 /// Ends a transaction; a second time is refused, so that one answer mints once.
@@ -114,6 +123,15 @@ pub struct DropTransactions {
     pub transactions: Vec<TransactionId>,
 }
 
+impl Transaction {
+    /// A page that was left before anything was tried gives way to the next one of the same session and purpose: whoever
+    /// closes his browser must not wait for its end. Attempts are never forgotten by it.
+    fn replaces(&self, former: &Self) -> bool {
+        let purpose = |one: &Self| (one.kind, one.key, one.device_id, one.factor_provider_id, one.interaction);
+        former.on_page && former.attempts == 0 && purpose(self) == purpose(former)
+    }
+}
+
 impl OpenTransaction {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
         let new = &self.transaction;
@@ -125,20 +143,17 @@ impl OpenTransaction {
         if step.state.transactions.contains(&new.id) {
             return Err(Rejection::exists("transaction", new.id));
         }
-        let (expired, open): (Vec<_>, Vec<_>) = step
-            .state
-            .transactions
-            .values()
-            .filter(|one| one.user_id == new.user_id)
-            .map(|one| (one.id, one.expires_at <= step.now))
-            .partition(|(_, over)| *over);
-        for (id, _) in expired {
+        let of_user = step.state.transactions.values().filter(|one| one.user_id == new.user_id);
+        let (over, open): (Vec<_>, Vec<_>) =
+            of_user.map(|one| (one.id, one.expires_at <= step.now || new.replaces(one))).partition(|(_, over)| *over);
+        for (id, _) in over {
             step.state.transactions.remove(&id);
         }
         if open.len() >= MAX_OPEN {
             return Err(Rejection::too_many("open transactions of a user", MAX_OPEN));
         }
-        let transaction = Transaction { attempts: 0, expires_at: step.now.plus(LIFE), ..new.clone() };
+        let life = if new.on_page { PAGE_LIFE } else { LIFE };
+        let transaction = Transaction { attempts: 0, expires_at: step.now.plus(life), ..new.clone() };
         step.state.transactions.insert(new.id, transaction.clone());
         Ok(Reply::Transaction(Box::new(transaction)))
     }
@@ -160,8 +175,14 @@ impl UpdateTransaction {
         if let Some(sealed) = &self.provider_state {
             sealed.check("providerState")?;
         }
+        let now = step.now;
         let transaction = step.living_transaction(self.transaction)?;
         transaction.provider_state.clone_from(&self.provider_state);
+        // Once: nobody keeps a transaction alive by asking for page after page.
+        if self.on_page && !transaction.on_page {
+            transaction.on_page = true;
+            transaction.expires_at = now.plus(PAGE_LIFE);
+        }
         Ok(Reply::Transaction(Box::new(transaction.clone())))
     }
 }

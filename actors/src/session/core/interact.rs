@@ -5,6 +5,7 @@ use ringwall_protocol::id::PromptId;
 use ringwall_protocol::interaction::{InteractionKind, Prompt};
 use ringwall_protocol::rules::compile::ResolvedNames;
 use ringwall_protocol::rules::matching::Flow;
+use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::FromGateway;
 use serde_json::json;
@@ -81,6 +82,21 @@ impl SessionCore {
             return Err((ErrorCode::Busy, "too many reasons in this session".to_owned()));
         }
         Ok((suffix, reason, prompt))
+    }
+
+    /// A Controller verified answers: what asked for them is done, whatever the conditions say now.
+    pub(super) fn close_verified(&mut self, new: &ClaimsToken, effects: &mut Vec<Effect>) {
+        let verified = |prompt: &&Prompt| {
+            let by_controller =
+                matches!(prompt.kind, InteractionKind::OtpAuthentication | InteractionKind::PasswordAuthentication);
+            let suffix = self.suffix_of(prompt).unwrap_or_default();
+            by_controller && new.step_ups.get(&suffix) != self.claims.step_ups.get(&suffix)
+        };
+        let done: Vec<PromptId> = self.prompts.open().filter(verified).map(|prompt| prompt.prompt_id).collect();
+        for prompt_id in done {
+            self.prompts.answered(prompt_id);
+            effects.push(Effect::Send(FromGateway::InteractionClosed { prompt_id }));
+        }
     }
 
     /// Under which name the answer is found, from the signed token and never from the Client.

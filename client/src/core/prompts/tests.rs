@@ -29,6 +29,7 @@ fn token() -> EntitlementToken {
             expression: "true".into(),
             remedy_logic: Logic::And,
             interactions: vec![interaction],
+            asked_first: Default::default(),
             repeat_schedules: vec![],
         };
         token.conditions.insert(condition(byte), granted);
@@ -96,6 +97,63 @@ fn an_answer_is_taken_once_and_again_after_it_was_wrong() {
     assert!(prompts.answer(id, "654321").is_ok());
     assert!(prompts.closed(id));
     assert_eq!(prompts.answer(id, "1"), Err(AnswerError::NotOpen(id)));
+}
+
+#[test]
+fn where_nothing_is_typed_the_user_agrees_once() {
+    let mut prompts = Prompts::default();
+    let (id, mut token) = (PromptId::from_random([1; 16]), token());
+    token.conditions.get_mut(&condition(1)).expect("there").asked_first.insert(0);
+    let again = prompt(1, 1, InteractionKind::OtpAuthentication);
+    prompts.asked_by_gateway(&again, &token, NOW).expect("shown");
+    assert_eq!(prompts.list()[0].challenge, Challenge::Agree {});
+    prompts.answer(id, "").expect("there is nothing to say");
+    // A packet that is blocked meanwhile asks nothing anew.
+    prompts.asked_by_gateway(&again, &token, NOW).expect("known");
+    assert!(prompts.waiting(id).is_none() && prompts.list().is_empty());
+    let question = prompts.question(id).cloned().expect("open");
+    prompts.closed(id);
+    let (site, transaction) = (SiteId::from_random([7; 16]), TransactionId::from_random([4; 16]));
+    let (asker, code) =
+        (Asker::StepUp { transaction, site, condition: condition(1) }, PromptId::new(transaction.uuid()));
+    prompts.ask(asker, Question { prompt_id: code, challenge: Challenge::default(), ..question }).expect("room");
+    prompts.asked_by_gateway(&prompt(2, 1, InteractionKind::OtpAuthentication), &token, NOW).expect("known");
+    assert_eq!(prompts.list().len(), 1, "what the Controller wants, and nothing beside it");
+    assert_eq!((prompts.wrong(code), prompts.wrong(code), prompts.wrong(code)), (false, false, true));
+    assert!(prompts.expire(NOW.plus(STEP_UP_LIFE).minus(Duration::from_millis(1))).is_empty());
+    assert_eq!(prompts.expire(NOW.plus(STEP_UP_LIFE)), [code], "no Controller waits for it any more");
+}
+
+#[test]
+fn what_a_page_answers_is_not_typed_but_for_the_address_that_the_browser_came_to() {
+    let mut prompts = Prompts::default();
+    let mut question = |n: u8, challenge: Challenge| {
+        let id = PromptId::from_random([n; 16]);
+        let question = Question {
+            prompt_id: id,
+            kind: InteractionKind::OtpAuthentication,
+            message: String::new(),
+            challenge,
+            page: Some("https://sso.example/".to_owned()),
+            entitlement: None,
+            condition: None,
+            site: None,
+            destination: None,
+            blocking: true,
+            again: false,
+            opened_at: NOW,
+        };
+        let (site, condition) = (SiteId::from_random([7; 16]), condition(1));
+        let transaction = TransactionId::from_random([n; 16]);
+        prompts.ask(Asker::StepUp { transaction, site, condition }, question).expect("room");
+        id
+    };
+    let key = question(1, Challenge::WebAuthn { create: false, options: "{}".to_owned() });
+    let browser = question(2, Challenge::Browser { url: "https://sso.example/".to_owned() });
+    assert_eq!(prompts.answer(key, "{}"), Err(AnswerError::OnPage(key)));
+    assert_eq!(prompts.answer(browser, ""), Err(AnswerError::Empty));
+    assert!(prompts.answer(browser, &"x".repeat(MAX_PASTED)).is_ok());
+    assert!(prompts.expire(NOW.plus(STEP_UP_LIFE)).is_empty(), "pages end by themselves");
 }
 
 #[test]

@@ -216,6 +216,7 @@ impl Controller {
             interaction: None,
             provider_state: self.seal_kept(id, &further),
             context: None,
+            on_page: further.challenge.is_page(),
             attempts: 0,
             expires_at: UnixMillis(0),
         };

@@ -63,6 +63,8 @@ fn conditions_of(state: &State, entitlement: &Entitlement) -> Option<Vec<(Condit
             expression: condition.expression.clone(),
             remedy_logic: condition.remedy_logic,
             interactions: condition.remedy_methods.clone(),
+            // Depends on the sign-in; filled in for those who get a token.
+            asked_first: BTreeSet::new(),
             repeat_schedules: condition.repeat_schedules.clone(),
         };
         Some((*id, granted))

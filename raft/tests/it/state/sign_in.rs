@@ -7,7 +7,8 @@ use ringwall_raft::state::lockout::{ClearLockout, LockOut, LockoutSubject};
 use ringwall_raft::state::secret::Sealed;
 use ringwall_raft::state::totp::{ConfirmTotp, PutTotpSeed, RemoveTotpSeed, UseTotpStep};
 use ringwall_raft::state::transaction::{
-    CountAttempt, DropTransactions, FinishTransaction, OpenTransaction, Transaction, TransactionKind,
+    CountAttempt, DropTransactions, FinishTransaction, OpenTransaction, PAGE_LIFE, Transaction, TransactionKind,
+    UpdateTransaction,
 };
 use ringwall_raft::{Rejection, Reply};
 
@@ -33,6 +34,7 @@ fn open(number: u128, who: u128) -> OpenTransaction {
             interaction: None,
             provider_state: None,
             context: Some(Sealed::new("context")),
+            on_page: false,
             attempts: 77,
             expires_at: START.plus(Duration::from_secs(1_000_000)),
         },
@@ -50,6 +52,52 @@ fn a_user_has_at_most_three_open_transactions() {
     replica.now = replica.now.plus(Duration::from_secs(120));
     replica.apply(open(3, 1)).accepted().expect("expired ones do not count");
     assert!(replica.state.transaction(transaction(0)).is_none());
+}
+
+/// The same with a page, for which people have more time.
+fn open_page(number: u128, who: u128) -> OpenTransaction {
+    OpenTransaction { transaction: Transaction { on_page: true, ..open(number, who).transaction } }
+}
+
+#[test]
+fn a_page_has_ten_minutes_and_is_not_prolonged() {
+    let mut replica = Replica::founded();
+    let update = |number| UpdateTransaction { transaction: transaction(number), provider_state: None, on_page: true };
+    replica.apply(open_page(1, 1)).accepted().unwrap();
+    replica.apply(open(2, 1)).accepted().unwrap();
+    replica.now = START.plus(Duration::from_secs(60));
+    // What began with something typed goes to a page: from then on it has a page's time, once.
+    for _ in 0..2 {
+        let Reply::Transaction(updated) = replica.apply(update(2)) else { panic!("not updated") };
+        assert_eq!(updated.expires_at, START.plus(Duration::from_secs(60)).plus(PAGE_LIFE));
+        replica.apply(update(1)).accepted().unwrap();
+        replica.now = replica.now.plus(Duration::from_secs(60));
+    }
+    assert_eq!(replica.state.transaction(transaction(1)).unwrap().expires_at, START.plus(PAGE_LIFE));
+    replica.now = START.plus(PAGE_LIFE);
+    assert_eq!(replica.refusal(CountAttempt { transaction: transaction(1) }), Rejection::TransactionOver);
+    replica.apply(CountAttempt { transaction: transaction(2) }).accepted().expect("it began later");
+}
+
+#[test]
+fn a_page_that_was_left_gives_way_and_attempts_are_never_forgotten_by_it() {
+    let mut replica = Replica::founded();
+    for number in 0..5 {
+        replica.apply(open_page(number, 1)).accepted().expect("the former page is given up");
+    }
+    assert!(replica.state.transaction(transaction(3)).is_none());
+    replica.apply(CountAttempt { transaction: transaction(4) }).accepted().unwrap();
+    replica.apply(open_page(5, 1)).accepted().unwrap();
+    assert!(replica.state.transaction(transaction(4)).is_some(), "its attempt counts on");
+    replica.apply(CountAttempt { transaction: transaction(5) }).accepted().unwrap();
+    replica.apply(open(6, 1)).accepted().unwrap();
+    assert!(matches!(replica.refusal(open_page(7, 1)), Rejection::TooMany { .. }));
+    // What is typed gives no way: it would be a way to more tries.
+    let mut replica = Replica::founded();
+    for number in 0..3 {
+        replica.apply(open(number, 1)).accepted().unwrap();
+    }
+    assert!(matches!(replica.refusal(open(3, 1)), Rejection::TooMany { .. }));
 }
 
 #[test]

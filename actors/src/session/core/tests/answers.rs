@@ -89,6 +89,27 @@ fn a_blocked_destination_asks_once_a_minute_however_many_packets_come() {
 }
 
 #[test]
+fn a_verified_answer_closes_what_asked_for_it_and_leaves_other_questions() {
+    let other = TestCondition::new(
+        6,
+        r#"hasMfa("ticket", 1) && user.clearance >= 3"#,
+        Some(InteractionKind::OtpAuthentication),
+    );
+    let mut stage = Stage::live(&[with_reason(), with_otp(), other]);
+    let (id, at) = (with_otp().id, stage.now.time);
+    for host in ["10.0.1.0", "10.0.1.1", "10.0.1.2"] {
+        assert_eq!(prompts(&stage.blocked(host)).len(), 1, "{host}");
+    }
+    let renewed = stage.new_claims(|claims| claims.head.exp += 60);
+    assert!(sent(&renewed).iter().all(|said| !matches!(said, FromGateway::InteractionClosed { .. })));
+    let effects = stage.new_claims(|claims| {
+        claims.step_ups.insert("ticket".to_owned(), step_up(id, at));
+    });
+    let closed = sent(&effects).iter().filter(|said| matches!(said, FromGateway::InteractionClosed { .. })).count();
+    assert_eq!((closed, stage.core.prompts.open().count()), (2, 1), "both that it answers; the reason is still wanted");
+}
+
+#[test]
 fn reasons_beyond_six_a_minute_are_refused() {
     let mut stage = Stage::live(&[with_reason()]);
     let unknown = || FromClient::Reason { prompt_id: PromptId::from_random([9; 16]), text: "x".to_owned() };

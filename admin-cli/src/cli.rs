@@ -17,7 +17,7 @@ mod session;
 pub use collective::{Add, Collective};
 pub use device::{Device, Revoke, Wait};
 pub use factor::{Fido2, Otp};
-pub use object::{Apply, Delete, Get};
+pub use object::{Apply, Delete, Get, Test};
 pub use profile::{Background, Profile};
 pub use question::{Explain, Lint, Simulate};
 pub use session::{Blocklist, Session};
@@ -59,6 +59,9 @@ pub enum Command {
     Get(Get),
     /// Delete an object.
     Delete(Delete),
+    /// Ask whether an identity or MFA provider answers as it is configured.
+    #[command(after_help = "Examples:\n  ringctl test identity-provider sso\n  ringctl test mfa-provider radius")]
+    Test(Test),
     /// Registered devices, and the tokens that they hold.
     #[command(subcommand)]
     Device(Device),

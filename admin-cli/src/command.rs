@@ -49,6 +49,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Apply(order) => apply::apply(&desk(&path, cli.output)?, &order).await,
         Command::Get(order) => object::get(&desk(&path, cli.output)?, &order).await,
         Command::Delete(order) => object::delete(&desk(&path, cli.output)?, &order).await,
+        Command::Test(order) => object::test(&desk(&path, cli.output)?, &order).await,
         Command::Device(order) => device::run(&desk(&path, cli.output)?, order).await,
         Command::Session(order) => session::run(&desk(&path, cli.output)?, order).await,
         Command::Blocklist(order) => blocklist::run(&desk(&path, cli.output)?, order).await,

@@ -12,9 +12,11 @@ use ringwall_protocol::object::identity_provider::OnDemandClaim;
 use serde_json::{Value, json};
 
 mod on_demand;
+mod schedule;
 mod system;
 
 pub use on_demand::FileHashes;
+pub use schedule::Schedule;
 
 /// They are sent at least this often (review 3.9: absent after 15 min).
 pub const SEND_EVERY: Duration = Duration::from_mins(5);

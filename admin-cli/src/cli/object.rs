@@ -39,3 +39,12 @@ pub struct Delete {
     /// Name or id.
     pub name: String,
 }
+
+/// `test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Kind: identity-provider or mfa-provider.
+    pub kind: String,
+    /// Name or id.
+    pub name: String,
+}

@@ -6,8 +6,9 @@ use ringwall_protocol::wire::admin::List;
 use serde_json::Value;
 
 use super::Desk;
-use crate::cli::{Delete, Get};
+use crate::cli::{Delete, Get, Test};
 use crate::connection::escape;
+use crate::exit_code::Negative;
 use crate::output::{Rows, remark};
 
 /// Shows a list, or one object.
@@ -39,6 +40,18 @@ pub(super) async fn delete(desk: &Desk, order: &Delete) -> Result<()> {
     desk.api.delete(&format!("/{}/{id}", kind.collection())).await?;
     remark(&format!("deleted {kind} {}", cell(&object["name"])));
     Ok(())
+}
+
+/// Asks a Controller whether a provider answers; the exit code tells.
+pub(super) async fn test(desk: &Desk, order: &Test) -> Result<()> {
+    let kind = parse_kind(&order.kind)?;
+    if !matches!(kind, ObjectKind::IdentityProvider | ObjectKind::MfaProvider) {
+        bail!("only identity-provider and mfa-provider can be tested, not {kind}");
+    }
+    let object = find(desk, kind, &order.name).await?;
+    let answer: Value = desk.api.post(&format!("/{}/test", kind.collection()), &object).await?;
+    desk.output.print(&answer, fields)?;
+    if answer["success"] == true { Ok(()) } else { Err(Negative.into()) }
 }
 
 /// The object of a kind with this name or id.

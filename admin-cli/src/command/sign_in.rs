@@ -58,10 +58,16 @@ async fn other_factor(session: &Session, file: Option<&PathBuf>) -> Result<Login
     if let Some(secret) = offer["secret"].as_str() {
         remark(&format!("put this seed into an authenticator, it is shown once: {secret}"));
     }
+    let message: String = offer["message"].as_str().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+    if offer["elsewhere"] == true {
+        remark(&format!("{message} (waiting for your answer elsewhere)"));
+        return Ok(api.post("/authentication/otp", &json!({ "otp": "" })).await?);
+    }
+    let prompt = if message.is_empty() { "One-time password".to_owned() } else { message };
     let code = match file {
         Some(file) => read_text(file)?.trim().to_owned(),
         None => dialoguer::Input::<String>::new()
-            .with_prompt("One-time password")
+            .with_prompt(prompt)
             .interact_text()
             .context("no one-time password given; use --otp-file where there is no terminal")?,
     };

@@ -44,6 +44,7 @@ const provider = new Provider(issuer, {
 
 let attack = 'none';
 let redeemed = 0;
+let followed = 0;
 
 async function forge(token) {
   const claims = jose.decodeJwt(token);
@@ -87,14 +88,25 @@ provider.use(async (ctx, next) => {
     ctx.body = String(redeemed);
     return;
   }
+  if (ctx.path === '/test/followed') {
+    followed += 1;
+    ctx.body = '{}';
+    return;
+  }
+  if (ctx.path === '/test/follows') {
+    ctx.body = String(followed);
+    return;
+  }
   await next();
   if (ctx.oidc?.route === 'token' && ctx.body?.id_token) {
     redeemed += 1;
     ctx.body.id_token = await forge(ctx.body.id_token);
   }
-  if (attack === 'redirect' && ctx.oidc?.route === 'discovery') {
+  // Somewhere else instead of an answer, at one of the places that a Controller asks.
+  if (attack === `redirect-${ctx.oidc?.route}`) {
     ctx.status = 302;
-    ctx.set('location', 'https://127.0.0.1:1/');
+    ctx.body = '';
+    ctx.set('location', `${issuer}/test/followed`);
   }
 });
 

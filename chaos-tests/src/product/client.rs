@@ -36,6 +36,8 @@ pub struct Client<'lab> {
     host: String,
     state: PathBuf,
     daemon: Option<Process>,
+    /// Until the daemon has read it.
+    secret: Option<SecretFile>,
 }
 
 /// What `ringwall status --json` says, as far as the lab looks at it.
@@ -112,6 +114,18 @@ pub struct Prompt {
     pub kind: String,
     /// What the user reads.
     pub message: String,
+    /// What the answer is made of, such as `{"type": "agree"}`.
+    #[serde(default)]
+    pub challenge: serde_json::Value,
+    /// A page that answers it.
+    #[serde(default)]
+    pub page: Option<String>,
+    /// The condition that asks.
+    #[serde(default)]
+    pub condition: Option<String>,
+    /// Where the user wanted to go.
+    #[serde(default)]
+    pub destination: Option<String>,
 }
 
 impl SiteStatus {
@@ -126,7 +140,7 @@ impl<'lab> Client<'lab> {
     /// A Client that knows no Collective yet.
     #[must_use]
     pub fn new(lab: &'lab Lab, host: &str) -> Self {
-        Self { lab, host: host.to_owned(), state: state_directory(lab, host), daemon: None }
+        Self { lab, host: host.to_owned(), state: state_directory(lab, host), daemon: None, secret: None }
     }
 
     /// The namespace of the user's device.
@@ -145,9 +159,19 @@ impl<'lab> Client<'lab> {
     /// `ringwall up` with name and password; waits until a tunnel to each of the Sites is up, and returns how long that
     /// took.
     pub fn up(&mut self, user: &str, password: &str, sites: &[&str]) -> Result<Duration> {
-        self.stop()?;
-        let secret = self.password_file(password)?;
         let start = Instant::now();
+        self.begin_up(user, password)?;
+        self.wait_connected(sites, SIGN_IN)?;
+        self.secret = None;
+        Ok(start.elapsed())
+    }
+
+    /// The same without waiting: the sign-in may ask the user something.
+    pub fn begin_up(&mut self, user: &str, password: &str) -> Result<()> {
+        self.stop()?;
+        // The former one goes first: it has the same name.
+        self.secret = None;
+        let secret = self.password_file(password)?;
         let program = self
             .program("daemon")?
             .args(["--log-json", "up", "--sign-in", "--no-prompt", "--resolv-conf"])
@@ -155,8 +179,8 @@ impl<'lab> Client<'lab> {
             .args(["--username", user, "--password-file"])
             .arg(secret.path());
         self.daemon = Some(self.lab.spawn(&self.host, program)?);
-        self.wait_connected(sites, SIGN_IN)?;
-        Ok(start.elapsed())
+        self.secret = Some(secret);
+        Ok(())
     }
 
     /// Loads a page from the user's device by a name that the device's resolver looks up, as any program would; answers
@@ -238,11 +262,33 @@ impl<'lab> Client<'lab> {
         })
     }
 
+    /// Waits for a question as wanted.
+    pub fn wait_prompt_like(&self, what: &str, timeout: Duration, wanted: impl Fn(&Prompt) -> bool) -> Result<Prompt> {
+        wait::until_ok(what, timeout, || {
+            let status = self.status()?;
+            status.prompts.iter().find(|prompt| wanted(prompt)).cloned().with_context(|| format!("{status:?}"))
+        })
+    }
+
+    /// Waits until no question is open.
+    pub fn wait_prompts_closed(&self, timeout: Duration) -> Result<()> {
+        wait::until_ok("the end of all questions", timeout, || {
+            let prompts = self.status()?.prompts;
+            ensure!(prompts.is_empty(), "open: {prompts:?}");
+            Ok(())
+        })
+    }
+
     /// Answers a question; the text goes over standard input, never onto a command line.
     pub fn answer(&self, prompt: &Prompt, text: &str) -> Result<()> {
-        let program = self.program("answer")?.args(["answer", &prompt.prompt_id, "--stdin"]);
-        self.lab.run(&self.host, &program.input(&format!("{text}\n")), LOCAL)?.success()?;
+        self.try_answer(prompt, text)?.success()?;
         Ok(())
+    }
+
+    /// The same; how it ended, and what else is wanted, is for the caller to judge.
+    pub fn try_answer(&self, prompt: &Prompt, text: &str) -> Result<Finished> {
+        let program = self.program("answer")?.args(["answer", &prompt.prompt_id, "--stdin"]);
+        self.lab.run(&self.host, &program.input(&format!("{text}\n")), LOCAL)
     }
 
     /// `ringwall down`: the daemon ends.

@@ -5,6 +5,8 @@
 mod oidc;
 mod oidc_attacks;
 mod on_boarding;
+mod pasted;
 mod place;
 mod provider;
 mod security_key;
+mod step_up;

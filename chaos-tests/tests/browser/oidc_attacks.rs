@@ -101,6 +101,44 @@ fn codes_of_others_and_answers_of_other_issuers_sign_nobody_in() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn redirects_of_a_provider_are_never_followed() -> Result<()> {
+    let place = Place::found()?;
+    let operator = place.operator()?;
+    let provider = Provider::start(&place.lab)?;
+    let objects = provider.objects();
+    place.apply(&operator, &objects)?;
+    place.add_profile(&operator, ALICE, "sso")?;
+    // A test of the provider reads metadata and keys anew, and says what it met.
+    let test = || place.test_provider(&operator, "sso");
+    let good = test()?;
+    assert_eq!((good["success"].as_bool(), good.get("error")), (Some(true), None), "{good}");
+    for (route, what) in [("discovery", "its metadata"), ("jwks", "its metadata")] {
+        provider.attack(&place, &format!("redirect-{route}"))?;
+        let told = test()?;
+        assert_eq!(told["success"].as_bool(), Some(false), "{route}: {told}");
+        assert!(told["error"].as_str().is_some_and(|error| error.contains(what)), "{route}: {told}");
+    }
+    // Nothing is kept of a test: a sign-in has to ask, and is refused as where nobody answers.
+    let refused = place.refused_sign_in(ALICE, "sso")?;
+    assert!(refused.contains("providerUnavailable"), "{refused}");
+    provider.attack(&place, "none")?;
+    let browser = Browser::start(&place.lab, ALICE)?;
+    // A Client that hears of a provider that does not answer asks again: after the second redirect its code is spent.
+    for (route, code) in [("token", 5), ("userinfo", 4)] {
+        let (mut signing_in, page) = place.sign_in(ALICE, "sso")?;
+        provider.attack(&place, &format!("redirect-{route}"))?;
+        go_through(&browser, &page, ALICE)?;
+        assert_eq!(signing_in.wait(END)?.code(), Some(code), "{route}: {}", signing_in.log().text());
+        provider.attack(&place, "none")?;
+    }
+    assert_eq!(provider.follows(&place)?, 0);
+    let (mut signing_in, page) = place.sign_in(ALICE, "sso")?;
+    go_through(&browser, &page, ALICE)?;
+    assert!(signing_in.wait(END)?.success(), "{}", signing_in.log().text());
+    Ok(())
+}
+
 /// Where a page sends the browser back to, and with which state.
 fn way_back(page: &str) -> Result<(String, String)> {
     let back = field(page, "redirect_uri").context("a place")?.replace("%3A", ":").replace("%2F", "/");

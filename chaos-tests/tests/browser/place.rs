@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ringwall_chaos_tests::{
     lab::{
         Lab,
@@ -27,6 +27,10 @@ pub(crate) const SSO: &str = "sso";
 pub(crate) const ALICE: &str = "alice";
 /// Another user's machine.
 pub(crate) const BOB: &str = "bob";
+/// The Gateway's machine, where there is one.
+pub(crate) const GATEWAY: &str = "gateway";
+/// The web host behind it.
+pub(crate) const WEB: &str = "web";
 const PASSWORD: &str = "a long password";
 /// From a command to the page that it names.
 const SOON: Duration = Duration::from_secs(30);
@@ -40,10 +44,17 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn found() -> Result<Self> {
-        let mut topology = Topology::new().network("wan", "198.51.100.0/24", "2001:db8:1::/64");
-        for (host, number) in [(HOST, 11), (SSO, 12), (ALICE, 101), (BOB, 102)] {
-            topology = topology.host(Host::new(host).on("wan", number));
-        }
+        Self::found_in(topology())
+    }
+
+    /// The same with a protected network: a Gateway before a web host.
+    pub(crate) fn walled() -> Result<Self> {
+        let topology = topology().network("office", "10.20.0.0/24", "fd20::/64");
+        let topology = topology.host(Host::new(GATEWAY).on("wan", 21).on("office", 2));
+        Self::found_in(topology.host(Host::new(WEB).on("office", 10)))
+    }
+
+    fn found_in(topology: Topology) -> Result<Self> {
         let lab = Lab::start(topology)?;
         let founding = Founding { collective: "browser", administrator: "admin", password: PASSWORD };
         let (controller, founded) = Controller::found(&lab, HOST, &founding)?;
@@ -81,6 +92,21 @@ impl Place {
         Ok((process, line.trim().to_owned()))
     }
 
+    /// What `ringctl test identity-provider` says of a provider, good or bad.
+    pub(crate) fn test_provider(&self, operator: &Ringctl<'_>, name: &str) -> Result<serde_json::Value> {
+        let told = operator.try_order(&["test", "identity-provider", name, "--output", "json"])?;
+        ensure!(matches!(told.status.code(), Some(0 | 10)), "{}", told.stderr);
+        serde_json::from_str(&told.stdout).with_context(|| format!("it printed: {}", told.stdout))
+    }
+
+    /// What a sign-in without a page says that has to fail because the provider cannot be asked.
+    pub(crate) fn refused_sign_in(&self, host: &str, profile: &str) -> Result<String> {
+        let program = self.client(host)?.args(["sign-in", "--no-browser", "--key-type", "p256", "--profile", profile]);
+        let ended = self.lab.run(host, &program, Duration::from_secs(60))?;
+        ensure!(ended.status.code() == Some(5), "{}: {}", ended.status, ended.stderr);
+        Ok(ended.stderr)
+    }
+
     /// The Client's program on a user's machine. Each has a log of its own.
     pub(crate) fn client(&self, host: &str) -> Result<Program> {
         static RUNS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
@@ -108,6 +134,14 @@ impl Place {
             })
         })
     }
+}
+
+fn topology() -> Topology {
+    let mut topology = Topology::new().network("wan", "198.51.100.0/24", "2001:db8:1::/64");
+    for (host, number) in [(HOST, 11), (SSO, 12), (ALICE, 101), (BOB, 102)] {
+        topology = topology.host(Host::new(host).on("wan", number));
+    }
+    topology
 }
 
 /// What a telephone reads in a picture.

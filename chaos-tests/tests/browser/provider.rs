@@ -88,7 +88,16 @@ identityProvider: sso
 
     /// How many codes were redeemed.
     pub(crate) fn redeemed(&self, place: &Place) -> Result<u32> {
-        let answer = place.curl(SSO, &[&format!("{}/test/redeemed", self.issuer)])?;
+        self.number(place, "redeemed")
+    }
+
+    /// How often somebody went where a redirect led.
+    pub(crate) fn follows(&self, place: &Place) -> Result<u32> {
+        self.number(place, "follows")
+    }
+
+    fn number(&self, place: &Place, what: &str) -> Result<u32> {
+        let answer = place.curl(SSO, &[&format!("{}/test/{what}", self.issuer)])?;
         let (_, body) = answer.split_once("\r\n\r\n").context("an answer")?;
         body.trim().parse().context("a number")
     }

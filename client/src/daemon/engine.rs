@@ -23,7 +23,7 @@ use super::sites::Site;
 use crate::clock;
 use crate::core::prompts::Prompts;
 use crate::core::renewal::RenewalPlan;
-use crate::device_claims::{self, FileHashes, LOOK_EVERY, SEND_EVERY};
+use crate::device_claims::{self, FileHashes, LOOK_EVERY, Schedule};
 use crate::failure::{Exit, Failure};
 use crate::held_token::Holder;
 use crate::local::{Answer, Call, Event, Request};
@@ -66,7 +66,7 @@ pub(super) struct Engine {
     pub(super) sign_in_refused: bool,
     pub(super) stopping: bool,
     hashes: Option<FileHashes>,
-    claims_sent: Instant,
+    claims_schedule: Schedule,
     down_replies: Vec<oneshot::Sender<Answer>>,
     inboxes: Option<Inboxes>,
 }
@@ -105,7 +105,7 @@ impl Engine {
         let key = Arc::new(store.key(options.key_kind)?);
         let holder = Holder { device: device.device_id, key: key.thumbprint() };
         let mut hashes = FileHashes::default();
-        let claims = device_claims::collect(&[], &[], &mut hashes);
+        let claims = Arc::new(device_claims::collect(&[], &[], &mut hashes));
         let (reports, report_inbox) = mpsc::unbounded_channel();
         let (factors, factor_inbox) = mpsc::channel(4);
         let (tunnel_events, tunnel_inbox) = mpsc::unbounded_channel();
@@ -136,7 +136,7 @@ impl Engine {
             pages: BTreeMap::new(),
             troubles: Troubles::default(),
             tasks: JoinSet::new(),
-            device_claims: watch::Sender::new(Arc::new(claims)),
+            device_claims: watch::Sender::new(Arc::clone(&claims)),
             reports,
             factors,
             tunnel_events,
@@ -148,7 +148,7 @@ impl Engine {
             sign_in_refused: false,
             stopping: false,
             hashes: Some(hashes),
-            claims_sent: Instant::now(),
+            claims_schedule: Schedule::new(claims, Instant::now().into_std()),
             down_replies: vec![],
             inboxes: Some(inboxes),
         })
@@ -293,10 +293,8 @@ impl Engine {
 
     fn looked(&mut self, claims: UntrustedClaims, hashes: FileHashes) {
         self.hashes = Some(hashes);
-        let changed = device_claims::differs(&self.device_claims.borrow(), &claims);
-        if changed || self.claims_sent.elapsed() >= SEND_EVERY {
-            self.claims_sent = Instant::now();
-            self.device_claims.send_replace(Arc::new(claims));
+        if let Some(claims) = self.claims_schedule.looked(claims, Instant::now().into_std()) {
+            self.device_claims.send_replace(claims);
         }
     }
 

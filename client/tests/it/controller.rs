@@ -16,7 +16,7 @@ use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{
     CertificateAnswer, CertificateRequest, ClaimsAnswer, ControllerAddress, Credential, EntitlementsAnswer,
     EntitlementsRequest, MfaAnswer, MfaWanted, RenewRequest, SignInAnswer, SignInRequest, SignedIn, SiteToken,
-    StepUpRequest,
+    StepUpAnswer, StepUpRequest,
 };
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
 use ringwall_trust::ca::SessionSubject;
@@ -164,12 +164,27 @@ fn answer(
         ("/client/v1/step-up", true) => {
             let request: StepUpRequest = read(body);
             check(facts, &request.claims_token)?;
+            assert!(request.device_claims.is_some(), "policies may ask for what the device says");
+            let otp = request.condition_id == crate::world::condition(InteractionKind::OtpAuthentication);
+            if otp && facts.change(|changing| changing.asks_first) {
+                assert_eq!(request.answer, "", "nothing is typed before it is asked for");
+                return Ok((StatusCode::ACCEPTED, json(&StepUpAnswer::Wanted(code_wanted()))));
+            }
             let right = if request.condition_id == crate::world::condition(InteractionKind::OtpAuthentication) {
                 OTP
             } else {
                 PASSWORD
             };
             if request.answer != right {
+                return Err(refused(StatusCode::UNAUTHORIZED, ErrorCode::MfaRefused));
+            }
+            ok(&ClaimsAnswer { claims_token: facts.claims_token() })
+        }
+        ("/client/v1/step-up/mfa", true) => {
+            let request: MfaAnswer = read(body);
+            check(facts, request.claims_token.as_deref().expect("what the proof is added to"))?;
+            assert!(request.device_claims.is_some() && request.transaction == code_wanted().transaction);
+            if request.answer != OTP {
                 return Err(refused(StatusCode::UNAUTHORIZED, ErrorCode::MfaRefused));
             }
             ok(&ClaimsAnswer { claims_token: facts.claims_token() })
@@ -212,7 +227,17 @@ fn signed_in(facts: &Facts, address: SocketAddr) -> SignedIn {
             spki_sha256: vec![facts.controller.own.thumbprint()],
         }],
         on_demand_claims: vec![],
-        notices: vec![],
+        notices: facts.change(|changing| changing.notices.clone()),
+    }
+}
+
+/// What a step-up wants that asks first.
+fn code_wanted() -> MfaWanted {
+    MfaWanted {
+        transaction: TransactionId::from_random([9; 16]),
+        kind: InteractionKind::OtpAuthentication,
+        message: "Type the code that was sent to you".to_owned(),
+        challenge: Default::default(),
     }
 }
 

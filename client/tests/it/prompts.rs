@@ -1,8 +1,10 @@
 //! Questions of a Gateway, and where their answers go.
 
+use ringwall_client::core::prompts::Question;
 use ringwall_client::local::{Answer, Request};
 use ringwall_protocol::id::PromptId;
 use ringwall_protocol::interaction::{InteractionKind, InteractionRef, Prompt};
+use ringwall_protocol::wire::client::Challenge;
 use ringwall_protocol::wire::session::{FromClient, FromGateway};
 
 use crate::gateway::Seen;
@@ -48,6 +50,50 @@ fn otp_and_password_go_to_a_controller_and_new_claims_to_the_gateway() {
             gateway.until(|seen| matches!(seen, Seen::Message(FromClient::ClaimsToken { .. })).then_some(())).await;
             machine.until("no question is open", |status| status.prompts.is_empty()).await;
         }
+    });
+}
+
+/// Agrees to be asked, once; answers the question that follows.
+async fn agree(world: &mut World, machine: &Machine, byte: u8) -> Question {
+    let kind = InteractionKind::OtpAuthentication;
+    world.gateway("gw1").say(FromGateway::Interaction(prompt(byte, kind, kind)));
+    let asked = machine.question().await;
+    assert_eq!(asked.challenge, Challenge::Agree {}, "nothing is typed");
+    let agreed = machine.run(&["answer", &asked.prompt_id.to_string()], "").await;
+    let said = String::from_utf8_lossy(&agreed.stderr).into_owned();
+    assert!(agreed.status.success() && said.contains("Type the code that was sent to you"), "{said}");
+    let wanted = machine.question().await;
+    assert!(said.contains(&wanted.prompt_id.to_string()), "it says which to answer: {said}");
+    // A packet that is blocked meanwhile asks nothing beside it.
+    world.gateway("gw1").say(FromGateway::Interaction(prompt(byte, kind, kind)));
+    assert_eq!((wanted.challenge.clone(), wanted.condition.clone()), (Challenge::default(), asked.condition));
+    wanted
+}
+
+#[test]
+fn who_is_asked_first_agrees_once_and_answers_once() {
+    in_own_network(async {
+        let mut world = World::start().await;
+        world.facts.change(|changing| changing.asks_first = true);
+        let mut machine = Machine::new(&world).await;
+        machine.sign_in().await;
+        machine.up(&[]);
+        machine.connected().await;
+        let wanted = agree(&mut world, &machine, 1).await;
+        machine.fails(4, &["answer", &wanted.prompt_id.to_string(), "--stdin"], "wrong\n").await;
+        let status = machine.until("only that is asked", |status| status.prompts.len() == 1).await;
+        assert!(status.prompts[0].again && status.prompts[0].prompt_id == wanted.prompt_id);
+        machine.must(&["answer", &wanted.prompt_id.to_string(), "--stdin"], &format!("{OTP}\n")).await;
+        let gateway = world.gateway("gw1");
+        gateway.until(|seen| matches!(seen, Seen::Message(FromClient::ClaimsToken { .. })).then_some(())).await;
+        machine.until("no question is open", |status| status.prompts.is_empty()).await;
+        // After three wrong answers no Controller takes another one, and the question is gone.
+        let wanted = agree(&mut world, &machine, 2).await;
+        for _ in 0..3 {
+            machine.fails(4, &["answer", &wanted.prompt_id.to_string(), "--stdin"], "wrong\n").await;
+        }
+        let status = machine.until("the question is over", |status| status.prompts.is_empty()).await;
+        assert!(status.troubles.iter().any(|trouble| trouble.subject == "step-up"), "{:?}", status.troubles);
     });
 }
 

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use ringwall_client::status::Status;
+
 use crate::namespace::in_own_network;
 use crate::program::Machine;
 use crate::world::{OTP, World};
@@ -57,6 +59,27 @@ fn a_wrong_password_is_refused_with_the_next_step() {
         let arguments: Vec<&str> = arguments.into_iter().chain(["--key-type", "p256"]).collect();
         let said = machine.fails(4, &arguments, "").await;
         assert!(said.contains("signInRefused") && said.contains("check user name and password"), "{said}");
+    });
+}
+
+#[test]
+fn what_the_provider_has_for_the_user_to_read_is_shown_at_sign_in_and_in_the_status() {
+    in_own_network(async {
+        let world = World::start().await;
+        let notice = "Please change your password.\u{1b}[2J (Time left: 1 day)";
+        world.facts.change(|changing| changing.notices = vec![notice.to_owned()]);
+        let mut machine = Machine::new(&world).await;
+        let password = machine.password_file();
+        let password = password.to_str().expect("text");
+        let arguments = ["sign-in", "--key-type", "p256", "--username", "alice", "--password-file", password];
+        let output = machine.run(&arguments, "").await;
+        let shown = "Please change your password.[2J (Time left: 1 day)";
+        assert!(String::from_utf8_lossy(&output.stderr).contains(shown), "without what a terminal obeys: {output:?}");
+        machine.up(&[]);
+        let warned = |status: &Status| status.troubles.iter().any(|trouble| trouble.cause == shown);
+        let status = machine.until("the status warns", warned).await;
+        let trouble = status.troubles.iter().find(|trouble| trouble.cause == shown).expect("it is there");
+        assert_eq!((trouble.subject.as_str(), trouble.next_step.as_str()), ("password", "see the identity provider"));
     });
 }
 

@@ -41,6 +41,10 @@ pub(crate) struct Changing {
     pub(crate) idx: u64,
     /// A further factor is wanted at sign-in.
     pub(crate) factor: bool,
+    /// Whoever verifies one-time passwords asks first.
+    pub(crate) asks_first: bool,
+    /// What the user should read after the sign-in.
+    pub(crate) notices: Vec<String>,
     /// Life of certificates, in seconds.
     pub(crate) certificate_life: u64,
     /// The Controller wants knocks with [`SPA_KEY`], UDP and TCP.
@@ -110,6 +114,8 @@ impl World {
         let changing = Changing {
             idx: 100,
             factor: false,
+            asks_first: false,
+            notices: vec![],
             certificate_life: 24 * 3_600,
             hosts: BTreeMap::new(),
             spa: false,
@@ -236,7 +242,7 @@ impl Facts {
                     types: vec![],
                 }],
             }],
-            conditions: KINDS.into_iter().map(|kind| (condition(kind), granted(kind))).collect(),
+            conditions: KINDS.into_iter().map(|kind| (condition(kind), self.granted(kind))).collect(),
             routes: Routes { include: vec![site.network.parse().expect("a prefix")], exclude: vec![] },
             dns: vec![],
             lease_seconds: 15,
@@ -264,6 +270,14 @@ pub(crate) fn entitlement() -> EntitlementId {
 
 pub(crate) fn open_entitlement() -> EntitlementState {
     EntitlementState { id: entitlement(), name: "web".to_owned(), open: true, failed_conditions: vec![] }
+}
+
+impl Facts {
+    fn granted(&self, kind: InteractionKind) -> GrantedCondition {
+        let asks_first = kind == InteractionKind::OtpAuthentication && self.change(|changing| changing.asks_first);
+        let asked_first = asks_first.then_some(0).into_iter().collect();
+        GrantedCondition { asked_first, ..granted(kind) }
+    }
 }
 
 fn granted(kind: InteractionKind) -> GrantedCondition {

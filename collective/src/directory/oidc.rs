@@ -12,6 +12,7 @@ mod discovery;
 mod http;
 mod redeem;
 mod request;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use crate::vault::{Purpose, Vault};
 use discovery::{Discovered, Published};
 use redeem::Redeemed;
 use request::{BrowserRequest, is_loopback_redirect};
+pub use trouble::Trouble;
 
 /// What we ask for that we would not use: we keep no refresh tokens.
 const UNUSED_SCOPE: &str = "offline_access";
@@ -111,6 +113,16 @@ impl OidcDirectory {
             expires: now.plus(request::LIFE),
         };
         Ok(Gone { url: url.into(), kept: request.to_bytes() })
+    }
+
+    /// Whether a provider as it is described can be asked: its metadata and its keys are read, and what a sign-in needs of
+    /// them is looked at. The client's secret is not: only a user's code would tell. Nothing is kept.
+    ///
+    /// # Errors
+    /// Why not, for operators.
+    pub async fn test(&self, settings: &OidcSettings) -> Result<(), Trouble> {
+        let published = self.discovered.read(settings).await?;
+        published.check(settings)
     }
 
     /// Seals a request for the Client to carry.
@@ -243,13 +255,6 @@ fn http_only() -> std::io::Error {
 }
 
 /// A provider that cannot be asked; its causes go to the log.
-fn unavailable(what: &str, error: &(dyn std::error::Error + 'static)) -> Refusal {
-    let mut causes = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes = format!("{causes}: {cause}");
-        source = cause.source();
-    }
-    tracing::warn!(what, cause = causes, "an OpenID provider cannot be asked");
-    Refusal::provider_unavailable()
+fn unavailable(what: &'static str, error: &(dyn std::error::Error + 'static)) -> Refusal {
+    Trouble::of(what, error).refuse()
 }

@@ -1,12 +1,16 @@
 //! Devices at sign-in: cookies, registration with addresses in one log entry, and what a device is told of Controllers.
 
 use data_encoding::BASE64URL_NOPAD;
+use ringwall_protocol::device::DeviceRegistration;
+use ringwall_protocol::id::Thumbprint;
+use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::ControllerAddress;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::address::{Addresses, AllocateAddresses};
-use ringwall_raft::state::device::RegisterDevice;
+use ringwall_raft::state::device::{DeviceMatch, RegisterDevice, match_device};
 use ringwall_raft::{Command, Rejection, Reply, State};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
 
@@ -109,6 +113,34 @@ impl Controller {
     }
 }
 
+/// How a device that is registered stands at a sign-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is the registered one.
+    Registered,
+    /// Somebody else may have its id, its key or its cookie (review F15).
+    Doubtful {
+        /// What the audit calls it.
+        audited: &'static str,
+    },
+}
+
+/// Compares what a device brings with its registration. A cookie that was replaced long ago was copied: by whoever shows
+/// it now, or by whoever had it replaced.
+pub(super) fn standing(
+    known: &DeviceRegistration,
+    dn: &SessionDn,
+    cookie: Option<&str>,
+    key: Thumbprint,
+    now: UnixMillis,
+) -> Standing {
+    match match_device(known, cookie, key, now) {
+        DeviceMatch::Known if known.dn == *dn => Standing::Registered,
+        DeviceMatch::CookieReused => Standing::Doubtful { audited: "device_cookie_reused" },
+        DeviceMatch::Known | DeviceMatch::Conflict => Standing::Doubtful { audited: "device_conflict" },
+    }
+}
+
 /// What a Client may learn, after its password was right, of why it was not registered.
 fn refused(rejection: &Rejection) -> Refusal {
     match rejection.code() {
@@ -128,4 +160,57 @@ pub(crate) fn controllers(state: &State) -> Vec<ControllerAddress> {
             spki_sha256: record.keys.clone(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ringwall_protocol::id::{DeviceId, ProviderId, UserId};
+
+    use super::*;
+
+    const REPLACED: UnixMillis = UnixMillis(1_795_348_800_000);
+
+    fn registration() -> DeviceRegistration {
+        let device_id = DeviceId::from_random([1; 16]);
+        DeviceRegistration {
+            user_id: UserId::from_random([2; 16]),
+            provider_id: ProviderId::from_random([3; 16]),
+            device_id,
+            dn: format!("CN={},CN=alice,OU=local", device_id.simple()).parse().expect("a DN"),
+            key: Thumbprint([4; 32]),
+            cookie_hash: "present".to_owned(),
+            former_cookie: Some(("former".to_owned(), REPLACED)),
+            hostname: String::new(),
+            on_boarded_at: REPLACED,
+            last_seen_at: REPLACED,
+            spa_key: None,
+        }
+    }
+
+    #[test]
+    fn a_former_cookie_is_audited_as_reused_after_ten_minutes() {
+        let known = registration();
+        let at = |seconds: u64| {
+            let now = REPLACED.plus(Duration::from_secs(seconds));
+            standing(&known, &known.dn, Some("former"), known.key, now)
+        };
+        assert_eq!([at(0), at(600)], [Standing::Registered; 2], "the answer with the new one may have been lost");
+        assert_eq!([at(601), at(86_400)], [Standing::Doubtful { audited: "device_cookie_reused" }; 2]);
+    }
+
+    #[test]
+    fn whatever_else_differs_is_a_conflict() {
+        let known = registration();
+        let conflict = Standing::Doubtful { audited: "device_conflict" };
+        let other: SessionDn = known.dn.to_string().replace("alice", "mallory").parse().expect("a DN");
+        let now = REPLACED.plus(Duration::from_secs(3_600));
+        assert_eq!(standing(&known, &known.dn, Some("present"), known.key, now), Standing::Registered);
+        assert_eq!(standing(&known, &other, Some("present"), known.key, now), conflict);
+        assert_eq!(standing(&known, &known.dn, Some("present"), Thumbprint([5; 32]), now), conflict);
+        assert_eq!(standing(&known, &known.dn, Some("former"), Thumbprint([5; 32]), now), conflict);
+        assert_eq!(standing(&known, &known.dn, None, known.key, now), conflict);
+        assert_eq!(standing(&known, &known.dn, Some("guessed"), known.key, now), conflict);
+    }
 }

@@ -109,8 +109,10 @@ impl Controller {
             expires_at: UnixMillis(0),
         };
         self.change(OpenTransaction { transaction }).await?;
-        let message = [wanted.message, further.message].into_iter().find(|text| !text.is_empty());
-        let message = message.unwrap_or_else(|| "One-time password".to_owned());
+        // Why, in the operator's words, and what, in the provider's.
+        let words = [wanted.message.as_str(), further.message.as_str()];
+        let message = words.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
+        let message = if message.is_empty() { "One-time password".to_owned() } else { message };
         let (kind, challenge) = (InteractionKind::OtpAuthentication, further.challenge);
         Ok(MfaWanted { transaction: id, kind, message, challenge })
     }

@@ -17,7 +17,7 @@ use ringwall_raft::state::device::{DeviceMatch, match_device};
 use uuid::Uuid;
 
 use super::check;
-use super::devices::{Cookie, Registered, Registering};
+use super::devices::{Cookie, Registered, Registering, Standing, standing};
 use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head, minutes};
 use crate::api::extract::Stranger;
 use crate::clock;
@@ -235,14 +235,10 @@ impl Controller {
             return Ok(false);
         };
         let presented = proved.cookie.as_ref().map(Cookie::hash);
-        match match_device(known, presented.as_deref(), proved.jkt, now) {
-            DeviceMatch::Known if known.dn == proved.dn => Ok(true),
-            standing => {
-                let kind = match standing {
-                    DeviceMatch::CookieReused => "device_cookie_reused",
-                    DeviceMatch::Known | DeviceMatch::Conflict => "device_conflict",
-                };
-                self.event(kind, Some(&proved.dn), proved.from).emit();
+        match standing(known, &proved.dn, presented.as_deref(), proved.jkt, now) {
+            Standing::Registered => Ok(true),
+            Standing::Doubtful { audited } => {
+                self.event(audited, Some(&proved.dn), proved.from).emit();
                 if takeover_possible(&proved.provider) { Ok(false) } else { Err(device_conflict()) }
             }
         }

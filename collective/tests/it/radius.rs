@@ -192,6 +192,62 @@ async fn nobody_is_worn_down_by_questions_on_another_device() {
     answer_factor(&lab, 0, &pusher, &wanted, "").await.ok();
 }
 
+/// The first half of an administrator's sign-in; with the token that wants another factor, and what is said of that.
+async fn halfway(lab: &Lab, login: impl FnOnce(&Admin) -> Value) -> (Admin, Value) {
+    let mut half = Admin::stranger(lab, 0);
+    let partial = half.post("/authentication", &login(&half)).await.ok();
+    assert_eq!(partial["user"]["needTwoFactorAuth"], true);
+    half.token = partial["token"].as_str().map(str::to_owned);
+    let offer = half.post("/authentication/otp/initialize", &json!({})).await.ok();
+    (half, offer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn administrators_give_another_factor_where_radius_is_one_of_the_two() {
+    let (lab, radius, admin) = scene().await;
+    let role = admin.get("/administrative-roles").await.ok()["data"][0]["id"].clone();
+    let expression = "user.username in [\"carol\", \"pusher\"] || (has(user.groups) && \"staff\" in user.groups)";
+    let policy = json!({"name": "helpers", "type": "Admin", "expression": expression, "administrativeRoles": [role]});
+    admin.create("policies", policy).await;
+    for user in ["carol", "pusher"] {
+        lab.user(user).await;
+    }
+    want_factor(&admin, &radius, "Challenge").await;
+    let (carol, offer) = halfway(&lab, |half| half.login("carol", LOCAL_PASSWORD)).await;
+    assert_eq!(offer["message"], "Type the code on your token.", "{offer}");
+    assert_eq!(carol.post("/authentication/otp", &json!({"otp": "000000"})).await.status, 401);
+    carol.post("/authentication/otp", &json!({"otp": CODE})).await.ok();
+    carol.get("/sites").await.ok();
+
+    want_factor(&admin, &radius, "Push").await;
+    let (pusher, offer) = halfway(&lab, |half| half.login("pusher", LOCAL_PASSWORD)).await;
+    assert_eq!((&offer["elsewhere"], &offer["type"]), (&json!(true), &json!("AlreadySeeded")), "{offer}");
+    pusher.post("/authentication/otp", &json!({"otp": ""})).await.ok();
+    pusher.get("/sites").await.ok();
+
+    // A user of the server, who is known by what it said when his password was given.
+    let codes = admin.get("/mfa-providers?query=Default").await.ok();
+    let codes = codes["data"].as_array().and_then(|all| all.iter().find(|one| one["type"] == "DefaultTimeBased"));
+    let mut corp = radius.provider("corp", "PAP");
+    corp["adminProvider"] = json!(true);
+    corp["onBoarding2FA"] = json!({"mfaProviderId": codes.expect("one")["id"], "message": ""});
+    admin.create("identity-providers", corp).await;
+    let at_corp = |half: &Admin, user: &str, password: &str| {
+        let mut login = half.login(user, password);
+        login["providerName"] = json!("corp");
+        login
+    };
+    let (alice, offer) = halfway(&lab, |half| at_corp(half, "alice", PASSWORD)).await;
+    let secret = offer["secret"].as_str().expect("a seed at first use").as_bytes();
+    let seed = data_encoding::BASE32_NOPAD.decode(secret).expect("base32");
+    let seed = ringwall_trust::totp::Seed::from_bytes(&seed).expect("a seed");
+    alice.post("/authentication/otp", &json!({"otp": crate::mfa::code(&seed)})).await.ok();
+    alice.get("/sites").await.ok();
+    // dave's password is right too, and nothing gives him a role.
+    let dave = Admin::stranger(&lab, 0);
+    assert_eq!(dave.post("/authentication", &at_corp(&dave, "dave", CODE)).await.status, 403);
+}
+
 async fn finish_step_up(lab: &Lab, at: usize, client: &Client, wanted: &Value, answer: &str) -> Answer {
     let body = json!({"transaction": wanted["transaction"], "answer": answer, "keyThumbprint": client.thumbprint(),
         "claimsToken": client.claims});

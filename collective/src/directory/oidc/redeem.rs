@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 
 /// Algorithms of ID tokens: public-key signatures only. No `none`, and no HMAC, for which a published key or a client
 /// secret that leaked would do.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
+pub(super) const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,

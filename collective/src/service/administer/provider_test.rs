@@ -89,6 +89,10 @@ impl Controller {
                     let outcome = self.directories.radius().test(settings, &secret("sharedSecret")?).await;
                     outcome.map_err(|trouble| trouble.to_string())
                 }
+                ProviderSettings::Oidc(settings) => {
+                    let outcome = self.directories.oidc.test(settings).await;
+                    outcome.map_err(|trouble| trouble.to_string())
+                }
                 _ => Ok(()),
             },
             Object::MfaProvider(provider) => match &provider.settings {

@@ -8,34 +8,30 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringwall_protocol::claims::{ClaimMap, Facts};
-use ringwall_protocol::id::{MfaProviderId, RoleId, Thumbprint, TransactionId};
+use ringwall_protocol::id::{RoleId, Thumbprint};
 use ringwall_protocol::name::{ProviderName, SessionDn, UserDn};
 use ringwall_protocol::object::IdentityProvider;
-use ringwall_protocol::object::identity_provider::{IdentityProviderKind, MfaProviderKind};
+use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::{AdminUser, LoginAnswer, LoginRequest, ProviderOffer};
 use ringwall_protocol::wire::client::Credential;
+use ringwall_raft::State;
 use ringwall_raft::state::admin_session::AdminSession;
-use ringwall_raft::state::totp::{ConfirmTotp, PutTotpSeed};
-use ringwall_raft::state::transaction::{CountAttempt, OpenTransaction, Transaction, TransactionKind};
-use ringwall_raft::{Command, State};
-use ringwall_trust::secret::SystemRandom;
-use ringwall_trust::totp::Seed;
-use serde::Serialize;
 use std::collections::BTreeSet;
 
 use super::authority::{Administrator, Authority};
 use super::denial::Denial;
-use super::picture::barcode;
-use super::session::{Halfway, Opening, life, new_id};
+use super::session::{Opening, life, new_id};
 use super::trail::{Event, collective};
 use crate::clock;
 use crate::controller::Controller;
-use crate::directory::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, Whom};
-use crate::factor::{Bearer, Verdict, refused};
+use crate::directory::{Attempt, Claimed, Directory, KnownUser, Proof};
 use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
-use crate::vault::Purpose;
+
+mod factor;
+
+pub use factor::FactorOffer;
 
 /// Whether a sign-in may stop halfway for another factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,24 +40,6 @@ pub enum Steps {
     One,
     /// `POST /authentication`: the answer may be a token that wants another factor first.
     Two,
-}
-
-/// Answer to `POST /authentication/otp/initialize`.
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FactorOffer {
-    /// `AlreadySeeded` or `Secret`.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// The seed, base32; only the first time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-    /// `otpauth://…`; only the first time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    otp_auth_url: Option<String>,
-    /// The link as a picture, PNG, base64.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    barcode: Option<String>,
 }
 
 /// An administrator whose password was right.
@@ -193,112 +171,6 @@ impl Controller {
         let (token, expires) = self.admin_token(&state, &opening, proved.now)?;
         event("admin_authorization_succeeded", &state, &proved.dn, from).emit();
         Ok(answer(&state, &opening, token, expires, false))
-    }
-
-    /// Opens the transaction in which the other factor is awaited; its id will be the session's.
-    async fn ask_factor(&self, proved: &Proved, factor: MfaProviderId, from: IpAddr) -> Result<LoginAnswer, Denial> {
-        let opening = opening(proved, new_id(), BTreeSet::new());
-        let id = TransactionId::new(opening.session.id.uuid());
-        let provider = proved.state.mfa_provider(factor).ok_or_else(refused)?;
-        let bearer = Bearer { user: proved.user.id, dn: &proved.dn.user, device: proved.dn.device };
-        let further = self.begin_factor(&proved.state, provider, bearer).await?;
-        let transaction = Transaction {
-            id,
-            kind: TransactionKind::Admin,
-            user_id: proved.user.id,
-            provider_id: proved.provider.base.id,
-            dn: proved.dn.clone(),
-            device_id: proved.dn.device,
-            key: Thumbprint([0; 32]),
-            profile_id: None,
-            started_idx: proved.state.index(),
-            factor_provider_id: factor.uuid(),
-            interaction: None,
-            provider_state: self.seal_kept(id, &further),
-            context: None,
-            on_page: further.challenge.is_page(),
-            attempts: 0,
-            expires_at: UnixMillis(0),
-        };
-        self.change(OpenTransaction { transaction }).await?;
-        let (token, expires) = self.admin_token(&proved.state, &opening, proved.now)?;
-        event("admin_factor_wanted", &proved.state, &proved.dn, from).emit();
-        Ok(answer(&proved.state, &opening, token, expires, true))
-    }
-
-    /// Says which factor is wanted; whoever has none yet is given a seed (trust at first use, as the vendor's tools have
-    /// it).
-    ///
-    /// # Errors
-    /// `noQuorum`, `unknownOutcome`.
-    pub async fn offer_factor(&self, halfway: &Halfway) -> Result<FactorOffer, Denial> {
-        let user = halfway.transaction.user_id;
-        let factor = halfway.state.mfa_provider(MfaProviderId::new(halfway.transaction.factor_provider_id));
-        let seeded_here = factor.is_some_and(|factor| factor.kind() == MfaProviderKind::DefaultTimeBased);
-        if !seeded_here || halfway.state.totp_seed(user).is_some_and(|seed| seed.confirmed) {
-            return Ok(FactorOffer { kind: "AlreadySeeded", secret: None, otp_auth_url: None, barcode: None });
-        }
-        let seed = Seed::generate(&SystemRandom);
-        let sealed = self.vault.seal(Purpose::TotpSeed(user), seed.expose());
-        self.change(PutTotpSeed { user, seed: sealed, confirmed: false }).await?;
-        let url = seed.expose_url(&issuer(&halfway.state), &halfway.transaction.dn.user.user.to_string());
-        Ok(FactorOffer {
-            kind: "Secret",
-            secret: Some(seed.expose_base32().to_string()),
-            barcode: barcode(&url),
-            otp_auth_url: Some(url.to_string()),
-        })
-    }
-
-    /// Takes the other factor; the attempt is counted before the code is looked at.
-    ///
-    /// # Errors
-    /// `mfaRefused` for a wrong code or a transaction that is over.
-    pub async fn take_factor(&self, halfway: &Halfway, code: &str) -> Result<LoginAnswer, Denial> {
-        let came = tokio::time::Instant::now();
-        let outcome = self.try_take_factor(halfway, code).await;
-        if outcome.is_err() {
-            self.failures.count_source(halfway.address, clock::now());
-            tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
-        }
-        outcome
-    }
-
-    async fn try_take_factor(&self, halfway: &Halfway, code: &str) -> Result<LoginAnswer, Denial> {
-        let (transaction, from, now) = (&halfway.transaction, halfway.address, clock::now());
-        self.failures.may_try(from, now)?;
-        self.change(CountAttempt { transaction: transaction.id }).await?;
-        let state = self.current().await?;
-        let spend = match self.judge_factor(&state, transaction, code, now).await? {
-            Verdict::Right { spend } => spend,
-            // The admin API has one question and one answer.
-            Verdict::Wrong | Verdict::Further(_) => return Err(refused().into()),
-        };
-        if !spend.is_empty() {
-            self.change(Command::Group(spend)).await?;
-        }
-        if state.totp_seed(transaction.user_id).is_some_and(|seed| !seed.confirmed) {
-            self.change(ConfirmTotp { user: transaction.user_id }).await?;
-        }
-        let provider = state.identity_provider(transaction.provider_id).filter(|provider| provider.admin_provider);
-        let provider = provider.cloned().ok_or_else(Refusal::sign_in)?;
-        let whom = Whom { name: &transaction.dn.user.user, device: None };
-        let LookUp::Known(user) = self.directories.look_up(&state, &provider, whom).await? else {
-            return Err(Refusal::sign_in().into());
-        };
-        let roles = self.roles_of(&state, &user.claims, &transaction.dn, from, now);
-        if roles.is_empty() {
-            return Err(Denial::Forbidden("no policy gives this user an administrative role".to_owned()));
-        }
-        let dn = transaction.dn.clone();
-        let proved = Proved { user: *user, provider, dn, state: Arc::clone(&halfway.state), now };
-        let id = ringwall_protocol::id::AdminSessionId::new(transaction.id.uuid());
-        let mut opening = opening(&proved, id, roles);
-        opening.session.started_idx = transaction.started_idx;
-        self.open_session(&opening, Some(transaction.id)).await?;
-        event("otp_authentication_succeeded", &state, &proved.dn, from).emit();
-        event("admin_authorization_succeeded", &state, &proved.dn, from).emit();
-        Ok(answer(&state, &opening, halfway.token.clone(), halfway.expires, false))
     }
 }
 

@@ -103,6 +103,28 @@ async fn another_factor_is_wanted_where_the_provider_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_administrator_cannot_prove_at_the_admin_api_is_refused_by_name() {
+    let lab = Lab::start().await;
+    let root = Admin::root(&lab).await;
+    // A security key is touched on a page, and there is none.
+    let keys = root.create("mfa-providers", json!({"name": "keys", "type": "Fido2"})).await;
+    let mut provider = local_provider(&root).await;
+    let path = format!("/identity-providers/{}", provider["id"].as_str().expect("an id"));
+    provider["onBoarding2FA"] = json!({"mfaProviderId": keys, "claimSuffix": "signIn"});
+    root.put(&path, &provider).await.ok();
+    let stranger = Admin::stranger(&lab, 0);
+    let refused = stranger.post("/authentication", &stranger.login("root", "a long password")).await;
+    assert_eq!((refused.status, refused.body["id"].as_str()), (401, Some("mfaUnsupported")), "{refused:?}");
+    assert!(refused.body["message"].as_str().is_some_and(|text| text.contains("another factor")), "{refused:?}");
+    let wrong = stranger.post("/authentication", &stranger.login("root", "wrong")).await;
+    assert_eq!(wrong.body["id"], "signInRefused", "whoever proves nothing learns nothing of it");
+    // Nor does it take what a browser or a certificate proves.
+    let sso =
+        json!({"name": "sso", "type": "Oidc", "issuer": "https://sso.example", "audience": "x", "adminProvider": true});
+    assert_eq!(root.post("/identity-providers", &sso).await.fields(), ["adminProvider"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions_end_with_the_users_tokens_and_with_the_user() {
     let lab = Lab::start().await;
     let root = Admin::root(&lab).await;

@@ -64,7 +64,7 @@ fn a_page_has_ten_minutes_and_is_not_prolonged() {
     let mut replica = Replica::founded();
     let update = |number| UpdateTransaction { transaction: transaction(number), provider_state: None, on_page: true };
     replica.apply(open_page(1, 1)).accepted().unwrap();
-    replica.apply(open(2, 1)).accepted().unwrap();
+    replica.apply(open(2, 2)).accepted().unwrap();
     replica.now = START.plus(Duration::from_secs(60));
     // What began with something typed goes to a page: from then on it has a page's time, once.
     for _ in 0..2 {

@@ -68,6 +68,14 @@ pub(super) fn identity_provider(
     if let Some(mfa) = &provider.on_boarding_2fa {
         sign_in_mfa(mfa, faults);
     }
+    let by_password = matches!(
+        provider.kind(),
+        IdentityProviderKind::LocalDatabase | IdentityProviderKind::Ldap | IdentityProviderKind::Radius
+    );
+    if provider.admin_provider && !by_password {
+        faults
+            .add("adminProvider", "wants a provider with passwords: the admin API takes no browser and no certificate");
+    }
     if provider.device_takeover == DeviceTakeover::ReplaceWithMfa && provider.on_boarding_2fa.is_none() {
         faults.add("deviceTakeover", "replaceWithMfa wants onBoarding2FA");
     }

@@ -63,7 +63,23 @@ enum Body<'a> {
     /// The same on every connection.
     Same(Zeroizing<Vec<u8>>),
     /// Made from the connection's exporter, and good on no other one.
-    Bound(&'a (dyn Fn(&[u8; 32]) -> Result<Zeroizing<Vec<u8>>, rustls::Error> + Send + Sync)),
+    Bound(&'a dyn BodyOfConnection),
+}
+
+/// Makes what is said on one connection from that connection's exporter.
+pub(super) trait BodyOfConnection: Send + Sync {
+    /// # Errors
+    /// The user's key did not sign.
+    fn make(&self, exporter: &[u8; 32]) -> Result<Zeroizing<Vec<u8>>, rustls::Error>;
+}
+
+impl<F> BodyOfConnection for F
+where
+    F: Fn(&[u8; 32]) -> Result<Zeroizing<Vec<u8>>, rustls::Error> + Send + Sync,
+{
+    fn make(&self, exporter: &[u8; 32]) -> Result<Zeroizing<Vec<u8>>, rustls::Error> {
+        self(exporter)
+    }
 }
 
 impl<'a> Request<'a> {
@@ -72,11 +88,7 @@ impl<'a> Request<'a> {
     }
 
     /// With a body that [`encoded`] made for the connection.
-    pub(super) fn bound(
-        host: &str,
-        path: &str,
-        make: &'a (dyn Fn(&[u8; 32]) -> Result<Zeroizing<Vec<u8>>, rustls::Error> + Send + Sync),
-    ) -> Self {
+    pub(super) fn bound(host: &str, path: &str, make: &'a dyn BodyOfConnection) -> Self {
         Self::with(host, path, Body::Bound(make))
     }
 
@@ -95,7 +107,7 @@ impl<'a> Request<'a> {
             Body::Bound(make) => {
                 let connection = stream.get_ref().1;
                 let exporter = connection.export_keying_material([0; 32], SIGN_IN_EXPORTER, None);
-                exporter.and_then(|exporter| make(&exporter)).map_err(ExchangeError::Proof)?
+                exporter.and_then(|exporter| make.make(&exporter)).map_err(ExchangeError::Proof)?
             }
         };
         let (status, body) =

@@ -77,6 +77,8 @@ impl Outside {
         self.run(move || {
             (0..TRIES).any(|_| match TcpStream::connect_timeout(&at, PATIENCE) {
                 Ok(_) => true,
+                // It was open, and closed at once by a process that does not serve yet.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => true,
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{at} answers: {error}");
                     false

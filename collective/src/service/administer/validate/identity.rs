@@ -68,11 +68,7 @@ pub(super) fn identity_provider(
     if let Some(mfa) = &provider.on_boarding_2fa {
         sign_in_mfa(mfa, faults);
     }
-    let by_password = matches!(
-        provider.kind(),
-        IdentityProviderKind::LocalDatabase | IdentityProviderKind::Ldap | IdentityProviderKind::Radius
-    );
-    if provider.admin_provider && !by_password {
+    if provider.admin_provider && !provider.kind().takes_passwords() {
         faults
             .add("adminProvider", "wants a provider with passwords: the admin API takes no browser and no certificate");
     }

@@ -16,6 +16,9 @@ fn nothing_takes_a_password_as_an_argument() {
     assert!(refused(&["ringwall", "up", "--password", "x"]));
     assert!(refused(&["ringwall", "up", "--reconnect"]), "reconnecting needs a name");
     assert!(refused(&["ringwall", "up", "--device", "a/b"]));
+    assert!(refused(&["ringwall", "sign-in", "--certificate", "alice.pem"]), "a certificate without its key");
+    let both = ["ringwall", "sign-in", "--certificate", "c", "--key", "k", "--password-file", "p"];
+    assert!(refused(&both), "a certificate or a password");
 }
 
 #[test]
@@ -30,6 +33,8 @@ fn every_command_of_the_help_is_understood() {
         vec!["answer", "3f0c", "--stdin"],
         vec!["prompts", "--json"],
         vec!["sign-in", "--key-type", "p256", "--forget-controllers"],
+        vec!["sign-in", "--certificate", "alice.pem", "--key", "alice.key"],
+        vec!["up", "--reconnect", "--certificate", "machine.pem", "--key", "machine.key"],
         vec!["sign-out"],
         vec!["down"],
         vec!["completions", "bash"],

@@ -23,6 +23,9 @@ async fn want_knocks(lab: &Lab) -> SecretKey {
     let mut settings = state.settings().clone();
     settings.spa_mode = SpaMode::Tcp;
     controller.change(ChangeSettings { settings, expected_version: None }).await.expect("changed");
+    // Until it has taken hold a knock is passed over, and proves nothing.
+    let (stranger, at) = (Client::new("nobody", lab.root), lab.client_address(0));
+    until("strangers hear nothing", async || stranger.sign_in_request(at, "wrong").await.is_err()).await;
     let profile = state.client_profiles().next().expect("the default profile");
     profile_key(&state, &controller.vault, profile).expect("a key")
 }

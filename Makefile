@@ -42,7 +42,8 @@ lint: setup ## Formatting, clippy, documentation, licences, direction of depende
 fmt: ## Formats the code.
 	cargo fmt --all
 
-bench: setup ## Measures the figures of the design and compares them with those of others (root).
+bench: ## Measures the figures of the design and compares them with those of others (root). QUICK=1: fewer runs.
+	@scripts/setup.sh bench
 	cargo build --workspace --bins --locked
 	$(BINARIES)/ringwall-bench
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine lacks for building Ringwall and running its lab. Safe to repeat; when everything is
-# there it only looks and takes a fraction of a second.
+# there it only looks and takes a fraction of a second. `setup.sh bench` also installs what Ringwall is compared with, as
+# far as it can be had.
 set -euo pipefail
 
 # Programs, and the Debian packages that bring them.
@@ -28,6 +29,11 @@ declare -A package_of=(
     [npm]=npm
 )
 
+# What the benchmark compares with: programs, and their packages. Never needed by the product or its tests.
+declare -A peer_of=(
+    [fwknopd]=fwknop-server
+)
+
 have_libclang() {
     compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || ldconfig -p | grep -q 'libclang'
 }
@@ -37,11 +43,17 @@ PATH="$PATH:/usr/sbin:/sbin"
 for program in "${!package_of[@]}"; do
     command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
 done
+peers=()
+if [ "${1:-}" = bench ]; then
+    for program in "${!peer_of[@]}"; do
+        command -v "$program" >/dev/null || peers+=("${peer_of[$program]}")
+    done
+fi
 # RocksDB's bindings are made at build time.
 have_libclang || missing+=(libclang-dev)
 
-if [ "${#missing[@]}" -gt 0 ]; then
-    printf 'setup: installing %s\n' "${missing[*]}"
+if [ "$((${#missing[@]} + ${#peers[@]}))" -gt 0 ]; then
+    printf 'setup: installing %s\n' "${missing[*]} ${peers[*]}"
     if [ "$(id -u)" -ne 0 ]; then
         printf 'setup: needs root to install packages\n' >&2
         exit 1
@@ -58,7 +70,13 @@ if [ "${#missing[@]}" -gt 0 ]; then
     fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get -qq update
-    apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
+    if [ "${#missing[@]}" -gt 0 ]; then
+        apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
+    fi
+    for peer in "${peers[@]}"; do
+        apt-get -qq install --yes --no-install-recommends "$peer" >/dev/null ||
+            printf 'setup: %s is not to be had; the benchmark will say so\n' "$peer" >&2
+    done
 fi
 
 # The lab's kernel parts; built in, or loaded here.

@@ -2,14 +2,15 @@
 //! the kernel over the same hops.
 //!
 //! Each figure is the median of several runs, taken in turns with its peer's, so that both see the same machine. The
-//! result is printed and written as `bench/summary.json` beside the binaries.
+//! result is printed and written as `bench/summary.json` beside the binaries and in the checkout.
 
 pub mod figure;
 mod knocks;
 mod policy;
+mod sign_in;
 mod tunnel;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, env, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 
@@ -35,6 +36,8 @@ pub fn run(quick: bool) -> Result<ExitCode> {
     let mut report = Report::stdout();
     let mut figures = Figures::default();
     report.step("Decisions", |step| policy::measure(runs, step, &mut figures));
+    report.step("Knocks under a flood of junk", |step| knocks::measure(runs, step, &mut figures));
+    report.step("Sign-ins at one Controller", |step| sign_in::measure(runs, step, &mut figures));
     let lab = Lab::start(plan::topology()).context("lay out the lab")?;
     let bare = Lab::start(plan::bare_topology()).context("lay out the lab without a wall")?;
     let mut world = World::new(&lab)?;
@@ -47,10 +50,12 @@ pub fn run(quick: bool) -> Result<ExitCode> {
         figures.add(step, "signin.tunnels", "ms", &samples)
     });
     report.step("The tunnel beside kernel forwarding", |step| tunnel::measure(&world, &bare, runs, step, &mut figures));
-    report.step("Knocks under a flood of junk", |step| knocks::measure(runs, step, &mut figures));
     report.print_summary();
-    let path = figures.write(&directory()?)?;
-    report.say(&format!("written to {}", path.display()));
+    // Beside the binaries, and in the checkout where it is looked for.
+    for directory in BTreeSet::from([directory()?, env::current_dir()?.join("target/bench")]) {
+        let path = figures.write(&directory)?;
+        report.say(&format!("written to {}", path.display()));
+    }
     Ok(report.exit_code())
 }
 
@@ -58,7 +63,5 @@ pub fn run(quick: bool) -> Result<ExitCode> {
 fn directory() -> Result<PathBuf> {
     let own = binary_path("ringwall-bench")?;
     let target = own.ancestors().nth(2).context("the binaries stand in <target>/<profile>")?;
-    let directory = target.join("bench");
-    fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
-    Ok(directory)
+    Ok(target.join("bench"))
 }

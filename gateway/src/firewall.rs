@@ -112,8 +112,8 @@ impl Firewall {
             denials::start(config.denial_group, "rw-denials", BlockedFlow::parse, blocked_into, stop())?,
             denials::start(config.alert_group, "rw-alerts", AlertedFlow::parse, alerted_into, stop())?,
         ];
-        let knocks = enforcer.knocks();
-        let parts = Parts { kernel, table, config, baseline, conntrack, events: events_into, knocks };
+        let (knocks, rule_sets) = (enforcer.knocks(), enforcer.rule_sets_told());
+        let parts = Parts { kernel, table, config, baseline, conntrack, events: events_into, knocks, rule_sets };
         let worker =
             std::thread::Builder::new().name("rw-enforcer".to_owned()).spawn(move || Worker::new(parts).run(&queue))?;
         Ok(Self { enforcer, blocked, alerted, events, stop_readers, worker: Some(worker), readers })

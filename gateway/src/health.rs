@@ -20,6 +20,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::firewall::Enforcer;
+
 /// One request, from connect to answer.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// The registry's answer.
@@ -29,15 +31,20 @@ const ANSWER_TIME: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If the address is not to be had.
-pub async fn serve(address: SocketAddr, registry: Addr<Registry>, metrics: PrometheusHandle) -> std::io::Result<()> {
+pub async fn serve(
+    address: SocketAddr,
+    registry: Addr<Registry>,
+    enforcer: Enforcer,
+    metrics: PrometheusHandle,
+) -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let (registry, metrics) = (registry.clone(), metrics.clone());
+        let (registry, enforcer, metrics) = (registry.clone(), enforcer.clone(), metrics.clone());
         actix_rt::spawn(async move {
             let service = service_fn(move |request| {
-                let (registry, metrics) = (registry.clone(), metrics.clone());
-                async move { Ok::<_, Infallible>(answer(&request, &registry, &metrics).await) }
+                let (registry, enforcer, metrics) = (registry.clone(), enforcer.clone(), metrics.clone());
+                async move { Ok::<_, Infallible>(answer(&request, &registry, &enforcer, &metrics).await) }
             });
             let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
             // Whoever asked has gone, or was too slow.
@@ -49,6 +56,7 @@ pub async fn serve(address: SocketAddr, registry: Addr<Registry>, metrics: Prome
 async fn answer(
     request: &Request<Incoming>,
     registry: &Addr<Registry>,
+    enforcer: &Enforcer,
     metrics: &PrometheusHandle,
 ) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
@@ -61,6 +69,7 @@ async fn answer(
                 let status = if health.lease_held { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 let body = json!({
                     "sessions": health.sessions,
+                    "ruleSets": enforcer.rule_sets(),
                     "feedIndex": health.complete,
                     "leaseHeld": health.lease_held,
                 });

@@ -1,13 +1,13 @@
 //! What a right knock does here (mode UDP-TCP): it opens the TCP port for its source, for 10 s and for as many
 //! connections as it bought. The kernel counts; the table here knows what is left when the next knock comes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ringwall_protocol::spa::Service;
-use ringwall_trust::door::{self, Hole, Pinholes};
-use ringwall_trust::spa::{Knock, KnockError, Receiver};
+use ringwall_trust::door::{self, Heard, Hole, Pinholes};
+use ringwall_trust::spa::Receiver;
 use tokio::net::UdpSocket;
 
 use crate::firewall::Enforcer;
@@ -28,8 +28,7 @@ impl Doorman {
 
     /// Reads knocks until the socket breaks.
     pub async fn listen(self: Arc<Self>, socket: UdpSocket, receiver: Arc<Mutex<Receiver>>) {
-        let judged = |source: SocketAddr, judgement| self.judged(source.ip(), judgement);
-        let error = door::listen(&socket, &receiver, crate::clock::wall, judged).await;
+        let error = door::listen(&socket, &receiver, crate::clock::wall, |heard| self.heard(heard)).await;
         tracing::error!(%error, "the port for knocks is gone");
     }
 
@@ -42,17 +41,19 @@ impl Doorman {
         }
     }
 
-    fn judged(&self, source: IpAddr, judgement: Result<Knock, KnockError>) {
-        match judgement {
-            Ok(knock) if knock.service == Service::Tunnel => {
+    fn heard(&self, heard: Heard) {
+        match heard {
+            Heard::Knock(source, knock) if knock.service == Service::Tunnel => {
                 metrics::counter!("ringwall_knocks_total").increment(1);
-                let hole = Hole::new(source, self.port);
+                let hole = Hole::new(source.ip(), self.port);
                 let connections = self.holes().buy(hole, &knock.owner, knock.connections, Instant::now());
                 // Whether the kernel took it shows when the connection comes.
                 drop(self.enforcer.open_knock(hole.source, hole.port, connections, Pinholes::OPEN));
             }
-            Ok(_) => metrics::counter!("ringwall_knocks_refused_total", "why" => "service").increment(1),
-            Err(error) => metrics::counter!("ringwall_knocks_refused_total", "why" => error.kind()).increment(1),
+            Heard::Knock(..) => metrics::counter!("ringwall_knocks_refused_total", "why" => "service").increment(1),
+            Heard::Refused(why, count) => {
+                metrics::counter!("ringwall_knocks_refused_total", "why" => why.kind()).increment(count);
+            }
         }
     }
 

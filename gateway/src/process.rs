@@ -24,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::start::Running;
 use crate::config::Config;
+use crate::firewall::Enforcer;
 
 /// Sessions that do not let go within this are left to the kernel.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -56,7 +57,7 @@ pub fn run(config: Config) -> anyhow::Result<Outcome> {
             running = start::start(config, metrics) => running?,
             outcome = signalled() => return outcome,
         };
-        let pulse = pulse(running.registry.clone(), Arc::clone(&running.outbox));
+        let pulse = pulse(running.registry.clone(), running.firewall.enforcer(), Arc::clone(&running.outbox));
         let outcome = tokio::select! {
             outcome = signalled() => outcome?,
             () = &mut running.reshaped => Outcome::Reshape,
@@ -89,13 +90,14 @@ async fn signalled() -> anyhow::Result<Outcome> {
 }
 
 /// Tells the Controllers of the load; answers if the registry is gone.
-async fn pulse(registry: Addr<Registry>, outbox: Arc<FeedOutbox>) -> String {
+async fn pulse(registry: Addr<Registry>, enforcer: Enforcer, outbox: Arc<FeedOutbox>) -> String {
+    let counted = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     loop {
         tokio::time::sleep(PULSE).await;
         let Some(sessions) = alive(&registry).await else {
             return "the session registry has stopped".to_owned();
         };
-        outbox.load(u32::try_from(sessions).unwrap_or(u32::MAX), 0);
+        outbox.load(counted(sessions), counted(enforcer.rule_sets()));
     }
 }
 

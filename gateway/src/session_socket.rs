@@ -2,6 +2,8 @@
 //!
 //! Text frames of JSON, and binary ones of DNS questions, all bounded in size and rate; no `Origin` (a browser has no business here), no compression.
 
+mod presenting;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +28,7 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use self::presenting::{Presenting, Token};
 use crate::handshake::Doorkeeper;
 use crate::names::Names;
 
@@ -157,10 +160,12 @@ async fn converse(
 ) -> End {
     let mut pace = Pace::new(RATE, Instant::now());
     let mut questions = Questions::new(admitted, door);
+    let mut presenting = Presenting::new();
     let mut asked: Option<Instant> = None;
     let mut heard = Instant::now();
     loop {
         let deadline = asked.map_or(heard + IDLE, |asked| asked + SIGN_OF_LIFE);
+        let turn = presenting.next(Instant::now());
         let outcome = tokio::select! {
             message = outgoing.recv() => match message {
                 Some(message) => say_and_maybe_end(websocket, &message).await,
@@ -169,7 +174,7 @@ async fn converse(
             message = websocket.next() => {
                 (heard, asked) = (Instant::now(), None);
                 match take(message, &mut pace) {
-                    Ok(Taken::Text(text)) => pass_on(&text, websocket, admitted, socket, door).await,
+                    Ok(Taken::Text(text)) => pass_on(&text, admitted, socket, &mut presenting).await,
                     Ok(Taken::Question(question)) => questions.ask(question),
                     Ok(Taken::Nothing) => Ok(()),
                     Err(end) => Err(end),
@@ -179,6 +184,10 @@ async fn converse(
                 Ok(Some(answer)) => send(websocket, Message::binary(answer)).await,
                 // Cannot be refused even, or a defect that has said so.
                 Ok(None) | Err(_) => Ok(()),
+            },
+            () = sleep_until(turn), if turn.is_some() => match presenting.due(Instant::now()) {
+                Some(token) => present(token, websocket, admitted, door).await,
+                None => Ok(()),
             },
             () = tokio::time::sleep_until(deadline.into()) => match asked {
                 Some(_) => Err(End::Silent),
@@ -194,34 +203,38 @@ async fn converse(
     }
 }
 
+async fn sleep_until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at.into()).await;
+    }
+}
+
 /// One message of the Client, to whom it concerns.
-async fn pass_on(
-    text: &str,
-    websocket: &mut Stream,
-    admitted: &Admitted,
-    socket: SocketId,
-    door: &Doorkeeper,
-) -> Result<(), End> {
+async fn pass_on(text: &str, admitted: &Admitted, socket: SocketId, presenting: &mut Presenting) -> Result<(), End> {
     let message = parse(text)?;
     if text.len() > MAX_MESSAGE
         && !matches!(message, FromClient::EntitlementToken { .. } | FromClient::ClaimsToken { .. })
     {
         return Err(broken("a message of this kind is shorter"));
     }
-    let presented = match message {
+    match message {
         FromClient::Hello(_) => return Err(broken("a second hello")),
-        FromClient::ClaimsToken { token } => door.present_claims(admitted.session, &token).await,
-        FromClient::EntitlementToken { token } => door.present_entitlement(admitted.session, &token).await,
-        message => {
-            return admitted.actor.send(FromSocket(socket, message)).await.map_err(|_| End::Ended);
-        }
+        FromClient::ClaimsToken { token } => presenting.put(Token::Claims(token)),
+        FromClient::EntitlementToken { token } => presenting.put(Token::Entitlement(token)),
+        message => return admitted.actor.send(FromSocket(socket, message)).await.map_err(|_| End::Ended),
+    }
+    Ok(())
+}
+
+/// Proves a newer token; a wrong one changes nothing.
+async fn present(token: Token, websocket: &mut Stream, admitted: &Admitted, door: &Doorkeeper) -> Result<(), End> {
+    let presented = match token {
+        Token::Claims(token) => door.present_claims(admitted.session, &token).await,
+        Token::Entitlement(token) => door.present_entitlement(admitted.session, &token).await,
     };
     match presented {
         Ok(()) => Ok(()),
-        Err(refusal) => {
-            let Refusal { code, message } = refusal;
-            say(websocket, &FromGateway::Refused { code, message }).await
-        }
+        Err(Refusal { code, message }) => say(websocket, &FromGateway::Refused { code, message }).await,
     }
 }
 

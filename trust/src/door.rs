@@ -14,7 +14,7 @@ mod places;
 
 pub use approach::Approach;
 pub use journal_file::{JournalError, JournalFile, Kept};
-pub use knock_port::listen;
+pub use knock_port::{Heard, listen, open_port};
 pub use peer_port::dial_peer;
 pub use pinholes::{Hole, Pinholes};
 pub use places::places;

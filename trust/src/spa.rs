@@ -27,6 +27,7 @@ mod key;
 mod receiver;
 mod replay;
 mod sender;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod udp;
@@ -36,6 +37,7 @@ pub use destination::Destination;
 pub use key::{KeyOwner, PeerRole, SpaKey, derive_peer_key, derive_profile_key};
 pub use receiver::{Journal, Knock, KnockError, Receiver, SpaWindow, Used, WindowError};
 pub use sender::KnockRequest;
+pub use sources::Form;
 pub use wire_tcp::TCP_PROOF_LEN;
 
 /// Seconds that a hint lives.
@@ -44,6 +46,9 @@ const HINT_PERIOD: u64 = 300;
 const VERSION: u8 = 1;
 /// Knocks accepted for one key within a second; beyond it they are refused (review F22).
 pub const MAX_KNOCKS_PER_KEY_AND_SECOND: u32 = 1_000;
+/// Right knocks accepted from one source (/32, /64) within a second (review 3.10); members of the Collective, who may all
+/// stand behind one address, are not counted.
+pub const MAX_KNOCKS_PER_SOURCE_AND_SECOND: u32 = 20;
 /// Knocks remembered at once: 2²⁰ × 24 bytes, some 1,000 a second over the default window. Beyond it all are refused.
 pub const MAX_REMEMBERED: usize = 1 << 20;
 /// A process refuses knocks that are older than its start plus this: it cannot know whether they were used before.

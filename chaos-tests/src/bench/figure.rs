@@ -66,8 +66,17 @@ impl Figures {
         Ok(())
     }
 
+    /// Adds the median of samples whose peer is not to be had here: named, without a value.
+    pub fn add_without(&mut self, step: &mut Step, key: &str, unit: &str, samples: &[f64], peer: &str) -> Result<()> {
+        let mut figure = Figure::new(unit, samples)?;
+        figure.peer = Some(peer.to_owned());
+        self.insert(step, key, figure);
+        Ok(())
+    }
+
     /// Writes `summary.json` into a directory.
     pub fn write(&self, directory: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
         let path = directory.join("summary.json");
         fs::write(&path, serde_json::to_vec_pretty(self)?).with_context(|| format!("write {}", path.display()))?;
         Ok(path)
@@ -76,6 +85,7 @@ impl Figures {
     fn insert(&mut self, step: &mut Step, key: &str, figure: Figure) {
         let beside = match (&figure.peer, figure.peer_value, figure.ratio) {
             (Some(peer), Some(value), Some(ratio)) => format!(", {peer} {value:.2}, ratio {ratio:.2}"),
+            (Some(peer), ..) => format!(", {peer} is missing here"),
             _ => String::new(),
         };
         step.figure(key, format!("{:.2} {}{beside}", figure.value, figure.unit));
@@ -105,6 +115,20 @@ impl Figure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_peer_is_named_and_never_guessed() {
+        let (mut figures, mut report) = (Figures::default(), crate::report::Report::stdout());
+        report.step("figures", |step| {
+            figures.add_without(step, "alone", "1/s", &[1.0], "nobody")?;
+            figures.add_beside(step, "beside", "1/s", &[6.0, 4.0, 5.0], ("somebody", &[2.0]))
+        });
+        let summary = serde_json::to_value(&figures).unwrap();
+        let alone =
+            serde_json::json!({"value": 1.0, "unit": "1/s", "peer": "nobody", "min": 1.0, "max": 1.0, "runs": 1});
+        assert_eq!(summary["alone"], alone);
+        assert_eq!((&summary["beside"]["peerValue"], &summary["beside"]["ratio"]), (&2.0.into(), &2.5.into()));
+    }
 
     #[test]
     fn the_median_is_the_value() {

@@ -3,11 +3,14 @@
 //!
 //! The rate is judged datagrams per second of the listener's own processor time: senders share the machine with it.
 
+mod fwknop;
+
 use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant, SystemTime},
@@ -19,34 +22,44 @@ use ringwall_protocol::{
     time::UnixMillis,
 };
 use ringwall_trust::{
-    door,
+    door::{self, Heard},
     secret::{SecretKey, SystemRandom},
     spa::{Destination, KeyOwner, KnockRequest, Receiver, SpaKey, SpaWindow},
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 
-use crate::{bench::figure::Figures, report::Step};
+use self::fwknop::Fwknop;
+use crate::{bench::figure::Figures, lab::wait, report::Step};
 
 /// How long a flood lasts.
 const FLOOD: Duration = Duration::from_secs(3);
 /// Between two knocks of a good Client.
-const PACE: Duration = Duration::from_millis(50);
+const PACE: Duration = Duration::from_millis(100);
 /// Keys that the listener holds.
 const KEYS: u16 = 1_000;
 /// Good Clients among the junk.
-const GOOD: u16 = 50;
-/// The listener's receive buffer: a burst must not push good knocks out.
-const BUFFER: usize = 8 << 20;
+const GOOD: u8 = 50;
+/// For what waits at the end.
+const LAST: Duration = Duration::from_secs(1);
 
 pub(super) fn measure(runs: usize, step: &mut Step, figures: &mut Figures) -> Result<()> {
-    let (mut rates, mut heard) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
+    let peer = Fwknop::start()?;
+    let (mut rates, mut heard, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    for run in 1..=runs {
         let flood = flood()?;
         rates.push(flood.rejected as f64 / flood.processor.as_secs_f64());
         heard.push(100.0 * flood.accepted as f64 / flood.sent as f64);
+        step.doing(&format!("run {run} of {runs}: {:.0} a second, {:.1} % heard", rates[run - 1], heard[run - 1]));
+        if let Some(peer) = &peer {
+            theirs.push(peer.flood(FLOOD)?);
+            step.doing(&format!("run {run} of {runs}: {} {:.0} a second", fwknop::NAME, theirs[run - 1]));
+        }
     }
-    figures.add(step, "spa.junk", "1/s", &rates)?;
+    match peer {
+        Some(_) => figures.add_beside(step, "spa.junk", "1/s", &rates, (fwknop::NAME, &theirs))?,
+        None => figures.add_without(step, "spa.junk", "1/s", &rates, fwknop::NAME)?,
+    }
     figures.add(step, "spa.junk.heard", "%", &heard)
 }
 
@@ -68,17 +81,14 @@ struct Counts {
 }
 
 fn flood() -> Result<Flood> {
-    let socket = socket2::Socket::from(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
-    socket.set_recv_buffer_size(BUFFER)?;
-    socket.set_nonblocking(true)?;
-    let socket = UdpSocket::from(socket);
-    let at = socket.local_addr()?;
     let counts = Arc::new(Counts::default());
     let (stop, stopped) = oneshot::channel();
+    let (tell, told) = mpsc::channel();
     let listener = {
         let counts = Arc::clone(&counts);
-        thread::Builder::new().name("knocks".to_owned()).spawn(move || listen(socket, &counts, stopped))?
+        thread::Builder::new().name("knocks".to_owned()).spawn(move || listen(&counts, &tell, stopped))?
     };
+    let at = told.recv().context("the listening thread opened no port")?;
     let junk = {
         let counts = Arc::clone(&counts);
         thread::Builder::new().name("junk".to_owned()).spawn(move || send_junk(at, &counts.over))?
@@ -86,6 +96,8 @@ fn flood() -> Result<Flood> {
     let sent = knock(at)?;
     counts.over.store(true, Ordering::Relaxed);
     junk.join().map_err(|_| anyhow!("the thread that sends junk panicked"))??;
+    // What waits is judged; what the kernel had to drop never comes.
+    let _ = wait::until("the last knocks to be judged", LAST, || counts.accepted.load(Ordering::Relaxed) >= sent);
     let _ = stop.send(()); // a listener that has ended says so below
     let processor = listener.join().map_err(|_| anyhow!("the listening thread panicked"))??;
     let (rejected, accepted) = (counts.rejected.load(Ordering::Relaxed), counts.accepted.load(Ordering::Relaxed));
@@ -93,7 +105,7 @@ fn flood() -> Result<Flood> {
 }
 
 /// Judges knocks until told to stop; answers the thread's processor time.
-fn listen(socket: UdpSocket, counts: &Counts, stopped: oneshot::Receiver<()>) -> Result<Duration> {
+fn listen(counts: &Counts, tell: &mpsc::Sender<SocketAddr>, stopped: oneshot::Receiver<()>) -> Result<Duration> {
     let mut receiver = Receiver::new(SpaWindow::DEFAULT, None, now().minus(Duration::from_secs(3_600)));
     for number in 0..KEYS {
         receiver.add(KeyOwner::Profile(number.to_string().into()), SpaKey::new(&key(number)));
@@ -102,13 +114,17 @@ fn listen(socket: UdpSocket, counts: &Counts, stopped: oneshot::Receiver<()>) ->
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let begun = processor_time()?;
     runtime.block_on(async {
-        let socket = tokio::net::UdpSocket::from_std(socket)?;
-        let judged = |_, judgement: Result<_, _>| {
-            let count = if judgement.is_ok() { &counts.accepted } else { &counts.rejected };
-            count.fetch_add(1, Ordering::Relaxed);
+        let socket = door::open_port((Ipv4Addr::LOCALHOST, 0).into())?;
+        tell.send(socket.local_addr()?)?;
+        let heard = |heard| {
+            let (count, number) = match heard {
+                Heard::Knock(..) => (&counts.accepted, 1),
+                Heard::Refused(_, number) => (&counts.rejected, number),
+            };
+            count.fetch_add(number, Ordering::Relaxed);
         };
         tokio::select! {
-            error = door::listen(&socket, &receiver, now, judged) => Err(error).context("listen for knocks"),
+            error = door::listen(&socket, &receiver, now, heard) => Err(error).context("listen for knocks"),
             _ = stopped => Ok(()),
         }
     })?;
@@ -133,12 +149,16 @@ fn send_junk(to: SocketAddr, over: &AtomicBool) -> Result<()> {
 
 /// The good Clients knock until the flood is to end; answers how often.
 fn knock(at: SocketAddr) -> Result<u64> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let keys: Vec<SpaKey> = (0..GOOD).map(|number| SpaKey::new(&key(number))).collect();
+    // Each at an address of its own: one source has so many knocks a second and no more.
+    let client = |number: u8| {
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 1, number + 1), 0))?;
+        Ok((socket, SpaKey::new(&key(number.into()))))
+    };
+    let clients = (0..GOOD).map(client).collect::<Result<Vec<_>>>()?;
     let end = Instant::now() + FLOOD;
     let mut sent = 0;
     while Instant::now() < end {
-        for key in &keys {
+        for (socket, key) in &clients {
             let request = KnockRequest { service: Service::Client, destination: Destination::of(at), now: now() };
             socket.send_to(&request.packet(key, 1, &SystemRandom), at)?;
             sent += 1;

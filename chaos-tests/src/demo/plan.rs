@@ -188,4 +188,15 @@ mod tests {
             assert!(state.contains(&address(&topology, host).to_string()), "{host}");
         }
     }
+
+    #[test]
+    fn the_expressions_of_the_state_need_no_interpreter() {
+        let state = include_str!("state.yaml");
+        let sources: Vec<&str> = state.lines().filter_map(|line| line.strip_prefix("expression: ")).collect();
+        assert!(sources.len() >= 5, "{sources:?}");
+        for source in sources {
+            let expression = ringwall_protocol::expression::Expression::compile(source).expect(source);
+            assert!(expression.is_direct(), "{source}");
+        }
+    }
 }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use ringwall_kernel::guard::{GuardConfig, GuardError, GuardedPort, PortGuard};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::door::{self, Hole, Pinholes};
-use ringwall_trust::spa::{Knock, KnockError, Receiver};
+use ringwall_trust::door::{self, Heard, Hole, Pinholes};
+use ringwall_trust::spa::Receiver;
 use ringwall_trust::tls::SpaPolicy;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
@@ -172,10 +172,7 @@ impl Dark {
     fn raise(&self) -> anyhow::Result<(PortGuard, Vec<UdpSocket>)> {
         use anyhow::Context as _;
         let bind = |(_, address): &(Service, SocketAddr)| -> anyhow::Result<UdpSocket> {
-            let socket =
-                std::net::UdpSocket::bind(address).with_context(|| format!("listening for knocks on udp {address}"))?;
-            socket.set_nonblocking(true)?;
-            Ok(UdpSocket::from_std(socket)?)
+            door::open_port(*address).with_context(|| format!("listening for knocks on udp {address}"))
         };
         let sockets = self.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         Ok((PortGuard::start(&self.guard)?, sockets))
@@ -184,18 +181,17 @@ impl Dark {
     fn listen(self: &Arc<Self>, socket: UdpSocket) -> AbortHandle {
         let this = Arc::clone(self);
         let listening = async move {
-            let judged = |source: SocketAddr, judgement| this.judged(source.ip(), judgement);
-            let error = door::listen(&socket, &this.receiver, clock::now, judged).await;
+            let error = door::listen(&socket, &this.receiver, clock::now, |heard| this.heard(heard)).await;
             tracing::error!(%error, "a port for knocks is gone");
         };
         tokio::spawn(listening).abort_handle()
     }
 
-    fn judged(&self, source: IpAddr, judgement: Result<Knock, KnockError>) {
-        let knock = match judgement {
-            Ok(knock) => knock,
-            Err(error) => {
-                metrics::counter!("ringwall_knocks_refused_total", "why" => error.kind()).increment(1);
+    fn heard(&self, heard: Heard) {
+        let (source, knock) = match heard {
+            Heard::Knock(source, knock) => (source.ip(), knock),
+            Heard::Refused(why, count) => {
+                metrics::counter!("ringwall_knocks_refused_total", "why" => why.kind()).increment(count);
                 return;
             }
         };

@@ -2,6 +2,7 @@
 
 pub(crate) mod routes;
 pub(crate) mod site_plan;
+mod size;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use ringwall_protocol::claims::{ClaimMap, Facts, UntrustedClaims};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken};
 use ringwall_protocol::wire::client::{EntitlementsAnswer, EntitlementsRequest, NoEntitlements, SiteToken};
+use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::State;
 
 use self::site_plan::{SitePlan, plan_sites};
@@ -115,7 +117,24 @@ impl Controller {
             dns: assignment.dns.clone(),
             lease_seconds: site.lease_seconds,
         };
-        let text = self.sign(state, &token)?;
+        let text = self.sign(state, &token).inspect_err(|refusal| {
+            if refusal.code == ErrorCode::PolicyTooLarge {
+                Self::tell_of_size(&token, assignment);
+            }
+        })?;
         Ok(SiteToken { site_id: site.base.id, site_name: site.base.name.clone(), token: text })
+    }
+
+    /// The user is only told that it is too much; the operator, what to make smaller (review F30).
+    fn tell_of_size(token: &EntitlementToken, assignment: &Assignment) {
+        let Some(share) = size::largest_share(token, assignment) else { return };
+        tracing::warn!(
+            policy = share.policy,
+            entitlements = share.entitlements,
+            bytes = share.bytes,
+            site = token.site_name,
+            "an entitlement token would be too large; this policy takes most of it: have it give fewer or simpler \
+             entitlements"
+        );
     }
 }

@@ -5,10 +5,12 @@ use ringwall_protocol::id::{ConditionId, SiteId};
 use ringwall_protocol::object::Site;
 use ringwall_protocol::policy::Policy;
 use ringwall_protocol::wire::client::NoEntitlements;
+use ringwall_protocol::wire::error::ErrorCode;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::client::{Client, site_tokens};
+use crate::devices::Captured;
 use crate::harness::Lab;
 
 /// Gives a user an entitlement with conditions at a new Site.
@@ -83,4 +85,34 @@ async fn nothing_is_a_success_with_its_reason_and_a_stop_policy_ends_it_all() {
     assert_eq!(reason(&answer), Some(NoEntitlements::Stopped));
     assert_eq!(answer["message"], "not today");
     assert!(site_tokens(&answer).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_would_be_too_large_is_refused_and_the_operator_hears_which_policy_it_is() {
+    let log = Captured::begin();
+    let lab = Lab::start().await;
+    lab.user("alice").await;
+    let site = grant(&lab, "alice", &[]).await;
+    let actions: Vec<_> = (0..250)
+        .map(|n| json!({"subtype": "tcp_up", "action": "allow", "hosts": [format!("10.20.{}.5", n % 250)], "ports": ["443"]}))
+        .collect();
+    let mut heavy = Vec::new();
+    for number in 0..20 {
+        let entitlement: Entitlement = lab
+            .put(json!({"id": Uuid::new_v4(), "name": format!("heavy {number}"), "site": site, "actions": actions}))
+            .await;
+        heavy.push(entitlement.base.id);
+    }
+    let _: Policy = lab
+        .put(json!({"id": Uuid::new_v4(), "name": "gives far too much", "type": "Access", "expression": "true",
+            "entitlements": heavy}))
+        .await;
+    let at = lab.client_address(0);
+    let mut alice = Client::new("alice", lab.root);
+    alice.sign_in(at).await;
+    let answer = alice.entitlements(at).await;
+    assert_eq!(answer.code(), ErrorCode::PolicyTooLarge);
+    assert!(!answer.body.to_string().contains("gives far too much"), "users are not told of policies: {answer:?}");
+    let text = log.text();
+    assert!(text.contains("gives far too much") && text.contains("too large"), "{text}");
 }

@@ -49,6 +49,8 @@ pub enum FirewallEvent {
 pub struct Enforcer {
     requests: mpsc::Sender<Request>,
     knocks: Arc<AtomicUsize>,
+    /// Rule sets in force, as the thread last said.
+    rule_sets: Arc<AtomicUsize>,
 }
 
 /// One entry of the queue.
@@ -113,7 +115,7 @@ impl Enforcer {
     /// A handle and the other end of its queue.
     pub(super) fn new() -> (Self, mpsc::Receiver<Request>) {
         let (requests, queue) = mpsc::channel();
-        (Self { requests, knocks: Arc::new(AtomicUsize::new(0)) }, queue)
+        (Self { requests, knocks: Arc::default(), rule_sets: Arc::default() }, queue)
     }
 
     /// Lets `source` begin `connections` TCP connections to `port` within a time (at least 1 ms); answers whether the
@@ -156,6 +158,12 @@ impl Enforcer {
         self.ask(Request::Audit)
     }
 
+    /// Different rule sets that sessions have.
+    #[must_use]
+    pub fn rule_sets(&self) -> usize {
+        self.rule_sets.load(Ordering::Relaxed)
+    }
+
     fn knock(&self, change: KnockChange) -> Reply<bool> {
         let opens = matches!(change, KnockChange::Open { .. } | KnockChange::AddPeer { .. });
         let waiting = self.knocks.fetch_add(1, Ordering::Relaxed);
@@ -183,6 +191,10 @@ impl Enforcer {
 
     pub(super) fn knocks(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.knocks)
+    }
+
+    pub(super) fn rule_sets_told(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.rule_sets)
     }
 }
 

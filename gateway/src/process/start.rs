@@ -24,12 +24,11 @@ use ringwall_actors::support::entropy::ThreadEntropy;
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::door::JournalFile;
+use ringwall_trust::door::{self, JournalFile};
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{Receiver, SpaWindow};
 use ringwall_trust::tls::{Alpn, CurrentMembers, Gate, Presented, Tls};
-use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
 use super::arbiters::{Arbiters, run_in, start_in};
@@ -104,10 +103,10 @@ pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::
     watch_ground(&mut ground, &feed);
     let broken = watch_host(&ground, &arbiters);
     if let Some(address) = config.health {
-        serve_health(address, &arbiters, &registry, metrics);
+        serve_health(address, &arbiters, (&registry, &ground.enforcer), metrics);
     }
     wait_for_lease(&registry).await?;
-    let guard = open_door(&config, &member, &ground, &arbiters, &view, (&published, &registry, &clock)).await?;
+    let guard = open_door(&config, &member, &ground, &arbiters, &view, (&published, &registry, &clock))?;
     tracing::info!(address = %config.client, site = view.site.name, "admitting sessions");
 
     let Member { data, members, .. } = member;
@@ -274,12 +273,12 @@ fn watch_host(ground: &Ground, arbiters: &Arbiters) -> oneshot::Receiver<String>
 fn serve_health(
     address: std::net::SocketAddr,
     arbiters: &Arbiters,
-    registry: &Addr<Registry>,
+    (registry, enforcer): (&Addr<Registry>, &Enforcer),
     metrics: PrometheusHandle,
 ) {
-    let registry = registry.clone();
+    let (registry, enforcer) = (registry.clone(), enforcer.clone());
     drop(run_in(&arbiters.control, move || async move {
-        if let Err(error) = health::serve(address, registry, metrics).await {
+        if let Err(error) = health::serve(address, registry, enforcer, metrics).await {
             tracing::error!(%error, %address, "health and metrics are not served");
         }
     }));
@@ -296,7 +295,7 @@ async fn wait_for_lease(registry: &Addr<Registry>) -> anyhow::Result<()> {
     }
 }
 
-async fn open_door(
+fn open_door(
     config: &Config,
     member: &Member,
     ground: &Ground,
@@ -326,7 +325,7 @@ async fn open_door(
     let doorman = (view.spa_mode == SpaMode::UdpTcp)
         .then(|| Arc::new(Doorman::new(ground.enforcer.clone(), config.client.port())));
     if let Some(doorman) = &doorman {
-        let socket = UdpSocket::bind(config.client).await.context("open the port for knocks")?;
+        let socket = door::open_port(config.client).context("open the port for knocks")?;
         actix_rt::spawn(Arc::clone(doorman).listen(socket, Arc::clone(&guard.receiver)));
     }
     let countries = config.countries.as_deref().map(Countries::open).transpose()?.map(Arc::new);

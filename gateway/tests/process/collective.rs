@@ -53,6 +53,8 @@ pub(crate) struct Collective {
     controller: TestController,
     state: Arc<State>,
     board: Arc<Board>,
+    /// Sessions and rule sets, as the Gateway last told.
+    load: watch::Receiver<(u32, u32)>,
     users: u8,
     /// What everybody is entitled to beside the two ports.
     pub(crate) granted: Vec<GrantedEntitlement>,
@@ -99,8 +101,10 @@ impl Collective {
         let members = CurrentMembers::new(trust.members());
         let tls = Tls::new().peer_server(&controller.presented(), members, PeerRoles::GATEWAYS, Alpn::Feed);
         let listener = TcpListener::bind(PEER).await.expect("the namespace is empty");
-        actix_rt::spawn(serve(listener, TlsAcceptor::from(tls), gateway.id, Arc::clone(&state), Arc::clone(&board)));
-        Self { trust, gateway, controller, state, board, users: 0, granted: vec![] }
+        let (told, load) = watch::channel((0, 0));
+        let heard = (Arc::clone(&state), Arc::clone(&board), Arc::new(Load(told)) as Arc<dyn GatewayReports>);
+        actix_rt::spawn(serve(listener, TlsAcceptor::from(tls), gateway.id, heard));
+        Self { trust, gateway, controller, state, board, load, users: 0, granted: vec![] }
     }
 
     pub(crate) fn view(&self) -> FeedView {
@@ -171,6 +175,12 @@ impl Collective {
             Enforcement::Enforced(at) => at,
             other => panic!("not enforced: {other:?}"),
         }
+    }
+
+    /// Waits until the Gateway tells of so many sessions and rule sets.
+    pub(crate) async fn hears_load(&mut self, sessions: u32, rule_sets: u32) {
+        let told = self.load.wait_for(|load| *load == (sessions, rule_sets));
+        drop(tokio::time::timeout(crate::PATIENCE, told).await.expect("in time").expect("the link stands"));
     }
 
     /// No confirmation any more, as from a Controller without a quorum.
@@ -340,11 +350,15 @@ impl ChangeSource for State {
     }
 }
 
-/// Who hears the Gateway: nobody in particular.
-struct Nobody;
+/// Who hears the Gateway: the last word on its load is kept.
+struct Load(watch::Sender<(u32, u32)>);
 
-impl GatewayReports for Nobody {
-    fn report(&self, _: ApplianceId, _: GatewayReport) {}
+impl GatewayReports for Load {
+    fn report(&self, _: ApplianceId, report: GatewayReport) {
+        if let GatewayReport::Load { sessions, rule_sets } = report {
+            self.0.send_replace((sessions, rule_sets));
+        }
+    }
     fn store_audit(&self, _: ApplianceId, _: u64, _: Vec<String>) -> BoxFuture<'static, bool> {
         Box::pin(async { true })
     }
@@ -366,7 +380,12 @@ impl Clock for SystemClock {
     }
 }
 
-async fn serve(listener: TcpListener, tls: TlsAcceptor, gateway: ApplianceId, state: Arc<State>, board: Arc<Board>) {
+async fn serve(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    gateway: ApplianceId,
+    (state, board, load): (Arc<State>, Arc<Board>, Arc<dyn GatewayReports>),
+) {
     loop {
         let (stream, _) = listener.accept().await.expect("the socket stands");
         stream.set_nodelay(true).expect("a socket");
@@ -375,7 +394,7 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, gateway: ApplianceId, st
         let parts = LinkParts {
             gateway,
             source: Arc::clone(&state) as Arc<dyn ChangeSource>,
-            reports: Arc::new(Nobody),
+            reports: Arc::clone(&load),
             board: Arc::clone(&board),
             clock: Arc::new(SystemClock),
             outbox,

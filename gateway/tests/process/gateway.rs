@@ -79,12 +79,18 @@ impl Gateway {
 
     /// Whether it would admit sessions.
     pub(crate) fn is_healthy(&self) -> bool {
+        self.health().is_some()
+    }
+
+    /// What it says of itself while it would admit sessions.
+    pub(crate) fn health(&self) -> Option<serde_json::Value> {
         let mut answer = String::new();
         let asked = TcpStream::connect(("127.0.0.1", HEALTH_PORT)).and_then(|mut stream| {
             stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")?;
             stream.read_to_string(&mut answer)
         });
-        asked.is_ok() && answer.starts_with("HTTP/1.1 200")
+        asked.ok().filter(|_| answer.starts_with("HTTP/1.1 200"))?;
+        answer.split("\r\n\r\n").nth(1).and_then(|body| serde_json::from_str(body).ok())
     }
 
     pub(crate) fn terminate(&self) {

@@ -237,3 +237,47 @@ fn a_large_entitlement_token_fits_a_hello_and_anything_larger_ends_its_own_conne
         assert!(gateway.is_healthy());
     });
 }
+
+#[test]
+fn controllers_and_operators_hear_how_many_rule_sets_there_are() {
+    inside(|| async {
+        let mut collective = Collective::start().await;
+        let gateway = Gateway::start(&collective).await;
+        let alice = collective.sign_in("alice");
+        let mut websocket = Websocket::connect(&collective, &alice).await;
+        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
+        assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        let health = gateway.health().expect("it admits sessions");
+        assert_eq!((&health["sessions"], &health["ruleSets"]), (&1.into(), &1.into()), "{health}");
+        collective.hears_load(1, 1).await;
+    });
+}
+
+#[test]
+fn tokens_beyond_two_of_a_kind_are_not_looked_at_before_their_turn() {
+    inside(|| async {
+        let mut collective = Collective::start().await;
+        let _gateway = Gateway::start(&collective).await;
+        let alice = collective.sign_in("alice");
+        let mut websocket = Websocket::connect(&collective, &alice).await;
+        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
+        assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        // Each would be refused by its signature.
+        for _ in 0..2 {
+            websocket.say(&FromClient::ClaimsToken { token: collective.hello(&alice, 1).entitlement_token }).await;
+            assert!(matches!(websocket.hear().await, FromGateway::Refused { .. }));
+        }
+        for _ in 0..4 {
+            websocket.say(&FromClient::ClaimsToken { token: "junk".to_owned() }).await;
+        }
+        // Everything else goes on at once, and no word on the tokens comes before it.
+        websocket.say(&FromClient::AttachRequest {}).await;
+        let answer = websocket.hear().await;
+        assert!(matches!(answer, FromGateway::Attach { .. }), "{answer:?}");
+        let token = collective.hello(&alice, 1).claims_token;
+        websocket.say(&FromClient::EntitlementToken { token }).await;
+        websocket.say(&FromClient::AttachRequest {}).await;
+        let answer = websocket.hear().await;
+        assert!(matches!(answer, FromGateway::Attach { .. }), "it waits behind the claims: {answer:?}");
+    });
+}

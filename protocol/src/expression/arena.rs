@@ -1,8 +1,10 @@
-//! Claims flattened once into slots, and a view of them that notes every slot an expression reads.
+//! Claims laid out once in slots, and a view of them that notes every slot an expression reads.
 //!
-//! A missing key notes the map itself: the expression must be asked again when the map gains a key.
+//! A missing key notes the map itself: the expression must be asked again when the map gains a key. A claim becomes a
+//! value of the interpreter only when that looks at it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cel::common::traits::{Container, Indexer, Sizer};
@@ -13,50 +15,75 @@ use serde_json::Value as Json;
 
 use crate::claims::{ClaimMap, Facts};
 
-/// The claims of one evaluation, flattened.
+/// The claims of one evaluation, laid out.
 #[derive(Debug)]
-pub struct ClaimArena {
-    slots: Vec<Slot>,
+pub struct ClaimArena<'f> {
+    slots: Vec<Slot<'f>>,
     paths: Vec<String>,
     seen: Vec<AtomicU64>,
     /// Elements of the longest list.
     longest: usize,
 }
 
+/// A map by its children's slots, or a value.
 #[derive(Debug)]
-enum Slot {
-    Map(BTreeMap<String, usize>),
-    Leaf(Box<dyn Val>),
+pub(super) enum Slot<'f> {
+    Map(BTreeMap<&'f str, usize>),
+    Leaf(Leaf<'f>),
+}
+
+/// A claim that is no map.
+#[derive(Debug)]
+pub(super) struct Leaf<'f> {
+    pub(super) json: &'f Json,
+    /// What the interpreter sees, once it looks.
+    value: OnceLock<Box<dyn Val>>,
 }
 
 /// Slots of the roots, in this order.
 pub(super) const ROOTS: [&str; 4] = ["claims", "user", "device", "system"];
 
-impl ClaimArena {
-    /// Flattens the user, device and system claims of `facts`. Absent device claims are an empty map.
+impl<'f> ClaimArena<'f> {
+    /// Lays out the user, device and system claims of `facts`. Absent device claims are an empty map.
     #[must_use]
-    pub fn new(facts: &Facts<'_>) -> Self {
+    pub fn new(facts: &Facts<'f>) -> Self {
         let mut arena = Self { slots: Vec::new(), paths: Vec::new(), seen: Vec::new(), longest: 0 };
         for root in ROOTS {
             arena.push(root.to_owned(), Slot::Map(BTreeMap::new()));
         }
-        let empty = ClaimMap::default();
-        let device = facts.device.map_or(&empty, |claims| &claims.0);
-        for (slot, root, claims) in [(1, "user", facts.user), (2, "device", device), (3, "system", facts.system)] {
-            let children = claims
-                .0
-                .iter()
-                .map(|(name, value)| (name.clone(), arena.add(format!("{root}.{name}"), value)))
-                .collect();
+        let device = facts.device.map(|claims| &claims.0);
+        let roots: [(usize, Option<&'f ClaimMap>); 3] = [(1, Some(facts.user)), (2, device), (3, Some(facts.system))];
+        for (slot, claims) in roots {
+            let Some(claims) = claims else { continue };
+            let child = |(name, value): (&'f String, &'f Json)| {
+                (name.as_str(), arena.add(format!("{}.{name}", ROOTS[slot]), value))
+            };
+            let children = claims.0.iter().map(child).collect();
             arena.slots[slot] = Slot::Map(children);
         }
-        arena.slots[0] = Slot::Map((1..ROOTS.len()).map(|slot| (ROOTS[slot].to_owned(), slot)).collect());
+        arena.slots[0] = Slot::Map((1..ROOTS.len()).map(|slot| (ROOTS[slot], slot)).collect());
         arena.seen = (0..arena.slots.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         arena
     }
 
     pub(super) const fn view(&self, slot: usize) -> View<'_> {
         View { arena: self, slot }
+    }
+
+    pub(super) fn slot(&self, slot: usize) -> &Slot<'f> {
+        &self.slots[slot]
+    }
+
+    /// The slot under a name of the map in `slot`.
+    pub(super) fn child(&self, slot: usize, name: &str) -> Option<usize> {
+        match &self.slots[slot] {
+            Slot::Map(children) => children.get(name).copied(),
+            Slot::Leaf(_) => None,
+        }
+    }
+
+    pub(super) fn note(&self, slot: usize) {
+        self.seen[slot / 64].fetch_or(1 << (slot % 64), Ordering::Relaxed);
     }
 
     /// Elements of the longest list in all claims.
@@ -66,7 +93,7 @@ impl ClaimArena {
 
     /// Notes every root: any change of any claim counts.
     pub(super) fn note_everything(&self) {
-        (1..ROOTS.len()).for_each(|slot| self.view(slot).note(slot));
+        (1..ROOTS.len()).for_each(|slot| self.note(slot));
     }
 
     pub(super) fn forget_reads(&self) {
@@ -78,20 +105,20 @@ impl ClaimArena {
         (0..self.slots.len()).filter(noted).map(|slot| self.paths[slot].clone()).collect()
     }
 
-    fn push(&mut self, path: String, slot: Slot) -> usize {
+    fn push(&mut self, path: String, slot: Slot<'f>) -> usize {
         self.slots.push(slot);
         self.paths.push(path);
         self.slots.len() - 1
     }
 
-    fn add(&mut self, path: String, value: &Json) -> usize {
+    fn add(&mut self, path: String, value: &'f Json) -> usize {
         let Json::Object(map) = value else {
             self.longest = self.longest.max(longest_list(value));
-            return self.push(path, Slot::Leaf(leaf(value)));
+            return self.push(path, Slot::Leaf(Leaf { json: value, value: OnceLock::new() }));
         };
         let slot = self.push(path.clone(), Slot::Map(BTreeMap::new()));
         let children =
-            map.iter().map(|(name, value)| (name.clone(), self.add(format!("{path}.{name}"), value))).collect();
+            map.iter().map(|(name, value)| (name.as_str(), self.add(format!("{path}.{name}"), value))).collect();
         self.slots[slot] = Slot::Map(children);
         slot
     }
@@ -105,7 +132,7 @@ fn longest_list(value: &Json) -> usize {
     }
 }
 
-fn leaf(value: &Json) -> Box<dyn Val> {
+fn interpreted(value: &Json) -> Box<dyn Val> {
     match value {
         Json::String(text) => Box::new(CelString::from(text.clone())),
         Json::Bool(truth) => Box::new(CelBool::from(*truth)),
@@ -123,18 +150,13 @@ fn leaf(value: &Json) -> Box<dyn Val> {
 /// One map of the arena, as an expression sees it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'c> {
-    arena: &'c ClaimArena,
+    arena: &'c ClaimArena<'c>,
     slot: usize,
 }
 
 impl View<'_> {
-    fn note(&self, slot: usize) {
-        self.arena.seen[slot / 64].fetch_or(1 << (slot % 64), Ordering::Relaxed);
-    }
-
     fn child(&self, key: &dyn Val) -> Option<usize> {
-        let Slot::Map(children) = &self.arena.slots[self.slot] else { return None };
-        children.get(key.downcast_ref::<CelString<'_>>()?.inner()).copied()
+        self.arena.child(self.slot, key.downcast_ref::<CelString<'_>>()?.inner())
     }
 }
 
@@ -155,7 +177,7 @@ impl Val for View<'_> {
         Some(self)
     }
     fn as_sizer(&self) -> Option<&dyn Sizer> {
-        self.note(self.slot);
+        self.arena.note(self.slot);
         None
     }
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
@@ -172,15 +194,15 @@ impl Indexer for View<'_> {
         Self: 'v,
     {
         let Some(slot) = self.child(key) else {
-            self.note(self.slot);
+            self.arena.note(self.slot);
             let name = key.downcast_ref::<CelString<'_>>().map_or("?", CelString::inner);
             return Err(ExecutionError::no_such_key(name));
         };
         Ok(match &self.arena.slots[slot] {
             Slot::Map(_) => CowVal::owned(View { slot, ..*self }),
-            Slot::Leaf(value) => {
-                self.note(slot);
-                CowVal::Borrowed(&**value)
+            Slot::Leaf(leaf) => {
+                self.arena.note(slot);
+                CowVal::Borrowed(&**leaf.value.get_or_init(|| interpreted(leaf.json)))
             }
         })
     }
@@ -195,7 +217,7 @@ impl Indexer for View<'_> {
 
 impl Container for View<'_> {
     fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
-        self.note(self.slot);
+        self.arena.note(self.slot);
         Ok(self.child(key).is_some())
     }
 }

@@ -53,6 +53,19 @@ impl Scene {
         (outcome, evaluator.last_reads())
     }
 
+    fn value(&self, expression: &Expression) -> Result<serde_json::Value, String> {
+        let facts = Facts {
+            user: &self.user,
+            device: Some(&self.device),
+            system: &self.system,
+            step_ups: &self.step_ups,
+            reasons: &self.reasons,
+            now: self.now,
+        };
+        let arena = ClaimArena::new(&facts);
+        Evaluator::new(&arena, &facts, &Scripts::default()).value(expression, Asked::default())
+    }
+
     fn holds(&self, source: &str) -> bool {
         self.ask(source).0.holds
     }
@@ -212,6 +225,18 @@ fn claims_that_would_make_an_evaluation_too_long_make_it_false() {
     assert!(!outcome.holds && outcome.error.is_some_and(|error| error.contains("steps")));
     assert_eq!(read, reads(&["user", "device", "system"]), "any change may make it bearable again");
     assert!(scene.holds(r#"device.processes.exists(p, p == "process 999")"#), "one list is always gone through");
+}
+
+#[test]
+fn a_value_that_would_take_too_long_is_refused_too() {
+    let mut scene = Scene::new();
+    let many = |n: usize| json!((0..n).map(|n| format!("process {n}")).collect::<Vec<_>>());
+    let pairs = Expression::compile("device.processes.map(p, device.processes.filter(q, p == q))").expect("compiles");
+    scene.device.0.0.insert("processes".to_owned(), many(3));
+    assert_eq!(scene.value(&pairs), Ok(json!([["process 0"], ["process 1"], ["process 2"]])));
+    scene.device.0.0.insert("processes".to_owned(), many(1_000));
+    let refused = scene.value(&pairs).expect_err("a million steps");
+    assert!(refused.contains("steps"), "{refused}");
 }
 
 #[test]

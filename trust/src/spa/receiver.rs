@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use ringwall_protocol::time::UnixMillis;
 
 use super::key::hint;
 use super::replay::{NotRemembered, Replays};
+use super::sources::{Form, Sources};
 use super::{Destination, HINT_PERIOD, KeyOwner, START_MARGIN, SpaKey, period_of, udp, wire_tcp};
 use crate::secret::sha256;
 
@@ -99,6 +101,9 @@ pub enum KnockError {
     /// This key's knocks of this second are spent.
     #[error("too many knocks of one key in a second")]
     Budget,
+    /// This source's knocks of this second are spent.
+    #[error("too many knocks of one source in a second")]
+    Source,
     /// Dated ahead, and not to be written down: after a restart it could be used again.
     #[error("knock is dated ahead of the clock and cannot be written down")]
     Journal,
@@ -131,6 +136,7 @@ impl KnockError {
             Self::Replayed => "replayed",
             Self::Full => "full",
             Self::Budget => "budget",
+            Self::Source => "source",
             Self::Journal => "journal",
         }
     }
@@ -162,6 +168,7 @@ pub struct Receiver {
     /// The period in the middle of the table; `None` until the first look.
     middle: Option<u64>,
     replays: Replays,
+    sources: Sources,
 }
 
 impl Receiver {
@@ -180,6 +187,7 @@ impl Receiver {
             hints: HashMap::new(),
             middle: None,
             replays: Replays::default(),
+            sources: Sources::default(),
         }
     }
 
@@ -281,6 +289,23 @@ impl Receiver {
         let (service, time) = (claimed.service, claimed.time);
         let knock = Knock { owner: held.owner.clone(), service, connections: 1, time };
         self.accept(id, knock, claimed.destination, entry, now)
+    }
+
+    /// Counts a right knock for the place it came from.
+    ///
+    /// # Errors
+    /// [`KnockError::Source`] beyond [`super::MAX_KNOCKS_PER_SOURCE_AND_SECOND`]; the knock is used up all the same.
+    pub fn admit_from(
+        &mut self,
+        (source, form): (IpAddr, Form),
+        knock: Knock,
+        now: UnixMillis,
+    ) -> Result<Knock, KnockError> {
+        let counted = !matches!(knock.owner, KeyOwner::Peer(_));
+        if counted && !self.sources.admit(source, form, now.seconds()) {
+            return Err(KnockError::Source);
+        }
+        Ok(knock)
     }
 
     fn look_up(&mut self, said: [u8; 8], now: UnixMillis) -> Result<u32, KnockError> {

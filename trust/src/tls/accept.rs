@@ -2,6 +2,7 @@
 //! not even the alert that TLS would send, for it would tell that TLS is spoken here.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,12 @@ pub fn reset(stream: TcpStream) {
 }
 
 impl Hello {
+    /// Where the connection comes from; `None` if it has gone already.
+    #[must_use]
+    pub fn source(&self) -> Option<IpAddr> {
+        self.stream.peer_addr().ok().map(|peer| peer.ip())
+    }
+
     /// The ALPN entries as they came, at most 16; the first may be a knock.
     #[must_use]
     pub fn entries(&self) -> &[Vec<u8>] {

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::accept::{Hello, HelloError, read_hello};
 use super::alpn::Alpn;
-use crate::spa::{KeyOwner, Knock, KnockError, PeerRole, Receiver};
+use crate::spa::{Form, KeyOwner, Knock, KnockError, PeerRole, Receiver};
 
 /// Whether a proof is wanted in the ClientHello. In mode UDP-TCP the kernel wants a packet before, and this too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,10 @@ impl Gate {
         // A panic elsewhere cannot leave the receiver half changed in a way that accepts more than it should.
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let knock = receiver.alpn_entry(entry, now)?;
+        let knock = match hello.source() {
+            Some(source) => receiver.admit_from((source, Form::Proof), knock, now)?,
+            None => knock,
+        };
         if knock.service == self.service { Ok(knock) } else { Err(KnockError::Service) }
     }
 }

@@ -1,5 +1,6 @@
 //! What the thread does when nothing waits, and what is due whatever waits.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ringwall_protocol::rules::RuleSet;
@@ -119,6 +120,7 @@ impl Worker {
     /// Publishes how many sessions and rule sets there are.
     pub(super) fn publish(&mut self) {
         let used = self.slots.used();
+        self.rule_sets.store(used, Ordering::Relaxed);
         metrics::gauge!("ringwall_firewall_sessions").set(self.ledger.len() as f64);
         metrics::gauge!("ringwall_firewall_rule_sets").set(used as f64);
         metrics::gauge!("ringwall_firewall_slots").set(self.slots.made() as f64);

@@ -30,8 +30,8 @@ fn with_worker(test: impl FnOnce(&mut Worker, &mut tokio::sync::mpsc::Receiver<F
         let baseline = readback::baseline(&mut kernel, &table).expect("readable");
         let (conntrack, _flows) = mpsc::channel();
         let (events, mut noticed) = tokio::sync::mpsc::channel(16);
-        let knocks = Arc::default();
-        let mut worker = Worker::new(Parts { kernel, table, config, baseline, conntrack, events, knocks });
+        let (knocks, rule_sets) = (Arc::default(), Arc::default());
+        let mut worker = Worker::new(Parts { kernel, table, config, baseline, conntrack, events, knocks, rule_sets });
         test(&mut worker, &mut noticed);
     };
     if let Err(panic) = std::thread::spawn(body).join() {

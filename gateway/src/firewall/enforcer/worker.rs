@@ -73,6 +73,7 @@ pub(in crate::firewall) struct Worker {
     pub(super) conntrack: conntrack::Work,
     pub(super) events: tokio::sync::mpsc::Sender<FirewallEvent>,
     pub(super) knocks: Arc<AtomicUsize>,
+    pub(super) rule_sets: Arc<AtomicUsize>,
     pub(super) suspended: Duration,
     pub(super) leased_index: Option<u32>,
     pub(super) watch: super::housekeeping::Watch,
@@ -88,6 +89,7 @@ pub(in crate::firewall) struct Parts {
     pub(in crate::firewall) conntrack: conntrack::Work,
     pub(in crate::firewall) events: tokio::sync::mpsc::Sender<FirewallEvent>,
     pub(in crate::firewall) knocks: Arc<AtomicUsize>,
+    pub(in crate::firewall) rule_sets: Arc<AtomicUsize>,
 }
 
 impl Worker {
@@ -112,6 +114,7 @@ impl Worker {
             conntrack: parts.conntrack,
             events: parts.events,
             knocks: parts.knocks,
+            rule_sets: parts.rule_sets,
             suspended: clock::suspended(),
             leased_index: None,
             watch: super::housekeeping::Watch::default(),

@@ -355,6 +355,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn messages_that_nobody_has_proved_yet_take_64_mib_at_most() {
+        let seats = UNPROVED.available_permits();
+        assert!(seats > 1 && seats * MAX_TOKEN_MESSAGE <= 64 * 1024 * 1024, "{seats} seats");
+        let taken: Vec<_> = std::iter::from_fn(|| UNPROVED.try_acquire().ok()).collect();
+        assert_eq!(taken.len(), seats, "the next waits until one of them is proved or gone");
+        drop(taken);
+        assert_eq!(UNPROVED.available_permits(), seats);
+    }
+
+    #[test]
     fn pace_allows_a_burst_and_then_a_rate() {
         let start = Instant::now();
         let mut pace = Pace::new(RATE, start);

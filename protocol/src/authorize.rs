@@ -95,6 +95,12 @@ pub struct Authorization {
 }
 
 impl Authorization {
+    /// The entitlements that are open.
+    #[must_use]
+    pub fn open(&self) -> BTreeSet<EntitlementId> {
+        self.states.iter().filter(|state| state.open).map(|state| state.id).collect()
+    }
+
     /// Whether a change of the claim at `path` can change anything.
     #[must_use]
     pub fn depends_on(&self, path: &str) -> bool {
@@ -157,6 +163,15 @@ impl Prepared {
         let scheduled = self.conditions.keys().filter_map(|id| self.next_schedule(*id, facts.now));
         let valid_until = by_themselves.chain(scheduled).min();
         Ok(Authorization { rules, states, conditions, valid_until, reads })
+    }
+
+    /// The rules of these entitlements, whatever their conditions say: for a caller that keeps to what was open before.
+    ///
+    /// # Errors
+    /// As [`Prepared::authorize`].
+    pub fn rules_of(&self, open: &BTreeSet<EntitlementId>, names: &ResolvedNames) -> Result<RuleSet, TooManyRules> {
+        let granted = self.actions.iter().zip(&self.token.entitlements);
+        compile(granted.filter(|(_, granted)| open.contains(&granted.id)).flat_map(|(actions, _)| actions), names)
     }
 
     fn evaluate(&self, facts: &Facts<'_>) -> (BTreeMap<ConditionId, Outcome>, BTreeSet<String>) {

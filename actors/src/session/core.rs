@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use ringwall_protocol::authorize::{Authorization, PrepareError, Prepared};
 use ringwall_protocol::claims::{ClaimMap, Reason, UntrustedClaims};
 use ringwall_protocol::entitlement::Host;
-use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
+use ringwall_protocol::id::{ApplianceId, EntitlementId, LogIndex, SessionId};
 use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::ClaimsToken;
@@ -140,6 +140,8 @@ struct Device {
 struct Wanted {
     generation: u64,
     rules: Option<(ringwall_protocol::rules::RuleSetHash, UnixMillis)>,
+    /// Entitlements whose rules these are.
+    open: BTreeSet<EntitlementId>,
     /// The Client is told `welcome` when this generation is in force; `true`: it resumes.
     welcome: Option<(u64, bool)>,
     /// The Client is told its entitlements when this generation is in force.

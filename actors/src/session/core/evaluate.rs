@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ringwall_protocol::authorize::Authorization;
 use ringwall_protocol::claims::{DEVICE_CLAIM_MAX_AGE, Facts};
+use ringwall_protocol::id::EntitlementId;
 use ringwall_protocol::rules::RuleSet;
 use ringwall_protocol::rules::compile::ResolvedNames;
 use ringwall_protocol::wire::error::ErrorCode;
@@ -39,18 +40,21 @@ impl SessionCore {
             effects.push(Effect::Send(FromGateway::InteractionClosed { prompt_id }));
         }
         let narrower = self.authorization.as_ref().is_none_or(|former| closes(former, &authorization));
+        let wider = !authorization.open().is_subset(&self.wanted.open);
         let changed = self.authorization.as_ref().is_some_and(|former| former.states != authorization.states);
         self.authorization = Some(authorization);
         if changed {
             self.wanted.announce = Some(self.wanted.generation + 1);
             self.report_soon(now);
         }
-        let forced = narrower || self.wanted.welcome.is_some();
+        let forced = (narrower && !wider) || self.wanted.welcome.is_some();
         if forced || self.budgets.rules.spend(now.instant) {
-            self.apply(now, effects);
-        } else {
-            self.timers.set(Timer::Apply, self.budgets.rules.next(now.instant));
+            return self.apply(now, effects);
         }
+        if narrower {
+            self.apply_stricter(now, effects);
+        }
+        self.timers.set(Timer::Apply, self.budgets.rules.next(now.instant));
     }
 
     /// What the session's conditions see.
@@ -70,30 +74,50 @@ impl SessionCore {
     pub(super) fn apply(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.timers.stop(Timer::Apply);
         let Some(authorization) = &self.authorization else { return };
+        let (rules, open) = (authorization.rules.clone(), authorization.open());
         let expires = self.expires();
-        let expires_in = now.time.until(expires);
-        if expires_in.is_zero() {
+        if now.time.until(expires).is_zero() {
             return self.on_expiry(now, effects);
         }
-        let wanted = (authorization.rules.hash(), expires);
-        if self.wanted.rules == Some(wanted) && self.wanted.welcome.is_none() {
+        if self.wanted.rules == Some((rules.hash(), expires)) && self.wanted.welcome.is_none() {
             return self.announce_now(effects);
         }
-        self.wanted.rules = Some(wanted);
-        self.wanted.generation += 1;
+        self.hand_over(rules, open, now, effects);
         if let Some((generation, _)) = &mut self.wanted.welcome {
             *generation = self.wanted.generation;
         }
         if let Some(generation) = &mut self.wanted.announce {
             *generation = self.wanted.generation;
         }
+    }
+
+    /// Too many changes in a second: what closed is closed now, what opened waits (review F32).
+    fn apply_stricter(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(authorization) = &self.authorization else { return };
+        let both: BTreeSet<_> = authorization.open().intersection(&self.wanted.open).copied().collect();
+        // Rights that cannot be computed are no rights.
+        let rules = self.prepared.rules_of(&both, &ResolvedNames::default()).unwrap_or_default();
+        if !now.time.until(self.expires()).is_zero() {
+            self.hand_over(rules, both, now, effects);
+        }
+        // Only the whole is told to the Client.
+        if let Some(generation) = &mut self.wanted.announce {
+            *generation = self.wanted.generation + 1;
+        }
+    }
+
+    fn hand_over(&mut self, rules: RuleSet, open: BTreeSet<EntitlementId>, now: Moment, effects: &mut Vec<Effect>) {
+        let expires = self.expires();
+        self.wanted.rules = Some((rules.hash(), expires));
+        self.wanted.open = open;
+        self.wanted.generation += 1;
         effects.push(Effect::Install(Install {
             session: self.settings.session,
             generation: self.wanted.generation,
             checked_at: self.checked_at,
             addresses: self.settings.addresses,
-            rules: Arc::new(authorization.rules.clone()),
-            expires_in,
+            rules: Arc::new(rules),
+            expires_in: now.time.until(expires),
         }));
     }
 
@@ -167,10 +191,7 @@ impl SessionCore {
 
 /// Whether something that was open no longer is, or is another thing.
 fn closes(former: &Authorization, now: &Authorization) -> bool {
-    let open = |authorization: &Authorization| -> BTreeSet<_> {
-        authorization.states.iter().filter(|state| state.open).map(|state| state.id).collect()
-    };
-    let (former_open, now_open) = (open(former), open(now));
+    let (former_open, now_open) = (former.open(), now.open());
     // The same entitlements with other rules: a new token, or resolved names; it may be narrower.
     !former_open.is_subset(&now_open) || (former_open == now_open && former.rules != now.rules)
 }

@@ -252,6 +252,31 @@ fn wider_rules_wait_for_their_turn_and_narrower_ones_do_not() {
 }
 
 #[test]
+fn of_two_changes_a_second_and_more_the_stricter_of_old_and_new_is_kept() {
+    let other = TestCondition::new(4, "device.healthy == false", None);
+    let mut stage = Stage::live(&[healthy(), other]);
+    let web = |host: &str| {
+        let remote: IpAddr = host.parse().expect("an address");
+        Flow { direction: Direction::Up, protocol: Protocol::Tcp, remote, port: 443 }
+    };
+    let mut changed = vec![];
+    for round in 0..3 {
+        stage.now = stage.now.plus(Duration::from_millis(10));
+        stage.core.device.claims = serde_json::from_value(json!({"healthy": round % 2 == 0})).expect("claims");
+        let effects = stage.give(Input::Reevaluate);
+        changed.push(install(&effects).expect("something closes").rules.clone());
+    }
+    let passes =
+        |rules: &ringwall_protocol::rules::RuleSet| ["10.0.1.0", "10.0.1.1"].map(|host| rules.passes(&web(host)));
+    assert_eq!(passes(&changed[0]), [true, false]);
+    assert_eq!(passes(&changed[1]), [false, true]);
+    assert_eq!(passes(&changed[2]), [false, false], "what closed is closed, what opened waits");
+    assert!(changed[2].passes(&web("10.0.0.1")), "what was open before and after stays");
+    let effects = stage.pass(Duration::from_secs(1));
+    assert_eq!(passes(&install(&effects).expect("the rest").rules), [true, false]);
+}
+
+#[test]
 fn reason_opens_what_it_was_asked_for_and_nothing_else() {
     let mut stage = Stage::live(&[with_reason(), healthy()]);
     let asked = prompts(&stage.blocked("10.0.1.0"));

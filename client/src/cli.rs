@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::store::StateDirectory;
 
 mod credentials;
+mod daemon_answer;
 mod output;
 mod paste;
 mod profile;

@@ -8,8 +8,8 @@ use ringwall_protocol::id::PromptId;
 use ringwall_protocol::wire::client::Challenge;
 
 use super::credentials::line_of;
+use super::daemon_answer::{done, local_failure};
 use super::output;
-use super::up::{done, local_failure};
 use crate::core::prompts::{MAX_PASTED, Question};
 use crate::failure::{Exit, Failure};
 use crate::local::{Answer, LocalClient, LocalError, Request};

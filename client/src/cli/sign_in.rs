@@ -8,6 +8,7 @@ use ringwall_trust::identity::PrivateKey;
 use ringwall_trust::secret::SystemRandom;
 
 use super::credentials::{CredentialOptions, StdinFactors, browser_failure, show_page};
+use super::daemon_answer::{done, local_failure};
 use super::paste::answer_of;
 use super::{KeyType, ProfileChoice, output};
 use crate::browser::{Loopback, Page};
@@ -119,9 +120,9 @@ fn wants_certificate(provider: &str) -> Failure {
 impl SignOutCommand {
     pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
         match LocalClient::connect(&state.socket_path()).await {
-            Ok(mut daemon) => return super::up::done(daemon.ask(&Request::SignOut {}).await),
+            Ok(mut daemon) => return done(daemon.ask(&Request::SignOut {}).await),
             Err(LocalError::NotRunning) => {}
-            Err(error) => return Err(super::up::local_failure(error)),
+            Err(error) => return Err(local_failure(error)),
         }
         let stored = state.choose(self.choice.profile.as_deref())?;
         let store = state.store(&stored.slot);
@@ -155,6 +156,6 @@ async fn tell_daemon(state: &StateDirectory) -> Result<(), Failure> {
     let Ok(mut daemon) = LocalClient::connect(&state.socket_path()).await else { return Ok(()) };
     match daemon.ask(&Request::Reload {}).await {
         Ok(Answer::Done {}) => Ok(()),
-        answer => super::up::done(answer).map_err(|failure| failure.while_doing("the daemon does not go on with it")),
+        answer => done(answer).map_err(|failure| failure.while_doing("the daemon does not go on with it")),
     }
 }

@@ -3,8 +3,8 @@
 use clap::Args;
 use comfy_table::{Table, presets};
 
+use super::daemon_answer::local_failure;
 use super::output;
-use super::up::local_failure;
 use crate::failure::{Exit, Failure};
 use crate::local::{Answer, Event, LocalClient, LocalError, Request};
 use crate::status::{SiteStatus, Status};

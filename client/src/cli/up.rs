@@ -12,12 +12,13 @@ use clap::Args;
 use ringwall_trust::secret::SystemRandom;
 
 use super::credentials::CredentialOptions;
+use super::daemon_answer::{done, local_failure};
 use super::{KeyType, ProfileChoice, block_on, output};
 use crate::clock;
 use crate::daemon::{self, UpOptions};
 use crate::failure::{Exit, Failure};
 use crate::held_token::Holder;
-use crate::local::{Answer, LocalClient, LocalError, Request};
+use crate::local::{Answer, LocalClient, Request};
 use crate::status::ClientState;
 use crate::store::{StateDirectory, StoredProfile};
 
@@ -184,26 +185,6 @@ impl UpCommand {
 pub(super) async fn down(state: &StateDirectory) -> Result<(), Failure> {
     let mut daemon = LocalClient::connect(&state.socket_path()).await.map_err(local_failure)?;
     done(daemon.ask(&Request::Down {}).await)
-}
-
-/// Success only if the daemon did it.
-pub(super) fn done(answer: Result<Answer, LocalError>) -> Result<(), Failure> {
-    match answer.map_err(local_failure)? {
-        Answer::Refused { cause, next_step, not_found } => {
-            Err(Failure::told(if not_found { Exit::NotFound } else { Exit::Refused }, cause, next_step))
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn local_failure(error: LocalError) -> Failure {
-    let (exit, next_step) = match &error {
-        LocalError::NotRunning => (Exit::NotRunning, "ringwall up"),
-        LocalError::NotAllowed => (Exit::Privilege, "use the user that the daemon runs as, or root"),
-        LocalError::Broken(_) | LocalError::Time => (Exit::Unexpected, "look at the daemon's log"),
-        LocalError::Answer => (Exit::Unexpected, "restart the daemon after the update: ringwall down; ringwall up"),
-    };
-    Failure::new(exit, error, next_step)
 }
 
 /// Whether the sign-in on disk is still good.

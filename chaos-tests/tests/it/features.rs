@@ -89,10 +89,16 @@ fn every_test_that_the_features_name_exists() -> Result<()> {
             .extend(quoted(&row.proof).filter(|test| !known.contains(*test)).map(|test| format!("S{number}: {test}")));
     }
     let text = fs::read_to_string(checkout().join("docs/features.md"))?;
-    let (_, attacks) = text.split_once("## Attacks on whoever is already inside").context("the table of attacks")?;
-    let tests: Vec<_> = attacks.lines().filter(|line| line.starts_with("| ")).flat_map(quoted).collect();
-    assert!(!tests.is_empty(), "the table of attacks names tests");
-    missing.extend(tests.into_iter().filter(|test| !known.contains(*test)).map(|test| format!("attacks: {test}")));
+    for heading in ["## Attacks on whoever is already inside", "## What one caller can use up"] {
+        let (_, section) = text.split_once(heading).with_context(|| format!("the table under {heading:?}"))?;
+        let section = section.split("\n## ").next().unwrap_or_default();
+        // The proof stands in the last column.
+        let proofs = section.lines().filter_map(|line| line.strip_suffix('|')?.rsplit('|').next());
+        let tests: Vec<_> = proofs.flat_map(quoted).collect();
+        assert!(!tests.is_empty(), "the table under {heading:?} names tests");
+        missing
+            .extend(tests.into_iter().filter(|test| !known.contains(*test)).map(|test| format!("{heading}: {test}")));
+    }
     assert_eq!(missing, Vec::<String>::new());
     Ok(())
 }

@@ -48,5 +48,5 @@ bench: ## Measures the figures of the design and compares them with those of oth
 	$(BINARIES)/ringwall-bench
 
 clean-lab: ## Removes what a kept or interrupted lab left.
-	cargo build --package ringwall-chaos-tests --bin ringwall-demo --locked
+	cargo build --workspace --bins --locked
 	$(BINARIES)/ringwall-demo clean

@@ -7,6 +7,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -128,6 +129,9 @@ pub(crate) fn go_through(browser: &Browser, page: &str, person: &str) -> Result<
 
 /// The provider's package with what it needs, installed.
 fn installed() -> Result<PathBuf> {
+    // One test of this process at a time; other processes have folders of their own.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _turn = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers/oidc");
     let files = ["package.json", "package-lock.json", "server.mjs"];
     let mut hasher = DefaultHasher::new();

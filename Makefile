@@ -29,7 +29,7 @@ test: setup lint ## Checks, builds and tests everything (root).
 	if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace --locked; \
 	else \
-	  cargo test --workspace --locked; \
+	  cargo test --workspace --locked --no-fail-fast; \
 	fi
 
 lint: setup ## Formatting, clippy, documentation, licences, direction of dependencies, unused dependencies.

@@ -52,6 +52,8 @@ if [ "${1:-}" = bench ]; then
         command -v "$program" >/dev/null || peers+=("${peer_of[$program]}")
     done
 fi
+# `nft` names protocols from it.
+[ -e /etc/protocols ] || missing+=(netbase)
 # RocksDB's bindings are made at build time.
 have_libclang || missing+=(libclang-dev)
 

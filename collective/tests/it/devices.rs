@@ -1,7 +1,7 @@
 //! Registered devices: how many there may be, when another factor is wanted, and what a cookie is worth.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::wire::error::ErrorCode;
@@ -17,12 +17,15 @@ use crate::mfa::{answer_factor, code, enrol, want_factor};
 pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl Captured {
-    /// Begins to capture what this process logs. Each test is a process of its own.
+    /// Begins to capture what this process logs. Tests that share a process share what is captured.
     pub(crate) fn begin() -> Self {
-        let captured = Self::default();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(captured.clone());
-        subscriber.try_init().expect("one subscriber in a test");
-        captured
+        static CAPTURED: LazyLock<Captured> = LazyLock::new(|| {
+            let captured = Captured::default();
+            let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(captured.clone());
+            subscriber.try_init().expect("nothing else subscribes in these tests");
+            captured
+        });
+        CAPTURED.clone()
     }
 
     pub(crate) fn text(&self) -> String {

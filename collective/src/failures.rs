@@ -10,12 +10,13 @@ use ringwall_protocol::id::UserId;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::lockout::LockoutSubject;
+use ringwall_trust::spa::Source;
 
 use crate::limits::{
     DISTURBANCES_PER_SPAN, FACTOR_SPAN, FAILURES_PER_SOURCE, STRANGER_PROPOSALS_PER_SECOND, WRONG_FACTORS_PER_SPAN,
 };
 use crate::refusal::Refusal;
-use crate::throttle::{Source, Throttle};
+use crate::throttle::Throttle;
 
 /// Failures are counted over this span.
 const SPAN: Duration = Duration::from_secs(60);

@@ -1,26 +1,12 @@
 //! Counting of attempts, in bounded memory and without a clock: who failed too often, who asks too often.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use ringwall_protocol::time::UnixMillis;
 
 /// Keys remembered at once. Beyond it the ones that are full again are dropped, then new keys are refused.
 const MAX_KEYS: usize = 65_536;
-
-/// Where a caller comes from, as coarse as one subscriber is: an IPv4 address or an IPv6 /64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source(IpAddr);
-
-impl From<IpAddr> for Source {
-    fn from(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
-            v4 => v4,
-        })
-    }
-}
 
 /// A token bucket for each key: `capacity` at once, refilled evenly over `period`.
 #[derive(Debug)]
@@ -104,14 +90,5 @@ mod tests {
         }
         assert!(!throttle.take(&usize::MAX, start));
         assert!(throttle.take(&usize::MAX, start.plus(Duration::from_secs(2))));
-    }
-
-    #[test]
-    fn addresses_of_one_subscriber_are_one_source() {
-        let source = |text: &str| Source::from(text.parse::<IpAddr>().expect("an address"));
-        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:1"));
-        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
-        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
-        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
     }
 }

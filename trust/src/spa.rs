@@ -27,6 +27,7 @@ mod key;
 mod receiver;
 mod replay;
 mod sender;
+mod source;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use destination::Destination;
 pub use key::{KeyOwner, PeerRole, SpaKey, derive_peer_key, derive_profile_key};
 pub use receiver::{Journal, Knock, KnockError, Receiver, SpaWindow, Used, WindowError};
 pub use sender::KnockRequest;
+pub use source::Source;
 pub use sources::Form;
 pub use wire_tcp::TCP_PROOF_LEN;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::throttle::Source;
+use ringwall_trust::spa::Source;
 
 /// Counts open connections by source.
 #[derive(Debug)]

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ringwall_protocol::time::UnixMillis;
+use ringwall_trust::spa::Source;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::throttle::{Source, Throttle};
+use crate::throttle::Throttle;
 
 /// How long a source stays known after somebody there proved himself.
 const KNOWN_FOR: Duration = Duration::from_hours(24);

@@ -1,34 +1,36 @@
 //! Who is on the way in: connections before the end of their handshake, bounded for the process and for each source.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ringwall_trust::spa::Source;
 
 /// Connections before the end of their handshake (review 3.5).
 const PROCESS: usize = 2_000;
-/// The same for one source: an IPv4 address, or an IPv6 network of 64 bits.
-const SOURCE: usize = 32;
+/// The same for one source.
+const PER_SOURCE: usize = 32;
 
 /// All that are on the way in.
 #[derive(Debug, Default)]
-pub struct Crowd(Mutex<HashMap<IpAddr, usize>>);
+pub struct Crowd(Mutex<HashMap<Source, usize>>);
 
 /// A place in the crowd; free again when dropped.
 #[derive(Debug)]
 pub struct Place {
     crowd: Arc<Crowd>,
-    source: IpAddr,
+    source: Source,
 }
 
 impl Crowd {
     /// A place for a connection from `address`, if there is one.
     #[must_use]
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let source = source_of(address);
+        let source = Source::from(address);
         let mut sources = self.lock();
-        let everybody: usize = if sources.len() >= PROCESS / SOURCE { sources.values().sum() } else { 0 };
+        let everybody: usize = if sources.len() >= PROCESS / PER_SOURCE { sources.values().sum() } else { 0 };
         let mine = sources.entry(source).or_insert(0);
-        if *mine >= SOURCE || everybody >= PROCESS {
+        if *mine >= PER_SOURCE || everybody >= PROCESS {
             if *mine == 0 {
                 sources.remove(&source);
             }
@@ -39,7 +41,7 @@ impl Crowd {
         Some(Place { crowd: Arc::clone(self), source })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Source, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,16 +58,6 @@ impl Drop for Place {
     }
 }
 
-fn source_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,7 +67,7 @@ mod tests {
         let crowd = Arc::new(Crowd::default());
         let flooder: IpAddr = "192.0.2.1".parse().expect("an address");
         let places: Vec<_> = (0..100).filter_map(|_| crowd.enter(flooder)).collect();
-        assert_eq!(places.len(), SOURCE);
+        assert_eq!(places.len(), PER_SOURCE);
         assert!(crowd.enter("192.0.2.2".parse().expect("an address")).is_some());
         drop(places);
         assert!(crowd.enter(flooder).is_some());
@@ -85,9 +77,10 @@ mod tests {
     #[test]
     fn neighbours_in_one_ipv6_network_are_one_source() {
         let crowd = Arc::new(Crowd::default());
-        let places: Vec<_> =
-            (0..100u16).filter_map(|n| crowd.enter(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n).into())).collect();
-        assert_eq!(places.len(), SOURCE);
+        let places: Vec<_> = (0..100u16)
+            .filter_map(|n| crowd.enter(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n).into()))
+            .collect();
+        assert_eq!(places.len(), PER_SOURCE);
     }
 
     #[test]

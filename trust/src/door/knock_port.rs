@@ -123,6 +123,7 @@ mod tests {
     use std::time::Duration;
 
     use ringwall_protocol::spa::{KNOCK_FIRST_BYTE, Service};
+    use tokio::time::timeout;
 
     use super::*;
     use crate::secret::{SecretKey, SystemRandom};
@@ -167,11 +168,13 @@ mod tests {
                     done.notify_one();
                 }
             };
-            tokio::select! {
-                error = listen(&socket, &receiver, || NOW, heard) => panic!("{error}"),
-                () = done.notified() => {}
-                () = tokio::time::sleep(Duration::from_secs(10)) => panic!("not everything was judged"),
-            }
+            let judged = async {
+                tokio::select! {
+                    error = listen(&socket, &receiver, || NOW, heard) => panic!("{error}"),
+                    () = done.notified() => {}
+                }
+            };
+            timeout(Duration::from_secs(10), judged).await.expect("everything is judged");
             assert_eq!(knocks, 1);
             assert_eq!(refused, [(KnockError::UnknownHint, 3), (KnockError::Shape, 2)].into());
         });

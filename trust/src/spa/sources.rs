@@ -2,9 +2,9 @@
 //! on it and would spend another's share.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use super::MAX_KNOCKS_PER_SOURCE_AND_SECOND;
+use super::{MAX_KNOCKS_PER_SOURCE_AND_SECOND, Source};
 
 /// Sources counted at once; more in one second are refused.
 const MAX_SOURCES: usize = 65_536;
@@ -22,7 +22,7 @@ pub enum Form {
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     second: u64,
-    counts: HashMap<(IpAddr, Form), u32>,
+    counts: HashMap<(Source, Form), u32>,
 }
 
 impl Sources {
@@ -32,21 +32,13 @@ impl Sources {
             self.second = second;
             self.counts.clear();
         }
-        let source = (subscriber(source), form);
+        let source = (Source::from(source), form);
         if !self.counts.contains_key(&source) && self.counts.len() >= MAX_SOURCES {
             return false;
         }
         let count = self.counts.entry(source).or_default();
         *count += 1;
         *count <= MAX_KNOCKS_PER_SOURCE_AND_SECOND
-    }
-}
-
-/// As coarse as one subscriber is: an IPv4 address, or an IPv6 /64.
-fn subscriber(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

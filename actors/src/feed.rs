@@ -1,4 +1,4 @@
-//! The Gateway's end of the revocation feed (`revocation.md`, review 3.11): one ordered stream from one Controller, the
+//! The Gateway's end of the revocation feed: one ordered stream from one Controller, the
 //! next Controller as soon as that one is silent.
 //!
 //! Promises: what arrives is handed to the registry in order, confirmations behind every change that they vouch for (after

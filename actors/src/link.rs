@@ -1,4 +1,4 @@
-//! The Controller's end of a feed: one [`Link`](actor::Link) for each connected Gateway (`revocation.md`, review 3.11).
+//! The Controller's end of a feed: one [`Link`](actor::Link) for each connected Gateway.
 //!
 //! Promises: changes go out in log order, without gap or duplicate; a poll is confirmed only behind every change up to
 //! its read index; what is not acknowledged is bounded. What the Gateway enforces stands on the [`Board`](board::Board).

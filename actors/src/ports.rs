@@ -1,7 +1,7 @@
 //! The ports through which sessions reach the kernel and the packets: implemented by `gateway/`, faked in simulations.
 //!
 //! Every call returns at once; what takes time answers through a [`Reply`]. Order matters: calls to one
-//! [`RuleEnforcer`] take effect in the order in which they were made (the lease depends on it, review F1).
+//! [`RuleEnforcer`] take effect in the order in which they were made (the lease depends on it, T1).
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -37,7 +37,7 @@ impl SessionAddresses {
     }
 }
 
-/// A session's complete wanted rules, as a value (review F3).
+/// A session's complete wanted rules, as a value (T3).
 #[derive(Debug, Clone)]
 pub struct Install {
     /// Whose rules.
@@ -68,7 +68,7 @@ pub enum InstallError {
         /// Generation in force.
         applied: u64,
     },
-    /// The kernel would need more than the bounded number of rule sets (review F44).
+    /// The kernel would need more than the bounded number of rule sets (T44).
     #[error("more than {limit} different rule sets would be needed")]
     TooManyRuleSets {
         /// The bound.
@@ -82,7 +82,7 @@ pub enum InstallError {
     Kernel(String),
 }
 
-/// A confirmation that came through the feed, to be turned into lease time (review F1, F26).
+/// A confirmation that came through the feed, to be turned into lease time (T1, T26).
 #[derive(Debug, Clone, Copy)]
 pub struct LeaseRenewal {
     /// Every revocation up to here must be enforced before the lease may be renewed.
@@ -108,7 +108,7 @@ pub trait RuleEnforcer: Send + Sync + 'static {
     fn end_lease(&self);
 }
 
-/// A single-use secret with which a tunnel connection finds its session (review F12). 32 random bytes.
+/// A single-use secret with which a tunnel connection finds its session (T12). 32 random bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AttachToken(pub [u8; 32]);
 

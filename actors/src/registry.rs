@@ -1,8 +1,8 @@
-//! The one owner of admission, revocation table, feed position and sessions on a Gateway (review F3).
+//! The one owner of admission, revocation table, feed position and sessions on a Gateway (T3).
 //!
 //! Checking and registering are one step, so no revocation falls between them: either the check sees it, or it sees
-//! the session. Every feed change is applied here before anything else hears of it; what it cuts is cut in the order of
-//! `revocation.md`. What a session does with its rights is its own business ([`crate::session`]).
+//! the session. Every feed change is applied here before anything else hears of it; what it cuts is cut in the order that
+//! the actor states. What a session does with its rights is its own business ([`crate::session`]).
 
 pub mod actor;
 pub mod admission;

@@ -1,4 +1,4 @@
-//! One Client that is signed in, as a Gateway sees it: what it may reach now, and what would open more (`token-flow.md`).
+//! One Client that is signed in, as a Gateway sees it: what it may reach now, and what would open more (`docs/token-flow.md`).
 //!
 //! Promises: what the session may reach follows from its current tokens, device claims, reasons and address by the one
 //! pure function of `protocol`, again after every change of any of them; nothing outlives its tokens; a panic ends this

@@ -35,7 +35,7 @@ pub use http::ExchangeError;
 
 use race::Race;
 
-/// Which half of the client API (review F14).
+/// Which half of the client API (T14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plane {
     /// Without a client certificate.

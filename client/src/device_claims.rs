@@ -18,7 +18,7 @@ mod system;
 pub use on_demand::FileHashes;
 pub use schedule::Schedule;
 
-/// They are sent at least this often (review 3.9: absent after 15 min).
+/// They are sent at least this often (absent after 15 min).
 pub const SEND_EVERY: Duration = Duration::from_mins(5);
 /// They are looked at this often, so that a change is sent within 10 s.
 pub const LOOK_EVERY: Duration = Duration::from_secs(8);

@@ -1,7 +1,7 @@
 //! From an address to an encrypted connection: knock, connect, TLS.
 //!
 //! Every socket of the Client carries [`SOCKET_MARK`], by which the routing rule lets it pass beside the tunnel
-//! (review 3.14): an exception for a socket, not for an address, so that nothing else can use it (C10). Server names
+//!: an exception for a socket, not for an address, so that nothing else can use it. Server names
 //! are not sent; who answers is judged by its certificate alone.
 
 use std::io;

@@ -1,9 +1,9 @@
-//! What the kernel sends into the tunnel (review 3.14).
+//! What the kernel sends into the tunnel.
 //!
 //! Promises: protected networks are routed by a table of their own, asked before the main one, so that no route that
-//! somebody else makes (DHCP, a LAN with the same prefix: C9, C10) draws their packets away; beside each of these
+//! somebody else makes (DHCP, a LAN with the same prefix) draws their packets away; beside each of these
 //! routes lies a blackhole with a worse metric, so that nothing leaks when the device is gone; only sockets with the
-//! Client's own mark pass beside it; what comes for a tunnel address by another interface is dropped (C11). Everything is removed at the end, and what a killed Client left behind at the next
+//! Client's own mark pass beside it; what comes for a tunnel address by another interface is dropped. Everything is removed at the end, and what a killed Client left behind at the next
 //! start. Which routes there are is decided in `plan`.
 
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 //! Promises: a welcome is believed only as far as the signed entitlement token reaches; a tunnel that is lost is made
 //! anew while the session lives; a websocket that is lost is resumed; a Gateway that is dead is replaced by the next
 //! one with the tokens in hand, without asking a Controller; every `hello` has a higher number than all before it
-//! (review F12). Getting new tokens, asking the user and the kernel's routes are left to the daemon.
+//! (T12). Getting new tokens, asking the user and the kernel's routes are left to the daemon.
 
 use std::sync::Arc;
 

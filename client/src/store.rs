@@ -8,7 +8,7 @@
 //!                   device.json    device id, cookie, per-device SPA key
 //!                   key.pem        private key
 //!                   session.json   tokens, certificate, Controllers
-//!                   connect_seq    counts every hello (review F12)
+//!                   connect_seq    counts every hello (T12)
 //! ```
 //!
 //! Every file has mode 0600 and is replaced whole (temporary file, fsync, rename); one that others may read is refused.

@@ -106,7 +106,7 @@ pub struct RawAdvertise {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawAdmin {
-    /// Networks that may reach the admin API without a knock (review F17).
+    /// Networks that may reach the admin API without a knock (T17).
     pub allow_sources: Vec<String>,
 }
 

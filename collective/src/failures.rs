@@ -1,4 +1,4 @@
-//! Failed sign-ins, counted here before anything is proposed (review F39): by source, and by whom was tried.
+//! Failed sign-ins, counted here before anything is proposed (T39): by source, and by whom was tried.
 //!
 //! A device that brings its cookie and key is counted by itself, so that strangers lock nobody out.
 

@@ -1,4 +1,4 @@
-//! Password hashing beside the runtime: as many at once as there are cores, a bounded queue before them (review F39).
+//! Password hashing beside the runtime: as many at once as there are cores, a bounded queue before them (T39).
 
 use std::sync::Arc;
 

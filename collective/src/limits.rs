@@ -1,4 +1,4 @@
-//! The bounds of a Controller's listeners and services (review 3.10), in one place.
+//! The bounds of a Controller's listeners and services, in one place.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::listener::strangers::Room;
 pub const MAX_SIGN_INS: usize = 256;
 /// Callers that may wait for a password hash; a queue longer than this takes longer than callers wait.
 pub const MAX_WAITING_HASHES: usize = 256;
-/// Refused sign-ins leave no earlier than this after they came (review F39): what was wrong does not show in time.
+/// Refused sign-ins leave no earlier than this after they came (T39): what was wrong does not show in time.
 pub const REFUSAL_FLOOR: Duration = Duration::from_millis(250);
 /// Failed sign-ins of one source (/32, /64) in a minute.
 pub const FAILURES_PER_SOURCE: u32 = 10;
@@ -47,7 +47,7 @@ pub const CONNECTIONS_PER_SOURCE: usize = 32;
 /// Room at the client and admin ports for connections that have not proved anything yet. Many users may share a source,
 /// and a source is bounded by [`CONNECTIONS_PER_SOURCE`] already.
 pub const CLIENT_ROOM: Room = Room { strangers: 1_024, reserved: 1_024, burst: 1_024, period: Duration::from_secs(1) };
-/// The same at the peer port: five a second of a strange source, more at once for a Site that begins (review F17).
+/// The same at the peer port: five a second of a strange source, more at once for a Site that begins (T17).
 pub const PEER_ROOM: Room = Room { strangers: 256, reserved: 512, burst: 125, period: Duration::from_secs(25) };
 /// Open connections of one source at the peer port: a NAT may hide a whole Site of Gateways.
 pub const PEER_CONNECTIONS_PER_SOURCE: usize = 256;

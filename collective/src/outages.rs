@@ -1,4 +1,4 @@
-//! Providers that do not answer: how long renewals may go on with what was known before (review 3.8). Pure but for the
+//! Providers that do not answer: how long renewals may go on with what was known before. Pure but for the
 //! lock.
 
 use std::collections::BTreeMap;

@@ -25,7 +25,7 @@ impl Refusal {
         Self { code, message: message.into(), retry_after: None }
     }
 
-    /// The one answer to a failed sign-in, whatever was wrong (review F39).
+    /// The one answer to a failed sign-in, whatever was wrong (T39).
     #[must_use]
     pub fn sign_in() -> Self {
         Self::new(ErrorCode::SignInRefused, "user name, password or device was not accepted")

@@ -25,7 +25,7 @@ use crate::refusal::Refusal;
 
 /// Reports that may wait to be bound; beyond it they are dropped, and told again when the Gateway reconnects.
 const WAITING: usize = 65_536;
-/// Reports are gathered for so long before they become an entry (review 3.6).
+/// Reports are gathered for so long before they become an entry.
 const BATCH: Duration = Duration::from_millis(100);
 
 /// Hears Gateways.

@@ -33,7 +33,7 @@ impl Signers {
         self.0.read().unwrap_or_else(PoisonError::into_inner).first().map(Arc::clone)
     }
 
-    /// The key with which `node` may sign a token of this index, as `state` knows it (review F35): the present one, or a
+    /// The key with which `node` may sign a token of this index, as `state` knows it (T35): the present one, or a
     /// former one for what was first checked while that was in use.
     #[must_use]
     pub fn covering(&self, state: &State, node: NodeId, idx: LogIndex) -> Option<Arc<TokenSigner>> {

@@ -1,4 +1,4 @@
-//! Keys of knocks on this Controller, kept in step with the state: profiles, registered devices, peers (review 3.3).
+//! Keys of knocks on this Controller, kept in step with the state: profiles, registered devices, peers.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use ringwall_actors::support::clock::{Clock, Moment, SecurityClock};
 use ringwall_protocol::time::UnixMillis;
 
-/// Wall-clock time: for certificates and knocks only (review 3.8).
+/// Wall-clock time: for certificates and knocks only.
 #[must_use]
 pub fn wall() -> UnixMillis {
     // A clock before 1970 makes every certificate invalid, which is what it deserves.

@@ -55,7 +55,7 @@ pub struct Identity {
     pub root_certificate: String,
     /// Key for knocking on Controllers' peer ports, base64url; the one that the feed told last.
     pub spa_key: Option<String>,
-    /// The highest life of the Collective that was seen: a lower one is refused (review F19).
+    /// The highest life of the Collective that was seen: a lower one is refused (T19).
     pub incarnation: Incarnation,
 }
 

@@ -111,7 +111,7 @@ impl Doorkeeper {
     ) -> Result<Verified<T>, Refusal> {
         let token = UnverifiedToken::<T>::parse(text).map_err(|error| refusal(&error))?;
         match self.verify(&token, &expected) {
-            // The key came after what this Gateway knows: its feed will tell (review F35).
+            // The key came after what this Gateway knows: its feed will tell (T35).
             Err(TokenError::UnknownKey { idx }) if self.published.reach(idx).await => {
                 self.verify(&token, &expected).map_err(|error| refusal(&error))
             }

@@ -1,4 +1,4 @@
-//! Becoming a member: from a seed file to a certificate (review 3.1).
+//! Becoming a member: from a seed file to a certificate.
 //!
 //! The Controller is known by the key's pin in the seed, this Gateway by the single-use token in it. Key and command id
 //! are kept before anything is sent: a try whose answer was lost is repeated and gets the same answer.

@@ -44,9 +44,9 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 const OUTBOX: usize = 64;
 /// The library's own buffers; by default they have 128 KiB each.
 const BUFFER: usize = 4 * 1024;
-/// Messages a second, and at once (review 3.10).
+/// Messages a second, and at once.
 const RATE: (u32, u32) = (20, 50);
-/// `hello`s that may be read and proved at once: with the longest message 64 MiB (review F30).
+/// `hello`s that may be read and proved at once: with the longest message 64 MiB (T30).
 static UNPROVED: Semaphore = Semaphore::const_new(64 * 1024 * 1024 / MAX_TOKEN_MESSAGE);
 
 /// Questions about names a second, and at once: a page with its pictures. Above, they stay unanswered.

@@ -2,7 +2,7 @@
 //!
 //! Promises: a packet reaches the kernel only from an attached tunnel of an open session and with that session's
 //! source address; a cut session's packets stop at once; a slow session holds up nobody; no actor, lock or channel is
-//! met per packet (`tunnel.md`). Knock, TLS handshake and what the packets may reach are others' business: the
+//! met per packet. Knock, TLS handshake and what the packets may reach are others' business: the
 //! listener hands over finished connections, the enforcer filters behind the TUN.
 //!
 //! ```text

@@ -1,5 +1,5 @@
 //! The guard of a program's own ports (SPA mode UDP-TCP): silent to whoever did not knock, whatever the packet's flags,
-//! and without a connection-tracking entry for junk (review F11, F37).
+//! and without a connection-tracking entry for junk (T11, T37).
 //!
 //! The rules stand here once, for a Gateway's firewall and for [`PortGuard`], a table of its own for programs that have
 //! no firewall. What a knock bought is one element: source and port, a lifetime, and a count that the kernel takes down

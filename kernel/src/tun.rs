@@ -1,4 +1,4 @@
-//! A TUN device whose packets come behind the kernel's offload header (`tunnel.md`): Gateway and Client alike.
+//! A TUN device whose packets come behind the kernel's offload header: Gateway and Client alike.
 //!
 //! Promises: reads and writes never wait; a super-packet that the kernel refuses is cut in user space, which is logged
 //! once per queue. Addresses and routes of the device are made elsewhere.
@@ -13,7 +13,7 @@ use tun_rs::{AsyncDevice, DeviceBuilder};
 
 pub use tun_rs::SyncDevice;
 
-/// Packets that the kernel keeps per queue while its thread is busy; fewer starve TCP (`tunnel.md`).
+/// Packets that the kernel keeps per queue while its thread is busy; fewer starve TCP.
 const KERNEL_QUEUE: u32 = 2_000;
 
 /// Makes the device `name` in the caller's network namespace, up, with this many queues, of which one at least.

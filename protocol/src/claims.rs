@@ -20,7 +20,7 @@ pub const MAX_CLAIM_DEPTH: usize = 4;
 pub const MAX_CLAIM_LIST: usize = 1_000;
 /// Longest reason that a user can give, in bytes.
 pub const MAX_REASON: usize = 1_024;
-/// Device claims older than this count as absent (review 3.9).
+/// Device claims older than this count as absent.
 pub const DEVICE_CLAIM_MAX_AGE: Duration = Duration::from_secs(15 * 60);
 
 /// Claims by name: strings, numbers, truth values, lists and maps of them.
@@ -98,7 +98,7 @@ pub enum StepUpKind {
     Password,
 }
 
-/// A further proof of the user, made at sign-in or for a condition; stands in the claims token by its suffix (review F5).
+/// A further proof of the user, made at sign-in or for a condition; stands in the claims token by its suffix (T5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StepUp {

@@ -6,7 +6,7 @@ use crate::id::{DeviceId, ProviderId, Thumbprint, UserId};
 use crate::name::SessionDn;
 use crate::time::UnixMillis;
 
-/// A registration. Matched at sign-in by cookie *and* key (review F15).
+/// A registration. Matched at sign-in by cookie *and* key (T15).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceRegistration {

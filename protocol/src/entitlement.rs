@@ -9,7 +9,7 @@ use crate::object::EntityBase;
 
 pub use parse::{ActionError, Host, ParsedAction};
 
-/// Most names in one entitlement (review 3.10).
+/// Most names in one entitlement.
 pub const MAX_NAMES: usize = 256;
 
 /// An entitlement.

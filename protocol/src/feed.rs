@@ -1,8 +1,8 @@
-//! The revocation feed between a Controller and a Gateway (`revocation.md`, review 3.11).
+//! The revocation feed between a Controller and a Gateway.
 //!
 //! One ordered stream each way on the peer port (ALPN `ringwall/feed/1`): 4 bytes of length, then MessagePack of a
 //! [`FromGateway`] or [`FromController`]. Changes come in log order, without gap or duplicate; confirmations of polls
-//! travel in the same stream, behind every change that they vouch for (review F1).
+//! travel in the same stream, behind every change that they vouch for (T1).
 
 use std::collections::BTreeMap;
 
@@ -148,7 +148,7 @@ pub enum FeedEvent {
         /// Window, seconds.
         window_seconds: u32,
     },
-    /// A session is at this Gateway of the Site; others end theirs of the same DN (review 3.6).
+    /// A session is at this Gateway of the Site; others end theirs of the same DN.
     #[serde(rename_all = "camelCase")]
     SessionBound {
         /// Whose.
@@ -266,7 +266,7 @@ pub enum FromGateway {
         /// JSON objects with the envelope of `features.md` 1.7.
         records: Vec<String>,
     },
-    /// Asks for a further certificate, at 2/3 of the life of the present one; a new key each time (review 3.2).
+    /// Asks for a further certificate, at 2/3 of the life of the present one; a new key each time.
     #[serde(rename_all = "camelCase")]
     RenewCertificate {
         /// Retries carry the same one and get the same answer.

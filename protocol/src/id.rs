@@ -142,7 +142,7 @@ impl fmt::Display for LogIndex {
     }
 }
 
-/// Which life of the Collective something belongs to (review F19).
+/// Which life of the Collective something belongs to (T19).
 ///
 /// `epoch` grows at every new life; `id` tells two lives apart that claim the same epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

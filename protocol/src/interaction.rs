@@ -41,7 +41,7 @@ pub enum InteractionKind {
     Reason,
 }
 
-/// Identifies one interaction of one condition: the Client may name nothing else of it (review F5).
+/// Identifies one interaction of one condition: the Client may name nothing else of it (T5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InteractionRef {

@@ -1,4 +1,4 @@
-//! Who belongs to the Collective: the records by which everyone is trusted (review F6: membership, never chains).
+//! Who belongs to the Collective: the records by which everyone is trusted (T6: membership, never chains).
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ pub struct GatewayRecord {
     pub weight: u32,
 }
 
-/// A key that signs tokens (review F35).
+/// A key that signs tokens (T35).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRecord {

@@ -1,4 +1,4 @@
-//! Distinguished Names: who a session belongs to (RFC 4514; `token-flow.md` "Names").
+//! Distinguished Names: who a session belongs to (RFC 4514; `docs/token-flow.md` "Names").
 //!
 //! A session's DN is `CN=<device id, 32 hex>,CN=<username>,OU=<identity provider>`; the user's DN is its last two
 //! components. Names are compared component by component, never as text. A [`DnScope`] is a suffix of 0 to 3

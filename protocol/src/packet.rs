@@ -2,8 +2,8 @@
 //! super-packet is cut when somebody cannot take it whole.
 //!
 //! Everything is a function of the bytes and never panics on any bytes. A packet from a peer is parsed here before
-//! anything of it is believed; the offload header is derived from what was parsed, never taken over (review F33,
-//! `tunnel.md`). Whose addresses a packet may carry is for the two ends of the tunnel to know.
+//! anything of it is believed; the offload header is derived from what was parsed, never taken over (T33).
+//! Whose addresses a packet may carry is for the two ends of the tunnel to know.
 
 mod checksum;
 mod icmp;

@@ -1,4 +1,4 @@
-//! Revocations: cut-offs in the replicated log (`revocation.md`).
+//! Revocations: cut-offs in the replicated log.
 //!
 //! A revocation is one log entry, and its own index is the cut-off: what was first checked in an older state is
 //! refused once the revocation is effective. No clock takes part.
@@ -42,7 +42,7 @@ pub enum RevocationScope {
     Token(TokenId),
 }
 
-/// How a revocation takes hold (review F28, F29).
+/// How a revocation takes hold (T28, T29).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RevocationMode {

@@ -1,7 +1,7 @@
 //! A rule set: what the firewall enforces for a session, independent of any operating system.
 //!
 //! A [`RuleSet`] is the compiled, normalised form of a session's open actions. It is content-addressed: equal rules
-//! give an equal [`RuleSetHash`], so sessions with the same rights share one rule set in the kernel (`firewall.md`).
+//! give an equal [`RuleSetHash`], so sessions with the same rights share one rule set in the kernel.
 //! `compile` makes it with the precedence of S45; `matching` asks it about one flow, exactly as the kernel would.
 
 pub mod compile;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entitlement::Host;
 
-/// Rules that one rule set may hold at most, all chains together (review 3.10).
+/// Rules that one rule set may hold at most, all chains together.
 pub const MAX_RULES: usize = 4_096;
 
 /// Which side began the flow, seen from the Client.
@@ -132,7 +132,7 @@ pub struct Run {
 }
 
 /// A host by name, one protocol, an inclusive range of ports. What the name stands for is not part of the rules: a
-/// change of it changes no rule set (review F45).
+/// change of it changes no rule set (T45).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Named {

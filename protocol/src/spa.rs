@@ -1,4 +1,4 @@
-//! Single packet authorization: what a knock says. Keys, seals and proofs are in `trust/` (review 3.5).
+//! Single packet authorization: what a knock says. Keys, seals and proofs are in `trust/`.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What tokens say (review 3.4). How they are signed and verified is in `trust/`.
+//! What tokens say. How they are signed and verified is in `trust/`.
 //!
 //! Decoding is strict: unknown, missing or wrongly typed fields refuse the token.
 

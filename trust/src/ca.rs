@@ -1,4 +1,4 @@
-//! The Collective's certificate authority: an offline-able root, and two intermediates for each Controller (review 3.2).
+//! The Collective's certificate authority: an offline-able root, and two intermediates for each Controller.
 //!
 //! | certificate | issuer | key | life | EKU |
 //! | --- | --- | --- | --- | --- |
@@ -32,7 +32,7 @@ pub const INTERMEDIATE_LIFE: Duration = Duration::from_hours(365 * 24);
 pub const APPLIANCE_LIFE: Duration = Duration::from_hours(30 * 24);
 /// Life of a client's certificate unless configured.
 pub const CLIENT_LIFE: Duration = Duration::from_hours(24);
-/// Longest life of a client's certificate, whatever is configured (review F20).
+/// Longest life of a client's certificate, whatever is configured (T20).
 pub const MAX_CLIENT_LIFE: Duration = Duration::from_hours(7 * 24);
 /// How far `notBefore` lies in the past, for clocks that are behind.
 pub const BACKDATING: Duration = Duration::from_mins(5);

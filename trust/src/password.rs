@@ -1,7 +1,7 @@
 //! Passwords of local users: Argon2id (RFC 9106) in PHC strings, with the cost that OWASP recommends.
 //!
 //! Hashing takes tens of milliseconds of a core: callers run it where it blocks nobody and limit how many run at once.
-//! For a user who does not exist [`verify_for_nobody`] does the same work, so that the time tells nothing (review F39).
+//! For a user who does not exist [`verify_for_nobody`] does the same work, so that the time tells nothing (T39).
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! Single packet authorization: the knock that must be right before anything answers (review 3.5, findings 22 and 42).
+//! Single packet authorization: the knock that must be right before anything answers (T22, T42).
 //!
 //! Two forms of one proof. The UDP packet has 128 bytes and looks random:
 //!
@@ -46,9 +46,9 @@ pub use wire_tcp::TCP_PROOF_LEN;
 const HINT_PERIOD: u64 = 300;
 /// Version of both forms.
 const VERSION: u8 = 1;
-/// Knocks accepted for one key within a second; beyond it they are refused (review F22).
+/// Knocks accepted for one key within a second; beyond it they are refused (T22).
 pub const MAX_KNOCKS_PER_KEY_AND_SECOND: u32 = 1_000;
-/// Right knocks accepted from one source (/32, /64) within a second (review 3.10); members of the Collective, who may all
+/// Right knocks accepted from one source (/32, /64) within a second; members of the Collective, who may all
 /// stand behind one address, are not counted.
 pub const MAX_KNOCKS_PER_SOURCE_AND_SECOND: u32 = 20;
 /// Knocks remembered at once: 2²⁰ × 24 bytes, some 1,000 a second over the default window. Beyond it all are refused.

@@ -1,6 +1,6 @@
 //! TLS 1.3 as Ringwall uses it: who may be at the other end, and that nothing answers before a proof.
 //!
-//! Trust is current membership, never "chains to the root" (review F6):
+//! Trust is current membership, never "chains to the root" (T6):
 //!
 //! | who asks | about whom | what decides |
 //! | --- | --- | --- |

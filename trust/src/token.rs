@@ -25,7 +25,7 @@ use crate::secret::sha256;
 
 /// How far `iat` and `nbf` may lie ahead of our clock.
 pub const MAX_CLOCK_LEAD: Duration = Duration::from_mins(1);
-/// Longest life of claims and entitlement tokens, whatever is configured (review F20).
+/// Longest life of claims and entitlement tokens, whatever is configured (T20).
 pub const MAX_SESSION_TOKEN_LIFE: Duration = Duration::from_hours(24);
 /// Longest life of an administrator's token.
 pub const MAX_ADMIN_TOKEN_LIFE: Duration = Duration::from_hours(12);

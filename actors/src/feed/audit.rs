@@ -6,7 +6,7 @@ use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::time::UnixMillis;
 use serde_json::{Map, Value, json};
 
-/// Records that wait for a Controller (review 3.13).
+/// Records that wait for a Controller.
 pub const CAPACITY: usize = 100_000;
 /// Records of one frame.
 const BATCH: usize = 256;

@@ -1,6 +1,6 @@
 //! The pure part of a link: which frames follow from what the Gateway said and what was applied.
 //!
-//! Invariant behind the lease (review F1): `Confirmed { readIndex }` leaves only when every change up to `readIndex`
+//! Invariant behind the lease (T1): `Confirmed { readIndex }` leaves only when every change up to `readIndex`
 //! was put into the same stream before it. A read index is asked for after the poll arrived, never shared with a poll
 //! that came later.
 

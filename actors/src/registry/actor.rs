@@ -240,7 +240,7 @@ impl Registry {
         }
     }
 
-    /// The order of `revocation.md`: workers drop, rules out, connections closed with the code, acknowledgement, audit.
+    /// Carries a cut out, in this order: workers drop, rules out, connections closed with the code, acknowledgement, audit.
     #[expect(clippy::too_many_arguments, reason = "the fields of one effect")]
     fn cut(
         &mut self,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// In grace, only devices that had a session within this span are admitted (review F41).
+/// In grace, only devices that had a session within this span are admitted (T41).
 pub const GRACE_MEMORY: Duration = Duration::from_secs(600);
 
 /// Ends of the lease, as far as renewals were granted.

@@ -1,4 +1,4 @@
-//! Which connection of a device is the newest, by (sign-in index, connect sequence) and never by arrival (review F12);
+//! Which connection of a device is the newest, by (sign-in index, connect sequence) and never by arrival (T12);
 //! and how often a device comes back.
 
 use std::collections::{HashMap, VecDeque};

@@ -8,7 +8,7 @@ use ringwall_protocol::id::LogIndex;
 use ringwall_trust::token::{Expected, KeySet};
 use tokio::sync::{Semaphore, watch};
 
-/// Clients that may wait for the feed at once (review F35).
+/// Clients that may wait for the feed at once (T35).
 pub const MAX_WAITERS: usize = 100;
 /// How long a Client waits for the feed.
 pub const FEED_WAIT: Duration = Duration::from_secs(5);

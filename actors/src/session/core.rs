@@ -1,4 +1,4 @@
-//! The pure part of a session: its phases (review 3.6), its current tokens and claims, and what follows from each input.
+//! The pure part of a session: its phases, its current tokens and claims, and what follows from each input.
 //!
 //! ```text
 //! Admitting ─installed→ Live ⇄ Detached (websocket lost, ≤ 30 s)      Live ─tokens' end→ Expired (≤ 10 min) ─new tokens→ Live
@@ -41,7 +41,7 @@ use crate::support::timers::Timers;
 pub const DETACHED: Duration = Duration::from_secs(30);
 /// How long a session waits for new tokens after the end of its own.
 pub const EXPIRED: Duration = Duration::from_secs(600);
-/// Bounds of review F32: changes of the rules, device claims, answers, requests for attach tokens.
+/// Bounds of T32: changes of the rules, device claims, answers, requests for attach tokens.
 const RULE_CHANGES: (usize, Duration) = (2, Duration::from_secs(1));
 const DEVICE_CLAIMS: (usize, Duration) = (1, Duration::from_secs(1));
 const REASONS: (usize, Duration) = (6, Duration::from_secs(60));
@@ -302,7 +302,7 @@ impl SessionCore {
         }
     }
 
-    /// The end of what holds the session: tokens, certificate, sign-in (review 3.8).
+    /// The end of what holds the session: tokens, certificate, sign-in.
     fn expires(&self) -> UnixMillis {
         let seconds = [self.claims.head.exp, self.prepared.token().head.exp, self.claims.sign_in_until];
         seconds.into_iter().map(UnixMillis::from_seconds).fold(self.certificate_until, UnixMillis::min)

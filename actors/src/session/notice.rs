@@ -1,4 +1,4 @@
-//! When a Client is asked to renew a token (review 3.8). Pure arithmetic; the jitter comes from the DN's hash, so that
+//! When a Client is asked to renew a token. Pure arithmetic; the jitter comes from the DN's hash, so that
 //! neither restarts nor Gateways bring devices into step.
 
 use std::time::Duration;

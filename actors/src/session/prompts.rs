@@ -1,4 +1,4 @@
-//! Which prompts a session shows, and which are open (review 3.9): one that wants an answer per condition, or one for
+//! Which prompts a session shows, and which are open: one that wants an answer per condition, or one for
 //! each of its alternatives; each interaction at most once a minute, at most ten prompts a minute. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! Time as an argument. Cores take a [`Moment`]; shells ask a [`Clock`] for it; adapters read the real ones.
 //!
-//! Security time at a Gateway is the controller time of the last bookmark plus the monotonic time since (review 3.8):
+//! Security time at a Gateway is the controller time of the last bookmark plus the monotonic time since:
 //! [`SecurityClock`] keeps it for everybody who judges tokens outside of the actors.
 
 use std::sync::Arc;

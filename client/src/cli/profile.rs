@@ -124,7 +124,7 @@ impl AddProfile {
         Ok(())
     }
 
-    /// The first link of a Collective decides whom this machine believes: somebody at a terminal is asked (review F21).
+    /// The first link of a Collective decides whom this machine believes: somebody at a terminal is asked (T21).
     fn confirm(&self, profile: &Profile) -> Result<(), Failure> {
         // With the link on standard input nobody can answer there; such a link was not clicked on.
         if self.yes || !io::stdin().is_terminal() || !io::stderr().is_terminal() {

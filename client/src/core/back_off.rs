@@ -1,4 +1,4 @@
-//! How long to wait before trying again: doubling, bounded, spread (review 3.8).
+//! How long to wait before trying again: doubling, bounded, spread.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub fn between_calls(failures: u32, random: f64) -> Duration {
     delay(Duration::from_secs(1), Duration::from_secs(30), failures, random)
 }
 
-/// How long a Gateway that failed is passed over: 5 s × 2ⁿ ≤ 60 s (review 3.7).
+/// How long a Gateway that failed is passed over: 5 s × 2ⁿ ≤ 60 s.
 #[must_use]
 pub fn exclusion(failures: u32, random: f64) -> Duration {
     delay(Duration::from_secs(5), Duration::from_mins(1), failures, random)

@@ -1,4 +1,4 @@
-//! What a Site's link does after something ended it (`token-flow.md` "At the Gateway", review 3.6, 3.7).
+//! What a Site's link does after something ended it (`docs/token-flow.md` "At the Gateway").
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub const fn after(end: &LinkEnd) -> Next {
     }
 }
 
-/// When to try a lost tunnel again while the websocket lives: 0, 0.2, 1, 3 s (review 3.6); `None` gives the Gateway up.
+/// When to try a lost tunnel again while the websocket lives: 0, 0.2, 1, 3 s; `None` gives the Gateway up.
 #[must_use]
 pub const fn reattach_after(failures: u32) -> Option<Duration> {
     match failures {

@@ -1,5 +1,5 @@
 //! Whether a profile link may be taken up: a replacement never changes whom the Client believes without being told to
-//! (review F21).
+//! (T21).
 
 use ringwall_trust::identity::Fingerprint;
 

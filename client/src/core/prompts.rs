@@ -1,7 +1,7 @@
 //! The questions that wait for the user, and which answer may go where.
 //!
 //! A Gateway only names a condition and an interaction; what the user reads is taken from the entitlement token that a
-//! Controller signed (review F5), so that a Gateway cannot put words into the Client's mouth. One question per condition
+//! Controller signed (T5), so that a Gateway cannot put words into the Client's mouth. One question per condition
 //! of a Site is open at a time; the number of all is bounded.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub const MAX_ANSWER: usize = 1_024;
 pub const MAX_PASTED: usize = 4_096;
 /// A message that only informs vanishes by itself after this long.
 pub const MESSAGE_LIFE: Duration = Duration::from_mins(10);
-/// A Controller waits this long for what is typed in a step-up, and for this many answers (review 3.9).
+/// A Controller waits this long for what is typed in a step-up, and for this many answers.
 pub const STEP_UP_LIFE: Duration = Duration::from_secs(120);
 const STEP_UP_TRIES: u8 = 3;
 

@@ -1,4 +1,4 @@
-//! When to ask a Controller for new tokens (review 3.8): before anything expires, spread over devices, backing off.
+//! When to ask a Controller for new tokens: before anything expires, spread over devices, backing off.
 //!
 //! A token is renewed at exp − max(5 min, life ÷ 6) − jitter(0 … life ÷ 12), the jitter taken from the DN's hash, but
 //! never in the first half of its life. New claims are followed by new entitlement tokens, which hold what the new

@@ -1,4 +1,4 @@
-//! The order of a sign-in as the Client sees it (`token-flow.md` "Sign-in", steps 3 to 12): credentials, perhaps another
+//! The order of a sign-in as the Client sees it (`docs/token-flow.md` "Sign-in", steps 3 to 12): credentials, perhaps another
 //! factor, certificate, entitlements. The shell posts what a step says and feeds the answer back.
 
 use ringwall_protocol::id::TransactionId;
@@ -6,7 +6,7 @@ use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::wire::client::{Challenge, EntitlementsAnswer, MfaWanted, SignInAnswer, SignedIn};
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
 
-/// Answers that a Controller takes in one transaction (review 3.9); a page is opened once.
+/// Answers that a Controller takes in one transaction; a page is opened once.
 const TRIES: u8 = 3;
 
 /// What the shell does next.

@@ -1,4 +1,4 @@
-//! Which Gateway of a Site to connect to (review 3.7): sticky, by weight, passing over those that failed.
+//! Which Gateway of a Site to connect to: sticky, by weight, passing over those that failed.
 //!
 //! Candidates are active and not excluded, ranked by −weight ÷ ln h with h = BLAKE3(deviceId ‖ gatewayId) as a number
 //! in (0, 1): weighted rendezvous hashing, so that one device keeps its Gateway and many devices spread by weight.

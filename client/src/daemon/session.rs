@@ -19,7 +19,7 @@ use crate::sign_in::presented;
 use crate::site_link::Credentials;
 use crate::store::{StoredSession, StoredSite};
 
-/// Certificates begin this long before they are issued, for clocks that are behind (review 3.2). It is not part of the
+/// Certificates begin this long before they are issued, for clocks that are behind. It is not part of the
 /// life that renewals are reckoned from: a short-lived one would be half gone at its birth.
 const BACKDATED: Duration = Duration::from_mins(5);
 
@@ -85,7 +85,7 @@ impl Session {
         })
     }
 
-    /// Takes a newer claims token; one of an older state is refused (review F36).
+    /// Takes a newer claims token; one of an older state is refused (T36).
     pub(super) fn renew_claims(&mut self, token: &str) -> Result<(), Failure> {
         let claims = HeldToken::<ClaimsToken>::take(token, self.holder).map_err(unusable)?;
         if claims.head.idx < self.claims.head.idx || claims.head.sid != self.claims.head.sid {

@@ -1,5 +1,5 @@
-//! When this device says something of itself: a change within ten seconds, and in any case every five minutes (S37,
-//! review 3.9). Pure: looks and moments come from outside.
+//! When this device says something of itself: a change within ten seconds, and in any case every five minutes (S37).
+//! Pure: looks and moments come from outside.
 
 use std::sync::Arc;
 use std::time::Instant;

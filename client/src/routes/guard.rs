@@ -1,5 +1,5 @@
 //! Nobody but the tunnel reaches the tunnel's address: Linux answers on every interface for every address of the
-//! machine, which lets a LAN neighbour find out who has a tunnel and probe the flows in it (C11, CVE-2019-14899).
+//! machine, which lets a LAN neighbour find out who has a tunnel and probe the flows in it (CVE-2019-14899).
 //!
 //! A table of our own drops what comes for a tunnel address by another interface. It belongs to our socket, so that the
 //! kernel removes it when this process ends, however it ends.

@@ -58,7 +58,7 @@ pub fn plan(sites: &[SiteRoutes], addresses: &[IpAddr]) -> BTreeSet<PlannedRoute
     planned
 }
 
-/// Whether `offered` asks for nothing that `signed` does not allow (review 3.14).
+/// Whether `offered` asks for nothing that `signed` does not allow.
 #[must_use]
 pub fn within(offered: &Routes, signed: &Routes) -> bool {
     offered.include.iter().all(|prefix| signed.include.iter().any(|outer| outer.contains(prefix)))

@@ -20,7 +20,7 @@ use crate::dial::{DialError, Knock, Line, resolve};
 use crate::routes::plan::within;
 use crate::store::StoreError;
 
-/// The Gateway may wait 5 s for its feed and 2 s for its firewall (review 3.6).
+/// The Gateway may wait 5 s for its feed and 2 s for its firewall.
 const WELCOME_TIME: Duration = Duration::from_secs(9);
 /// Smallest MTU that IPv6 allows; a Gateway that offers less is defective.
 const MIN_MTU: u16 = 1_280;

@@ -20,7 +20,7 @@ use crate::core::link_end::{LinkEnd, reattach_after};
 use crate::status::SiteState;
 use crate::tunnel::{LossReason, TunnelEvent};
 
-/// A Gateway that does not answer for this long is dead (review 3.6).
+/// A Gateway that does not answer for this long is dead.
 const DEAD_AFTER: Duration = Duration::from_secs(3);
 /// The same once the tunnel has been silent for as long: the Gateway had its time.
 const DEAD_AFTER_SILENCE: Duration = Duration::from_secs(1);
@@ -254,7 +254,7 @@ impl Link {
         live.dials.spawn(line.open());
     }
 
-    /// Shows the Gateway what is new. Claims go first: entitlements may have been made for them (review F36).
+    /// Shows the Gateway what is new. Claims go first: entitlements may have been made for them (T36).
     async fn present(&mut self, live: &mut Live) -> Result<(), Over> {
         let held = self.held.borrow_and_update().clone();
         let former = std::mem::replace(&mut live.connected.credentials, held.clone());

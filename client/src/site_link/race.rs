@@ -1,5 +1,5 @@
 //! Several Gateways, one after the other with a head start: the first welcome wins, the others are told goodbye
-//! (review 3.7).
+//!.
 
 use std::collections::VecDeque;
 

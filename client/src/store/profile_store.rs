@@ -14,7 +14,7 @@ use crate::secret_text::SecretText;
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Device {
-    /// Random; never the machine's own id (review F15).
+    /// Random; never the machine's own id (T15).
     pub device_id: DeviceId,
     /// From the last sign-in, base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,7 +100,7 @@ impl ProfileStore {
         file::remove(&self.path("session.json"))
     }
 
-    /// The number of the next `hello`: above all former ones, also after a crash (review F12).
+    /// The number of the next `hello`: above all former ones, also after a crash (T12).
     ///
     /// # Errors
     /// If it cannot be written; then it must not be used.

@@ -1,4 +1,4 @@
-//! Which Site a packet goes to: longest prefix first, then the primary Site, then the smaller Site id (review 3.7).
+//! Which Site a packet goes to: longest prefix first, then the primary Site, then the smaller Site id.
 //!
 //! Prefixes are painted onto the number line, the general ones first, so that a look-up is one binary search. Pure;
 //! made anew whenever a Site changes, read without a lock by the one thread that owns it.

@@ -1,4 +1,4 @@
-//! How many connections each source has open: a flood from one place must not take everybody's (review 3.10).
+//! How many connections each source has open: a flood from one place must not take everybody's.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Room for those who have not proved anything yet: a flood of strangers must not keep members out (review F17).
+//! Room for those who have not proved anything yet: a flood of strangers must not keep members out (T17).
 //!
 //! Who is in is counted by [`super::crowd`]; here only the way in is rationed. A source from which somebody proved
 //! himself lately has a share of its own, which strangers cannot take.

@@ -1,4 +1,4 @@
-//! Answering appliances that join (review 3.1): the join token is spent in the entry that admits them, so that it admits
+//! Answering appliances that join: the join token is spent in the entry that admits them, so that it admits
 //! one; the same key asking again gets the same answer.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What administrators may order, and how it is done (review 40).
+//! What administrators may order, and how it is done (T40).
 //!
 //! | module | is |
 //! | --- | --- |

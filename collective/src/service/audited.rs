@@ -1,4 +1,4 @@
-//! What is written down of Clients' requests (review 3.13). Never tokens, cookies, keys, passwords or codes.
+//! What is written down of Clients' requests. Never tokens, cookies, keys, passwords or codes.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What must hold before anything is minted (review F4): checks of a token and of what stands behind it, all in one
+//! What must hold before anything is minted (T4): checks of a token and of what stands behind it, all in one
 //! state.
 
 use ringwall_protocol::id::CollectiveId;
@@ -32,7 +32,7 @@ pub(crate) fn claims_token(state: &State, text: &str, now: UnixMillis) -> Result
     Ok(token)
 }
 
-/// The same, bound to the certificate of the connection that brought it (review F14).
+/// The same, bound to the certificate of the connection that brought it (T14).
 pub(crate) fn bound_claims_token(
     state: &State,
     text: &str,

@@ -118,7 +118,7 @@ impl Controller {
 pub(super) enum Standing {
     /// It is the registered one.
     Registered,
-    /// Somebody else may have its id, its key or its cookie (review F15).
+    /// Somebody else may have its id, its key or its cookie (T15).
     Doubtful {
         /// What the audit calls it.
         audited: &'static str,

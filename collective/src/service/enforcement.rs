@@ -1,5 +1,5 @@
 //! `wait=enforced`: how long each Gateway took to enforce an index, and for the unreachable ones when their lease ends.
-//! That list is the proof of a revocation (`revocation.md`).
+//! That list is the proof of a revocation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

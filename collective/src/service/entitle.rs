@@ -125,7 +125,7 @@ impl Controller {
         Ok(SiteToken { site_id: site.base.id, site_name: site.base.name.clone(), token: text })
     }
 
-    /// The user is only told that it is too much; the operator, what to make smaller (review F30).
+    /// The user is only told that it is too much; the operator, what to make smaller (T30).
     fn tell_of_size(token: &EntitlementToken, assignment: &Assignment) {
         let Some(share) = size::largest_share(token, assignment) else { return };
         tracing::warn!(

@@ -1,4 +1,4 @@
-//! This Controller's own keys in the state: the one that signs tokens (7 days, then a new one; review 3.3), the one of its
+//! This Controller's own keys in the state: the one that signs tokens (7 days, then a new one), the one of its
 //! certificate, and its addresses.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::config::Advertise;
 use crate::controller::Controller;
 use crate::refusal::Refusal;
 
-/// By then every Gateway and Controller has heard of a new key (review 3.2).
+/// By then every Gateway and Controller has heard of a new key.
 const KEY_IS_KNOWN: Duration = Duration::from_secs(5);
 /// Life of a signing key.
 pub const SIGNING_KEY_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -77,7 +77,7 @@ impl Controller {
         record.is_some_and(|record| matches!(record.state, ApplianceState::Active | ApplianceState::Joining))
     }
 
-    /// Replaces this Controller's own certificate, with a new key, when two thirds of its life are over (review 3.2).
+    /// Replaces this Controller's own certificate, with a new key, when two thirds of its life are over.
     /// Everyone hears of the new key some seconds before it is shown.
     ///
     /// # Errors

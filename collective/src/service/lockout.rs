@@ -1,4 +1,4 @@
-//! Lock-outs: asked before a credential is checked, proposed when failures were counted often enough (review F39).
+//! Lock-outs: asked before a credential is checked, proposed when failures were counted often enough (T39).
 
 use std::net::IpAddr;
 

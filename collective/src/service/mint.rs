@@ -1,5 +1,5 @@
 //! Making tokens: the common part, lifetimes under their hard caps, and the signature with the key that the state in
-//! which was checked holds for active (review F35).
+//! which was checked holds for active (T35).
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ pub(crate) fn entitlement_life(collective: &Collective) -> Duration {
     minutes(collective.settings.entitlement_token_expiration, MAX_ENTITLEMENT_MINUTES)
 }
 
-/// A configured number of minutes under its hard cap (review F20).
+/// A configured number of minutes under its hard cap (T20).
 pub(crate) fn minutes(configured: u32, cap: u32) -> Duration {
     Duration::from_secs(u64::from(configured.clamp(1, cap)) * 60)
 }

@@ -1,5 +1,5 @@
 //! Renewal of claims: a new claims token from one that is still valid. Everything that a sign-in checks is checked
-//! again in the present state, and the user's attributes are read anew (review F4, 3.8).
+//! again in the present state, and the user's attributes are read anew (T4, 3.8).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Revocation orders: which mode, into how many slices, one log entry (`revocation.md`, review F28, F29).
+//! Revocation orders: which mode, into how many slices, one log entry (T28, T29).
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Sign-in. The order of steps is fixed (`token-flow.md`), every refusal looks alike to a stranger (review F39), and the
-//! token's `idx` is that of the state in which the first check was made, however late it is minted (review F4).
+//! Sign-in. The order of steps is fixed (`docs/token-flow.md`), every refusal looks alike to a stranger (T39), and the
+//! token's `idx` is that of the state in which the first check was made, however late it is minted (T4).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -221,7 +221,7 @@ impl Controller {
         })
     }
 
-    /// How the device compares with its registration, before anybody is asked for another factor (review F15).
+    /// How the device compares with its registration, before anybody is asked for another factor (T15).
     pub(crate) fn match_registration(&self, state: &State, proved: &Proved, now: UnixMillis) -> Result<bool, Refusal> {
         let limit = proved.provider.device_limit_per_user;
         let Some(known) = state.device(proved.user.id, proved.dn.device) else {
@@ -304,7 +304,7 @@ fn name_of(provider: &IdentityProvider) -> Option<ProviderName> {
     ProviderName::parse(provider.base.name.clone()).ok()
 }
 
-/// The provider that the request names, if the knock permits it (review F21).
+/// The provider that the request names, if the knock permits it (T21).
 pub(super) fn permitted_provider<'a>(
     state: &'a State,
     caller: &Stranger,

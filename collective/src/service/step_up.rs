@@ -1,5 +1,5 @@
 //! Step-up: another proof for a condition. The Client names an interaction; kind, provider and claim suffix come from
-//! the condition in this Controller's state, and only if an entitlement of this user uses it (review F5).
+//! the condition in this Controller's state, and only if an entitlement of this user uses it (T5).
 
 mod interactions;
 

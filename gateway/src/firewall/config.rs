@@ -55,7 +55,7 @@ pub enum Guard {
     UdpTcp,
 }
 
-/// Source address translation toward the protected side (review F34).
+/// Source address translation toward the protected side (T34).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snat {
     /// The interface to the protected hosts.

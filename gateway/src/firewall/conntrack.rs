@@ -1,4 +1,4 @@
-//! Forgets the flows of addresses that lost their session, so that the next owner never sees old replies (review F18).
+//! Forgets the flows of addresses that lost their session, so that the next owner never sees old replies (T18).
 //!
 //! A thread of its own with a socket of its own: looking through connection tracking takes time, and nothing of a
 //! revocation waits for it. The address stays in quarantine until the answer.

@@ -34,7 +34,7 @@ const KNOCKS_WAITING: usize = 4_096;
 /// What the enforcer noticed by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FirewallEvent {
-    /// The machine was suspended; the lease was ended and the feed must be subscribed anew (review F26).
+    /// The machine was suspended; the lease was ended and the feed must be subscribed anew (T26).
     Suspended,
     /// The lease ran out, nothing passes until it is renewed.
     LeaseLapsed,

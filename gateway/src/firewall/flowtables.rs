@@ -1,4 +1,4 @@
-//! Flow tables of others: a flow that is offloaded there skips every chain of ours (review F43).
+//! Flow tables of others: a flow that is offloaded there skips every chain of ours (T43).
 
 use std::io;
 

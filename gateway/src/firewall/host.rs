@@ -1,4 +1,4 @@
-//! Settings of the host that the firewall stands on: set, and verified at start and every 60 s (review F46).
+//! Settings of the host that the firewall stands on: set, and verified at start and every 60 s (T46).
 //!
 //! Forwarding is switched on only after the skeleton is in force, and is to be switched off when the Gateway stops:
 //! an orphaned table still drops, but anybody could delete it. In a unit file:

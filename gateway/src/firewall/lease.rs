@@ -1,4 +1,4 @@
-//! When packets may pass at all: progress, renewals, ends. Pure arithmetic of review F1 and F26.
+//! When packets may pass at all: progress, renewals, ends. Pure arithmetic of T1 and T26.
 //!
 //! Promise: a lease held at time t means that every revocation committed before t − lease is enforced here. It ends
 //! `lease` after the confirmed poll was *sent*, never moves backwards, and a poll sent before an end renews nothing.

@@ -1,7 +1,7 @@
 //! Who may stand at which address: sessions, tombstones, quarantine. Pure; the kernel is the enforcer's business.
 //!
 //! Promises: an install is refused if its session was cut, if it is older than what is applied, if its tokens were
-//! checked before the last cut at its address, or if another session holds the address (review F3, F18). A cut
+//! checked before the last cut at its address, or if another session holds the address (T3, T18). A cut
 //! address waits until its connection-tracking entries are gone.
 
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -106,7 +106,7 @@ fn segment_size(build: &mut Build<'_>) {
     build.rule(Rule::in_chain("mss").oif_in(LEASE, true).clamp_segment_size());
 }
 
-/// Clients appear to protected hosts under one address, if the Site wants it (review F34).
+/// Clients appear to protected hosts under one address, if the Site wants it (T34).
 fn translation(build: &mut Build<'_>) {
     let Some(snat) = build.config.snat.clone() else { return };
     let addresses = [

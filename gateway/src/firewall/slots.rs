@@ -2,14 +2,14 @@
 //!
 //! A slot goes `made → filled → retired → emptied → …`. Equal rule sets share one slot. A slot that lost its last user
 //! keeps its rules for `retention`: the same rules come back for nothing, and its mark never gets another meaning
-//! while a lease could still know the old one (review F45).
+//! while a lease could still know the old one (T45).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use ringwall_protocol::rules::RuleSetHash;
 
-/// Rule sets in the kernel at most (review F44).
+/// Rule sets in the kernel at most (T44).
 pub(super) const MAX_RULE_SETS: usize = 16_384;
 
 /// The number of a slot: the packet mark that leads to its chains. Never 0, which means "no rule set".

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ringwall_trust::spa::Source;
 
-/// Connections before the end of their handshake (review 3.5).
+/// Connections before the end of their handshake.
 const PROCESS: usize = 2_000;
 /// The same for one source.
 const PER_SOURCE: usize = 32;

@@ -27,7 +27,7 @@ const ABSENT: Duration = Duration::from_secs(10);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Names that one Gateway asks for at most: at their floor 3,000 questions a second.
 const MAX_NAMES: usize = 16_384;
-/// Names that one session may have asked for at a time (review 3.10).
+/// Names that one session may have asked for at a time.
 const MAX_ASKED: usize = ringwall_protocol::entitlement::MAX_NAMES;
 /// Names of either kind together; beyond it what a session asked for is not asked again and runs out: 50 MB.
 const MAX_ENTRIES: usize = 262_144;

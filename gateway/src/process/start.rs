@@ -49,7 +49,7 @@ use crate::renewal::Renewal;
 use crate::tunnel::{TunnelConfig, Workers};
 use crate::{first_view, health, host_watch, joining, listener};
 
-/// Idle seconds until a Client sends a keep-alive (review 3.6).
+/// Idle seconds until a Client sends a keep-alive.
 const KEEP_ALIVE_SECONDS: u16 = 15;
 /// How often the first lease is looked for.
 const LOOK: Duration = Duration::from_millis(20);

@@ -1,5 +1,5 @@
 //! The tokens that a Client presents within its session: each costs a signature's check, so at most two of a kind in ten
-//! seconds (review F32; a renewal brings one of each). Of those that come too early the newest waits for its turn. Pure.
+//! seconds (T32; a renewal brings one of each). Of those that come too early the newest waits for its turn. Pure.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! How many fragments a session may send: reassembly memory in the kernel is shared by all (review F32). Pure.
+//! How many fragments a session may send: reassembly memory in the kernel is shared by all (T32). Pure.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Who may attach a tunnel, with which token, and which worker will carry it. Pure: the time is an argument.
 //!
-//! Promises: a token opens at most one tunnel, within [`TOKEN_LIFE`], for the key of its session (review F12); after
+//! Promises: a token opens at most one tunnel, within [`TOKEN_LIFE`], for the key of its session (T12); after
 //! [`Grants::cut`] no token of the session opens anything. Looked at per connection, never per packet.
 
 use std::collections::{HashMap, VecDeque};

@@ -1,4 +1,4 @@
-//! Which worker owns a tunnel address: its last word mod the number of workers, for good (`tunnel.md`). Pure.
+//! Which worker owns a tunnel address: its last word mod the number of workers, for good. Pure.
 //!
 //! The eBPF program that steers the queues computes the same; the two must never disagree.
 

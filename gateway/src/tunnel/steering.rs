@@ -1,4 +1,4 @@
-//! Which TUN queue the kernel puts a packet on: an eBPF program "destination address mod queues" (`tunnel.md`).
+//! Which TUN queue the kernel puts a packet on: an eBPF program "destination address mod queues".
 //!
 //! The kernel's own steering learns flows and forgets them; with this program a packet lies on its owner's queue from
 //! the first on. This is the one file of the Gateway with `unsafe` in it: the program is loaded and attached by two

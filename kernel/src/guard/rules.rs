@@ -11,7 +11,7 @@ use crate::nft::rule::Rule;
 /// Bytes of a UDP header, which the length field of a datagram counts.
 const UDP_HEADER: usize = 8;
 
-/// Datagrams to and from the port of knocks are not tracked: junk cannot fill the table (review F11).
+/// Datagrams to and from the port of knocks are not tracked: junk cannot fill the table (T11).
 #[must_use]
 pub fn untracked(udp_port: u16) -> [Rule; 2] {
     [

@@ -185,7 +185,7 @@ impl Table {
         &self.name
     }
 
-    /// Makes the table with flags OWNER and PERSIST: nobody else changes it, it survives its owner (review F10).
+    /// Makes the table with flags OWNER and PERSIST: nobody else changes it, it survives its owner (T10).
     pub fn create(&self) -> Message {
         self.create_with(TableFlags::Owner | TableFlags::Persisent)
     }

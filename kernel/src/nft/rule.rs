@@ -293,7 +293,7 @@ impl Rule {
         }
     }
 
-    /// `meta mark set ip saddr map @addresses meta mark vmap @chains`: one rule, so that a miss ends it (review F9).
+    /// `meta mark set ip saddr map @addresses meta mark vmap @chains`: one rule, so that a miss ends it (T9).
     pub fn mark_and_jump(self, family: Family, side: Side, addresses: &str, chains: &str) -> Self {
         self.family(family).with([
             load_address(family, side, Register::Reg1),

@@ -1,7 +1,7 @@
 //! When a condition is looked at again although nothing changed (S49).
 //!
 //! All sessions of a Collective would look at once: each looks a little later, by the hash of its DN, unless the schedule
-//! says `exact` (review 3.9).
+//! says `exact`.
 
 use crate::name::SessionDn;
 use crate::revocation::dn_slice;

@@ -1,6 +1,6 @@
 //! What an evaluation may cost, known before it runs: steps for each element of the lists that it goes through.
 //!
-//! The interpreter cannot be interrupted, so a bound that is found while it runs would come too late (review 3.9: at most
+//! The interpreter cannot be interrupted, so a bound that is found while it runs would come too late (at most
 //! 10 ms). Lists have at most [`MAX_CLAIM_LIST`] elements; how many there are is known when claims are.
 
 use cel::IdedExpr;

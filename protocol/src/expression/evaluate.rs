@@ -30,7 +30,7 @@ pub struct Outcome {
     pub valid_until: Option<UnixMillis>,
 }
 
-/// Whose answers count for a condition: only those that its own interactions ask for (review F5).
+/// Whose answers count for a condition: only those that its own interactions ask for (T5).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a>(pub &'a [Interaction]);
 

@@ -83,7 +83,7 @@ pub struct Interface {
     pub override_spa_mode: Option<super::settings::SpaMode>,
 }
 
-/// The life of an appliance (review 3.1): `inactive → joining → active ⇄ suspended → retiring → removed`.
+/// The life of an appliance: `inactive → joining → active ⇄ suspended → retiring → removed`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ApplianceState {

@@ -64,7 +64,7 @@ pub struct IdentityProvider {
     /// Commands that Clients run for device claims.
     #[serde(default)]
     pub on_demand_claim_mappings: Vec<OnDemandClaim>,
-    /// What happens to a known device id with another key (review F15).
+    /// What happens to a known device id with another key (T15).
     #[serde(default)]
     pub device_takeover: DeviceTakeover,
 }

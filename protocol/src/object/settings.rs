@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Hard cap on the life of a claims token, in minutes (review F20).
+/// Hard cap on the life of a claims token, in minutes (T20).
 pub const MAX_CLAIMS_MINUTES: u32 = 24 * 60;
 /// Hard cap on the life of an entitlement token, in minutes.
 pub const MAX_ENTITLEMENT_MINUTES: u32 = 24 * 60;
@@ -71,7 +71,7 @@ pub enum SpaMode {
     UdpTcp,
 }
 
-/// How a changed policy, entitlement, condition or Site reaches live sessions (review F38).
+/// How a changed policy, entitlement, condition or Site reaches live sessions (T38).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ApplyChanges {

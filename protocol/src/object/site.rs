@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::EntityBase;
 use crate::id::{IpPoolId, SiteId};
 
-/// Default lease of a Gateway, in seconds (`revocation.md`).
+/// Default lease of a Gateway, in seconds.
 pub const DEFAULT_LEASE_SECONDS: u32 = 15;
-/// Longest grace, in seconds (review F41).
+/// Longest grace, in seconds (T41).
 pub const MAX_GRACE_SECONDS: u32 = 10_800;
 
 /// A Site, as the admin API writes it; `leaseSeconds`, `graceSeconds` and `witnesses` are Ringwall's own.

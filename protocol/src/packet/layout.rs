@@ -1,7 +1,7 @@
 //! Where the headers of a packet lie: the one parser that both ends of the tunnel use on every packet.
 //!
 //! Promise: a [`Layout`] is only made of a packet whose lengths agree with its bytes, so that every offset in it lies
-//! inside. IPv4 options, IPv6 routing and hop-by-hop headers are refused (review F33).
+//! inside. IPv4 options, IPv6 routing and hop-by-hop headers are refused (T33).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;

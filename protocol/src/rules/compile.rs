@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{Chain, Direction, Element, MAX_RULES, Named, Protocol, RuleSet, Run, Verdict};
 use crate::entitlement::{ActionKind, Host, ParsedAction};
 
-/// Most addresses that one name may stand for (review 3.10).
+/// Most addresses that one name may stand for.
 pub const MAX_ADDRESSES_PER_NAME: usize = 64;
 
 /// Names and the addresses that they stand for now.

@@ -1,4 +1,4 @@
-//! Bodies of the client API of a Controller (`token-flow.md` "Sign-in", "Step-up", "Renewal").
+//! Bodies of the client API of a Controller (`docs/token-flow.md` "Sign-in", "Step-up", "Renewal").
 //!
 //! `POST` with JSON. On ALPN `ringwall/sign-in/1` (no client certificate): `/client/v1/sign-in`,
 //! `/client/v1/sign-in/mfa`, `/client/v1/certificate`. On `ringwall/client/1` (client certificate required):

@@ -1,4 +1,4 @@
-//! The closed set of codes that one Ringwall program gives another, and the body that carries them (review 3.12).
+//! The closed set of codes that one Ringwall program gives another, and the body that carries them.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The frame of the tunnel: an 8-byte header, then a packet (`token-flow.md`, "At the Gateway").
+//! The frame of the tunnel: an 8-byte header, then a packet (`docs/token-flow.md`, "At the Gateway").
 //!
 //! `kind(1) ‖ flags(1) ‖ segmentSize(2) ‖ length(4)`, big endian. One frame carries one IP packet, or one
 //! super-packet of segments of `segmentSize` bytes of payload each.

@@ -1,4 +1,4 @@
-//! How an appliance joins a Collective (review 3.1): the seed file that an administrator exports, and the one exchange
+//! How an appliance joins a Collective: the seed file that an administrator exports, and the one exchange
 //! on the peer port (ALPN `ringwall/join/1`) by which the appliance turns it into a certificate.
 //!
 //! The joiner pins the Controller's key from the seed and shows no certificate. It sends 4 bytes of length (big endian)

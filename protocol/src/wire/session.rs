@@ -1,4 +1,4 @@
-//! Messages on a session's websocket: JSON, one object per message, `type` first (`token-flow.md`, review 3.6).
+//! Messages on a session's websocket: JSON, one object per message, `type` first (`docs/token-flow.md`).
 //!
 //! A binary message is one DNS message: a question of the Client about a name of its entitlements, or the answer to one;
 //! the id in its header says which. Everything else is text. Before `hello` is verified a message may have 512 KiB, afterwards 64 KiB; an entitlement token

@@ -20,7 +20,7 @@ use crate::types::{Answer, Proposal, Types};
 
 /// Longest encoded command: an import of ten thousand objects. Leaves room for its envelope in a frame.
 pub const MAX_COMMAND: usize = 8 * 1024 * 1024;
-/// Commands proposed here and not yet answered; more are refused as busy (review 3.10).
+/// Commands proposed here and not yet answered; more are refused as busy.
 pub const MAX_PROPOSALS: usize = 1_024;
 /// How long a retry waits at most for news of a leader.
 const RETRY: Duration = Duration::from_millis(20);

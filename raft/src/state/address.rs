@@ -1,4 +1,4 @@
-//! Tunnel addresses: one per pool for each user on a device, sticky, and never the same for two (review 3.7, F18).
+//! Tunnel addresses: one per pool for each user on a device, sticky, and never the same for two (T18).
 //!
 //! `Held → Quarantined → free`. An address is quarantined when its device goes or has not used it for the pool's
 //! lease time, and stays so until nothing can carry it any more: no claims token, no Gateway's lease.
@@ -21,7 +21,7 @@ use super::rejection::Rejection;
 use super::reply::Reply;
 use super::step::Step;
 
-/// Added to every quarantine (review F18): time for Gateways to clean their connection tracking.
+/// Added to every quarantine (T18): time for Gateways to clean their connection tracking.
 pub const QUARANTINE_MARGIN: Duration = Duration::from_secs(60);
 /// Most addresses that one sweep frees or quarantines.
 const SWEPT: usize = 1_000;

@@ -1,4 +1,4 @@
-//! Sessions of administrators: the record is the authority, the token only names it (review F40).
+//! Sessions of administrators: the record is the authority, the token only names it (T40).
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Bindings: at which Gateway of a Site a session lives (review 3.6). The higher (`signInIdx`, `connectSeq`) wins,
+//! Bindings: at which Gateway of a Site a session lives. The higher (`signInIdx`, `connectSeq`) wins,
 //! whatever the order of reports; the Site's other Gateways end theirs.
 
 use ringwall_protocol::feed::FeedEvent;

@@ -14,7 +14,7 @@ use super::step::Step;
 
 /// Longest root certificate, as base64url text: a P-384 certificate has under 1 KiB.
 const MAX_CERTIFICATE: usize = 8 * 1024;
-/// Window of a knock in seconds (review F22).
+/// Window of a knock in seconds (T22).
 const SPA_WINDOW: std::ops::RangeInclusive<u32> = 30..=3_600;
 
 /// Who the Collective is.
@@ -68,7 +68,7 @@ pub struct ChangeSettings {
     pub expected_version: Option<LogIndex>,
 }
 
-/// A new life, after a restore or a forced recovery: nothing minted before is valid (review F19).
+/// A new life, after a restore or a forced recovery: nothing minted before is valid (T19).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BeginIncarnation {
     /// Its epoch must be higher than the present one's.

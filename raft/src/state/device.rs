@@ -1,4 +1,4 @@
-//! Registered devices: matched by cookie and key, limited per user, forgotten when unseen (review F15, S19–S22).
+//! Registered devices: matched by cookie and key, limited per user, forgotten when unseen (T15, S19–S22).
 
 use std::time::Duration;
 

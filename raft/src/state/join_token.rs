@@ -1,4 +1,4 @@
-//! Join tokens: what an appliance brings to become a member (review 3.1). Known by hash, used once, with an end.
+//! Join tokens: what an appliance brings to become a member. Known by hash, used once, with an end.
 
 use std::fmt;
 

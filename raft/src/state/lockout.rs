@@ -1,4 +1,4 @@
-//! Lock-outs after failed sign-ins: 1 minute, doubling up to an hour (review 3.10, F39).
+//! Lock-outs after failed sign-ins: 1 minute, doubling up to an hour (T39).
 //!
 //! A device that brings its cookie and key has a lock-out of its own, so that strangers lock nobody out.
 

@@ -1,4 +1,4 @@
-//! Answers of past commands, by command id: what makes a repeated proposal happen once (review 3.12).
+//! Answers of past commands, by command id: what makes a repeated proposal happen once.
 
 use std::time::Duration;
 

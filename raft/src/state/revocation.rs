@@ -1,5 +1,5 @@
 //! Revocations in the state: made by an entry whose index is the cut-off, moved on by the leader, forgotten when no
-//! credential can be older (`revocation.md`).
+//! credential can be older.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

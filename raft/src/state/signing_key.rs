@@ -1,4 +1,4 @@
-//! Keys that sign tokens: whose they are, and for which log indexes they count (review F35).
+//! Keys that sign tokens: whose they are, and for which log indexes they count (T35).
 
 use std::time::Duration;
 

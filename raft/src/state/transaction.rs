@@ -1,4 +1,4 @@
-//! Transactions: sign-ins and step-ups that wait for another factor (review 3.9). Any Controller may finish one.
+//! Transactions: sign-ins and step-ups that wait for another factor. Any Controller may finish one.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub struct Transaction {
     /// Profile whose knock was accepted.
     #[serde(default)]
     pub profile_id: Option<ProfileId>,
-    /// State of the first check: becomes the `idx` of what is minted (review F4).
+    /// State of the first check: becomes the `idx` of what is minted (T4).
     pub started_idx: LogIndex,
     /// Who verifies the factor: an MFA provider, or for passwords an identity provider.
     pub factor_provider_id: Uuid,

@@ -92,7 +92,7 @@ pub(super) fn subject(common_name: &str, collective: impl ToString) -> Distingui
 /// `CN=<device>,CN=<user>,OU=<provider>`, as RFC 4514 prints it: in the certificate the order is the reverse.
 ///
 /// rcgen keeps one value for each attribute type, so the first CN in the certificate goes in under its bare OID
-/// and the second as `CommonName`: two keys of its map, one OID on the wire (review F16).
+/// and the second as `CommonName`: two keys of its map, one OID on the wire (T16).
 pub(super) fn session_subject(dn: &SessionDn) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::OrganizationalUnitName, dn.user.provider.as_str());

@@ -19,7 +19,7 @@ use crate::spa::{Destination, KnockRequest, SpaKey};
 
 /// Between the knock and the SYN: a SYN that overtakes the judgement is dropped, and TCP's own next one is a second off.
 const HEAD_START: Duration = Duration::from_millis(15);
-/// Without an answer, knock and connection are tried again after these times (review 3.5).
+/// Without an answer, knock and connection are tried again after these times.
 const PATIENCE: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// How to come to a door. Cheap to clone but for the secret.

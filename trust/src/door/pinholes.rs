@@ -1,4 +1,4 @@
-//! What knocks bought: so many connections from a source to a port, for so long (review F22). Pure: the kernel's set is
+//! What knocks bought: so many connections from a source to a port, for so long (T22). Pure: the kernel's set is
 //! told by whoever holds this table, and counts too; here it is known whose knock it was and what is left.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! The places at which a process can have been dialled: its knocks are bound to one of them (review F22).
+//! The places at which a process can have been dialled: its knocks are bound to one of them (T22).
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};

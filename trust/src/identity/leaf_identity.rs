@@ -1,4 +1,4 @@
-//! The names that certificates carry in their one SAN URI (review 3.2).
+//! The names that certificates carry in their one SAN URI.
 //!
 //! ```text
 //! ringwall://<collective>/session/<provider>/<user>/<device>

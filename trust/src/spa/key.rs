@@ -1,4 +1,4 @@
-//! Keys of knocks: whose they are, what they open, and the four keys that HKDF (RFC 5869) makes of each (review F42).
+//! Keys of knocks: whose they are, what they open, and the four keys that HKDF (RFC 5869) makes of each (T42).
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl KeyOwner {
     }
 }
 
-/// A profile's key: the same on every Controller, without being stored (review 3.3).
+/// A profile's key: the same on every Controller, without being stored.
 #[must_use]
 pub fn derive_profile_key(master: &SecretKey, spa_key_name: &str, generation: u32) -> SecretKey {
     derive(master, &[b"profile", spa_key_name.as_bytes(), &[0], &generation.to_be_bytes()])

@@ -1,4 +1,4 @@
-//! The judge of knocks: one for a process, whatever listeners and workers it has (review F22).
+//! The judge of knocks: one for a process, whatever listeners and workers it has (T22).
 //!
 //! The order of checks keeps junk cheap: shape, hint (one look-up), then cryptography, then time, destination, service,
 //! and last the replay cache, in which only proved knocks are written.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A place as coarse as one subscriber is: an IPv4 address, in whichever form, or an IPv6 /64 (review 3.10).
+/// A place as coarse as one subscriber is: an IPv4 address, in whichever form, or an IPv6 /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(IpAddr);
 

@@ -1,4 +1,4 @@
-//! The protocols that are spoken inside TLS (RFC 7301). The major version is part of the name (review 3.12).
+//! The protocols that are spoken inside TLS (RFC 7301). The major version is part of the name.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! A Controller, judged by a client: the root that the profile names, the role in the leaf, and, once the client has
-//! signed in, the keys of the Controllers that it was told of (review F6).
+//! signed in, the keys of the Controllers that it was told of (T6).
 //!
 //! The server's host name is not compared: a Controller is who its certificate's URI says, wherever it is reached.
 

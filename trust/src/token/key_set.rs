@@ -1,4 +1,4 @@
-//! The keys that may have signed a token: one record for each, from the replicated state or the feed (review F35).
+//! The keys that may have signed a token: one record for each, from the replicated state or the feed (T35).
 
 use std::collections::BTreeMap;
 

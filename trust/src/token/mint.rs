@@ -15,7 +15,7 @@ use crate::secret::sha256;
 /// Why a token was not minted.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// Larger than verifiers accept, with room for growth (review F30).
+    /// Larger than verifiers accept, with room for growth (T30).
     #[error("expected a token of at most {limit} bytes, got {got}")]
     TooLarge {
         /// The bound.
@@ -23,7 +23,7 @@ pub enum MintError {
         /// The encoded size.
         got: usize,
     },
-    /// `exp` is before `iat`, or further from it than the kind may live (review F20).
+    /// `exp` is before `iat`, or further from it than the kind may live (T20).
     #[error("expected a life of 1 to {limit} seconds, got iat {iat} and exp {exp}")]
     Life {
         /// The bound.

@@ -125,7 +125,7 @@ impl FeedCore {
         }
     }
 
-    /// An older life is never believed, nor a second one with the same epoch (review F19).
+    /// An older life is never believed, nor a second one with the same epoch (T19).
     fn check_life(&self, position: FeedPosition, effects: &mut Vec<FeedEffect>) -> Result<(), &'static str> {
         match self.highest {
             Some(highest) if position.incarnation.epoch < highest.epoch => {

@@ -1,5 +1,5 @@
 //! A link and a feed as a pair in memory: whatever the interleaving of changes, polls and frames, order holds and no
-//! confirmation overtakes a change (review F1).
+//! confirmation overtakes a change (T1).
 
 use std::collections::VecDeque;
 use std::sync::Mutex;

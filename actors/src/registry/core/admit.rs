@@ -176,7 +176,7 @@ impl RegistryCore {
         })
     }
 
-    /// Claims never go back within a session (review F36).
+    /// Claims never go back within a session (T36).
     fn check_not_older(&self, session: SessionId, checked: &Checked) -> Result<(), Refusal> {
         match self.sessions.get(&session) {
             Some(entry) if checked.claims.idx < entry.claims.idx || checked.entitlement.idx < entry.entitlement.idx => {

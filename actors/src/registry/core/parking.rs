@@ -1,4 +1,4 @@
-//! Requests whose tokens are newer than the feed: they wait for it, bounded in number and time (review F35).
+//! Requests whose tokens are newer than the feed: they wait for it, bounded in number and time (T35).
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Newer tokens of a live session: checked again like the first ones, and never older than what it has (review F36).
+//! Newer tokens of a live session: checked again like the first ones, and never older than what it has (T36).
 
 use super::parking::Request;
 use super::{Effect, RegistryCore, Ticket};

@@ -91,7 +91,7 @@ impl SessionCore {
         }
     }
 
-    /// Too many changes in a second: what closed is closed now, what opened waits (review F32).
+    /// Too many changes in a second: what closed is closed now, what opened waits (T32).
     fn apply_stricter(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some(authorization) = &self.authorization else { return };
         let both: BTreeSet<_> = authorization.open().intersection(&self.wanted.open).copied().collect();

@@ -1,4 +1,4 @@
-//! The life of appliances: the seed with which one joins, suspension, removal for ever (review 3.1).
+//! The life of appliances: the seed with which one joins, suspension, removal for ever.
 
 use std::time::Duration;
 

@@ -205,7 +205,7 @@ impl Authority {
         self.privileges.iter().filter(creates).flat_map(|privilege| privilege.default_tags.iter().cloned()).collect()
     }
 
-    /// Whether everything that `privilege` permits is permitted here: what nobody may hand on without (P13).
+    /// Whether everything that `privilege` permits is permitted here: what nobody may hand on without.
     #[must_use]
     pub fn covers(&self, privilege: &Privilege) -> bool {
         atoms(privilege).all(|atom| self.privileges.iter().any(|held| holds(held, &atom)))

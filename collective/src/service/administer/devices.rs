@@ -89,7 +89,7 @@ impl Controller {
         Ok(())
     }
 
-    /// Takes a device's own SPA key away; its registration, tokens and sessions stay (review F21).
+    /// Takes a device's own SPA key away; its registration, tokens and sessions stay (T21).
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.

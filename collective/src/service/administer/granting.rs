@@ -1,4 +1,4 @@
-//! Nobody grants what he does not hold (review 40, P13): to write a role, a policy that gives roles, or whatever decides
+//! Nobody grants what he does not hold (T40): to write a role, a policy that gives roles, or whatever decides
 //! who gets them, an administrator must hold everything that is handed on by it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};

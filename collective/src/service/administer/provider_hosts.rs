@@ -1,4 +1,4 @@
-//! Whether a provider's servers may be where it says: what this Controller's configuration permits (review: the
+//! Whether a provider's servers may be where it says: what this Controller's configuration permits: the
 //! Controller is made to connect there). Names are judged again whenever they are resolved.
 
 use ringwall_protocol::object::Object;

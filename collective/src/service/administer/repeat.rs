@@ -1,4 +1,4 @@
-//! Orders that may come twice: `Idempotency-Key` makes a repetition harmless (review 3.12).
+//! Orders that may come twice: `Idempotency-Key` makes a repetition harmless.
 
 use ringwall_protocol::id::CommandId;
 use ringwall_protocol::name::SessionDn;

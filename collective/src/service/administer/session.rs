@@ -1,4 +1,4 @@
-//! An administrator's session: the record in the replicated state is the authority, the token only names it (review 40).
+//! An administrator's session: the record in the replicated state is the authority, the token only names it (T40).
 //!
 //! Revocable, over after 60 minutes without a request and after 12 hours anyway; checked on every request in a state that
 //! is as new as the request.

@@ -17,7 +17,7 @@ use crate::service::check;
 
 /// Longest message of the day, in bytes.
 const MAX_MESSAGE: usize = 4_096;
-/// Longest configured time, in minutes: ten years. What is above a hard cap is kept and clamped in effect (review 20).
+/// Longest configured time, in minutes: ten years. What is above a hard cap is kept and clamped in effect (T20).
 const MAX_MINUTES: u32 = 10 * 366 * 24 * 60;
 /// Fields of the vendor's settings whose default is what Ringwall does anyway.
 const FOREIGN_DEFAULTS: &[(&str, &str)] = &[("auditLogPersistenceMode", "Default")];

@@ -1,6 +1,6 @@
 //! How administrators sign in: users of a provider with `adminProvider` to whom Admin policies give roles.
 //!
-//! The order of checks, their time and the one answer to a failure are those of Clients' sign-in (review 39). Another
+//! The order of checks, their time and the one answer to a failure are those of Clients' sign-in (T39). Another
 //! factor is wanted wherever the provider has `onBoarding2FA`: an administrator's machine is never registered.
 
 use std::collections::BTreeMap;

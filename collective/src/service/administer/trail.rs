@@ -1,4 +1,4 @@
-//! The audit trail of administration: who changed what, who signed in (features 1.7, review 3.13).
+//! The audit trail of administration: who changed what, who signed in.
 //!
 //! Events go to the log under the target `audit`, each with its fields as one JSON object. Passwords, tokens, codes and
 //! seeds never stand in one.
@@ -87,7 +87,7 @@ pub(super) fn profile_exported(who: &Administrator, name: &str, form: &'static s
     event.with("entity_name", json!(name)).with("form", form).emit();
 }
 
-/// Event of a secret that was shown (review 40).
+/// Event of a secret that was shown (T40).
 pub(super) fn secret_read(who: &Administrator, what: &str, name: &str) {
     Event::by(who, "secret_read").with("entity_type", what).with("entity_name", json!(name)).emit();
 }

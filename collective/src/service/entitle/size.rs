@@ -1,4 +1,4 @@
-//! Which policy makes a token too large: for the operator who must make it smaller (review F30).
+//! Which policy makes a token too large: for the operator who must make it smaller (T30).
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! Which interaction a step-up is for, who verifies it, and how it begins: from the condition in this Controller's state,
-//! never from the Client (review F5).
+//! never from the Client (T5).
 
 use std::collections::BTreeSet;
 

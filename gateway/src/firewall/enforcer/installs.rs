@@ -165,7 +165,7 @@ impl Worker {
         self.publish();
     }
 
-    /// Old elements out, new ones in: `destroy` and `add` work in every state (review F27).
+    /// Old elements out, new ones in: `destroy` and `add` work in every state (T27).
     fn elements(&mut self, prepared: &[Prepared], now: Instant) -> Batch {
         let mut gone: Vec<IpAddr> = vec![];
         let mut added = [vec![], vec![]];

@@ -1,4 +1,4 @@
-//! The lease in the kernel: one element with the remaining time as its timeout (review F1, F26).
+//! The lease in the kernel: one element with the remaining time as its timeout (T1, T26).
 
 use std::time::{Duration, Instant};
 

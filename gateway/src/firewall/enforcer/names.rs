@@ -134,7 +134,7 @@ struct Changes {
 }
 
 impl Changes {
-    /// `destroy` and `add`: a plain add would not move the end of an element that is there (review F27).
+    /// `destroy` and `add`: a plain add would not move the end of an element that is there (T27).
     fn add(&mut self, place: Place, until: Instant, now: Instant) {
         let left = until.saturating_duration_since(now).as_millis();
         self.gone.push(place.clone());

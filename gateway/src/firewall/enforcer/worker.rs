@@ -36,7 +36,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Requests read from the queue at once.
 const READ_AHEAD: usize = 4_096;
 
-/// Tombstones outlive the longest lease by this (review F3).
+/// Tombstones outlive the longest lease by this (T3).
 const AFTER_LEASE: Duration = Duration::from_secs(60);
 
 /// A removal that is not acknowledged yet.

@@ -1,7 +1,7 @@
 //! Hosts by name in a rule set: rules that ask what a group of names stands for, by the group's number.
 //!
 //! Names that share a run, a protocol and a range of ports are one group, so a packet is looked up once a group and not
-//! once a name. A group's number is never used again: what is left of an old one means nothing (review F45).
+//! once a name. A group's number is never used again: what is left of an old one means nothing (T45).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -13,7 +13,7 @@ const TO_CLIENT4: [u8; 2] = [3, 11];
 /// For IPv6: unreachable, packet too big, time exceeded.
 const TO_CLIENT6: [u8; 3] = [1, 2, 3];
 
-/// Keeps what comes to the listeners out of connection tracking, so that junk cannot fill it (review F11).
+/// Keeps what comes to the listeners out of connection tracking, so that junk cannot fill it (T11).
 pub(super) fn raw(build: &mut Build<'_>) {
     let (tun, udp, tcp) = (build.tun(), build.config.udp_port, build.config.tcp_port);
     build.rule(Rule::in_chain("raw_in").iifname(&tun).leave());

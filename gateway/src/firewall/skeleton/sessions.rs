@@ -10,14 +10,14 @@ use crate::firewall::expression::Kept;
 use crate::firewall::family::{Family, FlowDirection, Side, TCP, UDP, state};
 use crate::firewall::rule::Rule;
 
-/// IPv6 extension headers that no client may send: routing (43) and hop-by-hop (0) (review F33).
+/// IPv6 extension headers that no client may send: routing (43) and hop-by-hop (0) (T33).
 const ROUTING: u8 = 43;
 const HOP_BY_HOP: u8 = 0;
 
-/// Flows that one session may have open (review F32).
+/// Flows that one session may have open (T32).
 const FLOWS_PER_SESSION: u32 = 4_096;
 
-/// Denied packets of one session that are looked at: per second, and at once (review F31).
+/// Denied packets of one session that are looked at: per second, and at once (T31).
 pub(in crate::firewall) const LOGGED_PER_SECOND: u64 = 20;
 pub(in crate::firewall) const LOGGED_AT_ONCE: u32 = 50;
 

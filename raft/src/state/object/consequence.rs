@@ -1,4 +1,4 @@
-//! What a changed object means for live sessions and for Gateways (review F38).
+//! What a changed object means for live sessions and for Gateways (T38).
 //!
 //! Whatever decides entitlements appends a revocation of entitlement tokens to the same entry, for the Sites
 //! concerned, in the mode that the settings ask for; disabling an entitlement cuts. A user or provider that goes, or

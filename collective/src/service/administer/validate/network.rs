@@ -15,7 +15,7 @@ const MAX_SUBNETS: usize = 4_096;
 const MAX_RESOLVERS: usize = 64;
 /// Most ranges of a pool, and most exclusions (as the replicated state has it).
 const MAX_RANGES: usize = ringwall_raft::state::address::pool::MAX_RANGES;
-/// Shortest lease of an address: above every token's life (review 3.7).
+/// Shortest lease of an address: above every token's life.
 const MIN_LEASE_DAYS: u32 = 8;
 /// Longest lease of an address: ten years.
 const MAX_LEASE_DAYS: u32 = 3_660;

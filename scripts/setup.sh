@@ -1,110 +1,218 @@
 #!/usr/bin/env bash
-# Installs what a fresh Debian machine lacks for building Ringwall and running its lab. Safe to repeat; when everything is
-# there it only looks and takes a fraction of a second. `setup.sh bench` also installs what Ringwall is compared with, as
-# far as it can be had.
+# Installs what a Debian machine lacks. Safe to repeat: when everything is there, it only looks, for about a second.
+#
+#   setup.sh build    what `cargo build` needs
+#   setup.sh demo     the same, and what `make demo` needs
+#   setup.sh test     the same, and what `make test` needs (the default)
+#   setup.sh bench    the same, and what the benchmark compares Ringwall with, as far as it can be had
+#
+# Each thing is tried and not looked up by its name: compilers compile, libclang parses a header, programs tell a version that
+# is new enough. Before anything is installed, this says what and how large it is.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+purpose=${1:-test}
+case $purpose in build | demo | test | bench) ;; *)
+    printf 'setup: unknown purpose %q: one of build, demo, test, bench\n' "$purpose" >&2
+    exit 64
+    ;;
+esac
 
-# Programs, and the Debian packages that bring them.
-declare -A package_of=(
-    [cc]=gcc
-    [c++]=g++
-    [make]=make
-    [pkg-config]=pkg-config
-    [nft]=nftables
-    [ip]=iproute2
-    [iperf3]=iperf3
-    [nginx]=nginx-light
-    [conntrack]=conntrack
-    [jq]=jq
-    [curl]=curl
-    [setpriv]=util-linux
-    [ping]=iputils-ping
-    [sysctl]=procps
-    [openssl]=openssl
-    [slapd]=slapd
-    [ldapadd]=ldap-utils
-    [freeradius]=freeradius
-    [radclient]=freeradius-utils
-    [dnsmasq]=dnsmasq-base
-    [chromium]=chromium
-    [chromedriver]=chromium-driver
-    [node]=nodejs
-    [npm]=npm
-)
+PATH="$PATH:/usr/sbin:/sbin"
+scratch=$(mktemp -d)
+undo=()
+finish() {
+    local command
+    for command in "${undo[@]}"; do eval "$command"; done
+    rm -rf "$scratch"
+}
+trap finish EXIT
 
-# What the benchmark compares with: programs, and their packages. Never needed by the product or its tests.
-declare -A peer_of=(
-    [fwknopd]=fwknop-server
-)
+# --- Checks. Each succeeds, or prints why the thing cannot be used. -----------------------------------------------------------
 
-have_libclang() {
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || ldconfig -p | grep -q 'libclang'
+# version_at_least WANTED COMMAND...: the first number with a dot in what the command prints is WANTED or newer.
+version_at_least() {
+    local wanted=$1 have
+    shift
+    command -v "$1" >/dev/null || { echo 'not installed'; return 1; }
+    have=$("$@" 2>&1 </dev/null | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)*' | head -n 1 || true)
+    [ -n "$have" ] || { echo "cannot be run (\`$*\` tells no version)"; return 1; }
+    [ "$(printf '%s\n%s\n' "$wanted" "$have" | sort -V | head -n 1)" = "$wanted" ] ||
+        { echo "version $have at $(command -v "$1") is too old: $wanted is needed"; return 1; }
 }
 
-missing=()
-PATH="$PATH:/usr/sbin:/sbin"
-for program in "${!package_of[@]}"; do
-    command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
-done
-peers=()
-if [ "${1:-}" = bench ]; then
-    for program in "${!peer_of[@]}"; do
-        command -v "$program" >/dev/null || peers+=("${peer_of[$program]}")
-    done
-fi
-# `nft` names protocols from it.
-[ -e /etc/protocols ] || missing+=(netbase)
-# RocksDB's bindings are made at build time.
-have_libclang || missing+=(libclang-dev)
+runs() { version_at_least 0 "$@"; }
 
-if [ "$((${#missing[@]} + ${#peers[@]}))" -gt 0 ]; then
-    printf 'setup: installing %s\n' "${missing[*]} ${peers[*]}"
+check_cc() {
+    command -v cc >/dev/null || { echo 'not installed'; return 1; }
+    printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' >"$scratch/c.c"
+    cc "$scratch/c.c" -o "$scratch/c" 2>"$scratch/why" && "$scratch/c" >/dev/null ||
+        { echo "cannot compile and link: $(head -n 1 "$scratch/why")"; return 1; }
+}
+
+# RocksDB is C++20; the compiler is the one that .cargo/config.toml names.
+check_cxx() {
+    local compiler=${CXX:-clang++}
+    command -v "$compiler" >/dev/null || { echo 'not installed'; return 1; }
+    printf '#include <concepts>\n#include <memory>\n#include <string>\nint main() { return *std::make_unique<int>(0); }\n' >"$scratch/cxx.cc"
+    "$compiler" -std=c++20 "$scratch/cxx.cc" -o "$scratch/cxx" 2>"$scratch/why" && "$scratch/cxx" ||
+        { echo "cannot compile C++20: $(head -n 1 "$scratch/why")"; return 1; }
+}
+
+# Where the bindings' generator looks for libclang, in its order: the newest counts, also if it cannot be used.
+libclang_candidates() {
+    if [ -n "${LIBCLANG_PATH:-}" ]; then
+        find -L "$LIBCLANG_PATH" -maxdepth 1 -name 'libclang*.so*' ! -name '*-cpp.*'
+    else
+        find -L /usr/lib/llvm-*/lib /usr/lib/"$(uname -m)"-linux-gnu /usr/lib64 /usr/lib /usr/local/lib -maxdepth 1 \
+            \( -name 'libclang.so*' -o -name 'libclang-[0-9]*.so*' \) 2>/dev/null || true
+    fi | sort -rV
+}
+
+check_libclang() {
+    command -v cc >/dev/null || { echo 'cannot be tried without a C compiler'; return 1; }
+    cc scripts/probe/libclang.c -o "$scratch/libclang" -ldl 2>"$scratch/why" ||
+        { echo "cannot be tried: $(head -n 1 "$scratch/why")"; return 1; }
+    local candidates
+    mapfile -t candidates < <(libclang_candidates)
+    [ "${#candidates[@]}" -gt 0 ] || { echo 'not installed'; return 1; }
+    "$scratch/libclang" "${candidates[0]}" >/dev/null 2>"$scratch/why" || { head -n 1 "$scratch/why"; return 1; }
+}
+
+check_rust() {
+    local wanted
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    version_at_least "$wanted" rustc --version && runs cargo --version
+}
+
+check_lint_tools() {
+    runs cargo clippy --version && runs cargo fmt --version
+}
+
+check_protocols() { [ -e /etc/protocols ] || { echo 'no /etc/protocols'; return 1; }; }
+
+# The driver speaks only to a browser of its own major version.
+check_chromium() {
+    runs chromium --version && runs chromedriver --version || return 1
+    local browser driver
+    browser=$(chromium --version 2>/dev/null </dev/null | grep -oE '[0-9]+\.' | head -n 1)
+    driver=$(chromedriver --version 2>/dev/null | grep -oE '[0-9]+\.' | head -n 1)
+    [ "$browser" = "$driver" ] || { echo "chromium is version $browser but chromedriver is $driver"; return 1; }
+}
+
+check_slapd() {
+    # slapd tells its version and exits with 1.
+    slapd -VV 2>&1 | grep -q 'OpenLDAP' || { echo 'not installed'; return 1; }
+    runs slapd -VV && [ -x /usr/sbin/slapadd ] || { echo 'no /usr/sbin/slapadd'; return 1; }
+}
+
+# --- What is wanted: purpose | what | packages | check ------------------------------------------------------------------------
+
+wanted=(
+    'build|C compiler|gcc libc6-dev|check_cc'
+    'build|C++ compiler clang++|clang|check_cxx'
+    'build|libclang with its headers|clang|check_libclang'
+    'build|make|make|runs make --version'
+    'demo|nft|nftables|version_at_least 1.0.2 nft --version'
+    'demo|protocol names|netbase|check_protocols'
+    'demo|ip|iproute2|runs tc -V'
+    'demo|setpriv, unshare, nsenter|util-linux|runs setpriv --version'
+    'demo|sysctl|procps|runs sysctl --version'
+    'demo|iperf3|iperf3|version_at_least 3.1 iperf3 --version'
+    'demo|nginx|nginx-light|runs nginx -v'
+    'demo|slapd|slapd|check_slapd'
+    'demo|dnsmasq|dnsmasq-base|runs dnsmasq --version'
+    'test|ping|iputils-ping|command -v ping'
+    'test|curl|curl|runs curl --version'
+    'test|openssl|openssl|version_at_least 1.1.1 openssl version'
+    'test|freeradius|freeradius|version_at_least 3.0 freeradius -v'
+    'test|chromium with its driver|chromium chromium-driver|check_chromium'
+    'test|node|nodejs|version_at_least 18.0 node --version'
+    'test|npm|npm|runs npm --version'
+)
+case $purpose in build) levels='build' ;; demo) levels='build demo' ;; *) levels='build demo test' ;; esac
+
+# Programs that the benchmark compares Ringwall with. Never needed by the product or its tests.
+peers=('fwknopd|fwknop-server|runs fwknopd --version')
+
+# missing: fills `packages` and `reasons` with what fails its check.
+look() {
+    packages=() reasons=()
+    local row level what names check why name
+    for row in "${wanted[@]}"; do
+        IFS='|' read -r level what names check <<<"$row"
+        [[ " $levels " == *" $level "* ]] || continue
+        why=$($check 2>&1) && continue
+        reasons+=("$what: ${why:-cannot be used}")
+        for name in $names; do
+            [[ " ${packages[*]} " == *" $name "* ]] || packages+=("$name")
+        done
+        # The newest libclang is used; its headers have to be of the same version.
+        if [ "$check" = check_libclang ]; then
+            name=$(libclang_candidates | head -n 1 | grep -oE 'llvm-[0-9]+|libclang-[0-9]+' | grep -oE '[0-9]+' | head -n 1 || true)
+            [ -z "$name" ] || packages+=("libclang-common-$name-dev")
+        fi
+    done
+}
+
+install() {
     if [ "$(id -u)" -ne 0 ]; then
-        printf 'setup: needs root to install packages\n' >&2
-        exit 1
+        printf 'setup: cannot install packages: not root; run this as root, or install them yourself\n' >&2
+        exit 77
     fi
     if ! command -v apt-get >/dev/null; then
-        printf 'setup: this is not Debian; install these yourself: %s\n' "${missing[*]}" >&2
-        exit 1
+        printf 'setup: cannot install packages: this is not Debian; install what is listed above yourself\n' >&2
+        exit 69
     fi
     # The packages' services are not wanted on this machine, only their programs.
     if [ ! -e /usr/sbin/policy-rc.d ]; then
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
         chmod 755 /usr/sbin/policy-rc.d
-        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        undo+=('rm -f /usr/sbin/policy-rc.d')
     fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get -qq update
-    if [ "${#missing[@]}" -gt 0 ]; then
-        apt-get -qq install --yes --no-install-recommends "${missing[@]}" >/dev/null
+    printf 'setup: installing %s\n' "$*"
+    apt-get install --assume-no --no-install-recommends "$@" 2>/dev/null | grep -E '^(Need to get|After this)' | sed 's/^/setup: /' || true
+    apt-get -qq install --yes --no-install-recommends "$@" >"$scratch/apt" 2>&1 || {
+        tail -n 5 "$scratch/apt" >&2
+        return 1
+    }
+}
+
+look
+if [ "${#packages[@]}" -gt 0 ]; then
+    printf 'setup: %s\n' "${reasons[@]}"
+    install "${packages[@]}" || { printf 'setup: packages cannot be installed; see the lines above\n' >&2; exit 69; }
+    look
+    if [ "${#reasons[@]}" -gt 0 ]; then
+        printf 'setup: still cannot be used after its package was installed: %s\n' "${reasons[@]}" >&2
+        printf 'setup: perhaps another program of that name stands earlier in PATH (%s)\n' "$PATH" >&2
+        exit 69
     fi
-    for peer in "${peers[@]}"; do
-        apt-get -qq install --yes --no-install-recommends "$peer" >/dev/null ||
-            printf 'setup: %s is not to be had; the benchmark will say so\n' "$peer" >&2
+fi
+
+if [ "$purpose" = bench ]; then
+    for row in "${peers[@]}"; do
+        IFS='|' read -r what name check <<<"$row"
+        $check >/dev/null 2>&1 || install "$name" ||
+            printf 'setup: %s (package %s) cannot be had; the benchmark will say so\n' "$what" "$name" >&2
     done
 fi
 
-# The lab's kernel parts; built in, or loaded here.
-if [ ! -c /dev/net/tun ] && command -v modprobe >/dev/null; then
-    modprobe tun || true
-fi
-if [ ! -c /dev/net/tun ]; then
-    printf 'setup: no /dev/net/tun: the lab needs it, builds do not\n' >&2
-fi
+# --- What is not a package ----------------------------------------------------------------------------------------------------
 
-if ! command -v cargo >/dev/null; then
-    printf 'setup: no Rust toolchain; see https://rustup.rs\n' >&2
-    exit 1
+if [ "$purpose" != build ]; then
+    if [ ! -c /dev/net/tun ] && command -v modprobe >/dev/null; then modprobe tun || true; fi
+    [ -c /dev/net/tun ] ||
+        printf 'setup: no /dev/net/tun: the demonstration and the tests need it (kernel module tun), the build does not\n' >&2
 fi
-wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
-have=$(rustc --version | cut -d' ' -f2)
-if [ "$(printf '%s\n%s\n' "$wanted" "$have" | sort -V | head -n1)" != "$wanted" ]; then
-    printf 'setup: Rust %s is too old, %s is needed (rustup update)\n' "$have" "$wanted" >&2
-    exit 1
-fi
-for component in clippy fmt; do
-    cargo "$component" --version >/dev/null 2>&1 || {
-        printf 'setup: no cargo %s (rustup component add clippy rustfmt)\n' "$component" >&2
-        exit 1
+why=$(check_rust) || {
+    printf 'setup: Rust: %s; see https://rustup.rs, or run: rustup update\n' "$why" >&2
+    exit 69
+}
+if [ "$purpose" = test ]; then
+    why=$(check_lint_tools) || {
+        printf 'setup: clippy and rustfmt: %s; run: rustup component add clippy rustfmt\n' "$why" >&2
+        exit 69
     }
-done
+fi

@@ -187,6 +187,8 @@ impl Client {
         stream.write_all(head.as_bytes()).await?;
         // A server that refuses by the head alone does not wait for the body; its answer counts all the same.
         let _ = stream.write_all(body.as_bytes()).await;
+        // TLS takes the bytes before the socket does: without a flush the last record may never leave.
+        let _ = stream.flush().await;
         let mut answer = Vec::new();
         // A server may end without TLS's good-bye; the length tells whether everything came.
         let _ = stream.read_to_end(&mut answer).await;

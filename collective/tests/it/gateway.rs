@@ -93,6 +93,7 @@ impl Gateway {
 impl Feed {
     pub(crate) async fn say(&mut self, message: &FromGateway) {
         self.stream.write_all(&packed::frame(message).expect("a frame")).await.expect("sent");
+        self.stream.flush().await.expect("sent");
     }
 
     pub(crate) async fn next(&mut self) -> Option<FromController> {

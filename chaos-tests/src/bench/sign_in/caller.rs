@@ -157,6 +157,8 @@ async fn exchange(mut stream: TlsStream<tokio::net::TcpStream>, path: &str, body
         body.len()
     );
     stream.write_all(request.as_bytes()).await?;
+    // TLS takes the bytes before the socket does: without a flush the last record may never leave.
+    stream.flush().await?;
     let mut answer = Vec::new();
     // A server may end without TLS's good-bye; whether everything came shows below.
     let _ = stream.read_to_end(&mut answer).await;

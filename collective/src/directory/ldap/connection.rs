@@ -139,6 +139,10 @@ async fn carry(
             }
             waiting.drain(..end);
         }
+        // TLS takes the bytes before the socket does: without a flush the last record may never leave.
+        if to.flush().await.is_err() {
+            return Ok(());
+        }
     }
 }
 

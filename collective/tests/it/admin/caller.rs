@@ -135,6 +135,8 @@ impl Admin {
         head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
         stream.write_all(head.as_bytes()).await.expect("sent");
         stream.write_all(body.as_bytes()).await.expect("sent");
+        // TLS takes the bytes before the socket does: without a flush the last record may never leave.
+        stream.flush().await.expect("sent");
         let mut answer = Vec::new();
         // A server may end without TLS's good-bye; the head tells whether everything came.
         let _ = stream.read_to_end(&mut answer).await;

@@ -43,3 +43,13 @@ fn every_command_of_the_help_is_understood() {
         assert!(Cli::try_parse_from(whole).is_ok(), "{arguments:?}");
     }
 }
+
+#[test]
+fn the_key_of_a_new_device_is_rsa_with_3072_bits_unless_p256_is_asked_for() {
+    let kind = |arguments: &[&str]| match Cli::try_parse_from(arguments).expect("a valid command line").command {
+        Command::SignIn(command) => KeyKind::from(command.key_type),
+        _ => panic!("another command than sign-in"),
+    };
+    assert_eq!(kind(&["ringwall", "sign-in"]), KeyKind::Rsa3072);
+    assert_eq!(kind(&["ringwall", "sign-in", "--key-type", "p256"]), KeyKind::P256);
+}

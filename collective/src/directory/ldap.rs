@@ -179,8 +179,9 @@ impl Directory for LdapDirectory {
         provider: Option<&IdentityProvider>,
         credential: &Credential,
     ) -> Result<(), Refusal> {
-        let (Some(provider), Credential::Password { password, .. }) = (provider, credential) else { return Ok(()) };
-        self.user(state, provider, Wanted::Nobody(Zeroizing::new(password.clone()))).await.map(|_| ())
+        let (Some(provider), Credential::Password { .. }) = (provider, credential) else { return Ok(()) };
+        // The same searches and binds as for a right user, but the password itself does not leave the Controller.
+        self.user(state, provider, Wanted::Nobody(Zeroizing::new("no password".to_owned()))).await.map(|_| ())
     }
 
     async fn look_up(&self, state: &State, provider: &IdentityProvider, whom: Whom<'_>) -> Result<LookUp, Refusal> {

@@ -1,8 +1,12 @@
 //! LDAP as an identity provider, against slapd.
 
+use std::sync::{Arc, Mutex};
+
 use ringwall_protocol::id::UserId;
 use ringwall_protocol::wire::error::ErrorCode;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::admin::Admin;
 use crate::client::Client;
@@ -162,6 +166,62 @@ async fn blocked_users_of_a_directory_stay_out_in_every_spelling() {
     for user in ["alice", "ALICE", "Alice"] {
         assert_eq!(client(&lab, user).try_sign_in(at, PASSWORD).await.code(), ErrorCode::SignInRefused, "{user}");
     }
+}
+
+/// A port that forwards plain connections to `directory`, and the bytes that came to it so far.
+async fn recording_proxy(directory: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let recorded = Arc::clone(&sent);
+    tokio::spawn(async move {
+        while let Ok((controller, _)) = listener.accept().await {
+            let directory = TcpStream::connect(("127.0.0.1", directory)).await.expect("slapd listens");
+            tokio::spawn(forward(controller, directory, Arc::clone(&recorded)));
+        }
+    });
+    (port, sent)
+}
+
+async fn forward(controller: TcpStream, directory: TcpStream, sent: Arc<Mutex<Vec<u8>>>) {
+    let (mut requests, mut to_controller) = controller.into_split();
+    let (mut responses, mut to_directory) = directory.into_split();
+    tokio::spawn(async move { tokio::io::copy(&mut responses, &mut to_controller).await });
+    let mut buffer = vec![0; 4096];
+    while let Ok(length) = requests.read(&mut buffer).await {
+        sent.lock().expect("no holder panics").extend_from_slice(&buffer[..length]);
+        if length == 0 || to_directory.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_password_of_a_blocked_user_never_reaches_the_directory() {
+    let (lab, slapd, admin, id) = scene(0).await;
+    let at = lab.client_address(0);
+    let (port, sent) = recording_proxy(slapd.plain).await;
+    let plain = json!({"sslEnabled": false, "allowPlain": true, "port": port, "adminPassword": SERVICE_PASSWORD});
+    change(&admin, &id, plain).await.ok();
+    let was_sent = |text: &str| {
+        let sent = sent.lock().expect("no holder panics");
+        sent.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+    };
+    claims(&lab, "alice").await;
+    assert!(was_sent(PASSWORD), "the proxy records the binds of users");
+    let wrong = client(&lab, "Mixed.Case").try_sign_in(at, "a wrong password").await;
+    assert!(was_sent("a wrong password"));
+
+    admin.post("/blacklist", &json!({"userDistinguishedName": "CN=alice,OU=corp", "reason": "gone"})).await.ok();
+    sent.lock().expect("no holder panics").clear();
+    for password in [PASSWORD, "another password"] {
+        let blocked = client(&lab, "alice").try_sign_in(at, password).await;
+        assert_eq!(blocked.code(), ErrorCode::SignInRefused);
+        assert_eq!((blocked.status, &blocked.body), (wrong.status, &wrong.body), "looks like a wrong password");
+        assert!(!was_sent(password), "a blocked user's password left the Controller");
+    }
+    assert!(was_sent("cn=nobody-"), "the directory is asked all the same, so that it takes the same");
+    assert!(!was_sent("alice"), "nor does the name leave the Controller");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -136,6 +136,25 @@ async fn an_answer_without_message_authenticator_lets_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_user_is_never_named_to_the_radius_server() {
+    let (lab, radius, admin) = scene().await;
+    // A server that never answers; what it was sent waits in its socket.
+    let server = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let mut provider = radius.provider("silent", "PAP");
+    provider["port"] = json!(server.local_addr().expect("an address").port());
+    provider["timeout"] = json!(2);
+    admin.create("identity-providers", provider).await;
+    admin.post("/blacklist", &json!({"userDistinguishedName": "CN=alice,OU=silent", "reason": "gone"})).await.ok();
+    let answer = client(&lab, "alice", "silent").try_sign_in(lab.client_address(0), PASSWORD).await;
+    assert_eq!(answer.code(), ErrorCode::ProviderUnavailable, "as for everybody: {answer:?}");
+    let mut request = [0; 4096];
+    let received = tokio::time::timeout(std::time::Duration::from_secs(5), server.recv(&mut request)).await;
+    let length = received.expect("in time").expect("a request");
+    let was_sent = |text: &str| request[..length].windows(text.len()).any(|bytes| bytes == text.as_bytes());
+    assert!(was_sent("nobody-") && !was_sent("alice"), "the request is about nobody");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn radius_verifies_another_factor_in_each_of_its_modes() {
     let (lab, radius, admin) = scene().await;
     for user in ["dave", "carol", "pusher", "bypass"] {

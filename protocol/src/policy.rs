@@ -65,7 +65,7 @@ impl Policy {
 pub enum PolicyKind {
     /// Entitlements.
     Access,
-    /// Settings of the device.
+    /// Settings of the device. There are none yet: refused at save.
     Device,
     /// DNS settings.
     Dns,

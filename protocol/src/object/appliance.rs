@@ -27,7 +27,7 @@ pub struct Appliance {
     /// Where Clients reach it: `host:port`, tried in order.
     #[serde(default)]
     pub client_interface: Interface,
-    /// Where other appliances reach it (Controllers).
+    /// Where other appliances reach it (Controllers). What is an IP address here is never given to a tunnel.
     #[serde(default)]
     pub peer_interface: Interface,
     /// Set by the system: it has joined.
@@ -78,7 +78,7 @@ pub struct Interface {
     /// `host:port` or `[v6]:port`.
     #[serde(default)]
     pub addresses: Vec<String>,
-    /// Overrides the Collective's SPA mode here.
+    /// Overrides the Collective's SPA mode for all ports of the appliance; belongs to the client interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub override_spa_mode: Option<super::settings::SpaMode>,
 }

@@ -18,7 +18,7 @@ pub struct Site {
     /// Id, name, notes, tags, times.
     #[serde(flatten)]
     pub base: EntityBase<SiteId>,
-    /// Shown in the Client.
+    /// For people: it is read back, and changes nothing.
     #[serde(default)]
     pub description: String,
     /// Networks that Clients route to this Site.
@@ -27,7 +27,7 @@ pub struct Site {
     /// Clients route what their entitlements name instead of `networkSubnets`.
     #[serde(default)]
     pub entitlement_based_routing: bool,
-    /// Where entitlements go when no Gateway of this Site answers.
+    /// Where entitlements would go when no Gateway of this Site answers. Not supported: refused unless it is absent.
     #[serde(default)]
     pub fallback_site: Option<SiteId>,
     /// Tunnel settings.
@@ -36,7 +36,7 @@ pub struct Site {
     /// Name resolution.
     #[serde(default)]
     pub name_resolution: NameResolution,
-    /// Pools of other addresses for this Site.
+    /// Pools of other addresses for this Site. Not supported: refused unless it is empty.
     #[serde(default)]
     pub ip_pool_mappings: Vec<IpPoolMapping>,
     /// How long a Gateway acts on one confirmation, 5–60 s.
@@ -45,7 +45,7 @@ pub struct Site {
     /// If set: sessions that live go on that long without confirmation, up to 3 h. Availability before security.
     #[serde(default)]
     pub grace_seconds: Option<u32>,
-    /// Controllers whose confirmation a lease needs: 1 or 2.
+    /// Controllers whose confirmation a lease needs: 1. The replicated state can hold 2; the admin API refuses it.
     #[serde(default = "default_witnesses")]
     pub witnesses: u8,
 }
@@ -57,7 +57,7 @@ pub struct VpnSettings {
     /// Protected hosts see the Gateway's address instead of the tunnel address.
     #[serde(default = "yes")]
     pub snat: bool,
-    /// DTLS beside TLS.
+    /// DTLS beside TLS. Not supported: refused unless it is off.
     #[serde(default)]
     pub dtls: Toggle,
 }

@@ -89,7 +89,7 @@ fn kind_of(command: &str) -> &'static str {
     match command {
         "fileSize" => "number",
         "fileSha512" => "string",
-        "fileCreated" | "fileUpdated" => "date",
+        "fileUpdated" => "date",
         _ => "boolean",
     }
 }

@@ -213,7 +213,11 @@ pub(super) fn policy(policy: &Policy, scripts: &Scripts, faults: &mut Faults) {
 
 /// A policy holds what its type says (S38).
 fn contents(policy: &Policy, faults: &mut Faults) {
-    use PolicyKind::{Access, Admin, Dns, Mixed, Stop};
+    use PolicyKind::{Access, Admin, Device, Dns, Mixed, Stop};
+    if policy.kind == Device {
+        faults
+            .add("type", "Device is not supported: there are no device settings that it could give; use another type");
+    }
     let present: [(&str, bool, &[PolicyKind]); 7] = [
         ("entitlements", !policy.entitlements.is_empty(), &[Access, Mixed]),
         ("entitlementLinks", !policy.entitlement_links.is_empty(), &[Access, Mixed]),

@@ -1,5 +1,6 @@
 //! Rules of appliances and client profiles.
 
+use ringwall_protocol::object::appliance::GatewayWeight;
 use ringwall_protocol::object::profile::MAX_FURTHER_HOSTNAMES;
 use ringwall_protocol::object::{Appliance, ClientProfile, Object};
 
@@ -24,6 +25,19 @@ pub(super) fn appliance(appliance: &Appliance, before: Option<&Object>, faults: 
     }
     addresses(&appliance.client_interface.addresses, "clientInterface.addresses", faults);
     addresses(&appliance.peer_interface.addresses, "peerInterface.addresses", faults);
+    faults.unless(
+        appliance.peer_interface.override_spa_mode.is_none(),
+        "peerInterface.overrideSpaMode",
+        "is not supported: all ports of an appliance have one mode; set clientInterface.overrideSpaMode",
+    );
+    if !gateway {
+        let weight = appliance.gateway.vpn.weight;
+        faults.unless(
+            weight == GatewayWeight::default().weight,
+            "gateway.vpn.weight",
+            "belongs to a Gateway: Clients choose among Gateways by weight; leave it out",
+        );
+    }
     if let Some(Object::Appliance(before)) = before
         && before.activated
     {

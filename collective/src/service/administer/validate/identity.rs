@@ -18,12 +18,11 @@ const FIXED_CLAIMS: [&str; 2] = ["username", "identityProvider"];
 /// Most devices that a limit can allow.
 const MAX_DEVICES: u32 = 10_000;
 /// Commands of Clients, and whether they take a path (otherwise a name).
-const COMMANDS: [(&str, bool); 7] = [
+const COMMANDS: [(&str, bool); 6] = [
     ("fileExists", true),
     ("fileSize", true),
     ("fileSha512", true),
     ("fileUpdated", true),
-    ("fileCreated", true),
     ("processRunning", false),
     ("serviceRunning", false),
 ];
@@ -65,6 +64,12 @@ pub(super) fn identity_provider(
         faults.unless(family.is_none_or(|family| family == six), field, "is a pool of the other family");
     }
     numbers(provider, faults);
+    let local = provider.kind() == IdentityProviderKind::LocalDatabase;
+    faults.unless(
+        local || provider.min_password_length == 0,
+        "minPasswordLength",
+        "belongs to LocalDatabase: passwords of other providers are set elsewhere; leave it at 0",
+    );
     if let Some(mfa) = &provider.on_boarding_2fa {
         sign_in_mfa(mfa, faults);
     }
@@ -146,12 +151,12 @@ fn on_demand(claim: &OnDemandClaim, field: &str, faults: &mut Faults) {
         let known: Vec<_> = COMMANDS.iter().map(|(command, _)| *command).collect();
         return faults.add(format!("{field}.command"), format!("expected one of {}", known.join(", ")));
     };
-    let (wanted, given) = match takes_path {
-        true => ("path", &claim.parameters.path),
-        false => ("name", &claim.parameters.name),
-    };
+    let parameters = (("path", &claim.parameters.path), ("name", &claim.parameters.name));
+    let ((wanted, given), (other, unread)) = if *takes_path { parameters } else { (parameters.1, parameters.0) };
     let good = given.as_ref().is_some_and(|text| !text.is_empty() && text::is_line(text, 1_024));
     faults.unless(good, &format!("{field}.parameters.{wanted}"), "is wanted for this command, at most 1024 bytes");
+    let idle = unread.as_ref().is_none_or(String::is_empty);
+    faults.unless(idle, &format!("{field}.parameters.{other}"), "is not read by this command; leave it out");
 }
 
 pub(super) fn mfa_provider(provider: &MfaProvider, before: Option<&Object>, faults: &mut Faults) {

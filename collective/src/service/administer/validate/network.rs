@@ -20,13 +20,12 @@ const MIN_LEASE_DAYS: u32 = 8;
 /// Longest lease of an address: ten years.
 const MAX_LEASE_DAYS: u32 = 3_660;
 
-pub(super) fn site(site: &Site, state: &State, faults: &mut Faults) {
+pub(super) fn site(site: &Site, faults: &mut Faults) {
     faults.unless((5..=60).contains(&site.lease_seconds), "leaseSeconds", "lies between 5 and 60");
     if site.grace_seconds.is_some_and(|grace| grace < site.lease_seconds || grace > MAX_GRACE_SECONDS) {
         faults.add("graceSeconds", format!("lies between leaseSeconds and {MAX_GRACE_SECONDS}"));
     }
-    faults.unless((1..=2).contains(&site.witnesses), "witnesses", "is 1 or 2");
-    faults.unless(site.fallback_site != Some(site.base.id), "fallbackSite", "cannot be the Site itself");
+    unsupported(site, faults);
     faults.unless(site.description.len() <= 2_048, "description", "has at most 2048 bytes");
     if site.network_subnets.len() > MAX_SUBNETS {
         faults.add("networkSubnets", format!("are at most {MAX_SUBNETS}"));
@@ -34,7 +33,6 @@ pub(super) fn site(site: &Site, state: &State, faults: &mut Faults) {
     for at in duplicates(site.network_subnets.iter().map(ipnet::IpNet::trunc)) {
         faults.add(format!("networkSubnets[{at}]"), "is listed twice");
     }
-    mappings(site, state, faults);
     let resolvers = &site.name_resolution.dns_resolvers;
     if resolvers.len() > MAX_RESOLVERS {
         faults.add("nameResolution.dnsResolvers", format!("are at most {MAX_RESOLVERS}"));
@@ -47,20 +45,29 @@ pub(super) fn site(site: &Site, state: &State, faults: &mut Faults) {
     }
 }
 
-fn mappings(site: &Site, state: &State, faults: &mut Faults) {
-    for (at, mapping) in site.ip_pool_mappings.iter().enumerate() {
-        let field = format!("ipPoolMappings[{at}]");
-        if mapping.from == mapping.to {
-            faults.add(&field, "leads from a pool to itself");
-        }
-        let family = |pool| state.ip_pool(pool).map(|pool| pool.ip_version6);
-        if family(mapping.from).zip(family(mapping.to)).is_some_and(|(from, to)| from != to) {
-            faults.add(&field, "leads to a pool of the other family");
-        }
-    }
-    for at in duplicates(site.ip_pool_mappings.iter().map(|mapping| mapping.from)) {
-        faults.add(format!("ipPoolMappings[{at}].from"), "is mapped twice");
-    }
+/// Fields that are kept for the API's sake and that nothing reads: whoever sets one counts on it, so it is refused.
+fn unsupported(site: &Site, faults: &mut Faults) {
+    faults.unless(
+        site.witnesses == 1,
+        "witnesses",
+        "is not supported above 1: a lease is confirmed by one Controller; leave it at 1",
+    );
+    faults.unless(
+        site.fallback_site.is_none(),
+        "fallbackSite",
+        "is not supported: Clients choose among the Gateways of one Site; leave it out and add a Gateway to the Site",
+    );
+    faults.unless(
+        !site.vpn.dtls.enabled,
+        "vpn.dtls.enabled",
+        "is not supported: tunnels run over TLS only; leave it false",
+    );
+    faults.unless(
+        site.ip_pool_mappings.is_empty(),
+        "ipPoolMappings",
+        "are not supported: a device has the same tunnel addresses at every Site; leave them empty, and set snat where \
+         hosts must see another address",
+    );
 }
 
 fn resolver(one: &DnsResolver, field: &str, faults: &mut Faults) {

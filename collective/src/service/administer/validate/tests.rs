@@ -38,7 +38,7 @@ fn what_a_founded_collective_begins_with_is_valid() {
 fn all_wrong_fields_are_told_at_once() {
     let state = Fixture::founded().state;
     let body = json!({"name": " ", "tags": ["", "good"], "leaseSeconds": 3, "graceSeconds": 2, "witnesses": 3,
-        "networkSubnets": ["10.0.0.0/8", "10.1.2.3/8"], "fallbackSite": NEW,
+        "vpn": {"dtls": {"enabled": true}}, "networkSubnets": ["10.0.0.0/8", "10.1.2.3/8"], "fallbackSite": NEW,
         "nameResolution": {"dnsResolvers": [{"name": "", "updateInterval": 1, "matchDomains": ["a b"]}]}});
     let resolver = "nameResolution.dnsResolvers[0]";
     let expected = [
@@ -48,6 +48,7 @@ fn all_wrong_fields_are_told_at_once() {
         "graceSeconds".to_owned(),
         "witnesses".to_owned(),
         "fallbackSite".to_owned(),
+        "vpn.dtls.enabled".to_owned(),
         "networkSubnets[1]".to_owned(),
         format!("{resolver}.name"),
         format!("{resolver}.updateInterval"),
@@ -278,4 +279,62 @@ fn apps_that_entitlements_publish_are_links_and_no_scripts() {
         assert_eq!(faults(&state, ObjectKind::Entitlement, with("Web", bad)), [url], "{bad:?}");
     }
     assert_eq!(faults(&state, ObjectKind::Entitlement, with(" ", "https://a")), ["appShortcuts[0].name"]);
+}
+
+#[test]
+fn fields_that_nothing_reads_are_refused_by_name_unless_they_ask_for_nothing() {
+    let state = Fixture::founded().state;
+    let site = id_of(&state, ObjectKind::Site, "default site");
+    let pools: Vec<String> = state.ip_pools().map(|pool| pool.base.id.to_string()).collect();
+    let on_demand = |parameters: Value, command: &str| {
+        json!({"name": "corp", "type": "Radius", "hostnames": ["radius.example"], "onDemandClaimMappings": [
+            {"command": command, "claimName": "x", "platform": "all", "parameters": parameters}]})
+    };
+    let appliance = |more: Value| {
+        let mut appliance = json!({"name": "c2", "controller": {"enabled": true}});
+        appliance.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        appliance
+    };
+    let refused = [
+        (ObjectKind::Site, "witnesses", json!({"name": "s", "witnesses": 2})),
+        (ObjectKind::Site, "fallbackSite", json!({"name": "s", "fallbackSite": site})),
+        (ObjectKind::Site, "vpn.dtls.enabled", json!({"name": "s", "vpn": {"dtls": {"enabled": true}}})),
+        (
+            ObjectKind::Site,
+            "ipPoolMappings",
+            json!({"name": "s", "ipPoolMappings": [{"from": pools[0], "to": pools[1]}]}),
+        ),
+        (ObjectKind::Policy, "type", json!({"name": "p", "expression": "true", "type": "Device"})),
+        (ObjectKind::Appliance, "gateway.vpn.weight", appliance(json!({"gateway": {"vpn": {"weight": 7}}}))),
+        (
+            ObjectKind::Appliance,
+            "peerInterface.overrideSpaMode",
+            appliance(json!({"peerInterface": {"overrideSpaMode": "TCP"}})),
+        ),
+        (
+            ObjectKind::IdentityProvider,
+            "minPasswordLength",
+            json!({"name": "corp", "type": "Radius", "hostnames": ["radius.example"], "minPasswordLength": 8}),
+        ),
+        (
+            ObjectKind::IdentityProvider,
+            "onDemandClaimMappings[0].parameters.name",
+            on_demand(json!({"path": "/etc/agent", "name": "agent"}), "fileExists"),
+        ),
+        (
+            ObjectKind::IdentityProvider,
+            "onDemandClaimMappings[0].command",
+            on_demand(json!({"path": "/etc/agent"}), "fileCreated"),
+        ),
+    ];
+    for (kind, field, body) in refused {
+        let errors = validate(&object(kind, body), None, &state);
+        let error = errors.iter().find(|error| error.field == field).unwrap_or_else(|| panic!("{field}: {errors:?}"));
+        assert!(!error.message.is_empty(), "{field}");
+    }
+    let neutral = json!({"name": "s", "witnesses": 1, "fallbackSite": null, "vpn": {"dtls": {"enabled": false}},
+        "ipPoolMappings": []});
+    assert_eq!(faults(&state, ObjectKind::Site, neutral), [""; 0]);
+    let neutral = appliance(json!({"gateway": {"enabled": false, "vpn": {"weight": 100}}}));
+    assert_eq!(faults(&state, ObjectKind::Appliance, neutral), [""; 0]);
 }

@@ -37,7 +37,7 @@ fn checkout() -> PathBuf {
 }
 
 /// Text of every file with one of `extensions`, by its path from the checkout.
-fn files(extensions: &[&str]) -> Result<BTreeMap<String, String>> {
+pub(crate) fn files(extensions: &[&str]) -> Result<BTreeMap<String, String>> {
     let root = checkout();
     let mut found = BTreeMap::new();
     let mut folders = vec![(root.clone(), 0)];

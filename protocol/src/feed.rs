@@ -263,7 +263,7 @@ pub enum FromGateway {
     Audit {
         /// Counts up per Gateway.
         seq: u64,
-        /// JSON objects with the envelope of `features.md` 1.7.
+        /// JSON objects, one audit record each.
         records: Vec<String>,
     },
     /// Asks for a further certificate, at 2/3 of the life of the present one; a new key each time.

@@ -1,7 +1,8 @@
 //! Tests of the lab itself, on the real kernel: they need root and the programs that `scripts/setup.sh` installs. And of
-//! `docs/features.md`, which needs nothing.
+//! the documents, which needs nothing.
 
 mod cleaning;
+mod documents;
 mod features;
 mod plan;
 mod probes;

@@ -24,6 +24,7 @@ fn from() -> SocketAddr {
     SocketAddr::new(client(7), 4_000)
 }
 
+/// T2: input and output chains, not only the forward hook.
 #[test]
 fn tunnel_never_reaches_the_gateway_itself() {
     in_namespace(|| {

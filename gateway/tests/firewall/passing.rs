@@ -127,6 +127,7 @@ fn runs_are_asked_in_their_order() {
     });
 }
 
+/// T7: one chain per direction.
 #[test]
 fn down_grant_gives_no_up_access() {
     in_namespace(|| {
@@ -141,6 +142,7 @@ fn down_grant_gives_no_up_access() {
     });
 }
 
+/// T8: sender and receiver are decided separately.
 #[test]
 fn client_to_client_needs_both_sides() {
     in_namespace(|| {
@@ -204,6 +206,7 @@ fn flows_pass_through_source_translation() {
     });
 }
 
+/// T25: ICMP errors follow the flow that they belong to.
 #[test]
 fn path_mtu_errors_reach_entitled_clients_and_only_them() {
     in_namespace(|| {
@@ -224,6 +227,7 @@ fn path_mtu_errors_reach_entitled_clients_and_only_them() {
     });
 }
 
+/// T24: decided before routing.
 #[test]
 fn the_kernel_answers_nothing_about_forbidden_hosts() {
     in_namespace(|| {

@@ -24,10 +24,9 @@ use ringwall_actors::support::entropy::ThreadEntropy;
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::door::{self, JournalFile};
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::secret::SecretKey;
-use ringwall_trust::spa::{Receiver, SpaWindow};
+use ringwall_trust::spa::{self, JournalFile, Receiver, SpaWindow};
 use ringwall_trust::tls::{Alpn, CurrentMembers, Gate, Presented, Tls};
 use tokio::sync::oneshot;
 
@@ -325,7 +324,7 @@ fn open_door(
     let doorman = (view.spa_mode == SpaMode::UdpTcp)
         .then(|| Arc::new(Doorman::new(ground.enforcer.clone(), config.client.port())));
     if let Some(doorman) = &doorman {
-        let socket = door::open_port(config.client).context("open the port for knocks")?;
+        let socket = spa::open_port(config.client).context("open the port for knocks")?;
         actix_rt::spawn(Arc::clone(doorman).listen(socket, Arc::clone(&guard.receiver)));
     }
     let countries = config.countries.as_deref().map(Countries::open).transpose()?.map(Arc::new);

@@ -28,20 +28,10 @@ pub const DEVICE_REQUESTS_PER_MINUTE: u32 = 6;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a proposal may take until its outcome counts as unknown.
 pub const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the acceptance of a connection to the end of its handshake.
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A request's head must be complete within this.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection to an API is closed after this.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
-/// Life of a sign-in or step-up that waits for another factor.
-pub const TRANSACTION_LIFE: Duration = Duration::from_secs(120);
-/// Tries that a transaction has.
-pub const TRANSACTION_ATTEMPTS: u8 = 3;
-/// A revocation that asks Clients to renew cuts what is left after this (`renewNow`).
-pub const RENEW_NOW_GRACE: Duration = Duration::from_secs(20);
-/// Distance between two slices of a `renewWindow`.
-pub const SLICE_INTERVAL: Duration = Duration::from_secs(5);
 /// Open connections of one source at the client API.
 pub const CONNECTIONS_PER_SOURCE: usize = 32;
 /// Room at the client and admin ports for connections that have not proved anything yet. Many users may share a source,

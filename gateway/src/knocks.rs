@@ -12,13 +12,13 @@ use tokio::net::UdpSocket;
 use crate::firewall::Enforcer;
 
 /// Opens and closes the port for single sources.
-pub struct Doorman {
+pub struct KnockHandler {
     enforcer: Enforcer,
     port: u16,
     holes: Mutex<Pinholes>,
 }
 
-impl Doorman {
+impl KnockHandler {
     /// For the TCP port that knocks open.
     #[must_use]
     pub fn new(enforcer: Enforcer, port: u16) -> Self {

@@ -14,8 +14,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 pub use self::crowd::Crowd;
-use crate::handshake::Doorkeeper;
-use crate::knocks::Doorman;
+use crate::handshake::TokenAuthenticator;
+use crate::knocks::KnockHandler;
 use crate::session_socket;
 use crate::tunnel::{AcceptedTunnel, Workers};
 
@@ -32,9 +32,9 @@ pub struct Reception {
     /// TLS, with verifiers that follow the members.
     pub tls: Arc<ServerConfig>,
     /// Opens the port by knocks; absent where every source may come to it.
-    pub doorman: Option<Arc<Doorman>>,
+    pub knock_handler: Option<Arc<KnockHandler>>,
     /// For websockets.
-    pub door: Doorkeeper,
+    pub door: TokenAuthenticator,
     /// For tunnels.
     pub workers: Arc<Workers>,
     /// Who is on the way in.
@@ -64,8 +64,8 @@ pub async fn accept(listener: std::net::TcpListener, reception: Reception) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Some(doorman) = &reception.doorman {
-                    doorman.came(peer.ip());
+                if let Some(knock_handler) = &reception.knock_handler {
+                    knock_handler.came(peer.ip());
                 }
                 match reception.crowd.enter(peer.ip()) {
                     Some(place) => {

@@ -8,6 +8,7 @@ use jsonwebtoken::Algorithm;
 use ringwall_protocol::id::{CollectiveId, Incarnation, LogIndex};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{TokenBody, TokenHead};
+use ringwall_protocol::wire::error::ErrorCode;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -73,6 +74,27 @@ pub enum TokenError {
     /// It would live longer than its kind may.
     #[error("token lives longer than its kind may")]
     Life,
+}
+
+impl TokenError {
+    /// The code that tells a Client why its token is refused. A new incarnation voids every token that was minted
+    /// before it (T19), as a revocation does.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Expired | Self::NotYetValid => ErrorCode::TokenExpired,
+            Self::KeyRemoved | Self::KeyRange(_) | Self::Incarnation => ErrorCode::TokenRevoked,
+            Self::Audience => ErrorCode::TokenMismatch,
+            Self::UnknownKey { .. } => ErrorCode::FeedBehind,
+            Self::TooLarge { .. }
+            | Self::Malformed
+            | Self::Kind { .. }
+            | Self::Algorithm
+            | Self::Signature
+            | Self::Body(_)
+            | Self::Life => ErrorCode::TokenInvalid,
+        }
+    }
 }
 
 /// What a token must be for, here and now.

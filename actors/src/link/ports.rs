@@ -33,7 +33,7 @@ pub struct NoQuorum;
 
 /// The replicated state, as far as Gateways are concerned.
 pub trait ChangeSource: Send + Sync + 'static {
-    /// The present life of the Collective.
+    /// The Collective's present incarnation.
     fn incarnation(&self) -> Incarnation;
     /// The present Raft term, for bookmarks.
     fn term(&self) -> u64;

@@ -56,7 +56,7 @@ pub enum TokenError {
     /// The body says more, less or other than its kind.
     #[error("token's body is not what its kind says: {0}")]
     Body(String),
-    /// Another Collective's, or of another life of this one.
+    /// Another Collective's, or of another incarnation of this one.
     #[error("token belongs to another incarnation of the collective")]
     Incarnation,
     /// For somebody else.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::listener::strangers::Room;
+use crate::listener::pre_auth_limiter::PreAuthBounds;
 
 /// Sign-ins in progress at once; beyond it `busy`.
 pub const MAX_SIGN_INS: usize = 256;
@@ -36,8 +36,10 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 pub const CONNECTIONS_PER_SOURCE: usize = 32;
 /// Room at the client and admin ports for connections that have not proved anything yet. Many users may share a source,
 /// and a source is bounded by [`CONNECTIONS_PER_SOURCE`] already.
-pub const CLIENT_ROOM: Room = Room { strangers: 1_024, reserved: 1_024, burst: 1_024, period: Duration::from_secs(1) };
+pub const CLIENT_ROOM: PreAuthBounds =
+    PreAuthBounds { unknown: 1_024, reserved: 1_024, burst: 1_024, period: Duration::from_secs(1) };
 /// The same at the peer port: five a second of a strange source, more at once for a Site that begins (T17).
-pub const PEER_ROOM: Room = Room { strangers: 256, reserved: 512, burst: 125, period: Duration::from_secs(25) };
+pub const PEER_ROOM: PreAuthBounds =
+    PreAuthBounds { unknown: 256, reserved: 512, burst: 125, period: Duration::from_secs(25) };
 /// Open connections of one source at the peer port: a NAT may hide a whole Site of Gateways.
 pub const PEER_CONNECTIONS_PER_SOURCE: usize = 256;

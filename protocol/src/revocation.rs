@@ -167,6 +167,7 @@ pub enum Standing {
 impl Standing {
     /// What `revocations` say about a token: one that is effective voids it, one that was only told asks for its renewal.
     /// Those that do not concern the token are passed over.
+    #[must_use]
     pub fn of<'a>(token: &TokenFacts<'_>, revocations: impl IntoIterator<Item = &'a Revocation>) -> Self {
         let mut standing = Self::Valid;
         for revocation in revocations.into_iter().filter(|revocation| revocation.concerns(token)) {

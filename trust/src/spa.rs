@@ -37,6 +37,7 @@ mod receiver;
 mod replay;
 mod sender;
 mod source;
+mod source_limiter;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ pub use places::places;
 pub use receiver::{Journal, Knock, KnockError, Receiver, SpaWindow, Used, WindowError};
 pub use sender::KnockRequest;
 pub use source::Source;
+pub use source_limiter::{SourceLimiter, SourcePermit};
 pub use sources::Form;
 pub use wire_tcp::TCP_PROOF_LEN;
 

@@ -41,7 +41,7 @@ use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard as PortGuard, Ho
 use crate::handshake::TokenAuthenticator;
 use crate::interfaces::Interfaces;
 use crate::knocks::KnockHandler;
-use crate::listener::{Crowd, Reception};
+use crate::listener::Reception;
 use crate::members::{Guard, Shape, follow, membership, policy};
 use crate::names::{AnswerGuard, Names};
 use crate::renewal::Renewal;
@@ -346,7 +346,7 @@ fn open_door(
             countries,
         ),
         workers: Arc::clone(&ground.workers),
-        crowd: Arc::new(Crowd::default()),
+        handshakes: listener::handshake_limiter(),
     };
     for arbiter in &arbiters.listeners {
         let socket = listener::bind(config.client).with_context(|| format!("listen on {}", config.client))?;

@@ -84,7 +84,7 @@ pub struct Revocation {
     /// Only entitlement tokens of this Site, if set.
     #[serde(default)]
     pub site: Option<SiteId>,
-    /// How.
+    /// When it takes effect.
     pub mode: RevocationMode,
     /// Why, for the audit and the user.
     #[serde(default)]

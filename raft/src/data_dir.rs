@@ -61,7 +61,7 @@ pub enum DataDirError {
     Damaged {
         /// What is damaged.
         path: PathBuf,
-        /// How.
+        /// Reason, in words.
         reason: String,
     },
     /// It is in use, or cannot be read or written.
@@ -69,7 +69,7 @@ pub enum DataDirError {
     Io {
         /// Which file or directory.
         path: PathBuf,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: io::Error,
     },

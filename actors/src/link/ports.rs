@@ -61,11 +61,11 @@ pub enum GatewayReport {
     SessionUpdated(SessionSummary),
     /// A session ended.
     SessionEnded {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
-        /// Whose.
+        /// DN of the session: provider, user and device.
         dn: SessionDn,
-        /// Why.
+        /// Code of the reason.
         code: ErrorCode,
     },
     /// How much it carries.

@@ -43,7 +43,7 @@ pub struct Admission {
 /// Newer tokens of a live session; signatures are proved. At least one is set.
 #[derive(Debug)]
 pub struct Presentation {
-    /// Whose.
+    /// Id of the session.
     pub session: SessionId,
     /// A newer claims token.
     pub claims: Option<Verified<ClaimsToken>>,
@@ -121,7 +121,7 @@ fn controller_stands(view: &FeedView, key: &ringwall_protocol::membership::KeyRe
 /// What binds all tokens, the certificate and the key of one session together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
-    /// Whose.
+    /// DN of the session: provider, user and device.
     pub dn: SessionDn,
     /// The sign-in.
     pub sid: SignInId,

@@ -41,7 +41,7 @@ pub enum Effect {
         ticket: Ticket,
         /// The new id.
         session: SessionId,
-        /// With what.
+        /// The verified tokens and the peer's data.
         admission: Box<Admission>,
         /// Its addresses.
         addresses: SessionAddresses,
@@ -52,9 +52,9 @@ pub enum Effect {
     Resume {
         /// Whose request.
         ticket: Ticket,
-        /// Which.
+        /// Id of the session.
         session: SessionId,
-        /// With what.
+        /// The verified tokens and the peer's data.
         admission: Box<Admission>,
         /// Feed index at which everything was checked.
         checked_at: LogIndex,
@@ -72,18 +72,18 @@ pub enum Effect {
     Refuse {
         /// Whose request.
         ticket: Ticket,
-        /// Why.
+        /// Code and message of the refusal.
         refusal: Refusal,
     },
     /// The session is dead: workers drop, rules out, connections closed with the code.
     Cut {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
-        /// Whose.
+        /// DN of the session: provider, user and device.
         dn: SessionDn,
         /// Its addresses.
         addresses: SessionAddresses,
-        /// Why.
+        /// Code of the reason.
         code: ErrorCode,
         /// For people.
         message: String,
@@ -92,16 +92,16 @@ pub enum Effect {
     },
     /// The session's tokens are to be renewed.
     Renew {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
         /// Which kinds.
         kinds: Vec<TokenKind>,
-        /// Why.
+        /// Reason of the renewal.
         reason: ExpiryReason,
     },
     /// The session is to be evaluated anew.
     Reevaluate {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
     },
     /// Every change up to here was handed over.

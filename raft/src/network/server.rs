@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::PeerStream;
 use super::frame::{self, Frame};
-use super::message::{Chunk, RequestRefusal, Request, Response, SnapshotHead};
+use super::message::{Chunk, Request, RequestRefusal, Response, SnapshotHead};
 use crate::codec;
 use crate::node::Node;
 use crate::snapshot::incoming::Incoming;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Node;
 use crate::network::link::LinkError;
-use crate::network::message::{Reconfigure, RequestRefusal, Request, Response};
+use crate::network::message::{Reconfigure, Request, RequestRefusal, Response};
 use crate::types::Types;
 
 /// For a change of the group to be committed: two entries and a quorum each.
@@ -86,7 +86,9 @@ impl Node {
                     match self.ask_leader(leader, &Request::Reconfigure(change), deadline).await {
                         Ok(Response::Reconfigured) => return Ok(()),
                         Ok(Response::Refused(refusal)) => refusal,
-                        Ok(_) | Err(LinkError::NoAnswer { .. } | LinkError::Unreachable { .. }) => RequestRefusal::Unknown,
+                        Ok(_) | Err(LinkError::NoAnswer { .. } | LinkError::Unreachable { .. }) => {
+                            RequestRefusal::Unknown
+                        }
                     }
                 }
                 _ => match timeout_at(deadline, self.reconfigure_as_leader(change)).await {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Node;
 use crate::codec;
 use crate::network::link::LinkError;
-use crate::network::message::{RequestRefusal, Request, Response};
+use crate::network::message::{Request, RequestRefusal, Response};
 use crate::state::command::CommandEnvelope;
 use crate::state::reply::{Outcome, Reply};
 use crate::types::{Answer, Proposal, Types};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::Node;
-use crate::network::message::{RequestRefusal, Request, Response};
+use crate::network::message::{Request, RequestRefusal, Response};
 use crate::state::State;
 
 /// Why a read cannot be answered.

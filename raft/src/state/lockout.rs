@@ -43,7 +43,7 @@ pub struct Lockout {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LockOut {
-    /// Who.
+    /// User, or user and device, that it counts for.
     pub subject: LockoutSubject,
     /// First lock-out; doubles with each in a row, up to an hour.
     pub base_minutes: u32,
@@ -52,7 +52,7 @@ pub struct LockOut {
 /// The subject signed in, or an administrator helped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClearLockout {
-    /// Who.
+    /// User, or user and device, that it counts for.
     pub subject: LockoutSubject,
 }
 

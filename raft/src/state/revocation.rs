@@ -50,7 +50,7 @@ pub struct Revocations {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Revoke {
-    /// Whose.
+    /// Sessions, or the one token, whose tokens it voids.
     pub scope: RevocationScope,
     /// Which kinds; at least one.
     pub kinds: BTreeSet<TokenKind>,
@@ -67,7 +67,7 @@ pub struct Revoke {
 /// The leader moves a revocation on; never back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdvanceRevocation {
-    /// Which.
+    /// Log index of the revocation.
     pub revocation: LogIndex,
     /// Slices below are told.
     pub told: u16,
@@ -85,7 +85,7 @@ pub struct ForgetRevocation {
 /// Gateways evaluate sessions anew (S34).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reevaluate {
-    /// Whose.
+    /// Sessions whose DN ends with this.
     pub scope: DnScope,
 }
 

@@ -30,7 +30,7 @@ pub const FEED_VERSION: u16 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FeedPosition {
-    /// Life of the Collective.
+    /// Incarnation of the Collective.
     pub incarnation: Incarnation,
     /// Every change up to here is known.
     pub index: LogIndex,

@@ -87,7 +87,7 @@ pub struct TokenHead {
 }
 
 impl TokenHead {
-    /// The life of the Collective that it belongs to.
+    /// The incarnation of the Collective that it belongs to.
     #[must_use]
     pub const fn incarnation(&self) -> Incarnation {
         Incarnation { epoch: self.epoch, id: self.inc }

@@ -102,7 +102,7 @@ impl TokenError {
 pub struct Expected {
     /// The Collective.
     pub issuer: CollectiveId,
-    /// Its present life.
+    /// Its present incarnation.
     pub incarnation: Incarnation,
     /// The Collective (claims, admin) or the Site (entitlement).
     pub audience: Uuid,

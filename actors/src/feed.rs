@@ -3,7 +3,7 @@
 //!
 //! Promises: what arrives is handed to the registry in order, confirmations behind every change that they vouch for (after
 //! a reconnection the changes of one incomplete index come again: each says how things stand, so that is harmless); a
-//! state of an older life of the Collective is refused; what this Gateway has to say is never lost by a full mailbox.
+//! state of an older incarnation of the Collective is refused; what this Gateway has to say is never lost by a full mailbox.
 //! Connections are made by a [`ports::Dialer`]; what changes mean is the registry's business.
 
 pub mod actor;

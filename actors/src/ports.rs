@@ -27,6 +27,11 @@ pub struct SessionAddresses {
 }
 
 impl SessionAddresses {
+    /// The addresses that are set, IPv4 first.
+    pub fn iter(self) -> impl Iterator<Item = IpAddr> {
+        self.v4.map(IpAddr::V4).into_iter().chain(self.v6.map(IpAddr::V6))
+    }
+
     /// True if `address` is one of the session's own.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

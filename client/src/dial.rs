@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::door::Approach;
 use ringwall_trust::secret::SecretKey;
+use ringwall_trust::spa::Approach;
 use ringwall_trust::tls::{Alpn, Refused};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;

@@ -11,9 +11,9 @@ use ringwall_protocol::wire::join::{
     ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, MAX_SEED,
     SEED_VERSION, Seed,
 };
-use ringwall_trust::door::{Approach, dial_peer};
 use ringwall_trust::identity::{KeyKind, Leaf, LeafIdentity, PrivateKey};
 use ringwall_trust::secret::{SecretKey, SystemRandom, read_private};
+use ringwall_trust::spa::{Approach, dial_peer};
 use ringwall_trust::tls::{Alpn, Tls};
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::listener::strangers::Room;
+use crate::listener::pre_auth_limiter::PreAuthBounds;
 
 /// Sign-ins in progress at once; beyond it `busy`.
 pub const MAX_SIGN_INS: usize = 256;
@@ -28,26 +28,18 @@ pub const DEVICE_REQUESTS_PER_MINUTE: u32 = 6;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a proposal may take until its outcome counts as unknown.
 pub const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the acceptance of a connection to the end of its handshake.
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A request's head must be complete within this.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection to an API is closed after this.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
-/// Life of a sign-in or step-up that waits for another factor.
-pub const TRANSACTION_LIFE: Duration = Duration::from_secs(120);
-/// Tries that a transaction has.
-pub const TRANSACTION_ATTEMPTS: u8 = 3;
-/// A revocation that asks Clients to renew cuts what is left after this (`renewNow`).
-pub const RENEW_NOW_GRACE: Duration = Duration::from_secs(20);
-/// Distance between two slices of a `renewWindow`.
-pub const SLICE_INTERVAL: Duration = Duration::from_secs(5);
 /// Open connections of one source at the client API.
 pub const CONNECTIONS_PER_SOURCE: usize = 32;
 /// Room at the client and admin ports for connections that have not proved anything yet. Many users may share a source,
 /// and a source is bounded by [`CONNECTIONS_PER_SOURCE`] already.
-pub const CLIENT_ROOM: Room = Room { strangers: 1_024, reserved: 1_024, burst: 1_024, period: Duration::from_secs(1) };
+pub const CLIENT_ROOM: PreAuthBounds =
+    PreAuthBounds { unknown: 1_024, reserved: 1_024, burst: 1_024, period: Duration::from_secs(1) };
 /// The same at the peer port: five a second of a strange source, more at once for a Site that begins (T17).
-pub const PEER_ROOM: Room = Room { strangers: 256, reserved: 512, burst: 125, period: Duration::from_secs(25) };
+pub const PEER_ROOM: PreAuthBounds =
+    PreAuthBounds { unknown: 256, reserved: 512, burst: 125, period: Duration::from_secs(25) };
 /// Open connections of one source at the peer port: a NAT may hide a whole Site of Gateways.
 pub const PEER_CONNECTIONS_PER_SOURCE: usize = 256;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use ringwall_protocol::id::{DeviceId, UserId};
 use ringwall_protocol::object::ClientProfile;
 use ringwall_raft::State;
-use ringwall_trust::door::{JournalError, JournalFile, places};
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{
-    Destination, KeyOwner, PeerRole, Receiver, SpaKey, SpaWindow, derive_peer_key, derive_profile_key,
+    Destination, JournalError, JournalFile, KeyOwner, PeerRole, Receiver, SpaKey, SpaWindow, derive_peer_key,
+    derive_profile_key, places,
 };
 
 use crate::clock;

@@ -22,7 +22,7 @@ use crate::names::Names;
 
 /// Stands between websockets and the registry. Cheap to clone.
 #[derive(Clone)]
-pub struct Doorkeeper {
+pub struct TokenAuthenticator {
     published: Published,
     registry: Addr<Registry>,
     clock: Arc<dyn Clock>,
@@ -30,8 +30,8 @@ pub struct Doorkeeper {
     countries: Option<Arc<Countries>>,
 }
 
-impl Doorkeeper {
-    /// A doorkeeper of this registry.
+impl TokenAuthenticator {
+    /// An authenticator in front of this registry.
     #[must_use]
     pub const fn new(
         published: Published,
@@ -141,18 +141,5 @@ fn busy() -> Refusal {
 }
 
 fn refusal(error: &TokenError) -> Refusal {
-    let code = match error {
-        TokenError::Expired | TokenError::NotYetValid => ErrorCode::TokenExpired,
-        TokenError::KeyRemoved | TokenError::KeyRange(_) => ErrorCode::TokenRevoked,
-        TokenError::Incarnation | TokenError::Audience => ErrorCode::TokenMismatch,
-        TokenError::UnknownKey { .. } => ErrorCode::FeedBehind,
-        TokenError::TooLarge { .. }
-        | TokenError::Malformed
-        | TokenError::Kind { .. }
-        | TokenError::Algorithm
-        | TokenError::Signature
-        | TokenError::Body(_)
-        | TokenError::Life => ErrorCode::TokenInvalid,
-    };
-    Refusal::new(code, error.to_string())
+    Refusal::new(error.code(), error.to_string())
 }

@@ -12,9 +12,9 @@ use ringwall_protocol::id::CommandId;
 use ringwall_protocol::wire::join::{
     JoinAnswer, JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, MAX_SEED, SEED_VERSION, Seed,
 };
-use ringwall_trust::door::{Approach, dial_peer};
 use ringwall_trust::identity::{Leaf, LeafIdentity, PrivateKey};
 use ringwall_trust::secret::{Random, SecretKey, SystemRandom, read_private};
+use ringwall_trust::spa::{Approach, dial_peer};
 use ringwall_trust::tls::{Alpn, Tls};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

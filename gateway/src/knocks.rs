@@ -6,20 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ringwall_protocol::spa::Service;
-use ringwall_trust::door::{self, Heard, Hole, Pinholes};
-use ringwall_trust::spa::Receiver;
+use ringwall_trust::spa::{self, Heard, Hole, Pinholes, Receiver};
 use tokio::net::UdpSocket;
 
 use crate::firewall::Enforcer;
 
 /// Opens and closes the port for single sources.
-pub struct Doorman {
+pub struct KnockHandler {
     enforcer: Enforcer,
     port: u16,
     holes: Mutex<Pinholes>,
 }
 
-impl Doorman {
+impl KnockHandler {
     /// For the TCP port that knocks open.
     #[must_use]
     pub fn new(enforcer: Enforcer, port: u16) -> Self {
@@ -28,7 +27,7 @@ impl Doorman {
 
     /// Reads knocks until the socket breaks.
     pub async fn listen(self: Arc<Self>, socket: UdpSocket, receiver: Arc<Mutex<Receiver>>) {
-        let error = door::listen(&socket, &receiver, crate::clock::wall, |heard| self.heard(heard)).await;
+        let error = spa::listen(&socket, &receiver, crate::clock::wall, |heard| self.heard(heard)).await;
         tracing::error!(%error, "the port for knocks is gone");
     }
 

@@ -1,21 +1,19 @@
 //! The port where Clients come: each thread has a socket of its own on it (`SO_REUSEPORT`). Nothing is answered before the
 //! gate has let a connection in; what is under way is bounded for the process and for each source.
 
-mod crowd;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ringwall_trust::identity::{Leaf, LeafIdentity};
+use ringwall_trust::spa::{SourceLimiter, SourcePermit};
 use ringwall_trust::tls::{Alpn, Gate, peer_leaf};
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-pub use self::crowd::Crowd;
-use crate::handshake::Doorkeeper;
-use crate::knocks::Doorman;
+use crate::handshake::TokenAuthenticator;
+use crate::knocks::KnockHandler;
 use crate::session_socket;
 use crate::tunnel::{AcceptedTunnel, Workers};
 
@@ -23,6 +21,11 @@ use crate::tunnel::{AcceptedTunnel, Workers};
 const BACKLOG: i32 = 4_096;
 /// After an error of the socket itself (no file descriptors left) it is left alone for this long.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections before the end of their handshake, in the whole process.
+const MAX_HANDSHAKES: usize = 2_000;
+/// The same for one source.
+const MAX_HANDSHAKES_PER_SOURCE: usize = 32;
 
 /// What every listener thread needs. Cheap to clone.
 #[derive(Clone)]
@@ -32,13 +35,19 @@ pub struct Reception {
     /// TLS, with verifiers that follow the members.
     pub tls: Arc<ServerConfig>,
     /// Opens the port by knocks; absent where every source may come to it.
-    pub doorman: Option<Arc<Doorman>>,
+    pub knock_handler: Option<Arc<KnockHandler>>,
     /// For websockets.
-    pub door: Doorkeeper,
+    pub door: TokenAuthenticator,
     /// For tunnels.
     pub workers: Arc<Workers>,
-    /// Who is on the way in.
-    pub crowd: Arc<Crowd>,
+    /// Connections before the end of their handshake.
+    pub handshakes: Arc<SourceLimiter>,
+}
+
+/// Bounds the connections before the end of their handshake, for the process and for each source.
+#[must_use]
+pub fn handshake_limiter() -> Arc<SourceLimiter> {
+    SourceLimiter::with_total(MAX_HANDSHAKES_PER_SOURCE, MAX_HANDSHAKES)
 }
 
 /// A socket on the port, beside those of the other threads.
@@ -64,13 +73,13 @@ pub async fn accept(listener: std::net::TcpListener, reception: Reception) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Some(doorman) = &reception.doorman {
-                    doorman.came(peer.ip());
+                if let Some(knock_handler) = &reception.knock_handler {
+                    knock_handler.came(peer.ip());
                 }
-                match reception.crowd.enter(peer.ip()) {
-                    Some(place) => {
+                match reception.handshakes.enter(peer.ip()) {
+                    Some(permit) => {
                         let reception = reception.clone();
-                        actix_rt::spawn(async move { receive(stream, peer, place, reception).await });
+                        actix_rt::spawn(async move { receive(stream, peer, permit, reception).await });
                     }
                     None => {
                         metrics::counter!("ringwall_connections_refused_total", "why" => "crowd").increment(1);
@@ -86,7 +95,7 @@ pub async fn accept(listener: std::net::TcpListener, reception: Reception) {
     }
 }
 
-async fn receive(stream: TcpStream, peer: SocketAddr, place: crowd::Place, reception: Reception) {
+async fn receive(stream: TcpStream, peer: SocketAddr, permit: SourcePermit, reception: Reception) {
     let admitted = match reception.gate.admit(stream).await {
         Ok(admitted) => admitted,
         Err(error) => {
@@ -102,7 +111,7 @@ async fn receive(stream: TcpStream, peer: SocketAddr, place: crowd::Place, recep
             return tracing::info!(%peer, %error, "handshake failed");
         }
     };
-    drop(place);
+    drop(permit);
     let leaf = match peer_leaf(stream.get_ref().1) {
         Ok(Some(leaf)) if matches!(leaf.identity, LeafIdentity::Session { .. }) => leaf,
         _ => return tracing::warn!(%peer, "a connection without a session's certificate came through the handshake"),

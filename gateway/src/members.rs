@@ -16,9 +16,8 @@ use ringwall_protocol::id::{ApplianceId, CollectiveId};
 use ringwall_protocol::membership::{ControllerRecord, GatewayRecord};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::KnockKey;
-use ringwall_trust::door::places;
 use ringwall_trust::secret::SecretKey;
-use ringwall_trust::spa::{KeyOwner, Receiver, SpaKey, SpaWindow};
+use ringwall_trust::spa::{KeyOwner, Receiver, SpaKey, SpaWindow, places};
 use ringwall_trust::tls::{CurrentMembers, Gate, Members, SpaPolicy};
 use rustls::pki_types::CertificateDer;
 

@@ -29,7 +29,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use self::presenting::{Presenting, Token};
-use crate::handshake::Doorkeeper;
+use crate::handshake::TokenAuthenticator;
 use crate::names::Names;
 
 /// From the TLS handshake to the whole `hello`.
@@ -77,7 +77,7 @@ enum End {
 }
 
 /// Serves one connection to its end.
-pub async fn serve(stream: TlsStream<TcpStream>, leaf: Leaf, peer: SocketAddr, door: Doorkeeper) {
+pub async fn serve(stream: TlsStream<TcpStream>, leaf: Leaf, peer: SocketAddr, door: TokenAuthenticator) {
     let mut websocket = match timeout(HELLO_TIME, accept(stream)).await {
         Ok(Ok(websocket)) => websocket,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "no websocket"),
@@ -133,7 +133,7 @@ async fn begin(
     websocket: &mut Stream,
     leaf: &Leaf,
     peer: SocketAddr,
-    door: &Doorkeeper,
+    door: &TokenAuthenticator,
 ) -> Result<(Admitted, SocketId, mpsc::Receiver<FromGateway>), End> {
     let first = async {
         let seat = UNPROVED.acquire().await.map_err(|_| End::Closed)?;
@@ -156,7 +156,7 @@ async fn converse(
     admitted: &Admitted,
     socket: SocketId,
     mut outgoing: mpsc::Receiver<FromGateway>,
-    door: &Doorkeeper,
+    door: &TokenAuthenticator,
 ) -> End {
     let mut pace = Pace::new(RATE, Instant::now());
     let mut questions = Questions::new(admitted, door);
@@ -227,7 +227,12 @@ async fn pass_on(text: &str, admitted: &Admitted, socket: SocketId, presenting: 
 }
 
 /// Proves a newer token; a wrong one changes nothing.
-async fn present(token: Token, websocket: &mut Stream, admitted: &Admitted, door: &Doorkeeper) -> Result<(), End> {
+async fn present(
+    token: Token,
+    websocket: &mut Stream,
+    admitted: &Admitted,
+    door: &TokenAuthenticator,
+) -> Result<(), End> {
     let presented = match token {
         Token::Claims(token) => door.present_claims(admitted.session, &token).await,
         Token::Entitlement(token) => door.present_entitlement(admitted.session, &token).await,
@@ -270,7 +275,7 @@ struct Questions {
 }
 
 impl Questions {
-    fn new(admitted: &Admitted, door: &Doorkeeper) -> Self {
+    fn new(admitted: &Admitted, door: &TokenAuthenticator) -> Self {
         let pace = Pace::new(QUESTIONS, Instant::now());
         Self { session: admitted.session, names: door.names(), pace, open: JoinSet::new() }
     }

@@ -178,7 +178,7 @@ impl TunnelPlane for Workers {
         };
         let TunnelGrant { session, addresses, .. } = grant;
         self.reception.tell(owner, Order::Open { session, addresses, gate });
-        for address in owner::each(addresses) {
+        for address in addresses.iter() {
             let queue = owner::of(address, count);
             if queue != owner {
                 tracing::warn!(%session, %address, "addresses of a session disagree about its worker");

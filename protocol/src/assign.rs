@@ -28,7 +28,7 @@ struct CompiledPolicy {
 /// What became of one policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyFinding {
-    /// Which.
+    /// Id of the policy.
     pub id: PolicyId,
     /// For people.
     pub name: String,

@@ -29,7 +29,7 @@ pub use schedule::Schedule;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntitlementState {
-    /// Which.
+    /// Id of the entitlement.
     pub id: EntitlementId,
     /// For people.
     pub name: String,
@@ -54,27 +54,27 @@ pub enum PrepareError {
     /// A condition does not compile.
     #[error("condition {id} does not compile")]
     Condition {
-        /// Which.
+        /// Id of the condition.
         id: ConditionId,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: ExpressionError,
     },
     /// An action cannot be read.
     #[error("an action of entitlement {id} cannot be read")]
     Action {
-        /// Whose.
+        /// Id of the entitlement.
         id: EntitlementId,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: ActionError,
     },
     /// An entitlement names a condition that the token does not hold.
     #[error("entitlement {entitlement} names the unknown condition {condition}")]
     MissingCondition {
-        /// Whose.
+        /// Id of the entitlement.
         entitlement: EntitlementId,
-        /// Which.
+        /// Id of the condition.
         condition: ConditionId,
     },
 }

@@ -42,7 +42,7 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MissedEntitlement {
-    /// Which.
+    /// Id of the entitlement.
     pub id: EntitlementId,
     /// For people.
     pub name: String,
@@ -92,7 +92,7 @@ impl ObstacleKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedPolicy {
-    /// Which.
+    /// Id of the policy.
     pub id: PolicyId,
     /// For people.
     pub name: String,
@@ -114,7 +114,7 @@ pub struct ExplainedPolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedEntitlement {
-    /// Which.
+    /// Id of the entitlement.
     pub id: EntitlementId,
     /// For people.
     pub name: String,
@@ -138,7 +138,7 @@ pub struct ExplainedEntitlement {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedCondition {
-    /// Which.
+    /// Id of the condition.
     pub id: ConditionId,
     /// For people.
     pub name: String,

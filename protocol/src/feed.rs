@@ -30,7 +30,7 @@ pub const FEED_VERSION: u16 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FeedPosition {
-    /// Life of the Collective.
+    /// Incarnation of the Collective.
     pub incarnation: Incarnation,
     /// Every change up to here is known.
     pub index: LogIndex,
@@ -72,7 +72,7 @@ pub struct FeedView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FeedSite {
-    /// Which.
+    /// Id of the Site.
     pub id: SiteId,
     /// For people.
     pub name: String,
@@ -106,7 +106,7 @@ pub enum FeedEvent {
     /// A revocation moved on: slices below `told` are told, below `effective` void.
     #[serde(rename_all = "camelCase")]
     RevocationAdvanced {
-        /// Which.
+        /// Log index of the revocation.
         revocation: LogIndex,
         /// Told slices.
         told: u16,
@@ -115,7 +115,7 @@ pub enum FeedEvent {
     },
     /// No living token can be older than this revocation.
     RevocationForgotten {
-        /// Which.
+        /// Log index of the revocation.
         revocation: LogIndex,
     },
     /// A key was added, retired or removed.
@@ -151,7 +151,7 @@ pub enum FeedEvent {
     /// A session is at this Gateway of the Site; others end theirs of the same DN.
     #[serde(rename_all = "camelCase")]
     SessionBound {
-        /// Whose.
+        /// DN of the session: provider, user and device.
         dn: SessionDn,
         /// Where.
         gateway: ApplianceId,
@@ -162,7 +162,7 @@ pub enum FeedEvent {
     },
     /// Sessions are to be evaluated anew (S34).
     Reevaluate {
-        /// Which.
+        /// Sessions whose DN ends with this.
         scope: DnScope,
     },
 }
@@ -244,11 +244,11 @@ pub enum FromGateway {
     /// A session ended.
     #[serde(rename_all = "camelCase")]
     SessionEnded {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
-        /// Whose.
+        /// DN of the session: provider, user and device.
         dn: SessionDn,
-        /// Why.
+        /// Code of the reason.
         code: ErrorCode,
     },
     /// Every 10 s.
@@ -280,9 +280,9 @@ pub enum FromGateway {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionSummary {
-    /// Which.
+    /// Id of the session.
     pub session: SessionId,
-    /// Whose.
+    /// DN of the session: provider, user and device.
     pub dn: SessionDn,
     /// Its sign-in.
     pub sid: SignInId,
@@ -368,7 +368,7 @@ pub enum FromController {
     },
     /// The end.
     Refused {
-        /// Why.
+        /// Code of the reason.
         code: ErrorCode,
     },
     /// Audit records up to here are safe.

@@ -68,7 +68,7 @@ macro_rules! uuid_ids {
 uuid_ids! {
     /// A Collective: all Controllers and Gateways under one root CA.
     CollectiveId => "collective";
-    /// One life of a Collective; new for init, restore and forced recovery.
+    /// One incarnation of a Collective; new for init, restore and forced recovery.
     IncarnationId => "incarnation";
     /// A user of one identity provider.
     UserId => "user";
@@ -142,12 +142,12 @@ impl fmt::Display for LogIndex {
     }
 }
 
-/// Which life of the Collective something belongs to (T19).
+/// The incarnation of the Collective that something belongs to (T19).
 ///
-/// `epoch` grows at every new life; `id` tells two lives apart that claim the same epoch.
+/// `epoch` grows with every new incarnation; `id` tells two apart that claim the same epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Incarnation {
-    /// Grows with each life: max(former + 1, Unix seconds).
+    /// Grows with each incarnation: max(former + 1, Unix seconds).
     pub epoch: u64,
     /// 128 random bits.
     pub id: IncarnationId,

@@ -84,7 +84,7 @@ pub struct Revocation {
     /// Only entitlement tokens of this Site, if set.
     #[serde(default)]
     pub site: Option<SiteId>,
-    /// How.
+    /// When it takes effect.
     pub mode: RevocationMode,
     /// Why, for the audit and the user.
     #[serde(default)]
@@ -153,7 +153,7 @@ pub fn dn_slice(dn: &SessionDn, slices: u16) -> u16 {
     u16::try_from(u64::from_be_bytes(head) % u64::from(slices.max(1))).expect("remainder of a u16")
 }
 
-/// What the table says about a token.
+/// What revocations say about a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Nothing concerns it.
@@ -164,9 +164,27 @@ pub enum Standing {
     Revoked(LogIndex),
 }
 
+impl Standing {
+    /// What `revocations` say about a token: one that is effective voids it, one that was only told asks for its renewal.
+    /// Those that do not concern the token are passed over.
+    #[must_use]
+    pub fn of<'a>(token: &TokenFacts<'_>, revocations: impl IntoIterator<Item = &'a Revocation>) -> Self {
+        let mut standing = Self::Valid;
+        for revocation in revocations.into_iter().filter(|revocation| revocation.concerns(token)) {
+            if revocation.is_effective(token.dn) {
+                return Self::Revoked(revocation.index);
+            }
+            if revocation.is_told(token.dn) {
+                standing = Self::RenewWanted(revocation.index);
+            }
+        }
+        standing
+    }
+}
+
 /// All revocations, found by what they concern: a judgement costs a look-up per component of the DN.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RevocationTable {
+pub struct RevocationIndex {
     by_index: BTreeMap<LogIndex, Revocation>,
     everyone: BTreeSet<LogIndex>,
     by_provider: BTreeMap<ProviderName, BTreeSet<LogIndex>>,
@@ -175,7 +193,7 @@ pub struct RevocationTable {
     by_token: BTreeMap<TokenId, BTreeSet<LogIndex>>,
 }
 
-impl RevocationTable {
+impl RevocationIndex {
     /// Adds a revocation; the same index again replaces what was there.
     pub fn add(&mut self, revocation: Revocation) {
         let index = revocation.index;
@@ -217,19 +235,10 @@ impl RevocationTable {
         self.by_index.values()
     }
 
-    /// What the table says about a token.
+    /// What the revocations say about a token.
     #[must_use]
     pub fn standing(&self, token: &TokenFacts<'_>) -> Standing {
-        let mut standing = Standing::Valid;
-        for revocation in self.candidates(token).filter(|revocation| revocation.concerns(token)) {
-            if revocation.is_effective(token.dn) {
-                return Standing::Revoked(revocation.index);
-            }
-            if revocation.is_told(token.dn) {
-                standing = Standing::RenewWanted(revocation.index);
-            }
-        }
-        standing
+        Standing::of(token, self.candidates(token))
     }
 
     fn candidates<'a>(&'a self, token: &TokenFacts<'_>) -> impl Iterator<Item = &'a Revocation> {
@@ -257,7 +266,7 @@ impl RevocationTable {
     }
 }
 
-impl FromIterator<Revocation> for RevocationTable {
+impl FromIterator<Revocation> for RevocationIndex {
     fn from_iter<I: IntoIterator<Item = Revocation>>(revocations: I) -> Self {
         let mut table = Self::default();
         revocations.into_iter().for_each(|revocation| table.add(revocation));
@@ -297,7 +306,7 @@ mod tests {
         }
     }
 
-    fn standing(table: &RevocationTable, idx: u64) -> Standing {
+    fn standing(table: &RevocationIndex, idx: u64) -> Standing {
         let dn = dn();
         table.standing(&TokenFacts {
             kind: TokenKind::Claims,
@@ -311,17 +320,17 @@ mod tests {
     #[test]
     fn a_cut_voids_what_is_older_and_nothing_that_is_newer() {
         for scope in ["", "OU=local", "CN=alice,OU=local", &dn().to_string()] {
-            let table: RevocationTable = [revocation(100, scope, RevocationMode::Cut)].into_iter().collect();
+            let table: RevocationIndex = [revocation(100, scope, RevocationMode::Cut)].into_iter().collect();
             assert_eq!(standing(&table, 99), Standing::Revoked(LogIndex(100)), "{scope}");
             assert_eq!(standing(&table, 100), Standing::Valid, "{scope}");
         }
-        let other: RevocationTable = [revocation(100, "OU=other", RevocationMode::Cut)].into_iter().collect();
+        let other: RevocationIndex = [revocation(100, "OU=other", RevocationMode::Cut)].into_iter().collect();
         assert_eq!(standing(&other, 99), Standing::Valid);
     }
 
     #[test]
     fn a_renewal_asks_first_and_voids_later() {
-        let mut table: RevocationTable = [revocation(100, "", RevocationMode::RenewNow)].into_iter().collect();
+        let mut table: RevocationIndex = [revocation(100, "", RevocationMode::RenewNow)].into_iter().collect();
         assert_eq!(standing(&table, 1), Standing::Valid);
         table.advance(LogIndex(100), 1, 0);
         assert_eq!(standing(&table, 1), Standing::RenewWanted(LogIndex(100)));
@@ -333,10 +342,10 @@ mod tests {
 
     #[test]
     fn forgetting_leaves_nothing_behind() {
-        let mut table: RevocationTable = [revocation(5, "", RevocationMode::Cut)].into_iter().collect();
+        let mut table: RevocationIndex = [revocation(5, "", RevocationMode::Cut)].into_iter().collect();
         table.add(revocation(6, "CN=alice,OU=local", RevocationMode::Cut));
         table.forget(LogIndex(5));
         table.forget(LogIndex(6));
-        assert_eq!(table, RevocationTable::default());
+        assert_eq!(table, RevocationIndex::default());
     }
 }

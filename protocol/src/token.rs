@@ -87,7 +87,7 @@ pub struct TokenHead {
 }
 
 impl TokenHead {
-    /// The life of the Collective that it belongs to.
+    /// The incarnation of the Collective that it belongs to.
     #[must_use]
     pub const fn incarnation(&self) -> Incarnation {
         Incarnation { epoch: self.epoch, id: self.inc }
@@ -154,7 +154,7 @@ pub struct EntitlementToken {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewayOffer {
-    /// Which.
+    /// Id of the appliance.
     pub id: ApplianceId,
     /// For people.
     pub name: String,
@@ -189,7 +189,7 @@ impl std::fmt::Debug for GatewayOffer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantedEntitlement {
-    /// Which.
+    /// Id of the entitlement.
     pub id: EntitlementId,
     /// For people.
     pub name: String,

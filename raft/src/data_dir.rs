@@ -25,7 +25,7 @@ pub struct Identity {
     pub collective: CollectiveId,
     /// The node. Ids are never reused, not even by a node whose directory was lost.
     pub node: NodeId,
-    /// The life of the Collective in which the directory was made.
+    /// The incarnation of the Collective in which the directory was made.
     pub incarnation: Incarnation,
 }
 
@@ -38,7 +38,7 @@ pub enum DataDirError {
     /// It holds no node.
     #[error("{0} holds no node: identity.json is missing")]
     Missing(PathBuf),
-    /// It belongs to another node, Collective or life.
+    /// It belongs to another node, Collective or incarnation.
     #[error("{path} belongs to {found}, expected {expected}")]
     Foreign {
         /// The directory.
@@ -61,7 +61,7 @@ pub enum DataDirError {
     Damaged {
         /// What is damaged.
         path: PathBuf,
-        /// How.
+        /// Reason, in words.
         reason: String,
     },
     /// It is in use, or cannot be read or written.
@@ -69,7 +69,7 @@ pub enum DataDirError {
     Io {
         /// Which file or directory.
         path: PathBuf,
-        /// Why.
+        /// The underlying error.
         #[source]
         source: io::Error,
     },

@@ -121,7 +121,7 @@ impl State {
         self.collective.as_deref()
     }
 
-    /// The Collective's present life, once it is founded.
+    /// The Collective's present incarnation, once it is founded.
     #[must_use]
     pub fn incarnation(&self) -> Option<Incarnation> {
         self.collective().map(|collective| collective.incarnation)

@@ -6,18 +6,17 @@
 //! | [`ca`] | that a Collective's root, or a current member, gave a key a name |
 //! | [`token`] | that a Controller said something about a user at a log index |
 //! | [`tls`] | who is at the other end of a connection, and that nothing answers before a proof |
-//! | [`spa`] | that a stranger holds a key that was given to him (the knock) |
-//! | [`door`] | the sockets and files around a knock, on either side |
+//! | [`spa`] | that an unauthenticated peer holds a key that it was given (the knock); the sockets and files around it |
 //! | [`secret`] | that a stored secret was sealed by us; where random bytes come from |
 //! | [`password`], [`totp`] | that a user knows, or has, what he should |
 //! | [`user_certificate`] | that a user holds the key of his own certificate |
 //!
 //! What a policy means, what HTTP says and what the replicated state holds is left to other packages. Functions take
-//! the time and their random bytes as arguments; only [`secret::SystemRandom`], [`door`] and the TLS handshake reach outside.
+//! the time and their random bytes as arguments; only [`secret::SystemRandom`], the sockets and files of
+//! [`spa`], and the TLS handshake reach outside.
 #![forbid(unsafe_code)]
 
 pub mod ca;
-pub mod door;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
 pub mod identity;

@@ -16,29 +16,46 @@
 //! whatever the window is: a sender does not know the window, which an operator may change at any time. Both forms are bound to the
 //! address that was dialled and to a time, and count once. Nothing is ever answered.
 //!
-//! This module is pure: time, random bytes and the sender's place are arguments. Sockets are left to others.
+//! Judging and making a knock is pure: time, random bytes and the sender's place are arguments. What opens sockets and
+//! files is in files of its own. On the side that is knocked on, [`listen`] reads the UDP port, [`Pinholes`] counts the
+//! connections that a knock permits, [`JournalFile`] keeps over a restart what a new process could not know, and
+//! [`places`] lists the addresses at which it can be dialled. On the side that knocks: [`Approach`] and [`dial_peer`].
 
 use std::time::Duration;
 
 use ringwall_protocol::time::UnixMillis;
 
+mod approach;
 mod destination;
+mod journal_file;
 mod key;
+mod knock_port;
+mod peer_port;
+mod pinholes;
+mod places;
 mod receiver;
 mod replay;
 mod sender;
 mod source;
+mod source_limiter;
 mod sources;
 #[cfg(test)]
 mod tests;
 mod udp;
 mod wire_tcp;
 
+pub use approach::Approach;
 pub use destination::Destination;
+pub use journal_file::{JournalError, JournalFile, Kept};
 pub use key::{KeyOwner, PeerRole, SpaKey, derive_peer_key, derive_profile_key};
+pub use knock_port::{Heard, listen, open_port};
+pub use peer_port::dial_peer;
+pub use pinholes::{Hole, Pinholes};
+pub use places::places;
 pub use receiver::{Journal, Knock, KnockError, Receiver, SpaWindow, Used, WindowError};
 pub use sender::KnockRequest;
 pub use source::Source;
+pub use source_limiter::{SourceLimiter, SourcePermit};
 pub use sources::Form;
 pub use wire_tcp::TCP_PROOF_LEN;
 

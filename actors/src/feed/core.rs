@@ -73,7 +73,7 @@ pub enum FeedEffect {
     AuditStored(u64),
     /// A further certificate came.
     Certificate(CommandId, Vec<String>),
-    /// Somebody claims to be the Collective in another life that cannot be: for the operator.
+    /// Somebody claims to be the Collective in an incarnation that cannot be: for the operator.
     Alarm(String),
 }
 

@@ -14,7 +14,7 @@ use super::ports::{Candidate, ConnectionId};
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Connected {
-    /// Which.
+    /// Id of the connection to a Controller.
     pub connection: ConnectionId,
     /// To the Controller.
     pub outbox: mpsc::Sender<FromGateway>,
@@ -34,7 +34,7 @@ pub struct Arrived {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Lost {
-    /// Which.
+    /// Id of the connection to a Controller.
     pub connection: ConnectionId,
     /// Why, for the log.
     pub reason: String,

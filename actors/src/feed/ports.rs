@@ -24,6 +24,6 @@ pub trait Dialer: Send + Sync + 'static {
     /// [`Arrived`](super::message::Arrived), one awaited after the other; the end, or a failure, as
     /// [`Lost`](super::message::Lost).
     fn dial(&self, connection: ConnectionId, to: Candidate, feed: Addr<Feed>);
-    /// Keeps the life of the Collective on disk: a lower epoch is refused for ever (T19).
+    /// Keeps the Collective's incarnation on disk: a lower epoch is refused for ever (T19).
     fn remember(&self, incarnation: Incarnation);
 }

@@ -169,7 +169,7 @@ impl LinkCore {
                 if theirs.incarnation.epoch == ours.incarnation.epoch && theirs.incarnation != ours.incarnation =>
             {
                 effects.push(refused(ErrorCode::Conflict));
-                self.close(CloseReason::Protocol("another life with the same epoch"), effects);
+                self.close(CloseReason::Protocol("another incarnation with the same epoch"), effects);
             }
             Some(theirs) if theirs.incarnation == ours.incarnation => {
                 self.resume(theirs.index, view, source, now, effects)

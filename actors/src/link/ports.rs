@@ -33,7 +33,7 @@ pub struct NoQuorum;
 
 /// The replicated state, as far as Gateways are concerned.
 pub trait ChangeSource: Send + Sync + 'static {
-    /// The present life of the Collective.
+    /// The Collective's present incarnation.
     fn incarnation(&self) -> Incarnation;
     /// The present Raft term, for bookmarks.
     fn term(&self) -> u64;
@@ -61,11 +61,11 @@ pub enum GatewayReport {
     SessionUpdated(SessionSummary),
     /// A session ended.
     SessionEnded {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
-        /// Whose.
+        /// DN of the session: provider, user and device.
         dn: SessionDn,
-        /// Why.
+        /// Code of the reason.
         code: ErrorCode,
     },
     /// How much it carries.

@@ -6,7 +6,7 @@ use ringwall_protocol::claims::UntrustedClaims;
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::id::{DeviceId, LogIndex, ProviderId, SessionId, SignInId, Thumbprint, UserId};
 use ringwall_protocol::name::SessionDn;
-use ringwall_protocol::revocation::{RevocationTable, Standing, TokenFacts, TokenKind};
+use ringwall_protocol::revocation::{RevocationIndex, Standing, TokenFacts, TokenKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken, TokenBody, TokenHead};
 use ringwall_protocol::wire::error::ErrorCode;
@@ -43,7 +43,7 @@ pub struct Admission {
 /// Newer tokens of a live session; signatures are proved. At least one is set.
 #[derive(Debug)]
 pub struct Presentation {
-    /// Whose.
+    /// Id of the session.
     pub session: SessionId,
     /// A newer claims token.
     pub claims: Option<Verified<ClaimsToken>>,
@@ -105,7 +105,7 @@ impl Held {
 
     /// Whether its key still proves it, and what revocations say.
     #[must_use]
-    pub fn standing(&self, dn: &SessionDn, view: &FeedView, table: &RevocationTable) -> Option<Standing> {
+    pub fn standing(&self, dn: &SessionDn, view: &FeedView, table: &RevocationIndex) -> Option<Standing> {
         let proved = view.keys.get(&self.kid).is_some_and(|key| key.covers(self.idx) && controller_stands(view, key));
         let facts = TokenFacts { kind: self.kind, dn, id: self.id, idx: self.idx, site: self.site };
         proved.then(|| table.standing(&facts))
@@ -121,7 +121,7 @@ fn controller_stands(view: &FeedView, key: &ringwall_protocol::membership::KeyRe
 /// What binds all tokens, the certificate and the key of one session together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
-    /// Whose.
+    /// DN of the session: provider, user and device.
     pub dn: SessionDn,
     /// The sign-in.
     pub sid: SignInId,
@@ -170,7 +170,7 @@ impl Binding {
     }
 }
 
-/// Checks both tokens against the view: the right Collective life and Site, and the entitlements made for these claims.
+/// Checks both tokens against the view: the right Collective and Site, and the entitlements made for these claims.
 ///
 /// # Errors
 /// [`ErrorCode::TokenMismatch`].
@@ -200,13 +200,8 @@ pub fn addresses(claims: &ClaimsToken, view: &FeedView) -> Result<SessionAddress
 /// Whether there is an address, and all are within the Site's pools.
 #[must_use]
 pub fn within_pools(addresses: SessionAddresses, view: &FeedView) -> bool {
-    let mut all = each(addresses).peekable();
+    let mut all = addresses.iter().peekable();
     all.peek().is_some() && all.all(|address| view.site.pools.iter().any(|pool| pool.contains(&address)))
-}
-
-/// The addresses of a session.
-pub fn each(addresses: SessionAddresses) -> impl Iterator<Item = std::net::IpAddr> {
-    addresses.v4.map(Into::into).into_iter().chain(addresses.v6.map(Into::into))
 }
 
 /// Things that do not belong together.

@@ -17,13 +17,13 @@ use ringwall_protocol::feed::{FeedView, own_state};
 use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::object::appliance::ApplianceState;
-use ringwall_protocol::revocation::{RevocationTable, TokenKind};
+use ringwall_protocol::revocation::{RevocationIndex, TokenKind};
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::ExpiryReason;
 
 use self::entry::Entry;
 use self::parking::Parking;
-use super::admission::{Admission, Presentation, Refusal, each};
+use super::admission::{Admission, Presentation, Refusal};
 use super::lease::{Admits, LeaseState};
 use super::orders::Orders;
 use crate::ports::SessionAddresses;
@@ -41,7 +41,7 @@ pub enum Effect {
         ticket: Ticket,
         /// The new id.
         session: SessionId,
-        /// With what.
+        /// The verified tokens and the peer's data.
         admission: Box<Admission>,
         /// Its addresses.
         addresses: SessionAddresses,
@@ -52,9 +52,9 @@ pub enum Effect {
     Resume {
         /// Whose request.
         ticket: Ticket,
-        /// Which.
+        /// Id of the session.
         session: SessionId,
-        /// With what.
+        /// The verified tokens and the peer's data.
         admission: Box<Admission>,
         /// Feed index at which everything was checked.
         checked_at: LogIndex,
@@ -72,18 +72,18 @@ pub enum Effect {
     Refuse {
         /// Whose request.
         ticket: Ticket,
-        /// Why.
+        /// Code and message of the refusal.
         refusal: Refusal,
     },
     /// The session is dead: workers drop, rules out, connections closed with the code.
     Cut {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
-        /// Whose.
+        /// DN of the session: provider, user and device.
         dn: SessionDn,
         /// Its addresses.
         addresses: SessionAddresses,
-        /// Why.
+        /// Code of the reason.
         code: ErrorCode,
         /// For people.
         message: String,
@@ -92,16 +92,16 @@ pub enum Effect {
     },
     /// The session's tokens are to be renewed.
     Renew {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
         /// Which kinds.
         kinds: Vec<TokenKind>,
-        /// Why.
+        /// Reason of the renewal.
         reason: ExpiryReason,
     },
     /// The session is to be evaluated anew.
     Reevaluate {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
     },
     /// Every change up to here was handed over.
@@ -117,7 +117,7 @@ pub enum Effect {
         /// For how long packets pass: more than the lease only in a Site with grace.
         held: Duration,
     },
-    /// No packet may pass until the lease is renewed: another life of the Collective.
+    /// No packet may pass until the lease is renewed: the Collective's incarnation changed.
     EndLease,
     /// Indexes begin anew.
     Restart,
@@ -137,7 +137,7 @@ pub enum Effect {
 pub struct RegistryCore {
     me: ApplianceId,
     view: Option<FeedView>,
-    table: RevocationTable,
+    table: RevocationIndex,
     complete: LogIndex,
     sessions: HashMap<SessionId, Entry>,
     by_dn: HashMap<SessionDn, SessionId>,
@@ -162,7 +162,7 @@ impl RegistryCore {
         Self {
             me,
             view: None,
-            table: RevocationTable::default(),
+            table: RevocationIndex::default(),
             complete: LogIndex(0),
             sessions: HashMap::new(),
             by_dn: HashMap::new(),
@@ -224,7 +224,7 @@ impl RegistryCore {
 
     /// The session's rules are out of the kernel: its addresses may have another holder.
     pub fn removed(&mut self, session: SessionId, addresses: SessionAddresses) {
-        for address in each(addresses) {
+        for address in addresses.iter() {
             if self.holders.get(&address).is_some_and(|holder| holder.session == session) {
                 self.holders.remove(&address);
             }

@@ -8,7 +8,6 @@ use std::sync::{PoisonError, RwLock};
 use actix::Addr;
 use ringwall_protocol::id::SessionId;
 
-use super::admission::each;
 use crate::ports::SessionAddresses;
 use crate::session::actor::ClientSession;
 
@@ -59,13 +58,13 @@ impl Directory {
     pub(super) fn enter(&self, id: SessionId, addresses: SessionAddresses, actor: Addr<ClientSession>) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         entries.sessions.insert(id, actor);
-        entries.addresses.extend(each(addresses).map(|address| (address, id)));
+        entries.addresses.extend(addresses.iter().map(|address| (address, id)));
     }
 
     pub(super) fn remove(&self, id: SessionId, addresses: SessionAddresses) {
         let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
         entries.sessions.remove(&id);
-        for address in each(addresses) {
+        for address in addresses.iter() {
             if entries.addresses.get(&address) == Some(&id) {
                 entries.addresses.remove(&address);
             }

@@ -45,7 +45,7 @@ impl Enforcement {
         Some(enforced)
     }
 
-    /// Another life of the Collective: indexes begin anew. Removals stay outstanding, under the first index.
+    /// The Collective's incarnation changed: indexes begin anew. Removals stay outstanding, under the first index.
     pub fn restart(&mut self) {
         let sessions: Vec<_> = std::mem::take(&mut self.outstanding).into_values().flatten().collect();
         *self = Self::default();

@@ -20,7 +20,7 @@ pub const FLAP_PENALTY: Duration = Duration::from_secs(60);
 
 /// Orders connections of one device: sign-in first, then connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Order {
+pub struct ConnectionOrder {
     /// Index at which the sign-in began.
     pub sign_in: LogIndex,
     /// Counted up by the Client.
@@ -29,9 +29,9 @@ pub struct Order {
 
 /// The highest order of a device, and where it was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
+pub struct ConnectionClaim {
     /// The order.
-    pub order: Order,
+    pub order: ConnectionOrder,
     /// True if another Gateway of the Site claimed it.
     pub elsewhere: bool,
 }
@@ -45,7 +45,7 @@ pub struct Orders {
 
 #[derive(Debug)]
 struct Device {
-    claim: Option<Claim>,
+    claim: Option<ConnectionClaim>,
     returns: Budget,
     held_off_until: Option<Instant>,
     last_session: Option<Instant>,
@@ -54,12 +54,12 @@ struct Device {
 impl Orders {
     /// The highest claim of a device.
     #[must_use]
-    pub fn claim(&self, dn: &SessionDn) -> Option<Claim> {
+    pub fn claim(&self, dn: &SessionDn) -> Option<ConnectionClaim> {
         self.devices.get(dn).and_then(|device| device.claim)
     }
 
     /// Remembers a claim; a lower one changes nothing.
-    pub fn remember(&mut self, dn: &SessionDn, claim: Claim) {
+    pub fn remember(&mut self, dn: &SessionDn, claim: ConnectionClaim) {
         let device = self.device(dn);
         if device.claim.is_none_or(|known| known.order < claim.order) {
             device.claim = Some(claim);
@@ -101,7 +101,7 @@ impl Orders {
         last.is_some_and(|at| now.saturating_duration_since(at) <= span)
     }
 
-    /// Forgets everything: another life of the Collective.
+    /// Forgets everything: the Collective's incarnation changed.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
@@ -132,8 +132,8 @@ mod tests {
         format!("CN=4c07bc6757ea42ddb702c2d6c45419fc,CN={user},OU=local").parse().expect("a DN")
     }
 
-    fn order(sign_in: u64, connect_seq: u64) -> Order {
-        Order { sign_in: LogIndex(sign_in), connect_seq }
+    fn order(sign_in: u64, connect_seq: u64) -> ConnectionOrder {
+        ConnectionOrder { sign_in: LogIndex(sign_in), connect_seq }
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
         for reports in [[(5, 1), (5, 3), (4, 9)], [(4, 9), (5, 3), (5, 1)], [(5, 3), (4, 9), (5, 1)]] {
             let mut orders = Orders::default();
             for (sign_in, seq) in reports {
-                orders.remember(&dn("a"), Claim { order: order(sign_in, seq), elsewhere: true });
+                orders.remember(&dn("a"), ConnectionClaim { order: order(sign_in, seq), elsewhere: true });
             }
             assert_eq!(orders.claim(&dn("a")).map(|claim| claim.order), Some(order(5, 3)));
         }

@@ -15,9 +15,9 @@ use crate::ports::{RuleEnforcer, TunnelPlane};
 pub enum FromSession {
     /// It wants to end.
     Ends {
-        /// Which.
+        /// Id of the session.
         session: SessionId,
-        /// Why.
+        /// Code of the reason.
         code: ErrorCode,
         /// For people.
         message: String,

@@ -36,7 +36,7 @@ pub struct SocketLost(pub SocketId);
 pub struct Resumed {
     /// Its new websocket.
     pub socket: Socket,
-    /// With what.
+    /// The verified tokens and the peer's data.
     pub admission: Box<Admission>,
     /// Feed index of the check.
     pub checked_at: LogIndex,

@@ -22,9 +22,8 @@ use ringwall_protocol::{
     time::UnixMillis,
 };
 use ringwall_trust::{
-    door::{self, Heard},
     secret::{SecretKey, SystemRandom},
-    spa::{Destination, KeyOwner, KnockRequest, Receiver, SpaKey, SpaWindow},
+    spa::{self, Destination, Heard, KeyOwner, KnockRequest, Receiver, SpaKey, SpaWindow},
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
@@ -114,7 +113,7 @@ fn listen(counts: &Counts, tell: &mpsc::Sender<SocketAddr>, stopped: oneshot::Re
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let begun = processor_time()?;
     runtime.block_on(async {
-        let socket = door::open_port((Ipv4Addr::LOCALHOST, 0).into())?;
+        let socket = spa::open_port((Ipv4Addr::LOCALHOST, 0).into())?;
         tell.send(socket.local_addr()?)?;
         let heard = |heard| {
             let (count, number) = match heard {
@@ -124,7 +123,7 @@ fn listen(counts: &Counts, tell: &mpsc::Sender<SocketAddr>, stopped: oneshot::Re
             count.fetch_add(number, Ordering::Relaxed);
         };
         tokio::select! {
-            error = door::listen(&socket, &receiver, now, heard) => Err(error).context("listen for knocks"),
+            error = spa::listen(&socket, &receiver, now, heard) => Err(error).context("listen for knocks"),
             _ = stopped => Ok(()),
         }
     })?;

@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 use ringwall_kernel::guard::{GuardConfig, GuardError, GuardedPort, PortGuard};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::door::{self, Heard, Hole, Pinholes};
-use ringwall_trust::spa::Receiver;
+use ringwall_trust::spa::{self, Heard, Hole, Pinholes, Receiver};
 use ringwall_trust::tls::SpaPolicy;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
@@ -172,7 +171,7 @@ impl Dark {
     fn raise(&self) -> anyhow::Result<(PortGuard, Vec<UdpSocket>)> {
         use anyhow::Context as _;
         let bind = |(_, address): &(Service, SocketAddr)| -> anyhow::Result<UdpSocket> {
-            door::open_port(*address).with_context(|| format!("listening for knocks on udp {address}"))
+            spa::open_port(*address).with_context(|| format!("listening for knocks on udp {address}"))
         };
         let sockets = self.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         Ok((PortGuard::start(&self.guard)?, sockets))
@@ -181,7 +180,7 @@ impl Dark {
     fn listen(self: &Arc<Self>, socket: UdpSocket) -> AbortHandle {
         let this = Arc::clone(self);
         let listening = async move {
-            let error = door::listen(&socket, &this.receiver, clock::now, |heard| this.heard(heard)).await;
+            let error = spa::listen(&socket, &this.receiver, clock::now, |heard| this.heard(heard)).await;
             tracing::error!(%error, "a port for knocks is gone");
         };
         tokio::spawn(listening).abort_handle()

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use ringwall_protocol::spa::Service;
 use ringwall_protocol::wire::client::SIGN_IN_EXPORTER;
 use ringwall_trust::identity::Leaf;
-use ringwall_trust::spa::{KeyOwner, Receiver};
+use ringwall_trust::spa::{KeyOwner, Receiver, SourceLimiter, SourcePermit};
 use ringwall_trust::tls::{
     Admitted, Alpn, CurrentMembers, Gate, GateError, Membership, PeerRoles, Presented, SpaPolicy, Tls, peer_leaf, reset,
 };
@@ -16,10 +16,9 @@ use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::crowd::{Crowd, Place};
 use super::dark::{Dark, Wanted};
 use super::http::{Channel, Connection, Secured};
-use super::strangers::Strangers;
+use super::pre_auth_limiter::PreAuthLimiter;
 use crate::clock;
 use crate::limits::{CLIENT_ROOM, CONNECTIONS_PER_SOURCE, PEER_CONNECTIONS_PER_SOURCE, PEER_ROOM};
 
@@ -35,7 +34,7 @@ pub struct Peer {
     /// The other end's address.
     pub address: SocketAddr,
     /// Kept as long as the connection.
-    pub place: Place,
+    pub permit: SourcePermit,
 }
 
 /// All gates. Cheap to share; policies change while connections come.
@@ -46,10 +45,10 @@ pub struct Gates {
     admin: Gate,
     peer: Gate,
     admin_sources: Vec<IpNet>,
-    client_crowd: Arc<Crowd>,
-    peer_crowd: Arc<Crowd>,
-    client_strangers: Strangers,
-    peer_strangers: Strangers,
+    client_sources: Arc<SourceLimiter>,
+    peer_sources: Arc<SourceLimiter>,
+    client_pre_auth: PreAuthLimiter,
+    peer_pre_auth: PreAuthLimiter,
     sign_in_tls: Arc<ServerConfig>,
     client_tls: Arc<ServerConfig>,
     admin_tls: Arc<ServerConfig>,
@@ -79,10 +78,10 @@ impl Gates {
             admin: gate(Service::Admin, &[Alpn::Http], SpaPolicy::Closed),
             peer: gate(Service::Peer, &[Alpn::Raft, Alpn::Feed, Alpn::Join], SpaPolicy::Open),
             admin_sources,
-            client_crowd: Crowd::new(CONNECTIONS_PER_SOURCE),
-            peer_crowd: Crowd::new(PEER_CONNECTIONS_PER_SOURCE),
-            client_strangers: Strangers::new(CLIENT_ROOM),
-            peer_strangers: Strangers::new(PEER_ROOM),
+            client_sources: SourceLimiter::new(CONNECTIONS_PER_SOURCE),
+            peer_sources: SourceLimiter::new(PEER_CONNECTIONS_PER_SOURCE),
+            client_pre_auth: PreAuthLimiter::new(CLIENT_ROOM),
+            peer_pre_auth: PreAuthLimiter::new(PEER_ROOM),
             sign_in_tls: tls.sign_in_server(own),
             client_tls: tls.client_api_server(own, membership()),
             admin_tls: tls.admin_server(own),
@@ -112,8 +111,8 @@ impl Gates {
     /// If it did not prove what it must; it is closed then.
     pub async fn client(&self, stream: TcpStream) -> io::Result<Secured> {
         let peer = self.arrived(&stream)?;
-        let Some(place) = self.client_crowd.enter(peer.ip()) else { return turned_away(stream) };
-        let Some(coming) = self.client_strangers.begin(peer.ip(), clock::now()) else { return turned_away(stream) };
+        let Some(permit) = self.client_sources.enter(peer.ip()) else { return turned_away(stream) };
+        let Some(coming) = self.client_pre_auth.begin(peer.ip(), clock::now()) else { return turned_away(stream) };
         let admitted = self.client.admit(stream).await.map_err(|error| silent(peer, &error))?;
         let knock = owner(&admitted);
         let config = match admitted.protocol {
@@ -129,9 +128,9 @@ impl Gates {
         };
         // A key to knock with, or a session's certificate.
         if knock.is_some() || !signing_in {
-            self.client_strangers.proved(coming, clock::now());
+            self.client_pre_auth.proved(coming, clock::now());
         }
-        Ok(Secured::new(stream, Connection { peer, channel, knock }, place))
+        Ok(Secured::new(stream, Connection { peer, channel, knock }, permit))
     }
 
     /// A connection to the admin API.
@@ -140,8 +139,8 @@ impl Gates {
     /// As [`Gates::client`].
     pub async fn admin(&self, stream: TcpStream) -> io::Result<Secured> {
         let peer = self.arrived(&stream)?;
-        let Some(place) = self.client_crowd.enter(peer.ip()) else { return turned_away(stream) };
-        let Some(_coming) = self.client_strangers.begin(peer.ip(), clock::now()) else { return turned_away(stream) };
+        let Some(permit) = self.client_sources.enter(peer.ip()) else { return turned_away(stream) };
+        let Some(_coming) = self.client_pre_auth.begin(peer.ip(), clock::now()) else { return turned_away(stream) };
         let address = peer.ip().to_canonical();
         let allowed = self.admin_sources.iter().any(|network| network.contains(&address));
         let admitted =
@@ -149,7 +148,7 @@ impl Gates {
         let admitted = admitted.map_err(|error| silent(peer, &error))?;
         let knock = owner(&admitted);
         let stream = handshake(admitted, &self.admin_tls).await?;
-        Ok(Secured::new(stream, Connection { peer, channel: Channel::Admin, knock }, place))
+        Ok(Secured::new(stream, Connection { peer, channel: Channel::Admin, knock }, permit))
     }
 
     /// A connection to the peer port.
@@ -158,8 +157,8 @@ impl Gates {
     /// As [`Gates::client`].
     pub async fn peer(&self, stream: TcpStream) -> io::Result<Peer> {
         let address = self.arrived(&stream)?;
-        let Some(place) = self.peer_crowd.enter(address.ip()) else { return turned_away(stream) };
-        let Some(coming) = self.peer_strangers.begin(address.ip(), clock::now()) else { return turned_away(stream) };
+        let Some(permit) = self.peer_sources.enter(address.ip()) else { return turned_away(stream) };
+        let Some(coming) = self.peer_pre_auth.begin(address.ip(), clock::now()) else { return turned_away(stream) };
         let admitted = self.peer.admit(stream).await.map_err(|error| silent(address, &error))?;
         let protocol = admitted.protocol;
         let config = match protocol {
@@ -171,9 +170,9 @@ impl Gates {
         let stream = handshake(admitted, config).await?;
         let leaf = leaf(&stream)?;
         if knock.is_some() || leaf.is_some() {
-            self.peer_strangers.proved(coming, clock::now());
+            self.peer_pre_auth.proved(coming, clock::now());
         }
-        Ok(Peer { stream, protocol, leaf, address, place })
+        Ok(Peer { stream, protocol, leaf, address, permit })
     }
 }
 

@@ -14,12 +14,11 @@ use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_confi
 use actix_web::dev::{AppConfig, Extensions};
 use actix_web::{App, web};
 use ringwall_trust::identity::Leaf;
-use ringwall_trust::spa::KeyOwner;
+use ringwall_trust::spa::{KeyOwner, SourcePermit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::crowd::Place;
 use crate::limits::{KEEP_ALIVE, REQUEST_HEAD_TIMEOUT};
 
 /// What the gate proved of a connection.
@@ -52,14 +51,14 @@ pub enum Channel {
 pub struct Secured {
     stream: TlsStream<TcpStream>,
     connection: Connection,
-    _place: Place,
+    _permit: SourcePermit,
 }
 
 impl Secured {
     /// A stream and what was proved of it.
     #[must_use]
-    pub const fn new(stream: TlsStream<TcpStream>, connection: Connection, place: Place) -> Self {
-        Self { stream, connection, _place: place }
+    pub const fn new(stream: TlsStream<TcpStream>, connection: Connection, permit: SourcePermit) -> Self {
+        Self { stream, connection, _permit: permit }
     }
 }
 

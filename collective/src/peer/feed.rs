@@ -47,7 +47,7 @@ impl Feeds {
 
     /// Serves one Gateway until either side ends the connection.
     pub async fn serve(&self, gateway: ApplianceId, peer: Peer) {
-        let Peer { stream, address, place, .. } = peer;
+        let Peer { stream, address, permit, .. } = peer;
         tracing::info!(%gateway, %address, "gateway's feed connected");
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let parts = LinkParts {
@@ -66,7 +66,7 @@ impl Feeds {
         }
         // Full or closed means that it is ending or will notice by the outbox.
         let _ = link.try_send(HungUp);
-        drop(place);
+        drop(permit);
         tracing::info!(%gateway, "gateway's feed ended");
     }
 }

@@ -64,9 +64,9 @@ fn verified<T: TokenBody>(
 
 const fn code_of(error: &TokenError) -> ErrorCode {
     match error {
-        TokenError::Expired => ErrorCode::TokenExpired,
-        TokenError::KeyRemoved | TokenError::KeyRange(_) | TokenError::Incarnation => ErrorCode::TokenRevoked,
-        _ => ErrorCode::TokenInvalid,
+        // A Controller has no feed to wait for, and does not say which of these it was.
+        TokenError::NotYetValid | TokenError::Audience | TokenError::UnknownKey { .. } => ErrorCode::TokenInvalid,
+        error => error.code(),
     }
 }
 

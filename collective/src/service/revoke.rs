@@ -8,10 +8,9 @@ use ringwall_protocol::revocation::{MAX_SLICES, RevocationMode, RevocationScope,
 use ringwall_raft::State;
 use ringwall_raft::state::blocklist::{BlockUser, UnblockUser};
 use ringwall_raft::state::device::RemoveDevice;
-use ringwall_raft::state::revocation::{Reevaluate, Revoke};
+use ringwall_raft::state::revocation::{Reevaluate, Revoke, SLICE_STEP};
 
 use crate::controller::Controller;
-use crate::limits::SLICE_INTERVAL;
 use crate::refusal::Refusal;
 
 /// How fast a revocation is to take hold.
@@ -52,7 +51,7 @@ impl Pace {
             Self::Cut => RevocationMode::Cut,
             Self::Renew { delay_seconds: 0, .. } => RevocationMode::RenewNow,
             Self::Renew { delay_seconds, devices_per_second } => {
-                let per_slice = devices_per_second.max(0.01) * SLICE_INTERVAL.as_secs_f64();
+                let per_slice = devices_per_second.max(0.01) * SLICE_STEP.as_secs_f64();
                 let slices = (matching as f64 / per_slice).ceil().clamp(1.0, f64::from(MAX_SLICES));
                 RevocationMode::RenewWindow { delay_seconds, slices: slices as u16 }
             }

@@ -164,7 +164,7 @@ impl Ledger {
 
 /// The addresses that a session really has.
 pub(super) fn list(addresses: SessionAddresses) -> impl Iterator<Item = IpAddr> {
-    addresses.v4.map(IpAddr::V4).into_iter().chain(addresses.v6.map(IpAddr::V6))
+    addresses.iter()
 }
 
 /// Addresses that the session had and has no longer.

@@ -24,10 +24,9 @@ use ringwall_actors::support::entropy::ThreadEntropy;
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::door::{self, JournalFile};
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::secret::SecretKey;
-use ringwall_trust::spa::{Receiver, SpaWindow};
+use ringwall_trust::spa::{self, JournalFile, Receiver, SpaWindow};
 use ringwall_trust::tls::{Alpn, CurrentMembers, Gate, Presented, Tls};
 use tokio::sync::oneshot;
 
@@ -39,10 +38,10 @@ use crate::controller_link::{ControllerDialer, candidates};
 use crate::country::Countries;
 use crate::data_dir::{DataDir, Identity};
 use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard as PortGuard, HostSettings, Snat, carries_ipv6};
-use crate::handshake::Doorkeeper;
+use crate::handshake::TokenAuthenticator;
 use crate::interfaces::Interfaces;
-use crate::knocks::Doorman;
-use crate::listener::{Crowd, Reception};
+use crate::knocks::KnockHandler;
+use crate::listener::Reception;
 use crate::members::{Guard, Shape, follow, membership, policy};
 use crate::names::{AnswerGuard, Names};
 use crate::renewal::Renewal;
@@ -322,11 +321,11 @@ fn open_door(
         knock: Arc::clone(&member.dialer.knock),
     };
     guard.follow(view);
-    let doorman = (view.spa_mode == SpaMode::UdpTcp)
-        .then(|| Arc::new(Doorman::new(ground.enforcer.clone(), config.client.port())));
-    if let Some(doorman) = &doorman {
-        let socket = door::open_port(config.client).context("open the port for knocks")?;
-        actix_rt::spawn(Arc::clone(doorman).listen(socket, Arc::clone(&guard.receiver)));
+    let knock_handler = (view.spa_mode == SpaMode::UdpTcp)
+        .then(|| Arc::new(KnockHandler::new(ground.enforcer.clone(), config.client.port())));
+    if let Some(knock_handler) = &knock_handler {
+        let socket = spa::open_port(config.client).context("open the port for knocks")?;
+        actix_rt::spawn(Arc::clone(knock_handler).listen(socket, Arc::clone(&guard.receiver)));
     }
     let countries = config.countries.as_deref().map(Countries::open).transpose()?.map(Arc::new);
     let membership = Arc::clone(&member.members) as Arc<dyn ringwall_trust::tls::Membership>;
@@ -337,11 +336,17 @@ fn open_door(
     member.members.replace(crate::members::membership(snapshot.view.collective, root, controllers, gateways));
     let reception = Reception {
         gate: Arc::clone(&guard.gate),
-        doorman,
+        knock_handler,
         tls: Tls::new().gateway_server(&member.own, membership),
-        door: Doorkeeper::new(published.clone(), registry.clone(), Arc::clone(clock), ground.names.clone(), countries),
+        door: TokenAuthenticator::new(
+            published.clone(),
+            registry.clone(),
+            Arc::clone(clock),
+            ground.names.clone(),
+            countries,
+        ),
         workers: Arc::clone(&ground.workers),
-        crowd: Arc::new(Crowd::default()),
+        handshakes: listener::handshake_limiter(),
     };
     for arbiter in &arbiters.listeners {
         let socket = listener::bind(config.client).with_context(|| format!("listen on {}", config.client))?;

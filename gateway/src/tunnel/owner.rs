@@ -21,12 +21,7 @@ pub(super) fn of(address: IpAddr, workers: usize) -> usize {
 /// The worker that carries a session: the owner of its first address. The pools are made so that both agree; if they
 /// do not, the other address's worker passes its packets on.
 pub(super) fn of_session(addresses: SessionAddresses, workers: usize) -> usize {
-    each(addresses).next().map_or(0, |address| of(address, workers))
-}
-
-/// The addresses of a session, IPv4 first.
-pub(super) fn each(addresses: SessionAddresses) -> impl Iterator<Item = IpAddr> {
-    addresses.v4.map(IpAddr::V4).into_iter().chain(addresses.v6.map(IpAddr::V6))
+    addresses.iter().next().map_or(0, |address| of(address, workers))
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ impl Worker {
 
     fn open(&self, id: SessionId, addresses: SessionAddresses, gate: Arc<Gate>) {
         let session = Rc::new(Session::new(id, addresses, gate));
-        for address in owner::each(addresses) {
+        for address in addresses.iter() {
             self.routes.borrow_mut().insert(address, Route::Here(Rc::clone(&session)));
         }
         self.sessions.borrow_mut().insert(id, session);

@@ -68,7 +68,7 @@ pub struct AdminError {
 pub struct FieldError {
     /// Its name, with the position in lists: `actions[0].hosts`.
     pub field: String,
-    /// Why.
+    /// Explanation in words, for people.
     pub message: String,
 }
 
@@ -123,7 +123,7 @@ pub struct LoginRequest {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoginAnswer {
-    /// Who.
+    /// The administrator.
     pub user: AdminUser,
     /// Bearer token.
     pub token: String,
@@ -177,7 +177,7 @@ pub struct BlacklistEntry {
     /// Since when; set by the system.
     #[serde(default, with = "rfc3339")]
     pub blacklisted_at: UnixMillis,
-    /// Why.
+    /// Reason, in words.
     #[serde(default)]
     pub reason: String,
 }
@@ -186,7 +186,7 @@ pub struct BlacklistEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveSession {
-    /// Whose.
+    /// DN of the session: provider, user and device.
     pub distinguished_name: SessionDn,
     /// Per Site.
     pub sites: Vec<SessionAtSite>,
@@ -196,7 +196,7 @@ pub struct ActiveSession {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionAtSite {
-    /// Which.
+    /// Id of the session.
     pub session_id: SessionId,
     /// Site.
     pub site_id: SiteId,
@@ -223,7 +223,7 @@ pub struct SessionAtSite {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionInfo {
-    /// Whose.
+    /// DN of the session: provider, user and device.
     pub distinguished_name: SessionDn,
     /// What the device says.
     pub device_claims: ClaimMap,
@@ -259,7 +259,7 @@ pub struct CollectiveStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerStatus {
-    /// Which.
+    /// Id of the node.
     pub node: NodeId,
     /// Its appliance.
     pub appliance: ApplianceId,
@@ -278,7 +278,7 @@ pub struct ControllerStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayStatus {
-    /// Which.
+    /// Id of the appliance.
     pub appliance: ApplianceId,
     /// For people.
     pub name: String,
@@ -324,7 +324,7 @@ pub struct ExportRequest {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OtpSeed {
-    /// Whose.
+    /// DN of the user.
     pub user_distinguished_name: UserDn,
     /// The seed, base32; only in the answer that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

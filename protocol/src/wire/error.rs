@@ -20,7 +20,7 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// Credentials, blocklist, lock-out: one answer for all, so that a stranger learns nothing.
+    /// Credentials, blocklist, lock-out: one answer for all, so that an unauthenticated peer learns nothing.
     SignInRefused;
     /// Another factor is wanted first.
     MfaRequired;

@@ -43,7 +43,7 @@ pub struct Seed {
     pub version: u16,
     /// The Collective.
     pub collective_id: CollectiveId,
-    /// Its present life.
+    /// Its present incarnation.
     pub incarnation: Incarnation,
     /// What to become.
     pub role: JoinRole,
@@ -154,7 +154,7 @@ pub enum JoinReply {
 pub struct JoinAnswer {
     /// The Collective.
     pub collective_id: CollectiveId,
-    /// Its present life.
+    /// Its present incarnation.
     pub incarnation: Incarnation,
     /// The appliance.
     pub appliance_id: ApplianceId,

@@ -102,7 +102,7 @@ pub enum FromGateway {
     /// A prompt needs no answer any more.
     #[serde(rename_all = "camelCase")]
     InteractionClosed {
-        /// Which.
+        /// Id of the prompt.
         prompt_id: PromptId,
     },
     /// Tokens end soon; the Client renews them.
@@ -112,7 +112,7 @@ pub enum FromGateway {
         kinds: Vec<TokenKind>,
         /// They are void from here on.
         not_after: UnixMillis,
-        /// Why.
+        /// Reason of the renewal.
         reason: ExpiryReason,
     },
     /// What the session may reach now.
@@ -122,14 +122,14 @@ pub enum FromGateway {
     },
     /// A presented token was refused; the session goes on with what it had.
     Refused {
-        /// Why.
+        /// Code of the reason.
         code: ErrorCode,
         /// For people.
         message: String,
     },
     /// The session is over.
     End {
-        /// Why.
+        /// Code of the reason.
         code: ErrorCode,
         /// For people.
         message: String,

@@ -47,7 +47,7 @@ pub struct DraftObject {
 pub struct DraftDeletion {
     /// Its kind.
     pub kind: ObjectKind,
-    /// Which.
+    /// Id of the object.
     pub id: Uuid,
 }
 
@@ -105,7 +105,7 @@ pub struct SessionNotice {
     pub site_name: Option<String>,
     /// `renewNow`, `renewWindow` or `cut`.
     pub mode: String,
-    /// Why.
+    /// Reason, in words.
     pub reason: String,
 }
 

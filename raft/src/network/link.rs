@@ -33,17 +33,17 @@ pub(crate) enum LinkError {
     /// The peer was not reached: the request was not sent.
     #[error("node {peer} cannot be reached: {why}")]
     Unreachable {
-        /// Who.
+        /// Id of the node.
         peer: NodeId,
-        /// Why.
+        /// Cause, in words.
         why: String,
     },
     /// The request was sent, or may have been, and no answer came.
     #[error("node {peer} did not answer: {why}")]
     NoAnswer {
-        /// Who.
+        /// Id of the node.
         peer: NodeId,
-        /// Why.
+        /// Cause, in words.
         why: String,
     },
 }

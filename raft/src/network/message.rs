@@ -51,7 +51,7 @@ pub(crate) enum Response {
     Applied(Outcome),
     ReadIndex(LogIndex),
     Reconfigured,
-    Refused(Refusal),
+    Refused(RequestRefusal),
 }
 
 /// What comes before a snapshot's bytes.
@@ -87,7 +87,7 @@ pub(crate) enum Reconfigure {
 
 /// Why a request was not done here and now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum RequestRefusal {
     /// Another leads, or nobody is known to. Nothing was appended.
     #[error("not the leader")]
     NotLeader(Option<NodeId>),

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::PeerStream;
 use super::frame::{self, Frame};
-use super::message::{Chunk, Refusal, Request, Response, SnapshotHead};
+use super::message::{Chunk, Request, RequestRefusal, Response, SnapshotHead};
 use crate::codec;
 use crate::node::Node;
 use crate::snapshot::incoming::Incoming;
@@ -100,7 +100,7 @@ impl Session {
             Request::Propose(_) | Request::ReadIndex | Request::Reconfigure(_) => {
                 match Arc::clone(&self.forwarded).try_acquire_owned() {
                     Ok(permit) => permit,
-                    Err(_) => return self.answer(id, Response::Refused(Refusal::Busy)).await,
+                    Err(_) => return self.answer(id, Response::Refused(RequestRefusal::Busy)).await,
                 }
             }
             _ => Arc::clone(&self.messages).acquire_owned().await.expect("the semaphore is never closed"),
@@ -145,7 +145,7 @@ fn leader_of(vote: Vote) -> u64 {
 
 async fn answer(node: &Node, request: Request) -> Response {
     let raft = node.raft();
-    let stopped = Response::Refused(Refusal::Stopped);
+    let stopped = Response::Refused(RequestRefusal::Stopped);
     match request {
         Request::Append(append) => raft.append_entries(append).await.map_or(stopped, Response::Append),
         Request::Vote(vote) => raft.vote(vote).await.map_or(stopped, Response::Vote),
@@ -161,7 +161,7 @@ async fn answer(node: &Node, request: Request) -> Response {
             node.reconfigure_as_leader(change).await.map_or_else(Response::Refused, |()| Response::Reconfigured)
         }
         Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd => {
-            Response::Refused(Refusal::Refused("a snapshot's parts come in order".to_owned()))
+            Response::Refused(RequestRefusal::Refused("a snapshot's parts come in order".to_owned()))
         }
     }
 }
@@ -182,7 +182,7 @@ async fn take_snapshot(node: &Node, transfer: &mut Option<Transfer>, request: Re
         Ok(()) => Response::ChunkTaken,
         Err(why) => {
             *transfer = None;
-            Response::Refused(Refusal::Refused(format!("snapshot: {why}")))
+            Response::Refused(RequestRefusal::Refused(format!("snapshot: {why}")))
         }
     }
 }
@@ -199,7 +199,7 @@ fn add(transfer: &mut Option<Transfer>, chunk: &Chunk) -> io::Result<()> {
 }
 
 async fn finish(node: &Node, transfer: Option<Transfer>) -> Response {
-    let refused = |why: String| Response::Refused(Refusal::Refused(why));
+    let refused = |why: String| Response::Refused(RequestRefusal::Refused(why));
     let Some(Transfer { head, incoming }) = transfer else {
         return refused("a snapshot ended before its beginning".to_owned());
     };
@@ -219,7 +219,7 @@ async fn finish(node: &Node, transfer: Option<Transfer>) -> Response {
         Ok(response) => Response::Snapshot(response),
         Err(why) => {
             tracing::error!(%why, "snapshot was not installed");
-            Response::Refused(Refusal::Stopped)
+            Response::Refused(RequestRefusal::Stopped)
         }
     }
 }

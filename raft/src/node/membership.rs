@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Node;
 use crate::network::link::LinkError;
-use crate::network::message::{Reconfigure, Refusal, Request, Response};
+use crate::network::message::{Reconfigure, Request, RequestRefusal, Response};
 use crate::types::Types;
 
 /// For a change of the group to be committed: two entries and a quorum each.
@@ -86,16 +86,18 @@ impl Node {
                     match self.ask_leader(leader, &Request::Reconfigure(change), deadline).await {
                         Ok(Response::Reconfigured) => return Ok(()),
                         Ok(Response::Refused(refusal)) => refusal,
-                        Ok(_) | Err(LinkError::NoAnswer { .. } | LinkError::Unreachable { .. }) => Refusal::Unknown,
+                        Ok(_) | Err(LinkError::NoAnswer { .. } | LinkError::Unreachable { .. }) => {
+                            RequestRefusal::Unknown
+                        }
                     }
                 }
                 _ => match timeout_at(deadline, self.reconfigure_as_leader(change)).await {
                     Ok(Ok(())) => return Ok(()),
                     Ok(Err(refusal)) => refusal,
-                    Err(_) => Refusal::Unknown,
+                    Err(_) => RequestRefusal::Unknown,
                 },
             };
-            if let Refusal::Refused(why) = refusal {
+            if let RequestRefusal::Refused(why) = refusal {
                 return Err(ReconfigureError::Refused(why));
             }
             if Instant::now() >= deadline {
@@ -106,7 +108,7 @@ impl Node {
     }
 
     /// Carries out a change if this node leads.
-    pub(crate) async fn reconfigure_as_leader(&self, change: Reconfigure) -> Result<(), Refusal> {
+    pub(crate) async fn reconfigure_as_leader(&self, change: Reconfigure) -> Result<(), RequestRefusal> {
         match change {
             Reconfigure::AddLearner(node) => self.add(node).await,
             Reconfigure::Promote(node) => self.give_vote(node).await,
@@ -115,7 +117,7 @@ impl Node {
         }
     }
 
-    async fn add(&self, node: NodeId) -> Result<(), Refusal> {
+    async fn add(&self, node: NodeId) -> Result<(), RequestRefusal> {
         if self.status().has_member(node) && self.leader() == Some(self.id()) {
             return Ok(());
         }
@@ -123,7 +125,7 @@ impl Node {
         self.change(ChangeMembers::AddNodes(nodes)).await
     }
 
-    async fn give_vote(&self, node: NodeId) -> Result<(), Refusal> {
+    async fn give_vote(&self, node: NodeId) -> Result<(), RequestRefusal> {
         let status = self.status();
         if status.leader == Some(self.id()) {
             if status.voters.contains(&node) {
@@ -131,9 +133,9 @@ impl Node {
             }
             let behind = status.followers.get(&node).map(|progress| progress.behind);
             match behind {
-                None => return Err(Refusal::Refused(format!("node {node} is no learner"))),
+                None => return Err(RequestRefusal::Refused(format!("node {node} is no learner"))),
                 Some(behind) if behind > MAX_BEHIND => {
-                    return Err(Refusal::Refused(format!("node {node} is {behind} entries behind")));
+                    return Err(RequestRefusal::Refused(format!("node {node} is {behind} entries behind")));
                 }
                 Some(_) => {}
             }
@@ -141,10 +143,10 @@ impl Node {
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node.0]))).await
     }
 
-    async fn remove(&self, node: NodeId) -> Result<(), Refusal> {
+    async fn remove(&self, node: NodeId) -> Result<(), RequestRefusal> {
         let status = self.status();
         if status.leader != Some(self.id()) {
-            return Err(Refusal::NotLeader(status.leader));
+            return Err(RequestRefusal::NotLeader(status.leader));
         }
         if !status.has_member(node) {
             return Ok(());
@@ -153,47 +155,47 @@ impl Node {
             return self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node.0]))).await;
         }
         if status.voters.len() == 1 {
-            return Err(Refusal::Refused("the last voter stays".to_owned()));
+            return Err(RequestRefusal::Refused("the last voter stays".to_owned()));
         }
         if node == self.id() {
-            let next = status.nearest_voter(node).ok_or(Refusal::Unknown)?;
+            let next = status.nearest_voter(node).ok_or(RequestRefusal::Unknown)?;
             self.hand_over(next).await?;
             // Whoever asked asks again, and reaches the new leader.
-            return Err(Refusal::NotLeader(Some(next)));
+            return Err(RequestRefusal::NotLeader(Some(next)));
         }
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node.0]))).await
     }
 
-    async fn hand_over(&self, to: NodeId) -> Result<(), Refusal> {
+    async fn hand_over(&self, to: NodeId) -> Result<(), RequestRefusal> {
         let status = self.status();
         match status.leader {
             Some(leader) if leader == to => Ok(()),
             Some(leader) if leader == self.id() => {
                 if !status.voters.contains(&to) {
-                    return Err(Refusal::Refused(format!("node {to} is no voter")));
+                    return Err(RequestRefusal::Refused(format!("node {to} is no voter")));
                 }
-                self.inner.raft.trigger().transfer_leader(to.0).await.map_err(|_| Refusal::Stopped)
+                self.inner.raft.trigger().transfer_leader(to.0).await.map_err(|_| RequestRefusal::Stopped)
             }
-            other => Err(Refusal::NotLeader(other)),
+            other => Err(RequestRefusal::NotLeader(other)),
         }
     }
 
-    async fn change(&self, change: ChangeMembers<u64, EmptyNode>) -> Result<(), Refusal> {
+    async fn change(&self, change: ChangeMembers<u64, EmptyNode>) -> Result<(), RequestRefusal> {
         match self.inner.raft.change_membership(change, false).await {
             Ok(_) => Ok(()),
-            Err(RaftError::Fatal(_)) => Err(Refusal::Stopped),
+            Err(RaftError::Fatal(_)) => Err(RequestRefusal::Stopped),
             Err(RaftError::APIError(why)) => Err(refusal(&why)),
         }
     }
 }
 
-fn refusal(why: &ClientWriteError<Types>) -> Refusal {
+fn refusal(why: &ClientWriteError<Types>) -> RequestRefusal {
     use openraft::errors::ChangeMembershipError;
     match why {
         // Another change, or this one from an earlier attempt, is on its way: it will be over soon.
         ClientWriteError::ChangeMembershipError(
             ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_),
-        ) => Refusal::Unknown,
+        ) => RequestRefusal::Unknown,
         other => super::propose::refusal_of(other),
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Node;
 use crate::codec;
 use crate::network::link::LinkError;
-use crate::network::message::{Refusal, Request, Response};
+use crate::network::message::{Request, RequestRefusal, Response};
 use crate::state::command::CommandEnvelope;
 use crate::state::reply::{Outcome, Reply};
 use crate::types::{Answer, Proposal, Types};
@@ -118,22 +118,22 @@ impl Node {
     }
 
     /// Appends as leader and waits until it is applied.
-    async fn append(&self, envelope: &Arc<CommandEnvelope>, deadline: Instant) -> Result<Outcome, Refusal> {
+    async fn append(&self, envelope: &Arc<CommandEnvelope>, deadline: Instant) -> Result<Outcome, RequestRefusal> {
         let write = self.inner.raft.client_write(Proposal(Arc::clone(envelope)));
         match timeout_at(deadline, write).await {
-            Err(_) => Err(Refusal::Unknown),
+            Err(_) => Err(RequestRefusal::Unknown),
             Ok(Ok(response)) => match response.data {
                 Answer(Some(outcome)) => Ok(outcome),
-                Answer(None) => Err(Refusal::Refused("the entry held no command".to_owned())),
+                Answer(None) => Err(RequestRefusal::Refused("the entry held no command".to_owned())),
             },
-            Ok(Err(RaftError::Fatal(_))) => Err(Refusal::Stopped),
+            Ok(Err(RaftError::Fatal(_))) => Err(RequestRefusal::Stopped),
             Ok(Err(RaftError::APIError(why))) => Err(refusal_of(&why)),
         }
     }
 
     /// A peer forwarded a command: appends it if this node leads, and does not pass it on.
-    pub(crate) async fn propose_as_leader(&self, envelope: Arc<CommandEnvelope>) -> Result<Outcome, Refusal> {
-        let Ok(_permit) = self.inner.proposals.try_acquire() else { return Err(Refusal::Busy) };
+    pub(crate) async fn propose_as_leader(&self, envelope: Arc<CommandEnvelope>) -> Result<Outcome, RequestRefusal> {
+        let Ok(_permit) = self.inner.proposals.try_acquire() else { return Err(RequestRefusal::Busy) };
         self.append(&envelope, Instant::now() + self.inner.config.proposal_deadline).await
     }
 
@@ -175,23 +175,23 @@ impl Node {
     }
 }
 
-pub(super) fn refusal_of(why: &ClientWriteError<Types>) -> Refusal {
+pub(super) fn refusal_of(why: &ClientWriteError<Types>) -> RequestRefusal {
     match why {
         ClientWriteError::ForwardToLeader(ForwardToLeader { leader_id, .. }) => {
-            Refusal::NotLeader(leader_id.map(NodeId))
+            RequestRefusal::NotLeader(leader_id.map(NodeId))
         }
-        ClientWriteError::LogEntryDiscarded(_) => Refusal::Unknown,
-        other => Refusal::Refused(other.to_string()),
+        ClientWriteError::LogEntryDiscarded(_) => RequestRefusal::Unknown,
+        other => RequestRefusal::Refused(other.to_string()),
     }
 }
 
-impl From<Refusal> for Miss {
-    fn from(refusal: Refusal) -> Self {
+impl From<RequestRefusal> for Miss {
+    fn from(refusal: RequestRefusal) -> Self {
         match refusal {
-            Refusal::NotLeader(_) | Refusal::Stopped => Self::Clean,
-            Refusal::Unknown => Self::Unclear,
-            Refusal::Busy => Self::Final(ProposeError::Busy),
-            Refusal::Refused(_) => Self::Final(ProposeError::Stopped),
+            RequestRefusal::NotLeader(_) | RequestRefusal::Stopped => Self::Clean,
+            RequestRefusal::Unknown => Self::Unclear,
+            RequestRefusal::Busy => Self::Final(ProposeError::Busy),
+            RequestRefusal::Refused(_) => Self::Final(ProposeError::Stopped),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::Node;
-use crate::network::message::{Refusal, Request, Response};
+use crate::network::message::{Request, RequestRefusal, Response};
 use crate::state::State;
 
 /// Why a read cannot be answered.
@@ -74,14 +74,14 @@ impl Node {
     }
 
     /// Confirms by a quorum that this node leads, and gives the index up to which a read must wait.
-    pub(crate) async fn read_index_as_leader(&self) -> Result<LogIndex, Refusal> {
+    pub(crate) async fn read_index_as_leader(&self) -> Result<LogIndex, RequestRefusal> {
         match self.inner.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
             Ok(linearizer) => Ok(LogIndex(linearizer.read_log_id().index())),
             Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
-                Err(Refusal::NotLeader(to.leader_id.map(NodeId)))
+                Err(RequestRefusal::NotLeader(to.leader_id.map(NodeId)))
             }
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(Refusal::NotLeader(None)),
-            Err(RaftError::Fatal(_)) => Err(Refusal::Stopped),
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => Err(RequestRefusal::NotLeader(None)),
+            Err(RaftError::Fatal(_)) => Err(RequestRefusal::Stopped),
         }
     }
 }

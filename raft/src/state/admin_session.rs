@@ -28,7 +28,7 @@ pub const MAX_ADMIN_SESSIONS: usize = 10_000;
 pub struct AdminSession {
     /// Names it in the token.
     pub id: AdminSessionId,
-    /// Who.
+    /// Id of the user.
     pub user_id: UserId,
     /// Whose user.
     pub provider_id: ProviderId,
@@ -61,14 +61,14 @@ pub struct OpenAdminSession {
 /// A session was used; propose it when [`AdminSession::wants_touch`] says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TouchAdminSession {
-    /// Which.
+    /// Id of the administrator's session.
     pub session: AdminSessionId,
 }
 
 /// A session ended; absent is fine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndAdminSession {
-    /// Which.
+    /// Id of the administrator's session.
     pub session: AdminSessionId,
 }
 

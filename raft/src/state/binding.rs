@@ -20,7 +20,7 @@ pub const MAX_BOUND: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Binding {
-    /// Whose.
+    /// DN of the session: provider, user and device.
     pub dn: SessionDn,
     /// In which Site.
     pub site: SiteId,

@@ -13,18 +13,18 @@ use super::step::{Cutoff, Step};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockEntry {
-    /// Who.
+    /// DN of the user.
     pub user: UserDn,
     /// Since when.
     pub blocked_at: UnixMillis,
-    /// Why.
+    /// Reason, in words.
     pub reason: String,
 }
 
 /// Blocks a user and cuts every session, in one entry. Again is fine, and cuts again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockUser {
-    /// Who.
+    /// DN of the user.
     pub user: UserDn,
     /// Why, at most 1,024 bytes.
     #[serde(default)]
@@ -34,7 +34,7 @@ pub struct BlockUser {
 /// Lets a user sign in again; old tokens stay void.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnblockUser {
-    /// Who.
+    /// DN of the user.
     pub user: UserDn,
 }
 

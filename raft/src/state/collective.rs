@@ -1,4 +1,4 @@
-//! The Collective itself: its identity, its lives, its settings and the features that all members understand.
+//! The Collective itself: its identity, its incarnation, its settings and the features that all members understand.
 
 use ringwall_protocol::feed::FeedEvent;
 use ringwall_protocol::id::{CollectiveId, Incarnation, LogIndex};
@@ -25,7 +25,7 @@ pub struct Collective {
     pub id: CollectiveId,
     /// For people.
     pub name: String,
-    /// Its present life.
+    /// Its present incarnation.
     pub incarnation: Incarnation,
     /// Root certificate, DER, base64url.
     pub root_certificate: String,
@@ -45,7 +45,7 @@ pub struct Founding {
     pub id: CollectiveId,
     /// For people.
     pub name: String,
-    /// Its first life.
+    /// Its first incarnation.
     pub incarnation: Incarnation,
     /// Root certificate, DER, base64url.
     pub root_certificate: String,
@@ -68,7 +68,7 @@ pub struct ChangeSettings {
     pub expected_version: Option<LogIndex>,
 }
 
-/// A new life, after a restore or a forced recovery: nothing minted before is valid (T19).
+/// A new incarnation, after a restore or a forced recovery: nothing minted before is valid (T19).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BeginIncarnation {
     /// Its epoch must be higher than the present one's.

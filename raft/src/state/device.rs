@@ -68,7 +68,7 @@ pub struct RemoveDevice {
     pub user_id: UserId,
     /// The device.
     pub device_id: DeviceId,
-    /// Why.
+    /// Reason, in words.
     #[serde(default)]
     pub reason: String,
 }

@@ -35,7 +35,7 @@ pub struct AdmitGateway {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RenewGatewayKey {
-    /// Which.
+    /// Id of the Gateway.
     pub gateway: ApplianceId,
     /// Present key, and the next for a day.
     pub keys: Vec<Thumbprint>,
@@ -45,7 +45,7 @@ pub struct RenewGatewayKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeGatewayState {
-    /// Which.
+    /// Id of the Gateway.
     pub gateway: ApplianceId,
     /// Active, suspended, retiring or removed.
     pub state: ApplianceState,

@@ -51,7 +51,7 @@ pub struct LocalPassword {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetLocalPassword {
-    /// Whose.
+    /// Id of the user.
     pub user: UserId,
     /// Its hash.
     pub hash: PasswordHash,

@@ -1,6 +1,6 @@
 //! Lock-outs after failed sign-ins: 1 minute, doubling up to an hour (T39).
 //!
-//! A device that brings its cookie and key has a lock-out of its own, so that strangers lock nobody out.
+//! A device that brings its cookie and key has a lock-out of its own, so that unauthenticated peers lock nobody out.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::step::Step;
 
 /// Longest lock-out.
 pub const LONGEST: Duration = Duration::from_secs(3600);
-/// Most subjects that are remembered: names come from strangers.
+/// Most subjects that are remembered: names come from unauthenticated peers.
 pub const MAX_LOCKOUTS: usize = 100_000;
 /// A subject that was not locked for this long begins anew.
 pub const FORGIVEN_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -43,7 +43,7 @@ pub struct Lockout {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LockOut {
-    /// Who.
+    /// User, or user and device, that it counts for.
     pub subject: LockoutSubject,
     /// First lock-out; doubles with each in a row, up to an hour.
     pub base_minutes: u32,
@@ -52,7 +52,7 @@ pub struct LockOut {
 /// The subject signed in, or an administrator helped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClearLockout {
-    /// Who.
+    /// User, or user and device, that it counts for.
     pub subject: LockoutSubject,
 }
 

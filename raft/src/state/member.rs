@@ -41,7 +41,7 @@ pub struct AdmitController {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateController {
-    /// Which.
+    /// Id of the node.
     pub node: NodeId,
     /// Present key, and the next for a day.
     pub keys: Option<Vec<Thumbprint>>,
@@ -57,7 +57,7 @@ pub struct UpdateController {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetIssuers {
-    /// Whose.
+    /// Id of the node.
     pub node: NodeId,
     /// DER, base64url.
     pub client_issuer: String,
@@ -69,7 +69,7 @@ pub struct SetIssuers {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeControllerState {
-    /// Which.
+    /// Id of the node.
     pub node: NodeId,
     /// Active, retiring or removed.
     pub state: ApplianceState,

@@ -79,7 +79,7 @@ pub enum Expected {
 pub struct DeleteObject {
     /// Kind.
     pub kind: ObjectKind,
-    /// Which.
+    /// Id of the object.
     pub id: Uuid,
     /// Whether it must be at a version.
     #[serde(default)]

@@ -14,7 +14,7 @@ use super::step::Step;
 /// The link of a profile was given out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoteProfileExport {
-    /// Which.
+    /// Id of the client profile.
     pub profile: ProfileId,
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub struct Referrer {
     /// Its kind.
     pub kind: ObjectKind,
-    /// Which.
+    /// Id of the object.
     pub id: Uuid,
     /// For people.
     pub name: String,

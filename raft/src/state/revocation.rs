@@ -50,7 +50,7 @@ pub struct Revocations {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Revoke {
-    /// Whose.
+    /// Sessions, or the one token, whose tokens it voids.
     pub scope: RevocationScope,
     /// Which kinds; at least one.
     pub kinds: BTreeSet<TokenKind>,
@@ -67,7 +67,7 @@ pub struct Revoke {
 /// The leader moves a revocation on; never back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdvanceRevocation {
-    /// Which.
+    /// Log index of the revocation.
     pub revocation: LogIndex,
     /// Slices below are told.
     pub told: u16,
@@ -85,7 +85,7 @@ pub struct ForgetRevocation {
 /// Gateways evaluate sessions anew (S34).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reevaluate {
-    /// Whose.
+    /// Sessions whose DN ends with this.
     pub scope: DnScope,
 }
 
@@ -109,19 +109,10 @@ impl Revocations {
     /// What revocations say about a token: one look-up for each component of its DN, and one for itself.
     #[must_use]
     pub fn standing(&self, token: &TokenFacts<'_>) -> Standing {
-        let mut standing = Standing::Valid;
-        for revocation in self.concerning(token) {
-            if revocation.is_effective(token.dn) {
-                return Standing::Revoked(revocation.index);
-            }
-            if revocation.is_told(token.dn) {
-                standing = Standing::RenewWanted(revocation.index);
-            }
-        }
-        standing
+        Standing::of(token, self.candidates(token))
     }
 
-    fn concerning<'a>(&'a self, token: &TokenFacts<'_>) -> impl Iterator<Item = &'a Revocation> {
+    fn candidates<'a>(&'a self, token: &TokenFacts<'_>) -> impl Iterator<Item = &'a Revocation> {
         let (dn, idx) = (token.dn, token.idx);
         let scopes = [
             RevocationScope::Dn(DnScope::Everyone),
@@ -134,7 +125,6 @@ impl Revocations {
             .into_iter()
             .flat_map(move |scope| self.by_scope.range((scope.clone(), idx)..=(scope, LogIndex(u64::MAX))))
             .filter_map(|(_, index)| self.find(*index))
-            .filter(move |revocation| revocation.concerns(token))
     }
 
     pub(crate) fn add(&mut self, revocation: Revocation, now: UnixMillis) {

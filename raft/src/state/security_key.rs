@@ -67,7 +67,7 @@ pub struct SecurityKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecurityKeys {
-    /// Whose.
+    /// DN of the user.
     pub dn: UserDn,
     /// In the order of their registration.
     pub keys: Vec<SecurityKey>,
@@ -102,7 +102,7 @@ pub struct PermitSecurityKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AddSecurityKey {
-    /// Whose.
+    /// Id of the user.
     pub user: UserId,
     /// The key; its times are set by the state.
     pub key: SecurityKey,
@@ -114,9 +114,9 @@ pub struct AddSecurityKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UseSecurityKey {
-    /// Whose.
+    /// Id of the user.
     pub user: UserId,
-    /// Which.
+    /// Id of the security key (credential id, base64url).
     pub key: String,
     /// Its counter in the answer. Refused unless it has grown, or always was 0: another key has the same secret, or an
     /// answer came twice.
@@ -128,7 +128,7 @@ pub struct UseSecurityKey {
 /// Takes all keys and codes of a user away; none is fine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoveSecurityKeys {
-    /// Whose.
+    /// Id of the user.
     pub user: UserId,
 }
 

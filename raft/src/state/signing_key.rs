@@ -40,14 +40,14 @@ pub struct AddKey {
 /// A key signs nothing new.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetireKey {
-    /// Which.
+    /// Id of the key.
     pub kid: String,
 }
 
 /// A key proves nothing any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoveKey {
-    /// Which.
+    /// Id of the key.
     pub kid: String,
 }
 

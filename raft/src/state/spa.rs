@@ -31,7 +31,7 @@ pub struct SpaKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RotateGatewaySpaKey {
-    /// Which.
+    /// Id of the Gateway.
     pub gateway: ApplianceId,
     /// The generation that is replaced: a repeated order changes nothing.
     pub replaces: u32,

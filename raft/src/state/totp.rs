@@ -27,7 +27,7 @@ pub struct TotpSeed {
 /// Gives a user a seed in place of the former one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutTotpSeed {
-    /// Whose.
+    /// Id of the user.
     pub user: UserId,
     /// Sealed.
     pub seed: Sealed,
@@ -39,14 +39,14 @@ pub struct PutTotpSeed {
 /// The user proved to have the seed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmTotp {
-    /// Who.
+    /// Id of the user.
     pub user: UserId,
 }
 
 /// Spends a time step after its code was found right. Refused if it, or a later one, was spent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UseTotpStep {
-    /// Whose.
+    /// Id of the user.
     pub user: UserId,
     /// Unix seconds ÷ 30.
     pub step: u64,
@@ -55,7 +55,7 @@ pub struct UseTotpStep {
 /// Takes a user's seed away; absent is fine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoveTotpSeed {
-    /// Whose.
+    /// Id of the user.
     pub user: UserId,
 }
 

@@ -92,7 +92,7 @@ pub struct OpenTransaction {
 /// Counts an attempt *before* the code is checked. Refused: do not check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountAttempt {
-    /// Which.
+    /// Id of the transaction.
     pub transaction: TransactionId,
 }
 
@@ -100,7 +100,7 @@ pub struct CountAttempt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateTransaction {
-    /// Which.
+    /// Id of the transaction.
     pub transaction: TransactionId,
     /// Sealed.
     pub provider_state: Option<Sealed>,
@@ -112,7 +112,7 @@ pub struct UpdateTransaction {
 /// Ends a transaction; a second time is refused, so that one answer mints once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishTransaction {
-    /// Which.
+    /// Id of the transaction.
     pub transaction: TransactionId,
 }
 

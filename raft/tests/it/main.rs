@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "measured figures and the progress of long runs are for whoever watches")]
 
 mod crash;
+mod faults;
 mod fixture;
 mod group;
 mod measure;
@@ -11,4 +12,3 @@ mod replicas;
 mod replication;
 mod restart;
 mod state;
-mod turmoil;

@@ -13,7 +13,7 @@ use crate::secret::{Random, SealError, SecretKey, open, seal};
 
 /// Largest file that is read; ours have some 2 KiB.
 const MAX_FILE: usize = 32 << 10;
-/// Most memory and passes that a file may ask for: a stranger's file must not stop the machine.
+/// Most memory and passes that a file may ask for: a foreign file must not stop the machine.
 const MAX_COST: Cost = Cost { memory_kib: 1 << 20, iterations: 16, lanes: 8 };
 
 /// Why a sealed root did not open.

@@ -1,4 +1,4 @@
-//! Certificate signing requests from strangers (RFC 2986): the signature is checked, the key is judged, and of all
+//! Certificate signing requests from untrusted peers (RFC 2986): the signature is checked, the key is judged, and of all
 //! that the request says only the key is kept. A request for `CA:TRUE` therefore cannot become a CA (T16, 3.2).
 
 use aws_lc_rs::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};

@@ -60,7 +60,7 @@ impl SpaWindow {
 pub struct Knock {
     /// Whose key.
     pub owner: KeyOwner,
-    /// What for.
+    /// The service that the knock asks for.
     pub service: Service,
     /// How many connections it buys, 1 or 2.
     pub connections: u8,

@@ -1,4 +1,4 @@
-//! Handshakes over loopback: who gets in, who does not, and what a stranger sees.
+//! Handshakes over loopback: who gets in, who does not, and what an unauthenticated peer sees.
 
 use std::io;
 use std::sync::Arc;

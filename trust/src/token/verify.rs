@@ -8,6 +8,7 @@ use jsonwebtoken::Algorithm;
 use ringwall_protocol::id::{CollectiveId, Incarnation, LogIndex};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{TokenBody, TokenHead};
+use ringwall_protocol::wire::error::ErrorCode;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -55,7 +56,7 @@ pub enum TokenError {
     /// The body says more, less or other than its kind.
     #[error("token's body is not what its kind says: {0}")]
     Body(String),
-    /// Another Collective's, or of another life of this one.
+    /// Another Collective's, or of another incarnation of this one.
     #[error("token belongs to another incarnation of the collective")]
     Incarnation,
     /// For somebody else.
@@ -75,12 +76,33 @@ pub enum TokenError {
     Life,
 }
 
+impl TokenError {
+    /// The code that tells a Client why its token is refused. A new incarnation voids every token that was minted
+    /// before it (T19), as a revocation does.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Expired | Self::NotYetValid => ErrorCode::TokenExpired,
+            Self::KeyRemoved | Self::KeyRange(_) | Self::Incarnation => ErrorCode::TokenRevoked,
+            Self::Audience => ErrorCode::TokenMismatch,
+            Self::UnknownKey { .. } => ErrorCode::FeedBehind,
+            Self::TooLarge { .. }
+            | Self::Malformed
+            | Self::Kind { .. }
+            | Self::Algorithm
+            | Self::Signature
+            | Self::Body(_)
+            | Self::Life => ErrorCode::TokenInvalid,
+        }
+    }
+}
+
 /// What a token must be for, here and now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
     /// The Collective.
     pub issuer: CollectiveId,
-    /// Its present life.
+    /// Its present incarnation.
     pub incarnation: Incarnation,
     /// The Collective (claims, admin) or the Site (entitlement).
     pub audience: Uuid,

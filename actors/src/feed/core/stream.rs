@@ -125,17 +125,17 @@ impl FeedCore {
         }
     }
 
-    /// An older life is never believed, nor a second one with the same epoch (T19).
+    /// An older incarnation is never believed, nor a second one with the same epoch (T19).
     fn check_life(&self, position: FeedPosition, effects: &mut Vec<FeedEffect>) -> Result<(), &'static str> {
         match self.highest {
             Some(highest) if position.incarnation.epoch < highest.epoch => {
-                Err("a state of an older life of the collective")
+                Err("a state of an older incarnation of the collective")
             }
             Some(highest) if position.incarnation.epoch == highest.epoch && position.incarnation != highest => {
                 let both =
                     format!("two lives of the collective claim one epoch: {highest} and {}", position.incarnation);
                 effects.push(FeedEffect::Alarm(both));
-                Err("a second life of the collective with the same epoch")
+                Err("a second incarnation of the collective with the same epoch")
             }
             _ => Ok(()),
         }

@@ -14,16 +14,16 @@ use super::entry::{Entry, Verdict};
 use super::parking::Request;
 use super::{Effect, Holder, RegistryCore, Ticket, shutting_down};
 use crate::ports::SessionAddresses;
-use crate::registry::admission::{Admission, Binding, Held, Refusal, addresses, check_pair, each, mismatch};
+use crate::registry::admission::{Admission, Binding, Held, Refusal, addresses, check_pair, mismatch};
 use crate::registry::lease::{Admits, GRACE_MEMORY};
-use crate::registry::orders::{Claim, Order};
+use crate::registry::orders::{ConnectionClaim, ConnectionOrder};
 use crate::support::clock::Moment;
 use crate::support::entropy::{Entropy, draw};
 
 /// An admission that passed every check that does not depend on other sessions.
 struct Checked {
     binding: Binding,
-    order: Order,
+    order: ConnectionOrder,
     addresses: SessionAddresses,
     claims: Held,
     entitlement: Held,
@@ -106,7 +106,7 @@ impl RegistryCore {
         let binding = Binding::check(admission, view)?;
         for token in [&admission.claims.head, &admission.entitlement.head] {
             if token.incarnation() != view.position.incarnation {
-                return Err(mismatch("the tokens are of another life of the collective"));
+                return Err(Refusal::new(ErrorCode::TokenRevoked, "collective incarnation changed; sign in again"));
             }
         }
         check_pair(admission.claims.head.idx, &admission.entitlement, view)?;
@@ -118,7 +118,7 @@ impl RegistryCore {
             return Err(Refusal::new(ErrorCode::TokenExpired, "the certificate has expired"));
         }
         let addresses = addresses(&admission.claims, view)?;
-        let order = Order { sign_in: admission.claims.sign_in_idx, connect_seq: admission.connect_seq };
+        let order = ConnectionOrder { sign_in: admission.claims.sign_in_idx, connect_seq: admission.connect_seq };
         Ok(Checked { binding, order, addresses, claims, entitlement })
     }
 
@@ -159,7 +159,7 @@ impl RegistryCore {
     }
 
     fn check_holders(&self, checked: &Checked) -> Result<(), Refusal> {
-        for address in each(checked.addresses) {
+        for address in checked.addresses.iter() {
             if self.holders.get(&address).is_some_and(|holder| holder.dn != checked.binding.dn) {
                 return Err(Refusal::new(ErrorCode::AddressHeld, format!("{address} is in use by another device")));
             }
@@ -209,11 +209,11 @@ impl RegistryCore {
         let session = SessionId::from_random(draw(entropy));
         let Checked { binding, order, addresses, claims, entitlement } = checked;
         let dn = binding.dn.clone();
-        for address in each(addresses) {
+        for address in addresses.iter() {
             self.holders.insert(address, Holder { dn: dn.clone(), session });
         }
         self.by_dn.insert(dn.clone(), session);
-        self.orders.remember(&dn, Claim { order, elsewhere: false });
+        self.orders.remember(&dn, ConnectionClaim { order, elsewhere: false });
         self.orders.seen(&dn, now);
         let claims_idx = admission.entitlement.claims_idx;
         let told = BTreeSet::new();
@@ -230,7 +230,7 @@ impl RegistryCore {
         admission: Box<Admission>,
         effects: &mut Vec<Effect>,
     ) {
-        self.orders.remember(&checked.binding.dn, Claim { order: checked.order, elsewhere: false });
+        self.orders.remember(&checked.binding.dn, ConnectionClaim { order: checked.order, elsewhere: false });
         if let Some(entry) = self.sessions.get_mut(&session) {
             entry.order = checked.order;
             entry.claims = checked.claims;

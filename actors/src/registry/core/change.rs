@@ -13,20 +13,20 @@ use ringwall_protocol::wire::session::ExpiryReason;
 use super::entry::Verdict;
 use super::{Effect, RegistryCore};
 use crate::registry::admission::within_pools;
-use crate::registry::orders::{Claim, Order};
+use crate::registry::orders::{ConnectionClaim, ConnectionOrder};
 use crate::support::clock::Moment;
 use crate::support::entropy::Entropy;
 
 impl RegistryCore {
-    /// A full state. Nothing is changed by one of an older life, or of a second life with the same epoch.
+    /// A full state. Nothing is changed by one of an older incarnation, or of a second one with the same epoch.
     pub fn full(&mut self, mut view: FeedView, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
         let mut effects = vec![];
         let known = self.view.as_ref().map(|view| view.position);
-        let (life, index) = (view.position.incarnation, view.position.index);
+        let (incarnation, index) = (view.position.incarnation, view.position.index);
         match known.map(|known| known.incarnation) {
-            Some(known) if known != life && known.epoch >= life.epoch => return effects,
-            Some(known) if known == life && index < self.complete => return effects,
-            Some(known) if known != life => self.begin_another_life(now.instant, &mut effects),
+            Some(known) if known != incarnation && known.epoch >= incarnation.epoch => return effects,
+            Some(known) if known == incarnation && index < self.complete => return effects,
+            Some(known) if known != incarnation => self.begin_incarnation(now.instant, &mut effects),
             _ => {}
         }
         self.table = std::mem::take(&mut view.revocations).into_iter().collect();
@@ -108,8 +108,8 @@ impl RegistryCore {
         self.unpark(now, entropy, effects);
     }
 
-    fn begin_another_life(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.cut_all(ErrorCode::TokenRevoked, "the collective began another life", now, effects);
+    fn begin_incarnation(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.cut_all(ErrorCode::TokenRevoked, "collective incarnation changed", now, effects);
         self.lease.end();
         self.orders.clear();
         self.complete = LogIndex(0);
@@ -122,7 +122,7 @@ impl RegistryCore {
         match event {
             FeedEvent::SessionBound { dn, gateway, sign_in_idx, connect_seq } => {
                 if *gateway != self.me {
-                    let order = Order { sign_in: *sign_in_idx, connect_seq: *connect_seq };
+                    let order = ConnectionOrder { sign_in: *sign_in_idx, connect_seq: *connect_seq };
                     self.bound_elsewhere(dn, order, index, now, effects);
                 }
             }
@@ -140,12 +140,12 @@ impl RegistryCore {
     fn bound_elsewhere(
         &mut self,
         dn: &SessionDn,
-        order: Order,
+        order: ConnectionOrder,
         index: LogIndex,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        self.orders.remember(dn, Claim { order, elsewhere: true });
+        self.orders.remember(dn, ConnectionClaim { order, elsewhere: true });
         let here = self.by_dn.get(dn).copied();
         if let Some(session) = here.filter(|id| self.sessions.get(id).is_some_and(|entry| entry.order < order)) {
             let message = "the session continues at another gateway";

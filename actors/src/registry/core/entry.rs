@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::id::LogIndex;
-use ringwall_protocol::revocation::{RevocationTable, Standing, TokenKind};
+use ringwall_protocol::revocation::{RevocationIndex, Standing, TokenKind};
 
 use crate::ports::SessionAddresses;
 use crate::registry::admission::{Binding, Held};
-use crate::registry::orders::Order;
+use crate::registry::orders::ConnectionOrder;
 
 /// A registered session.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) binding: Binding,
-    pub(super) order: Order,
+    pub(super) order: ConnectionOrder,
     pub(super) addresses: SessionAddresses,
     pub(super) claims: Held,
     pub(super) entitlement: Held,
@@ -36,7 +36,7 @@ pub(super) enum Verdict {
 
 impl Entry {
     /// Judges both tokens. A renewal is told once for each revocation.
-    pub(super) fn judge(&mut self, view: &FeedView, table: &RevocationTable) -> Verdict {
+    pub(super) fn judge(&mut self, view: &FeedView, table: &RevocationIndex) -> Verdict {
         let mut kinds = vec![];
         for token in [&self.claims, &self.entitlement] {
             match token.standing(&self.binding.dn, view, table) {

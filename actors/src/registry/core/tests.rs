@@ -432,24 +432,24 @@ fn suspended_gateway_keeps_sessions_and_takes_no_new_ones() {
 }
 
 #[test]
-fn another_life_of_the_collective_ends_everything_and_an_older_one_changes_nothing() {
+fn new_incarnation_ends_every_session_and_an_older_one_changes_nothing() {
     let mut stage = Stage::current();
     let alice = stage.scene.sign_in("alice", 90, 1);
     let session = stage.open(&alice, 1, 100);
-    let life = stage.scene.collective.incarnation;
+    let known = stage.scene.collective.incarnation;
     let mut view = stage.scene.view(3);
-    for (epoch, id) in [(life.epoch - 1, life.id), (life.epoch, IncarnationId::from_random([8; 16]))] {
+    for (epoch, id) in [(known.epoch - 1, known.id), (known.epoch, IncarnationId::from_random([8; 16]))] {
         view.position.incarnation = ringwall_protocol::id::Incarnation { epoch, id };
         assert!(stage.core.full(view.clone(), stage.scene.at(1), &mut stage.entropy).is_empty());
     }
-    view.position.incarnation.epoch = life.epoch + 1;
+    view.position.incarnation.epoch = known.epoch + 1;
     let effects = stage.core.full(view, stage.scene.at(1), &mut stage.entropy);
     assert_eq!(cuts(&effects), [(session, ErrorCode::TokenRevoked)]);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::EndLease)));
     assert_eq!(stage.core.complete(), LogIndex(3));
-    // Tokens of the former life are of no use in this one.
+    // Tokens of the former incarnation are void in this one.
     let admission = stage.scene.admission(&alice, 2, 2);
-    assert_eq!(stage.admit(admission, 0).0, Got::Refused(ErrorCode::TokenMismatch));
+    assert_eq!(stage.admit(admission, 0).0, Got::Refused(ErrorCode::TokenRevoked));
 }
 
 #[test]

@@ -5,7 +5,6 @@ use ringwall_protocol::feed::SessionSummary;
 use ringwall_protocol::id::SiteId;
 
 use super::SessionCore;
-use crate::registry::admission::each;
 
 impl SessionCore {
     /// The session as it stands.
@@ -21,7 +20,7 @@ impl SessionCore {
             gateway: self.settings.gateway,
             since: self.since,
             client_address: self.peer.ip().to_string(),
-            tunnel_addresses: each(self.settings.addresses).collect(),
+            tunnel_addresses: self.settings.addresses.iter().collect(),
             entitlements: self.states(),
             device: self.device.claims.0.clone(),
             reasons: self.reasons.clone(),

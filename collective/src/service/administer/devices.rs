@@ -14,7 +14,7 @@ use ringwall_protocol::wire::admin::{
 };
 use ringwall_raft::State;
 use ringwall_raft::state::device::{RemoveDevice, RevokeDeviceSpaKey};
-use ringwall_raft::state::revocation::{Reevaluate, Revoke};
+use ringwall_raft::state::revocation::{RENEW_NOW, Reevaluate, Revoke};
 use serde_json::Value;
 
 use super::authority::Administrator;
@@ -24,7 +24,6 @@ use super::repeat::Repeat;
 use super::trail::{self, Event};
 use crate::clock;
 use crate::controller::Controller;
-use crate::limits::RENEW_NOW_GRACE;
 use crate::service::enforcement::EnforcementOutcome;
 use crate::service::revoke::{Pace, live_sessions};
 
@@ -265,7 +264,7 @@ fn pace(request: &RevokeRequest) -> Option<Pace> {
         Some("cut") => Some(Pace::Cut),
         Some("renewNow") => Some(renew(0)),
         // A window without delay still gives each slice the time that renewNow gives.
-        Some("renewWindow") => Some(renew(delay.max(RENEW_NOW_GRACE.as_secs() as u32))),
+        Some("renewWindow") => Some(renew(delay.max(RENEW_NOW.as_secs() as u32))),
         Some(_) => None,
     }
 }

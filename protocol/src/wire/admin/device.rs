@@ -86,7 +86,7 @@ pub struct RevokeAnswer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayEnforcement {
-    /// Which.
+    /// Id of the Gateway.
     pub gateway: ApplianceId,
     /// For people.
     pub name: String,

@@ -36,7 +36,7 @@ pub struct Fido2Device {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fido2Permit {
-    /// Whose.
+    /// DN of the user.
     pub user_distinguished_name: UserDn,
     /// Hours until the code is void, 1 to [`MAX_REGISTRATION_HOURS`].
     #[serde(default = "default_hours")]
@@ -47,7 +47,7 @@ pub struct Fido2Permit {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fido2Code {
-    /// Whose.
+    /// DN of the user.
     pub user_distinguished_name: UserDn,
     /// To be typed at the next sign-in.
     pub code: String,

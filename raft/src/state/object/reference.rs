@@ -17,7 +17,7 @@ pub struct Reference {
     pub field: String,
     /// What it must be.
     pub kind: ObjectKind,
-    /// Which.
+    /// Id of the object.
     pub id: Uuid,
 }
 

@@ -7,7 +7,7 @@ use ringwall_protocol::id::{LogIndex, TokenId};
 use ringwall_protocol::name::DnScope;
 use ringwall_protocol::object::GlobalSettings;
 use ringwall_protocol::revocation::{
-    RevocationMode, RevocationScope, RevocationTable, Standing, TokenFacts, TokenKind,
+    RevocationIndex, RevocationMode, RevocationScope, Standing, TokenFacts, TokenKind,
 };
 use ringwall_raft::state::collective::ChangeSettings;
 use ringwall_raft::state::revocation::{AdvanceRevocation, ForgetRevocation, KEPT, Revoke};
@@ -159,7 +159,7 @@ proptest! {
         for due in replica.state.revocations_due(replica.now.plus(Duration::from_secs(11))) {
             replica.apply(due);
         }
-        let table: RevocationTable = replica.state.revocations().iter().cloned().collect();
+        let table: RevocationIndex = replica.state.revocations().iter().cloned().collect();
         let dn = dn(number, on);
         let id = TokenId::from_random([1; 16]);
         let facts = TokenFacts { kind: TokenKind::Claims, dn: &dn, id, idx: LogIndex(idx), site: None };

@@ -1,4 +1,4 @@
-//! What a stranger sees of a listener: nothing.
+//! What an unauthenticated peer sees of a listener: nothing.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! A group under fire: nodes die, fall silent and come back, while clients write and read.
+//! Faults of a group over real time: nodes crash, are partitioned and come back, while clients write and read.
 //!
 //! What must hold throughout: nothing acknowledged is lost or applied twice, no read is older than an acknowledgement
 //! that came before it, and in the end all agree.

@@ -22,7 +22,7 @@ const HEAD_START: Duration = Duration::from_millis(15);
 /// Without an answer, knock and connection are tried again after these times.
 const PATIENCE: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 
-/// How to come to a door. Cheap to clone but for the secret.
+/// How to connect to a port that wants knocks. Cheap to clone but for the secret.
 #[derive(Clone)]
 pub struct Approach {
     /// The key to knock with.
@@ -40,7 +40,7 @@ impl Approach {
         self.request(target, now).alpn_entry(&SpaKey::new(&self.key), &SystemRandom)
     }
 
-    /// Connects to `target`, knocking first if the door wants it. `clock` gives wall-clock time; `dress` is called on
+    /// Connects to `target`, knocking first if the port wants it. `clock` gives wall-clock time; `dress` is called on
     /// every socket before it is used (marks, bindings). `TCP_NODELAY` is set.
     ///
     /// # Errors

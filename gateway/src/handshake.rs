@@ -20,9 +20,9 @@ use ringwall_trust::token::{Expected, TokenError, UnverifiedToken, Verified};
 use crate::country::Countries;
 use crate::names::Names;
 
-/// Stands between websockets and the registry. Cheap to clone.
+/// Verifies the tokens of websockets and passes them to the registry. Cheap to clone.
 #[derive(Clone)]
-pub struct Doorkeeper {
+pub struct TokenAuthenticator {
     published: Published,
     registry: Addr<Registry>,
     clock: Arc<dyn Clock>,
@@ -30,8 +30,8 @@ pub struct Doorkeeper {
     countries: Option<Arc<Countries>>,
 }
 
-impl Doorkeeper {
-    /// A doorkeeper of this registry.
+impl TokenAuthenticator {
+    /// An authenticator in front of this registry.
     #[must_use]
     pub const fn new(
         published: Published,

@@ -32,7 +32,7 @@ pub async fn tell_alerted(mut from: mpsc::Receiver<AlertedFlow>, directory: Arc<
     while let Some(alerted) = from.recv().await {
         metrics::counter!("ringwall_alerted_flows_total").increment(1);
         let AlertedFlow { session, peer, protocol, port, direction } = alerted;
-        tracing::info!(%session, %peer, protocol, port = port.number(), ?direction, "watched flow");
+        tracing::info!(%session, %peer, protocol, port = port.number(), ?direction, "flow matched an alert rule");
         let Some(protocol) = known(protocol) else { continue };
         let flow = Flow { direction, protocol, remote: peer, port: port.number() };
         if let Some(session) = directory.at(session)
@@ -67,16 +67,16 @@ const fn asked_by(protocol: u8, reply: u8) -> u8 {
     }
 }
 
-/// Tells sessions of their tunnels.
-pub struct TunnelNewsroom(pub Arc<Directory>);
+/// Routes tunnel events to the session actors that they concern.
+pub struct TunnelEventRouter(pub Arc<Directory>);
 
-impl TunnelEvents for TunnelNewsroom {
+impl TunnelEvents for TunnelEventRouter {
     fn tunnel_event(&self, event: TunnelEvent) {
         let (session, news) = match event {
             TunnelEvent::Attached { session, peer, .. } => (session, TunnelNews::Attached(peer)),
             TunnelEvent::Lost { session, reason } => {
                 if reason == LossReason::Defect {
-                    tracing::error!(%session, "a defect ended a tunnel");
+                    tracing::error!(%session, "tunnel closed by an internal error");
                 }
                 (session, TunnelNews::Lost)
             }
@@ -85,7 +85,7 @@ impl TunnelEvents for TunnelNewsroom {
             }
             TunnelEvent::WorkerStopped { worker } => {
                 metrics::counter!("ringwall_tunnel_workers_stopped_total").increment(1);
-                return tracing::error!(worker, "a tunnel worker stopped; its sessions carry nothing any more");
+                return tracing::error!(worker, "tunnel worker stopped; its sessions forward no packets");
             }
         };
         if let Some(actor) = self.0.session(session) {

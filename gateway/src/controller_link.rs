@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 use crate::clock::wall;
 use crate::data_dir::DataDir;
 
-/// Frames that may wait for a connection: the feed keeps the rest.
+/// Frames queued for one connection; the feed keeps the rest.
 const OUTBOX: usize = 64;
 
 /// A connection to a Controller's feed.
@@ -84,7 +84,7 @@ impl Dialer for ControllerDialer {
             None => Ok(()),
         });
         if let Err(error) = kept {
-            tracing::error!(%error, "the collective's life could not be kept on disk");
+            tracing::error!(%error, "cannot save the collective incarnation");
         }
     }
 }
@@ -109,12 +109,12 @@ async fn write(mut to: WriteHalf<FeedStream>, mut outgoing: mpsc::Receiver<FromG
             Err(error) => return format!("a frame cannot be encoded: {error}"),
         };
         if let Err(error) = to.write_all(&bytes).await {
-            return format!("the connection broke: {error}");
+            return format!("connection error: {error}");
         }
         if outgoing.is_empty()
             && let Err(error) = to.flush().await
         {
-            return format!("the connection broke: {error}");
+            return format!("connection error: {error}");
         }
     }
     "closed by this gateway".to_owned()

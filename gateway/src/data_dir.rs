@@ -22,11 +22,11 @@ use serde::{Deserialize, Serialize};
 /// Version of [`Identity`].
 const VERSION: u16 = 1;
 
-/// Why the data directory is of no use.
+/// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// The directory cannot be made.
-    #[error("{0} cannot be made")]
+    #[error("cannot create {0}")]
     Directory(PathBuf, #[source] std::io::Error),
     /// A file is missing, too open or unreadable.
     #[error("{0}")]
@@ -38,7 +38,7 @@ pub enum DataDirError {
     #[error("{CHAIN}")]
     Chain(#[source] PemError),
     /// A file is damaged, or of another version.
-    #[error("{0} is not what this version writes")]
+    #[error("{0} is damaged or of another version")]
     Content(&'static str),
 }
 
@@ -183,7 +183,7 @@ impl DataDir {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn turn_over(&self, chain: &[CertificateDer<'_>]) -> Result<(), DataDirError> {
+    pub fn activate_next_key(&self, chain: &[CertificateDer<'_>]) -> Result<(), DataDirError> {
         self.keep_chain(chain)?;
         let moved = std::fs::rename(self.0.join(NEXT_KEY), self.0.join(KEY));
         moved.map_err(|error| DataDirError::Directory(self.0.join(KEY), error))

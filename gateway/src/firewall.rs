@@ -60,7 +60,7 @@ pub enum StartError {
     #[error("the kernel refused the firewall's skeleton: {0}")]
     Refused(String),
     /// A socket or thread could not be had.
-    #[error("the firewall could not be started")]
+    #[error("cannot open a socket or start a thread for the firewall")]
     System(#[from] io::Error),
 }
 

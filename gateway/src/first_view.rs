@@ -49,13 +49,13 @@ async fn fetch(me: ApplianceId, highest: Incarnation, candidates: &[Candidate], 
             match effect {
                 FeedEffect::Dial(connection, to) => dialled = Some((connection, to)),
                 FeedEffect::HangUp(_, reason) => {
-                    tracing::info!(reason, "controller left");
+                    tracing::info!(reason, "controller connection closed");
                     line = None;
                 }
                 FeedEffect::Send(_, frame) => say(&mut line, &frame).await,
                 FeedEffect::Remember(incarnation) => dialer.remember(incarnation),
                 FeedEffect::Deliver(Delivery::Full(view)) => return *view,
-                FeedEffect::Alarm(what) => tracing::error!(what, "refused a state of the collective"),
+                FeedEffect::Alarm(what) => tracing::error!(what, "rejected the collective state sent by a controller"),
                 _ => {}
             }
         }
@@ -66,7 +66,7 @@ async fn fetch(me: ApplianceId, highest: Incarnation, candidates: &[Candidate], 
                     FeedInput::Connected(connection)
                 }
                 Err(error) => {
-                    tracing::info!(node = %to.node, %error, "a controller cannot be reached");
+                    tracing::info!(node = %to.node, %error, "cannot connect to controller");
                     FeedInput::Lost(connection)
                 }
             },
@@ -83,7 +83,7 @@ async fn say(line: &mut Option<(ConnectionId, FeedStream)>, frame: &FromGateway)
     };
     if let Err(error) = sent {
         // The silence that follows ends this connection.
-        tracing::debug!(%error, "a frame did not go out");
+        tracing::debug!(%error, "cannot send frame");
     }
 }
 

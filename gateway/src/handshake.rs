@@ -20,7 +20,7 @@ use ringwall_trust::token::{Expected, TokenError, UnverifiedToken, Verified};
 use crate::country::Countries;
 use crate::names::Names;
 
-/// Stands between websockets and the registry. Cheap to clone.
+/// Verifies the tokens of websockets and passes them to the registry. Cheap to clone.
 #[derive(Clone)]
 pub struct TokenAuthenticator {
     published: Published,

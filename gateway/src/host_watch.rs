@@ -20,21 +20,21 @@ pub async fn follow_events(mut events: mpsc::Receiver<FirewallEvent>, feed: Addr
     while let Some(event) = events.recv().await {
         match event {
             FirewallEvent::Suspended => {
-                tracing::warn!("the machine was suspended: the lease ended, the feed begins anew");
+                tracing::warn!("the machine was suspended: lease ended, resubscribing to the feed");
                 // A feed that is gone is noticed by whoever watches the process.
                 let _ = feed.send(Resubscribe).await;
             }
             FirewallEvent::LeaseLapsed => {
                 metrics::counter!("ringwall_lease_lapses_total").increment(1);
-                tracing::warn!("the lease ran out: nothing passes until a controller confirms");
+                tracing::warn!("lease expired: no packet passes until a controller confirms");
             }
             FirewallEvent::RemovalRefused(session) => {
-                tracing::error!(%session, "the kernel refuses to take a session's rules out; its tunnel is cut");
+                tracing::error!(%session, "cannot remove session rules from the kernel; closing its tunnel");
                 drop(tunnel.cut(session, ErrorCode::InstallFailed));
             }
             FirewallEvent::ForeignChange(differences) => {
                 metrics::counter!("ringwall_firewall_foreign_changes_total").increment(1);
-                tracing::error!(?differences, "somebody else changed the firewall's rules");
+                tracing::error!(?differences, "firewall rules were changed by another process");
             }
         }
     }
@@ -49,13 +49,13 @@ pub async fn watch(enforcer: Enforcer, settings: HostSettings) -> String {
                 metrics::gauge!("ringwall_firewall_addresses").set(audit.addresses as f64);
                 metrics::gauge!("ringwall_firewall_slots").set(audit.slots as f64);
                 if !audit.differences.is_empty() {
-                    tracing::error!(differences = ?audit.differences, "the kernel's rules are not what they should be");
+                    tracing::error!(differences = ?audit.differences, "read-back found differences in the kernel rules");
                 }
             }
-            Ok(Err(error)) => tracing::error!(error, "the kernel's rules could not be read"),
+            Ok(Err(error)) => tracing::error!(error, "cannot read back the kernel rules"),
             Err(_) => return "the firewall's thread has stopped".to_owned(),
         }
-        if let Some(unsafe_setting) = mend(&settings) {
+        if let Some(unsafe_setting) = apply_settings(&settings) {
             return unsafe_setting;
         }
     }
@@ -63,7 +63,7 @@ pub async fn watch(enforcer: Enforcer, settings: HostSettings) -> String {
 
 /// Sets what is wrong; answers what is unsafe and stays so.
 #[must_use]
-pub fn mend(settings: &HostSettings) -> Option<String> {
+pub fn apply_settings(settings: &HostSettings) -> Option<String> {
     let wrong = settings.verify();
     if wrong.is_empty() {
         return None;
@@ -73,10 +73,10 @@ pub fn mend(settings: &HostSettings) -> Option<String> {
     let mut answer = None;
     for setting in settings.verify() {
         match setting.severity {
-            Severity::Capacity => tracing::warn!(%setting, "a host setting is too small"),
+            Severity::Capacity => tracing::warn!(%setting, "host setting below the required minimum"),
             Severity::Unsafe => {
-                tracing::error!(%setting, "a host setting is unsafe");
-                answer = Some(format!("a host setting is unsafe and cannot be mended: {setting}"));
+                tracing::error!(%setting, "unsafe host setting");
+                answer = Some(format!("unsafe host setting and cannot be mended: {setting}"));
             }
         }
     }

@@ -44,12 +44,12 @@ pub async fn identity(data: &DataDir, seed: Option<&Path>) -> anyhow::Result<Ide
     if let Some(identity) = data.identity()? {
         return Ok(identity);
     }
-    let path = seed.context("this gateway has not joined yet and the configuration names no seed file")?;
+    let path = seed.context("cannot join: no identity in data_dir and no seed file configured; set `seed`")?;
     let seed = read_seed(path).with_context(|| format!("read the seed file {}", path.display()))?;
     let identity = join(data, &seed).await?;
     data.joined();
     if let Err(error) = std::fs::remove_file(path) {
-        tracing::warn!(%error, file = %path.display(), "the seed file could not be deleted; its token is spent");
+        tracing::warn!(%error, file = %path.display(), "cannot delete the seed file; its token is already used");
     }
     Ok(identity)
 }
@@ -61,7 +61,7 @@ fn read_seed(path: &Path) -> anyhow::Result<Seed> {
     let seed: Seed =
         serde_json::from_slice(&bytes).map_err(|error| anyhow::anyhow!("not a seed, at column {}", error.column()))?;
     ensure!(seed.version == SEED_VERSION, "expected version {SEED_VERSION}, got {}", seed.version);
-    ensure!(seed.role == JoinRole::Gateway, "the seed is a controller's");
+    ensure!(seed.role == JoinRole::Gateway, "the seed is for a controller, not for a gateway");
     ensure!(!seed.controllers.is_empty(), "the seed names no controller");
     Ok(seed)
 }
@@ -146,12 +146,18 @@ async fn exchange(
 
 /// Checks that the answer is about us, and keeps it. The identity is written last: before, nothing has happened.
 fn keep(data: &DataDir, seed: &Seed, key: &PrivateKey, answer: JoinAnswer) -> anyhow::Result<Identity> {
-    ensure!(answer.collective_id == seed.collective_id, "the answer is of another collective");
-    ensure!(answer.appliance_id == seed.appliance_id, "the answer is for another appliance");
-    ensure!(answer.incarnation.epoch >= seed.incarnation.epoch, "the answer is of an older life of the collective");
+    ensure!(answer.collective_id == seed.collective_id, "the answer names another collective");
+    ensure!(answer.appliance_id == seed.appliance_id, "the answer names another appliance");
+    ensure!(
+        answer.incarnation.epoch >= seed.incarnation.epoch,
+        "the answer has an older collective incarnation than the seed"
+    );
     let chain = decode_chain(&answer.certificate_chain)?;
     check_leaf(&chain, key, &LeafIdentity::Gateway { collective: seed.collective_id, appliance: seed.appliance_id })?;
-    ensure!(answer.certificate_chain.last() == Some(&seed.root_certificate), "the certificate is under another root");
+    ensure!(
+        answer.certificate_chain.last() == Some(&seed.root_certificate),
+        "the certificate chain ends in another root certificate"
+    );
     data.keep_chain(&chain)?;
     data.keep_members(&answer.controllers)?;
     // The seed's key was for joining; from now on this Gateway knocks with its own.

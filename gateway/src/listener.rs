@@ -68,7 +68,7 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 pub async fn accept(listener: std::net::TcpListener, reception: Reception) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "a listener could not be registered"),
+        Err(error) => return tracing::error!(%error, "cannot register listener with the runtime"),
     };
     loop {
         match listener.accept().await {
@@ -88,7 +88,7 @@ pub async fn accept(listener: std::net::TcpListener, reception: Reception) {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -114,12 +114,12 @@ async fn receive(stream: TcpStream, peer: SocketAddr, permit: SourcePermit, rece
     drop(permit);
     let leaf = match peer_leaf(stream.get_ref().1) {
         Ok(Some(leaf)) if matches!(leaf.identity, LeafIdentity::Session { .. }) => leaf,
-        _ => return tracing::warn!(%peer, "a connection without a session's certificate came through the handshake"),
+        _ => return tracing::warn!(%peer, "no session certificate after the TLS handshake; closing connection"),
     };
     match protocol {
         Alpn::Http => session_socket::serve(stream, leaf, peer, reception.door).await,
         Alpn::Tunnel => hand_over(stream, &leaf, peer, &reception.workers),
-        other => tracing::debug!(%peer, protocol = %other, "a protocol that is not served here"),
+        other => tracing::debug!(%peer, protocol = %other, "ALPN protocol not served"),
     }
 }
 
@@ -127,9 +127,9 @@ fn hand_over(stream: tokio_rustls::server::TlsStream<TcpStream>, leaf: &Leaf, pe
     let (stream, connection) = stream.into_inner();
     let stream = match stream.into_std() {
         Ok(stream) => stream,
-        Err(error) => return tracing::warn!(%peer, %error, "a tunnel's socket could not be handed over"),
+        Err(error) => return tracing::warn!(%peer, %error, "cannot hand the tunnel socket to a worker"),
     };
     if let Err(error) = workers.attach(AcceptedTunnel { stream, connection, peer, key: leaf.thumbprint }) {
-        tracing::warn!(%peer, %error, "a tunnel was not taken on");
+        tracing::warn!(%peer, %error, "worker rejected the tunnel");
     }
 }

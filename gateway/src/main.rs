@@ -64,8 +64,8 @@ fn main() -> ExitCode {
     match process::run(config) {
         Ok(Outcome::Stopped) => ExitCode::SUCCESS,
         Ok(Outcome::Reshape) => {
-            let error = process::begin_anew();
-            say(&format!("begin anew: {error}"), DEFECT)
+            let error = process::re_execute();
+            say(&format!("re-execute failed: {error}"), DEFECT)
         }
         Ok(Outcome::Broken(what)) => say(&what, DEFECT),
         Err(error) => say(&format!("{error:#}"), 1),

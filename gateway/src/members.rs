@@ -60,13 +60,13 @@ pub fn membership<'a>(
         Members::from_records(collective, &[root], controllers, gateways).map_err(|error| error.to_string())
     });
     members.unwrap_or_else(|error| {
-        tracing::error!(error, "the members' records are damaged; nobody is believed");
+        tracing::error!(error, "member records are invalid; no peer is trusted");
         Members::nobody(collective)
     })
 }
 
 /// Keys, window and policy for knocks.
-pub struct Guard {
+pub struct KnockSettings {
     /// This Gateway.
     pub me: ApplianceId,
     /// The process's one receiver.
@@ -81,12 +81,12 @@ pub struct Guard {
     pub knock: Arc<ArcSwapOption<SecretKey>>,
 }
 
-impl Guard {
+impl KnockSettings {
     /// Takes over what a view says of knocks.
     pub fn follow(&self, view: &FeedView) {
         let keys: Vec<_> = view.spa_keys.iter().filter_map(|key| key.expose().parse::<SecretKey>().ok()).collect();
         if keys.len() < view.spa_keys.len() {
-            tracing::error!("a key for knocks is damaged");
+            tracing::error!("invalid SPA key in the feed; it is ignored");
         }
         let window = SpaWindow::new(view.spa_window_seconds).unwrap_or(SpaWindow::DEFAULT);
         let told = view.gateways.get(&self.me).map(|own| own.addresses.as_slice()).unwrap_or_default();
@@ -102,7 +102,7 @@ impl Guard {
     fn follow_peer_key(&self, view: &FeedView, data: &DataDir) {
         let Some(text) = view.peer_spa_key.as_ref().map(KnockKey::expose) else { return };
         let Ok(key) = text.parse::<SecretKey>() else {
-            return tracing::error!("the key for controllers is damaged");
+            return tracing::error!("invalid SPA key for controllers; keeping the previous one");
         };
         if self.knock.load().as_deref() == Some(&key) {
             return;
@@ -116,7 +116,7 @@ impl Guard {
             _ => Ok(()),
         });
         if let Err(error) = kept {
-            tracing::error!(%error, "the key for controllers could not be kept on disk");
+            tracing::error!(%error, "cannot save the SPA key for controllers");
         }
     }
 }
@@ -134,7 +134,7 @@ pub const fn policy(mode: SpaMode) -> SpaPolicy {
 pub async fn follow(
     mut published: Published,
     members: &CurrentMembers,
-    guard: &Guard,
+    guard: &KnockSettings,
     feed: &Addr<Feed>,
     data: &DataDir,
     names: &Names,
@@ -154,12 +154,12 @@ pub async fn follow(
                 // A feed that is gone is noticed by whoever watches the process.
                 let _ = feed.send(Candidates(candidates(&present))).await;
                 if let Err(error) = data.keep_members(&present) {
-                    tracing::error!(%error, "the members could not be kept on disk");
+                    tracing::error!(%error, "cannot save the list of controllers");
                 }
                 known = present;
             }
             if Shape::of(view) != *shape && !view.site.pools.is_empty() {
-                tracing::warn!("pools, translation or guard of the site changed: the firewall is built anew");
+                tracing::warn!("site pools, SNAT or SPA mode changed; restarting to rebuild the firewall");
                 return;
             }
         }

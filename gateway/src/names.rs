@@ -149,7 +149,10 @@ impl Shared {
         };
         metrics::counter!("ringwall_name_answers_total", "outcome" => kind).increment(1);
         if outcome == Outcome::Failed {
-            tracing::warn!(name = subject.name(), "no name server of the site answers; the last answer holds for now");
+            tracing::warn!(
+                name = subject.name(),
+                "name resolution failed: no name server responded; keeping the last answer"
+            );
         }
         let change = self.table().answered(&subject, outcome, every, Instant::now());
         self.enforce(change);
@@ -165,7 +168,7 @@ impl Shared {
         let allowed = self.guard.allows(address);
         if !allowed {
             metrics::counter!("ringwall_name_addresses_refused_total").increment(1);
-            tracing::warn!(name, %address, "a name server answers with an address that no protected host may have");
+            tracing::warn!(name, %address, "name server returned a forbidden address; ignored");
         }
         allowed
     }

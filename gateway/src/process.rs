@@ -31,8 +31,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How often the registry is asked whether it lives, and for its load.
 const PULSE: Duration = Duration::from_secs(10);
 
-/// What is said when nobody looks after the host any more.
-const UNWATCHED: &str = "the watch over the host has stopped";
+/// Why the process ends when the host watcher has stopped.
+const UNWATCHED: &str = "the host watcher has stopped";
 
 /// How the process ends.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub fn run(config: Config) -> anyhow::Result<Outcome> {
 
 /// Replaces this process by a new one with the same arguments; returns only if that failed.
 #[must_use]
-pub fn begin_anew() -> std::io::Error {
+pub fn re_execute() -> std::io::Error {
     match std::env::current_exe() {
         Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
         Err(error) => error,
@@ -114,7 +114,7 @@ async fn drain(running: Running) {
         Err(_) => tracing::error!("sessions did not end in time; the kernel's rules expire by themselves"),
     }
     if let Err(error) = running.firewall.disable_forwarding() {
-        tracing::error!(%error, "forwarding could not be switched off; the table goes on dropping");
+        tracing::error!(%error, "cannot disable IP forwarding; the nftables table keeps dropping");
     }
     drop(running);
 }

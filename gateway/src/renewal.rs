@@ -8,7 +8,6 @@ use ringwall_actors::feed::outbox::FeedOutbox;
 use ringwall_protocol::id::CommandId;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_trust::identity::{Leaf, LeafIdentity};
-use ringwall_trust::secret::{Random, SystemRandom};
 use ringwall_trust::tls::Presented;
 
 use crate::data_dir::DataDir;
@@ -36,16 +35,19 @@ impl Renewal {
         loop {
             tokio::time::sleep(self.wait()).await;
             if let Err(error) = self.ask() {
-                tracing::error!(error = format!("{error:#}"), "a new certificate could not be asked for");
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "cannot request certificate renewal; retrying in one hour"
+                );
             }
         }
     }
 
     /// Takes a certificate that came.
     pub fn take(&self, chain: &[String]) {
-        match self.turn_over(chain) {
+        match self.activate_next_key(chain) {
             Ok(()) => tracing::info!("own certificate renewed"),
-            Err(error) => tracing::error!(error = format!("{error:#}"), "a new certificate is of no use"),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "cannot install renewed certificate"),
         }
     }
 
@@ -68,10 +70,10 @@ impl Renewal {
         Ok(())
     }
 
-    fn turn_over(&self, chain: &[String]) -> anyhow::Result<()> {
+    fn activate_next_key(&self, chain: &[String]) -> anyhow::Result<()> {
         let (chain, key) = (decode_chain(chain)?, self.data.next_key()?);
         check_leaf(&chain, &key, &self.name)?;
-        self.data.turn_over(&chain)?;
+        self.data.activate_next_key(&chain)?;
         self.own.replace(chain, &key)?;
         Ok(())
     }
@@ -80,14 +82,6 @@ impl Renewal {
 /// Two thirds of the way from `from` to `to`.
 const fn two_thirds(from: UnixMillis, to: UnixMillis) -> UnixMillis {
     UnixMillis(from.0 + to.0.saturating_sub(from.0) / 3 * 2)
-}
-
-/// Random bytes for a first audit number and the like.
-#[must_use]
-pub fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    SystemRandom.fill(&mut bytes);
-    bytes
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ const BUFFER: usize = 4 * 1024;
 /// Messages a second, and at once.
 const RATE: (u32, u32) = (20, 50);
 /// `hello`s that may be read and proved at once: with the longest message 64 MiB (T30).
-static UNPROVED: Semaphore = Semaphore::const_new(64 * 1024 * 1024 / MAX_TOKEN_MESSAGE);
+static PRE_AUTH_HELLOS: Semaphore = Semaphore::const_new(64 * 1024 * 1024 / MAX_TOKEN_MESSAGE);
 
 /// Questions about names a second, and at once: a page with its pictures. Above, they stay unanswered.
 const QUESTIONS: (u32, u32) = (100, 200);
@@ -62,13 +62,13 @@ type Stream = WebSocketStream<TlsStream<TcpStream>>;
 /// Why a websocket ended, for the log.
 #[derive(Debug, thiserror::Error)]
 enum End {
-    #[error("the websocket broke: {0}")]
+    #[error("websocket error: {0}")]
     Broken(#[from] Box<Error>),
     #[error("closed")]
     Closed,
-    #[error("the client takes no message")]
+    #[error("write timed out: the client does not read")]
     Stuck,
-    #[error("the client gave no sign of life")]
+    #[error("keep-alive timed out: no message from the client")]
     Silent,
     #[error("the session ended")]
     Ended,
@@ -80,8 +80,8 @@ enum End {
 pub async fn serve(stream: TlsStream<TcpStream>, leaf: Leaf, peer: SocketAddr, door: TokenAuthenticator) {
     let mut websocket = match timeout(HELLO_TIME, accept(stream)).await {
         Ok(Ok(websocket)) => websocket,
-        Ok(Err(error)) => return tracing::debug!(%peer, %error, "no websocket"),
-        Err(_) => return tracing::debug!(%peer, "the websocket's handshake took too long"),
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "websocket handshake failed"),
+        Err(_) => return tracing::debug!(%peer, "websocket handshake timed out"),
     };
     let end = match begin(&mut websocket, &leaf, peer, &door).await {
         Ok((admitted, socket, outgoing)) => {
@@ -136,7 +136,7 @@ async fn begin(
     door: &TokenAuthenticator,
 ) -> Result<(Admitted, SocketId, mpsc::Receiver<FromGateway>), End> {
     let first = async {
-        let seat = UNPROVED.acquire().await.map_err(|_| End::Closed)?;
+        let seat = PRE_AUTH_HELLOS.acquire().await.map_err(|_| End::Closed)?;
         let text = next_text(websocket).await?;
         Ok::<_, End>((seat, text))
     };
@@ -158,7 +158,7 @@ async fn converse(
     mut outgoing: mpsc::Receiver<FromGateway>,
     door: &TokenAuthenticator,
 ) -> End {
-    let mut pace = Pace::new(RATE, Instant::now());
+    let mut pace = TokenBucket::new(RATE, Instant::now());
     let mut questions = Questions::new(admitted, door);
     let mut presenting = Presenting::new();
     let mut asked: Option<Instant> = None;
@@ -168,7 +168,7 @@ async fn converse(
         let turn = presenting.next(Instant::now());
         let outcome = tokio::select! {
             message = outgoing.recv() => match message {
-                Some(message) => say_and_maybe_end(websocket, &message).await,
+                Some(message) => send_and_check_end(websocket, &message).await,
                 None => Err(End::Ended),
             },
             message = websocket.next() => {
@@ -252,7 +252,7 @@ enum Taken {
     Nothing,
 }
 
-fn take(message: Option<Result<Message, Error>>, pace: &mut Pace) -> Result<Taken, End> {
+fn take(message: Option<Result<Message, Error>>, pace: &mut TokenBucket) -> Result<Taken, End> {
     let message = message.ok_or(End::Closed)?.map_err(Box::new)?;
     // Questions have a pace of their own.
     if !matches!(message, Message::Binary(_)) && !pace.allows(Instant::now()) {
@@ -270,13 +270,13 @@ fn take(message: Option<Result<Message, Error>>, pace: &mut Pace) -> Result<Take
 struct Questions {
     session: SessionId,
     names: Names,
-    pace: Pace,
+    pace: TokenBucket,
     open: JoinSet<Option<Vec<u8>>>,
 }
 
 impl Questions {
     fn new(admitted: &Admitted, door: &TokenAuthenticator) -> Self {
-        let pace = Pace::new(QUESTIONS, Instant::now());
+        let pace = TokenBucket::new(QUESTIONS, Instant::now());
         Self { session: admitted.session, names: door.names(), pace, open: JoinSet::new() }
     }
 
@@ -296,7 +296,7 @@ impl Questions {
 }
 
 async fn next_text(websocket: &mut Stream) -> Result<String, End> {
-    let mut pace = Pace::new(RATE, Instant::now());
+    let mut pace = TokenBucket::new(RATE, Instant::now());
     loop {
         match take(websocket.next().await, &mut pace)? {
             Taken::Text(text) => return Ok(text),
@@ -308,15 +308,14 @@ async fn next_text(websocket: &mut Stream) -> Result<String, End> {
 
 fn parse(text: &str) -> Result<FromClient, End> {
     // The library's message may repeat a value, which may be a token.
-    serde_json::from_str(text)
-        .map_err(|error| broken(&format!("no message of this version, at column {}", error.column())))
+    serde_json::from_str(text).map_err(|error| broken(&format!("malformed message at column {}", error.column())))
 }
 
 fn broken(what: &str) -> End {
     End::Refused(Refusal::new(ErrorCode::ProtocolError, what))
 }
 
-async fn say_and_maybe_end(websocket: &mut Stream, message: &FromGateway) -> Result<(), End> {
+async fn send_and_check_end(websocket: &mut Stream, message: &FromGateway) -> Result<(), End> {
     say(websocket, message).await?;
     if matches!(message, FromGateway::End { .. }) { Err(End::Ended) } else { Ok(()) }
 }
@@ -332,13 +331,13 @@ async fn send(websocket: &mut Stream, message: Message) -> Result<(), End> {
 }
 
 /// A token bucket.
-struct Pace {
+struct TokenBucket {
     rate: (u32, u32),
     left: f64,
     at: Instant,
 }
 
-impl Pace {
+impl TokenBucket {
     fn new(rate: (u32, u32), now: Instant) -> Self {
         Self { rate, left: f64::from(rate.1), at: now }
     }
@@ -361,18 +360,18 @@ mod tests {
 
     #[test]
     fn messages_that_nobody_has_proved_yet_take_64_mib_at_most() {
-        let seats = UNPROVED.available_permits();
+        let seats = PRE_AUTH_HELLOS.available_permits();
         assert!(seats > 1 && seats * MAX_TOKEN_MESSAGE <= 64 * 1024 * 1024, "{seats} seats");
-        let taken: Vec<_> = std::iter::from_fn(|| UNPROVED.try_acquire().ok()).collect();
+        let taken: Vec<_> = std::iter::from_fn(|| PRE_AUTH_HELLOS.try_acquire().ok()).collect();
         assert_eq!(taken.len(), seats, "the next waits until one of them is proved or gone");
         drop(taken);
-        assert_eq!(UNPROVED.available_permits(), seats);
+        assert_eq!(PRE_AUTH_HELLOS.available_permits(), seats);
     }
 
     #[test]
     fn pace_allows_a_burst_and_then_a_rate() {
         let start = Instant::now();
-        let mut pace = Pace::new(RATE, start);
+        let mut pace = TokenBucket::new(RATE, start);
         assert_eq!((0..100).filter(|_| pace.allows(start)).count(), 50);
         let later = start + Duration::from_secs(1);
         assert_eq!((0..100).filter(|_| pace.allows(later)).count(), 20);

@@ -61,7 +61,7 @@ pub enum GuardError {
     #[error("the kernel refused the guard's rules: {0}")]
     Refused(String),
     /// A socket could not be had.
-    #[error("the guard could not be started")]
+    #[error("cannot open the netlink socket for the port guard")]
     System(#[from] io::Error),
 }
 

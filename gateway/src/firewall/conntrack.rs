@@ -71,7 +71,7 @@ fn serve(tracking: &mut Tracking, requests: &mpsc::Receiver<Vec<IpAddr>>, done: 
             // The addresses stay in quarantine meanwhile: safe, and visible in the metric.
             Err(error) => {
                 metrics::counter!("ringwall_firewall_conntrack_errors_total").increment(1);
-                tracing::error!(%error, addresses = waiting.len(), "flows of cut sessions were not forgotten");
+                tracing::error!(%error, addresses = waiting.len(), "cannot delete conntrack entries of removed sessions; retrying");
             }
         }
     }

@@ -56,7 +56,7 @@ pub struct Enforcer {
 /// One entry of the queue.
 #[derive(Debug)]
 pub(super) enum Request {
-    Install(Box<Asked>),
+    Install(Box<QueuedInstall>),
     Remove {
         session: SessionId,
         cut_at: LogIndex,
@@ -96,7 +96,7 @@ pub(super) enum Request {
 
 /// An install with the time of the call, from which its expiry counts.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct QueuedInstall {
     pub(super) install: Install,
     pub(super) at: Instant,
     pub(super) reply: oneshot::Sender<Result<(), InstallError>>,
@@ -201,7 +201,7 @@ impl Enforcer {
 impl RuleEnforcer for Enforcer {
     fn install(&self, install: Install) -> Reply<Result<(), InstallError>> {
         let at = Instant::now();
-        self.ask(|reply| Request::Install(Box::new(Asked { install, at, reply })))
+        self.ask(|reply| Request::Install(Box::new(QueuedInstall { install, at, reply })))
     }
 
     fn remove(&self, session: SessionId, cut_at: LogIndex) -> Reply<()> {

@@ -25,16 +25,16 @@ pub(super) struct Held {
 
 /// An install as far as admission goes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Claim {
+pub(super) struct InstallRequest {
     pub(super) session: SessionId,
     pub(super) generation: u64,
     pub(super) checked_at: LogIndex,
     pub(super) addresses: SessionAddresses,
 }
 
-/// The answer to a claim.
+/// What the ledger decides about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(super) enum InstallDecision {
     /// The kernel may be changed.
     Granted,
     /// The address's former flows are being forgotten; ask again then.
@@ -42,7 +42,7 @@ pub(super) enum Admission {
     Refused(InstallError),
 }
 
-/// Sessions, addresses and the dead.
+/// Installed sessions, holders of addresses, quarantined addresses and tombstones.
 #[derive(Debug)]
 pub(super) struct Ledger {
     sessions: HashMap<SessionId, Held>,
@@ -51,7 +51,7 @@ pub(super) struct Ledger {
     tombstones: HashSet<SessionId>,
     /// Index of the last cut at an address, for as long as its tombstone stands.
     cuts: HashMap<IpAddr, LogIndex>,
-    graves: VecDeque<(Instant, SessionId, Vec<IpAddr>)>,
+    tombstone_ends: VecDeque<(Instant, SessionId, Vec<IpAddr>)>,
     memory: Duration,
 }
 
@@ -64,36 +64,36 @@ impl Ledger {
             quarantine: HashSet::new(),
             tombstones: HashSet::new(),
             cuts: HashMap::new(),
-            graves: VecDeque::new(),
+            tombstone_ends: VecDeque::new(),
             memory,
         }
     }
 
-    /// Whether the kernel may be changed for this claim.
-    pub(super) fn check(&self, claim: &Claim) -> Admission {
-        let addresses = || list(claim.addresses);
-        if self.tombstones.contains(&claim.session) {
-            return Admission::Refused(InstallError::Ended);
+    /// Decides whether the kernel may be changed for this request.
+    pub(super) fn check(&self, request: &InstallRequest) -> InstallDecision {
+        let addresses = || list(request.addresses);
+        if self.tombstones.contains(&request.session) {
+            return InstallDecision::Refused(InstallError::Ended);
         }
-        if addresses().any(|address| self.cuts.get(&address).is_some_and(|cut| claim.checked_at < *cut)) {
-            return Admission::Refused(InstallError::Ended);
+        if addresses().any(|address| self.cuts.get(&address).is_some_and(|cut| request.checked_at < *cut)) {
+            return InstallDecision::Refused(InstallError::Ended);
         }
-        if let Some(held) = self.sessions.get(&claim.session)
-            && claim.generation <= held.generation
+        if let Some(held) = self.sessions.get(&request.session)
+            && request.generation <= held.generation
         {
-            return Admission::Refused(InstallError::Stale { got: claim.generation, applied: held.generation });
+            return InstallDecision::Refused(InstallError::Stale { got: request.generation, applied: held.generation });
         }
-        let foreign = |address: &IpAddr| self.holders.get(address).is_some_and(|holder| *holder != claim.session);
+        let foreign = |address: &IpAddr| self.holders.get(address).is_some_and(|holder| *holder != request.session);
         if let Some(address) = addresses().find(foreign) {
-            return Admission::Refused(InstallError::AddressHeld(address));
+            return InstallDecision::Refused(InstallError::AddressHeld(address));
         }
         match addresses().find(|address| self.quarantine.contains(address)) {
-            Some(address) => Admission::Wait(address),
-            None => Admission::Granted,
+            Some(address) => InstallDecision::Wait(address),
+            None => InstallDecision::Granted,
         }
     }
 
-    /// The kernel has it. Returns what was in force before.
+    /// Records an install that the kernel acknowledged. Returns what was in force before.
     pub(super) fn installed(&mut self, session: SessionId, held: Held) -> Option<Held> {
         let former = self.sessions.insert(session, held);
         if let Some(former) = former {
@@ -111,19 +111,19 @@ impl Ledger {
         self.sessions.get(&session).copied()
     }
 
-    /// The session is dead from now on, whether it was known or not.
-    pub(super) fn bury(&mut self, session: SessionId, cut_at: LogIndex, now: Instant) {
+    /// Records that the session was cut at index `cut_at`, whether it is installed or not: later installs are refused.
+    pub(super) fn add_tombstone(&mut self, session: SessionId, cut_at: LogIndex, now: Instant) {
         let addresses: Vec<IpAddr> = self.held(session).map(|held| list(held.addresses).collect()).unwrap_or_default();
         for address in &addresses {
             let last = self.cuts.entry(*address).or_insert(cut_at);
             *last = (*last).max(cut_at);
         }
         if self.tombstones.insert(session) {
-            self.graves.push_back((now + self.memory, session, addresses));
+            self.tombstone_ends.push_back((now + self.memory, session, addresses));
         }
     }
 
-    /// The kernel no longer has a buried session. Its addresses wait in quarantine.
+    /// The kernel no longer holds a cut session. Its addresses are quarantined.
     pub(super) fn removed(&mut self, session: SessionId) -> Option<Held> {
         let held = self.sessions.remove(&session)?;
         for address in list(held.addresses) {
@@ -140,11 +140,11 @@ impl Ledger {
 
     /// Drops tombstones that nothing late can reach any more.
     pub(super) fn forget(&mut self, now: Instant) {
-        while self.graves.front().is_some_and(|(until, ..)| *until <= now) {
-            let Some((_, session, addresses)) = self.graves.pop_front() else { return };
+        while self.tombstone_ends.front().is_some_and(|(until, ..)| *until <= now) {
+            let Some((_, session, addresses)) = self.tombstone_ends.pop_front() else { return };
             self.tombstones.remove(&session);
             for address in addresses {
-                if !self.graves.iter().any(|(_, _, later)| later.contains(&address)) {
+                if !self.tombstone_ends.iter().any(|(_, _, later)| later.contains(&address)) {
                     self.cuts.remove(&address);
                 }
             }
@@ -188,8 +188,8 @@ mod tests {
         SessionAddresses { v4: Some(Ipv4Addr::new(10, 9, 0, last)), v6: None }
     }
 
-    fn claim(n: u8, generation: u64, checked_at: u64) -> Claim {
-        Claim { session: session(n), generation, checked_at: LogIndex(checked_at), addresses: at(1) }
+    fn request(n: u8, generation: u64, checked_at: u64) -> InstallRequest {
+        InstallRequest { session: session(n), generation, checked_at: LogIndex(checked_at), addresses: at(1) }
     }
 
     fn held(generation: u64, now: Instant) -> Held {
@@ -200,12 +200,12 @@ mod tests {
     fn late_install_after_cut_is_refused() {
         let now = Instant::now();
         let mut ledger = Ledger::new(MEMORY);
-        ledger.bury(session(1), LogIndex(101), now);
-        assert_eq!(ledger.check(&claim(1, 9, 200)), Admission::Refused(InstallError::Ended));
+        ledger.add_tombstone(session(1), LogIndex(101), now);
+        assert_eq!(ledger.check(&request(1, 9, 200)), InstallDecision::Refused(InstallError::Ended));
         ledger.forget(now + MEMORY - Duration::from_secs(1));
-        assert_eq!(ledger.check(&claim(1, 9, 200)), Admission::Refused(InstallError::Ended));
+        assert_eq!(ledger.check(&request(1, 9, 200)), InstallDecision::Refused(InstallError::Ended));
         ledger.forget(now + MEMORY);
-        assert_eq!(ledger.check(&claim(1, 9, 200)), Admission::Granted);
+        assert_eq!(ledger.check(&request(1, 9, 200)), InstallDecision::Granted);
     }
 
     #[test]
@@ -213,8 +213,8 @@ mod tests {
         let mut ledger = Ledger::new(MEMORY);
         ledger.installed(session(1), held(5, Instant::now()));
         let stale = InstallError::Stale { got: 5, applied: 5 };
-        assert_eq!(ledger.check(&claim(1, 5, 1)), Admission::Refused(stale));
-        assert_eq!(ledger.check(&claim(1, 6, 1)), Admission::Granted);
+        assert_eq!(ledger.check(&request(1, 5, 1)), InstallDecision::Refused(stale));
+        assert_eq!(ledger.check(&request(1, 6, 1)), InstallDecision::Granted);
     }
 
     #[test]
@@ -223,12 +223,12 @@ mod tests {
         let address = IpAddr::from([10, 9, 0, 1]);
         let mut ledger = Ledger::new(MEMORY);
         ledger.installed(session(1), held(1, now));
-        assert_eq!(ledger.check(&claim(2, 1, 100)), Admission::Refused(InstallError::AddressHeld(address)));
-        ledger.bury(session(1), LogIndex(50), now);
+        assert_eq!(ledger.check(&request(2, 1, 100)), InstallDecision::Refused(InstallError::AddressHeld(address)));
+        ledger.add_tombstone(session(1), LogIndex(50), now);
         assert!(ledger.removed(session(1)).is_some());
-        assert_eq!(ledger.check(&claim(2, 1, 100)), Admission::Wait(address));
+        assert_eq!(ledger.check(&request(2, 1, 100)), InstallDecision::Wait(address));
         ledger.cleaned(address);
-        assert_eq!(ledger.check(&claim(2, 1, 100)), Admission::Granted);
+        assert_eq!(ledger.check(&request(2, 1, 100)), InstallDecision::Granted);
     }
 
     #[test]
@@ -237,11 +237,11 @@ mod tests {
         let address = IpAddr::from([10, 9, 0, 1]);
         let mut ledger = Ledger::new(MEMORY);
         ledger.installed(session(1), held(1, now));
-        ledger.bury(session(1), LogIndex(101), now);
+        ledger.add_tombstone(session(1), LogIndex(101), now);
         ledger.removed(session(1));
         ledger.cleaned(address);
-        assert_eq!(ledger.check(&claim(2, 1, 100)), Admission::Refused(InstallError::Ended));
-        assert_eq!(ledger.check(&claim(2, 1, 101)), Admission::Granted);
+        assert_eq!(ledger.check(&request(2, 1, 100)), InstallDecision::Refused(InstallError::Ended));
+        assert_eq!(ledger.check(&request(2, 1, 101)), InstallDecision::Granted);
     }
 
     #[test]
@@ -250,6 +250,6 @@ mod tests {
         let mut ledger = Ledger::new(MEMORY);
         ledger.installed(session(1), held(1, now));
         ledger.installed(session(1), Held { addresses: at(2), ..held(2, now) });
-        assert_eq!(ledger.check(&claim(2, 1, 1)), Admission::Wait(IpAddr::from([10, 9, 0, 1])));
+        assert_eq!(ledger.check(&request(2, 1, 1)), InstallDecision::Wait(IpAddr::from([10, 9, 0, 1])));
     }
 }

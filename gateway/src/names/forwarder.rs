@@ -102,7 +102,7 @@ impl Shared {
             Ok(Answer::NoRecords) => return asked.without(ResponseCode::NoError),
             Ok(Answer::NoName) => return asked.without(ResponseCode::NXDomain),
             Err(error) => {
-                tracing::debug!(name = asked.name, %error, "a question has no answer");
+                tracing::debug!(name = asked.name, %error, "DNS query failed");
                 return asked.without(ResponseCode::ServFail);
             }
         };

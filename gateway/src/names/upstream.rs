@@ -105,7 +105,7 @@ impl Upstream {
             match hickory_resolver::system_conf::read_system_conf() {
                 Ok(found) => found,
                 Err(error) => {
-                    tracing::error!(%error, resolver = settings.name, "this host has no name servers of its own");
+                    tracing::error!(%error, resolver = settings.name, "cannot read the name servers of this host");
                     return None;
                 }
             }
@@ -124,7 +124,7 @@ impl Upstream {
         let mut builder = TokioResolver::builder_with_config(config, provider);
         *builder.options_mut() = options;
         let resolver = builder.build().inspect_err(|error| {
-            tracing::error!(%error, resolver = settings.name, "a resolver of the site cannot be used");
+            tracing::error!(%error, resolver = settings.name, "cannot create site resolver");
         });
         let domains = settings.match_domains.iter().map(|domain| domain.trim_matches('.').to_ascii_lowercase());
         Some(Self { domains: domains.collect(), resolver: resolver.ok()?, aaaa: settings.query_aaaa, every })

@@ -31,18 +31,18 @@ use ringwall_trust::tls::{Alpn, CurrentMembers, Gate, Presented, Tls};
 use tokio::sync::oneshot;
 
 use super::arbiters::{Arbiters, run_in, start_in};
-use crate::blocked::{TunnelNewsroom, tell_alerted, tell_blocked};
+use crate::blocked::{TunnelEventRouter, tell_alerted, tell_blocked};
 use crate::clock::{GatewayClock, wall};
 use crate::config::Config;
 use crate::controller_link::{ControllerDialer, candidates};
 use crate::country::Countries;
 use crate::data_dir::{DataDir, Identity};
-use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard as PortGuard, HostSettings, Snat, carries_ipv6};
+use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard, HostSettings, Snat, carries_ipv6};
 use crate::handshake::TokenAuthenticator;
 use crate::interfaces::Interfaces;
 use crate::knocks::KnockHandler;
 use crate::listener::Reception;
-use crate::members::{Guard, Shape, follow, membership, policy};
+use crate::members::{KnockSettings, Shape, follow, membership, policy};
 use crate::names::{AnswerGuard, Names};
 use crate::renewal::Renewal;
 use crate::tunnel::{TunnelConfig, Workers};
@@ -76,7 +76,7 @@ struct Member {
 }
 
 /// What stands below the actors.
-struct Ground {
+struct DataPlane {
     firewall: Firewall,
     enforcer: Enforcer,
     workers: Arc<Workers>,
@@ -90,7 +90,7 @@ pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::
     let highest = member.identity.incarnation;
     let view = first_view::first_view(member.identity.appliance, highest, &member.candidates, &member.dialer).await;
     let shape = Shape::of(&view);
-    let mut ground = prepare_ground(&config, &view).await?;
+    let mut ground = start_data_plane(&config, &view).await?;
     let arbiters = Arbiters::start(config.session_threads, config.listener_threads);
 
     let security = SecurityClock::default();
@@ -99,13 +99,13 @@ pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::
     let outbox = Arc::new(FeedOutbox::new(wall().0.saturating_mul(1_000)));
     let (registry, published) = start_registry(&config, &member, &ground, &arbiters, (security, &clock, &outbox));
     let feed = start_feed(&member, &arbiters, &registry, &clock, &outbox);
-    watch_ground(&mut ground, &feed);
+    forward_firewall_reports(&mut ground, &feed);
     let broken = watch_host(&ground, &arbiters);
     if let Some(address) = config.health {
         serve_health(address, &arbiters, (&registry, &ground.enforcer), metrics);
     }
     wait_for_lease(&registry).await?;
-    let guard = open_door(&config, &member, &ground, &arbiters, &view, (&published, &registry, &clock))?;
+    let guard = start_listeners(&config, &member, &ground, &arbiters, &view, (&published, &registry, &clock))?;
     tracing::info!(address = %config.client, site = view.site.name, "admitting sessions");
 
     let Member { data, members, .. } = member;
@@ -117,7 +117,7 @@ pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::
 async fn become_member(config: &Config) -> anyhow::Result<Member> {
     let data = DataDir::open(&config.data_dir)?;
     let identity = joining::identity(&data, config.seed.as_deref()).await?;
-    let own = Presented::new(data.chain()?, &data.key()?).context("use the own certificate")?;
+    let own = Presented::new(data.chain()?, &data.key()?).context("load the own certificate and key")?;
     let controllers = data.members()?;
     let members = membership(identity.collective, &identity.root_certificate, &controllers, []);
     let members = CurrentMembers::new(members);
@@ -130,7 +130,7 @@ async fn become_member(config: &Config) -> anyhow::Result<Member> {
     Ok(Member { data, identity, own, members, dialer, candidates })
 }
 
-async fn prepare_ground(config: &Config, view: &FeedView) -> anyhow::Result<Ground> {
+async fn start_data_plane(config: &Config, view: &FeedView) -> anyhow::Result<DataPlane> {
     let interfaces = Interfaces::open()?;
     let firewall_config = shape_firewall(config, view, &interfaces).await?;
     let firewall = Firewall::start(firewall_config).context("start the firewall")?;
@@ -141,19 +141,19 @@ async fn prepare_ground(config: &Config, view: &FeedView) -> anyhow::Result<Grou
         workers: config.tunnel_workers,
         ..TunnelConfig::default()
     };
-    let newsroom = Arc::new(TunnelNewsroom(Arc::clone(&directory)));
-    let workers = Workers::start(&tunnel, newsroom).context("start the tunnel workers")?;
+    let event_router = Arc::new(TunnelEventRouter(Arc::clone(&directory)));
+    let workers = Workers::start(&tunnel, event_router).context("start the tunnel workers")?;
     interfaces.route(&served_pools(config, view), workers.device_index()).await?;
     let settings = HostSettings::new(config.tun.clone(), config.protected.clone());
-    firewall.enable_forwarding().context("switch forwarding on")?;
-    if let Some(unsafe_setting) = host_watch::mend(&settings) {
+    firewall.enable_forwarding().context("enable IP forwarding")?;
+    if let Some(unsafe_setting) = host_watch::apply_settings(&settings) {
         anyhow::bail!(unsafe_setting);
     }
     let enforcer = firewall.enforcer();
     let answers = AnswerGuard::new(interfaces.own_addresses().await?, view.site.pools.clone());
     let names = Names::start(enforcer.clone(), answers, &view.site.name_resolution);
-    let names = names.context("start the thread that asks name servers")?;
-    Ok(Ground { firewall, enforcer, workers: Arc::new(workers), directory, names, settings })
+    let names = names.context("start the name resolver thread")?;
+    Ok(DataPlane { firewall, enforcer, workers: Arc::new(workers), directory, names, settings })
 }
 
 /// The pools whose family this host carries.
@@ -182,9 +182,9 @@ async fn shape_firewall(config: &Config, view: &FeedView, interfaces: &Interface
     shaped.tcp_port = config.client.port();
     shaped.udp_port = config.client.port();
     shaped.guard = match view.spa_mode {
-        SpaMode::Open => PortGuard::Open,
-        SpaMode::Tcp => PortGuard::Tcp,
-        SpaMode::UdpTcp => PortGuard::UdpTcp,
+        SpaMode::Open => Guard::Open,
+        SpaMode::Tcp => Guard::Tcp,
+        SpaMode::UdpTcp => Guard::UdpTcp,
     };
     let lease = view.site.lease_seconds.max(view.site.grace_seconds.unwrap_or(0));
     shaped.longest_lease = Duration::from_secs(u64::from(lease));
@@ -199,7 +199,7 @@ async fn shape_firewall(config: &Config, view: &FeedView, interfaces: &Interface
 fn start_registry(
     config: &Config,
     member: &Member,
-    ground: &Ground,
+    ground: &DataPlane,
     arbiters: &Arbiters,
     (security, clock, outbox): (SecurityClock, &Arc<dyn Clock>, &Arc<FeedOutbox>),
 ) -> (Addr<Registry>, Published) {
@@ -251,7 +251,7 @@ fn start_feed(
 }
 
 /// Carries what the firewall reports to those whom it concerns.
-fn watch_ground(ground: &mut Ground, feed: &Addr<Feed>) {
+fn forward_firewall_reports(ground: &mut DataPlane, feed: &Addr<Feed>) {
     let (_, none) = tokio::sync::mpsc::channel(1);
     let blocked = std::mem::replace(&mut ground.firewall.blocked, none);
     actix_rt::spawn(tell_blocked(blocked, Arc::clone(&ground.directory), ground.names.clone()));
@@ -264,7 +264,7 @@ fn watch_ground(ground: &mut Ground, feed: &Addr<Feed>) {
     actix_rt::spawn(host_watch::follow_events(events, feed.clone(), tunnel));
 }
 
-fn watch_host(ground: &Ground, arbiters: &Arbiters) -> oneshot::Receiver<String> {
+fn watch_host(ground: &DataPlane, arbiters: &Arbiters) -> oneshot::Receiver<String> {
     let (enforcer, settings) = (ground.enforcer.clone(), ground.settings.clone());
     run_in(&arbiters.control, move || host_watch::watch(enforcer, settings))
 }
@@ -278,7 +278,7 @@ fn serve_health(
     let (registry, enforcer) = (registry.clone(), enforcer.clone());
     drop(run_in(&arbiters.control, move || async move {
         if let Err(error) = health::serve(address, registry, enforcer, metrics).await {
-            tracing::error!(%error, %address, "health and metrics are not served");
+            tracing::error!(%error, %address, "cannot serve health and metrics");
         }
     }));
 }
@@ -294,14 +294,14 @@ async fn wait_for_lease(registry: &Addr<Registry>) -> anyhow::Result<()> {
     }
 }
 
-fn open_door(
+fn start_listeners(
     config: &Config,
     member: &Member,
-    ground: &Ground,
+    ground: &DataPlane,
     arbiters: &Arbiters,
     view: &FeedView,
     (published, registry, clock): (&Published, &Addr<Registry>, &Arc<dyn Clock>),
-) -> anyhow::Result<Guard> {
+) -> anyhow::Result<KnockSettings> {
     let window = SpaWindow::new(view.spa_window_seconds).unwrap_or(SpaWindow::DEFAULT);
     let (journal, used) =
         JournalFile::open(&member.data.knock_journal(), wall()).context("open the journal of knocks")?;
@@ -312,7 +312,7 @@ fn open_door(
     if !config.bind_destination {
         tracing::warn!("spa.bind_destination is off: a captured knock may be used at another appliance once");
     }
-    let guard = Guard {
+    let guard = KnockSettings {
         me: member.identity.appliance,
         receiver,
         gate: Arc::new(gate),
@@ -334,17 +334,12 @@ fn open_door(
     let (controllers, gateways) = (snapshot.view.controllers.values(), snapshot.view.gateways.values());
     let root = &snapshot.view.root_certificate;
     member.members.replace(crate::members::membership(snapshot.view.collective, root, controllers, gateways));
+    let (registry, names) = (registry.clone(), ground.names.clone());
     let reception = Reception {
         gate: Arc::clone(&guard.gate),
         knock_handler,
         tls: Tls::new().gateway_server(&member.own, membership),
-        door: TokenAuthenticator::new(
-            published.clone(),
-            registry.clone(),
-            Arc::clone(clock),
-            ground.names.clone(),
-            countries,
-        ),
+        door: TokenAuthenticator::new(published.clone(), registry, Arc::clone(clock), names, countries),
         workers: Arc::clone(&ground.workers),
         handshakes: listener::handshake_limiter(),
     };

@@ -43,20 +43,20 @@ impl Worker {
     pub(super) fn due(&mut self) {
         let now = Instant::now();
         self.retry_cuts(now);
-        self.lose_patience(now);
+        self.expire_parked(now);
         self.ledger.forget(now);
         if !self.lease.holds(now) {
             self.drop_lease_element();
         }
         if self.lease.ran_out(now) {
-            tracing::warn!("the lease ran out; nothing passes until it is renewed");
+            tracing::warn!("lease expired; no packet passes until it is renewed");
             self.notice(FirewallEvent::LeaseLapsed);
         }
         self.watch_generation(now);
     }
 
     /// One piece of work that can wait; false if there is none.
-    pub(super) fn keep_house(&mut self) -> bool {
+    pub(super) fn run_maintenance(&mut self) -> bool {
         self.make_slots() || self.empty_slots()
     }
 
@@ -125,7 +125,7 @@ impl Worker {
         metrics::gauge!("ringwall_firewall_rule_sets").set(used as f64);
         metrics::gauge!("ringwall_firewall_slots").set(self.slots.made() as f64);
         if used >= WARN_RULE_SETS && !self.watch.warned {
-            tracing::warn!(used, "more different rule sets than the kernel handles well");
+            tracing::warn!(used, "many distinct rule sets: rule changes become slow and use much kernel memory");
         }
         self.watch.warned = used >= WARN_RULE_SETS;
     }
@@ -148,7 +148,7 @@ impl Worker {
         self.watch.cursor = self.watch.cursor.wrapping_add(readback::RULE_SETS_AT_ONCE);
         if !audit.differences.is_empty() {
             metrics::counter!("ringwall_firewall_audit_differences_total").increment(audit.differences.len() as u64);
-            tracing::error!(differences = ?audit.differences, "the kernel's rules are not what they should be");
+            tracing::error!(differences = ?audit.differences, "read-back found differences in the kernel rules");
         }
         Ok(audit)
     }

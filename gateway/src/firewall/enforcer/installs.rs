@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 
 use super::removals::removal;
 use super::worker::Worker;
-use super::{Asked, Request};
+use super::{QueuedInstall, Request};
 use crate::firewall::batch::Batch;
 use crate::firewall::kernel::CommitError;
-use crate::firewall::ledger::{self, Admission, Claim, Held};
+use crate::firewall::ledger::{self, Held, InstallDecision, InstallRequest};
 use crate::firewall::objects::{ELEMENTS_PER_MESSAGE, Message};
 use crate::firewall::ruleset;
 use crate::firewall::skeleton::{SESSIONS4, SESSIONS6};
@@ -23,12 +23,12 @@ use crate::firewall::slots::{Acquired, Full, MAX_RULE_SETS, Mark};
 const TOGETHER: usize = 64;
 
 /// How long an install waits for an address to come out of quarantine.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ADDRESS_WAIT: Duration = Duration::from_secs(2);
 
 /// An install whose rules are in the kernel and whose elements are not yet.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    asked: Box<Asked>,
+    asked: Box<QueuedInstall>,
     mark: Mark,
 }
 
@@ -58,7 +58,7 @@ impl Worker {
         self.flush();
     }
 
-    fn prepare(&mut self, asked: Box<Asked>, queue: &Receiver<Request>) {
+    fn prepare(&mut self, asked: Box<QueuedInstall>, queue: &Receiver<Request>) {
         if self.prepared.iter().any(|one| one.conflicts(&asked.install)) {
             self.flush();
         }
@@ -83,21 +83,21 @@ impl Worker {
     }
 
     /// The install back if it may go on; answered or parked otherwise.
-    fn admit(&mut self, asked: Box<Asked>) -> Option<Box<Asked>> {
+    fn admit(&mut self, asked: Box<QueuedInstall>) -> Option<Box<QueuedInstall>> {
         let install = &asked.install;
-        let claim = Claim {
+        let request = InstallRequest {
             session: install.session,
             generation: install.generation,
             checked_at: install.checked_at,
             addresses: install.addresses,
         };
-        match self.ledger.check(&claim) {
-            Admission::Granted => return Some(asked),
-            Admission::Refused(error) => refuse(asked.reply, error),
-            Admission::Wait(address) if asked.at.elapsed() > PATIENCE => {
+        match self.ledger.check(&request) {
+            InstallDecision::Granted => return Some(asked),
+            InstallDecision::Refused(error) => refuse(asked.reply, error),
+            InstallDecision::Wait(address) if asked.at.elapsed() > ADDRESS_WAIT => {
                 refuse(asked.reply, InstallError::AddressHeld(address));
             }
-            Admission::Wait(_) => self.parked.push((asked.at + PATIENCE, asked)),
+            InstallDecision::Wait(_) => self.parked.push((asked.at + ADDRESS_WAIT, asked)),
         }
         None
     }
@@ -206,7 +206,7 @@ impl Worker {
             self.slots.release(former.mark, now);
             let left: Vec<IpAddr> = ledger::left_behind(former.addresses, install.addresses).collect();
             if !left.is_empty() {
-                self.untell(install.session);
+                self.withdraw_session_names(install.session);
             }
             self.forget_flows(left);
         }
@@ -226,8 +226,8 @@ impl Worker {
         }
     }
 
-    /// Gives up installs that waited too long.
-    pub(super) fn lose_patience(&mut self, now: Instant) {
+    /// Re-examines parked installs once one of them has waited longer than [`ADDRESS_WAIT`].
+    pub(super) fn expire_parked(&mut self, now: Instant) {
         if self.parked.iter().any(|(until, _)| *until <= now) {
             self.unpark();
         }

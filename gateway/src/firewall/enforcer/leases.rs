@@ -25,7 +25,7 @@ impl Worker {
             Renewal::Until(end) => end,
         };
         let Some(index) = self.tunnel_index() else {
-            tracing::warn!(tun = %self.config.tun, "no such interface: the lease is not renewed");
+            tracing::warn!(tun = %self.config.tun, "cannot renew the lease: TUN interface not found");
             return false;
         };
         for _ in 0..CORRECTIONS {

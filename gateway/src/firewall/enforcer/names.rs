@@ -243,7 +243,7 @@ impl Worker {
     }
 
     /// The session has gone, or has left an address behind: what it was told is nobody else's.
-    pub(super) fn untell(&mut self, session: SessionId) {
+    pub(super) fn withdraw_session_names(&mut self, session: SessionId) {
         let Some(told) = self.names.sessions.remove(&session) else { return };
         let changes = Changes { gone: told.present.into_iter().collect(), added: vec![] };
         let messages = changes.messages(&self.table);

@@ -18,9 +18,9 @@ use crate::firewall::skeleton::{SESSIONS4, SESSIONS6};
 const RETRY: Duration = Duration::from_millis(50);
 
 impl Worker {
-    /// The session is dead from here on: nothing that is still in the queue brings it back.
-    pub(super) fn bury(&mut self, session: SessionId, cut_at: LogIndex, reply: oneshot::Sender<()>) {
-        self.ledger.bury(session, cut_at, Instant::now());
+    /// Adds a tombstone and queues the removal: installs of this session that are still queued are refused.
+    pub(super) fn add_tombstone(&mut self, session: SessionId, cut_at: LogIndex, reply: oneshot::Sender<()>) {
+        self.ledger.add_tombstone(session, cut_at, Instant::now());
         if let Some(waiting) = self.cuts.iter_mut().chain(&mut self.outstanding).find(|cut| cut.session == session) {
             waiting.replies.push(reply);
             return;
@@ -81,7 +81,7 @@ impl Worker {
             }
         }
         // Before the addresses are free: what was asked under them is nobody else's.
-        sessions.into_iter().for_each(|session| self.untell(session));
+        sessions.into_iter().for_each(|session| self.withdraw_session_names(session));
         self.forget_flows(addresses);
         metrics::counter!("ringwall_firewall_removals_total").increment(count);
         self.publish();
@@ -90,7 +90,7 @@ impl Worker {
     /// Lets connection tracking forget these addresses; they rest until it did.
     pub(super) fn forget_flows(&self, addresses: Vec<IpAddr>) {
         if !addresses.is_empty() && self.conntrack.send(addresses).is_err() {
-            tracing::error!("the connection-tracking thread has stopped; cut addresses stay in quarantine");
+            tracing::error!("conntrack thread stopped; addresses of removed sessions stay quarantined");
         }
     }
 

@@ -54,7 +54,7 @@ fn admit(worker: &mut Worker, n: u8) {
         expires_in: Duration::from_secs(3_600),
     };
     let (_handle, queue) = Enforcer::new();
-    worker.backlog.push_back(Request::Install(Box::new(Asked { install, at: Instant::now(), reply })));
+    worker.backlog.push_back(Request::Install(Box::new(QueuedInstall { install, at: Instant::now(), reply })));
     worker.installs(&queue);
     assert_eq!(answer.try_recv(), Ok(Ok(())));
 }
@@ -75,7 +75,7 @@ fn a_refused_removal_holds_the_lease_back_and_is_tried_again() {
         admit(worker, 1);
         assert!(worker.renew(&renewal()));
         let (reply, mut answer) = oneshot::channel();
-        worker.bury(session(1), LogIndex(5), reply);
+        worker.add_tombstone(session(1), LogIndex(5), reply);
         // Without its table the kernel refuses every change.
         let table = worker.table.clone();
         tamper(worker, [table.destroy()]);

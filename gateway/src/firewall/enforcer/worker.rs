@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::installs::Prepared;
 use super::names::Names;
-use super::{Asked, FirewallEvent, KnockChange, Request};
+use super::{FirewallEvent, KnockChange, QueuedInstall, Request};
 use crate::firewall::batch::Batch;
 use crate::firewall::clock;
 use crate::firewall::config::FirewallConfig;
@@ -66,7 +66,7 @@ pub(in crate::firewall) struct Worker {
     pub(super) outstanding: Vec<Removal>,
     pub(super) retry_at: Option<Instant>,
     /// Installs that wait for an address, with the time they give up.
-    pub(super) parked: Vec<(Instant, Box<Asked>)>,
+    pub(super) parked: Vec<(Instant, Box<QueuedInstall>)>,
     pub(super) prepared: Vec<Prepared>,
     pub(super) names: Names,
     pub(super) baseline: Baseline,
@@ -131,7 +131,7 @@ impl Worker {
             if self.stopping || !more {
                 break;
             }
-            if self.turn(queue) || self.keep_house() {
+            if self.turn(queue) || self.run_maintenance() {
                 continue;
             }
             match queue.recv_timeout(TICK) {
@@ -158,7 +158,7 @@ impl Worker {
     /// What makes things stricter overtakes; the rest keeps its order.
     fn sort(&mut self, request: Request) {
         match request {
-            Request::Remove { session, cut_at, reply } => self.bury(session, cut_at, reply),
+            Request::Remove { session, cut_at, reply } => self.add_tombstone(session, cut_at, reply),
             Request::EndLease { at } => self.end_lease(at),
             Request::Stop => self.stopping = true,
             other => self.backlog.push_back(other),
@@ -223,7 +223,7 @@ impl Worker {
         metrics::histogram!("ringwall_firewall_apply_seconds").record(begun.elapsed().as_secs_f64());
         if let Err(error) = &result {
             metrics::counter!("ringwall_firewall_batch_errors_total").increment(1);
-            tracing::warn!(%error, "the kernel refused a batch of firewall changes");
+            tracing::warn!(%error, "nftables transaction failed");
         }
         result
     }

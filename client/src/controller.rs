@@ -27,13 +27,14 @@ use crate::advice;
 use crate::dial::{DialError, Knock, Line, MAX_ADDRESSES, resolve};
 use crate::failure::{Exit, Failure};
 use crate::profile::{Profile, ProfileHost};
+use crate::race::Race;
 
 mod http;
-mod race;
 
 pub use http::ExchangeError;
 
-use race::Race;
+/// A knock, a connection and a handshake over a good network take less; RFC 8305 recommends this delay.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Which half of the client API (T14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +255,7 @@ impl Controllers {
     async fn round<A: DeserializeOwned>(&self, line: &Line, request: &http::Request<'_>) -> Result<A, CallError> {
         let authorities = self.authorities();
         let first = self.last_good.load(Ordering::Relaxed) % authorities.len().max(1);
-        let mut race = Race::new();
+        let mut race = Race::new(HEAD_START);
         for index in (0..authorities.len()).map(|step| (first + step) % authorities.len()) {
             race.append(self.reach(line, Place { index, authority: &authorities[index], address: None }));
         }

@@ -1,7 +1,7 @@
 //! `ringwall up`: signs in, keeps tokens fresh, holds a link to every Site, and asks the user what has to be asked.
 //!
-//! One task, the `Engine`, owns everything and never waits: calls to Controllers, hashing files and sign-ins run beside
-//! it and report back. Going down takes routes, rules, resolvers and the device with it; so does dying, except for
+//! One task, the `Engine`, never waits: calls to Controllers, hashing files and sign-ins run beside it and report back.
+//! What it does with them depends on its `Phase`: signed out, signing in, connected, renewing, losing, stopping. Going down takes routes, rules, resolvers and the device with it; so does dying, except for
 //! blackholes and rules, which the next start removes, so that nothing leaks in between.
 
 use std::path::PathBuf;
@@ -13,18 +13,19 @@ use crate::local;
 use crate::sign_in::Credentials;
 use crate::store::{StateDirectory, StoredProfile};
 
-mod answering;
-mod calls;
+mod account;
+mod active_session;
+mod device_monitor;
 mod engine;
-mod network;
-mod paging;
+mod phase;
 mod privilege;
-mod renewing;
-mod report;
 mod session;
-mod signing_in;
-mod sites;
+mod shared;
+mod status;
+mod tasks;
 mod terminal;
+mod user_prompts;
+mod watchers;
 
 use engine::Engine;
 

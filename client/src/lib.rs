@@ -28,6 +28,7 @@ pub mod failure;
 pub mod held_token;
 pub mod local;
 pub mod profile;
+mod race;
 pub mod routes;
 pub mod secret_text;
 pub mod sign_in;

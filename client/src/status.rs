@@ -236,7 +236,7 @@ impl Troubles {
     }
 
     /// Forgets what was wrong with a subject: it works again.
-    pub fn mended(&mut self, subject: &str) {
+    pub fn resolve(&mut self, subject: &str) {
         self.0.retain(|trouble| trouble.subject != subject);
     }
 
@@ -259,7 +259,7 @@ mod tests {
         assert!(!troubles.note(UnixMillis(3), "office", "no".into(), "wait"));
         let list = troubles.list();
         assert_eq!((list.len(), list[0].times, list[0].at), (2, 2, UnixMillis(3)));
-        troubles.mended("office");
+        troubles.resolve("office");
         assert_eq!(troubles.list().len(), 1);
     }
 

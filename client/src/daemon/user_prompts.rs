@@ -1,217 +1,280 @@
-//! Questions to the user, and where the answers go: one-time passwords and passwords to a Controller, reasons to the
-//! Gateway, factors of a sign-in to the sign-in.
+//! The prompts that are open for the user, and where answers go: one-time passwords and passwords to a Controller,
+//! reasons to the Gateway, factors of a sign-in to the sign-in.
+
+use std::collections::BTreeMap;
 
 use ringwall_protocol::id::{PromptId, SiteId, TransactionId};
-use ringwall_protocol::interaction::InteractionKind;
-use ringwall_protocol::wire::client::{Challenge, MfaAnswer, StepUpAnswer, StepUpRequest};
-use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_protocol::interaction::{InteractionKind, Prompt};
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::token::EntitlementToken;
+use ringwall_protocol::wire::client::{MfaAnswer, StepUpRequest};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use super::calls::{Done, step_up, step_up_factor};
-use super::engine::Engine;
-use crate::advice;
+use super::active_session::ActiveSession;
+use super::device_monitor::DeviceMonitor;
+use super::tasks::{FactorRequest, StepUpReply, TaskResult, step_up, step_up_factor};
+use super::watchers::Watchers;
 use crate::browser::Loopback;
-use crate::controller::CallError;
-use crate::core::prompts::{AnswerError, Asker, Mistrust};
+use crate::core::prompts::{AnswerError, Asker, Prompts, Question};
 use crate::local::{Answer, Event};
 use crate::site_link::LinkOrder;
 
-impl Engine {
-    /// A Gateway asked something.
-    pub(super) fn prompted(&self, site: &str, id: PromptId, result: Result<Option<PromptId>, Mistrust>) {
-        match result {
-            Ok(older) => {
-                if let Some(older) = older {
-                    self.tell(Event::PromptClosed { prompt_id: older });
-                }
-                if let Some(question) = self.prompts.waiting(id) {
-                    tracing::info!(site, prompt = %id, kind = ?question.kind, "prompt");
-                    self.tell(Event::Prompt { prompt: question.clone() });
-                }
-            }
-            Err(error) => tracing::warn!(site, cause = %error, "a prompt is not shown"),
+mod page;
+mod step_up;
+
+/// All open prompts, and who waits for their answers.
+pub(super) struct UserPrompts {
+    prompts: Prompts,
+    /// Sign-ins that wait for a factor.
+    factors: BTreeMap<TransactionId, oneshot::Sender<Zeroizing<String>>>,
+    /// Browser pages that are open; dropping a sender closes its listener.
+    pages: BTreeMap<PromptId, oneshot::Sender<()>>,
+    watchers: Watchers,
+    no_browser: bool,
+}
+
+/// Where answers can be sent.
+pub(super) struct AnswerRoute<'a> {
+    pub(super) active: Option<&'a ActiveSession>,
+    pub(super) device: &'a DeviceMonitor,
+    pub(super) tasks: &'a mut JoinSet<TaskResult>,
+}
+
+impl UserPrompts {
+    pub(super) fn new(watchers: Watchers, no_browser: bool) -> Self {
+        Self { prompts: Prompts::default(), factors: BTreeMap::new(), pages: BTreeMap::new(), watchers, no_browser }
+    }
+
+    /// The prompts that wait for the user, oldest first.
+    pub(super) fn list(&self) -> Vec<Question> {
+        self.prompts.list()
+    }
+
+    /// Opens a Gateway's prompt, if the entitlement token has it.
+    pub(super) fn open_for_gateway(&mut self, prompt: &Prompt, token: &EntitlementToken, now: UnixMillis) {
+        let (site, id) = (&token.site_name, prompt.prompt_id);
+        let replaced = match self.prompts.asked_by_gateway(prompt, token, now) {
+            Ok(replaced) => replaced,
+            Err(error) => return tracing::warn!(site, cause = %error, "prompt rejected"),
+        };
+        if let Some(id) = replaced {
+            self.watchers.send(Event::PromptClosed { prompt_id: id });
+        }
+        if let Some(question) = self.prompts.waiting(id) {
+            tracing::info!(site, prompt = %id, kind = ?question.kind, "prompt");
+            self.watchers.send(Event::Prompt { prompt: question.clone() });
         }
     }
 
-    /// The user answers.
-    pub(super) fn answer(&mut self, id: PromptId, text: Zeroizing<String>, reply: oneshot::Sender<Answer>) {
+    /// Opens the prompt of a sign-in that needs a further factor.
+    pub(super) fn open_for_sign_in(&mut self, request: FactorRequest, now: UnixMillis) {
+        let question = Question {
+            prompt_id: PromptId::new(request.transaction.uuid()),
+            kind: request.kind,
+            message: sign_in_message(&request.message, request.kind),
+            challenge: request.challenge,
+            page: request.page,
+            entitlement: None,
+            condition: None,
+            site: None,
+            destination: None,
+            blocking: true,
+            again: request.again,
+            opened_at: now,
+        };
+        if self.prompts.ask(Asker::SignIn(request.transaction), question.clone()).is_ok() {
+            self.factors.insert(request.transaction, request.reply);
+            self.watchers.send(Event::Prompt { prompt: question });
+        }
+    }
+
+    /// Takes the user's answer; `reply` is told what becomes of it.
+    pub(super) fn answer(
+        &mut self,
+        id: PromptId,
+        text: Zeroizing<String>,
+        reply: oneshot::Sender<Answer>,
+        route: AnswerRoute<'_>,
+    ) {
         let (asker, kind) = match self.prompts.answer(id, &text) {
             Ok(found) => found,
-            Err(error) => return say(reply, refusal(&error)),
+            Err(error) => return send_reply(reply, not_taken(&error)),
         };
         match asker {
             Asker::SignIn(transaction) => {
-                let waiting = self.pending_factors.remove(&transaction);
+                let waiting = self.factors.remove(&transaction);
                 let taken = waiting.is_some_and(|sign_in| sign_in.send(text).is_ok());
-                say(reply, if taken { Answer::Done {} } else { refusal(&AnswerError::NotOpen(id)) });
+                send_reply(reply, if taken { Answer::Done {} } else { not_taken(&AnswerError::NotOpen(id)) });
             }
             Asker::Condition { site, condition, interaction_index } => match kind {
-                InteractionKind::DisplayMessage => self.close(id, reply),
-                InteractionKind::Reason => self.give_reason(site, id, &text, reply),
+                InteractionKind::DisplayMessage => self.close_with(id, reply),
+                InteractionKind::Reason => self.send_reason(site, id, &text, reply, route.active),
                 InteractionKind::OtpAuthentication | InteractionKind::PasswordAuthentication => {
-                    let Some(session) = &self.session else { return self.not_signed_in(id, reply) };
-                    let device_claims = Some(self.device_claims.borrow().as_ref().clone());
+                    let Some(active) = route.active else { return self.not_signed_in(id, reply) };
                     let request = StepUpRequest {
-                        claims_token: session.claims.expose().to_owned(),
+                        claims_token: active.session().claims.expose().to_owned(),
                         condition_id: condition,
                         interaction_index,
                         prompt_id: id,
                         answer: text.to_string(),
                         redirect_uri: None,
-                        device_claims,
+                        device_claims: Some(route.device.claims()),
                     };
-                    let controllers = session.controllers.clone();
-                    self.tasks.spawn(async move {
-                        // Only the Controller knows whether the provider wants a browser instead of what was typed.
-                        let place = match kind {
-                            InteractionKind::PasswordAuthentication => Loopback::bind().await.ok(),
-                            _ => None,
-                        };
-                        let redirect_uri = place.as_ref().map(Loopback::redirect_uri);
-                        let result = step_up(controllers, StepUpRequest { redirect_uri, ..request }).await;
-                        Done::SteppedUp { prompt: id, reply, result, place }
-                    });
+                    begin_step_up(active, kind, request, reply, route.tasks);
                 }
             },
-            Asker::StepUp { transaction, .. } => match self.brought_back(id, &text) {
-                Ok(answer) => self.answer_step_up(id, transaction, answer.unwrap_or(text).to_string(), reply),
+            Asker::StepUp { transaction, .. } => match self.pasted_answer(id, &text) {
+                Ok(answer) => {
+                    self.answer_step_up(id, transaction, answer.unwrap_or(text).to_string(), reply, route);
+                }
                 Err(cause) => {
                     self.prompts.refused(id);
-                    say(reply, told(cause, "paste the whole address that the browser came to"));
+                    send_reply(reply, refused(cause, "paste the whole address that the browser came to"));
                 }
             },
         }
     }
 
-    /// Answers what a step-up wanted first.
-    pub(super) fn answer_step_up(
+    /// Sends an answer to a step-up that has begun.
+    fn answer_step_up(
         &mut self,
         id: PromptId,
         transaction: TransactionId,
         answer: String,
         reply: oneshot::Sender<Answer>,
+        route: AnswerRoute<'_>,
     ) {
-        let Some(session) = &self.session else { return self.not_signed_in(id, reply) };
+        let Some(active) = route.active else { return self.not_signed_in(id, reply) };
+        let session = active.session();
         let answer = MfaAnswer {
             transaction,
             answer,
             key_thumbprint: session.holder.key,
             claims_token: Some(session.claims.expose().to_owned()),
-            device_claims: Some(self.device_claims.borrow().as_ref().clone()),
+            device_claims: Some(route.device.claims()),
         };
         let call = step_up_factor(session.controllers.clone(), answer);
-        self.tasks.spawn(async move { Done::SteppedUp { prompt: id, reply, result: call.await, place: None } });
+        route.tasks.spawn(async move {
+            TaskResult::SteppedUp(StepUpReply { prompt: id, reply, result: call.await, listener: None })
+        });
     }
 
-    /// A Controller has judged an answer.
-    pub(super) async fn stepped_up(
+    fn send_reason(
         &mut self,
+        site: SiteId,
         id: PromptId,
+        text: &str,
         reply: oneshot::Sender<Answer>,
-        result: Result<StepUpAnswer, CallError>,
-        place: Option<Loopback>,
+        active: Option<&ActiveSession>,
     ) {
-        match result {
-            Ok(StepUpAnswer::Claims(answer)) => match self.take(Some(answer.claims_token), None, None).await {
-                Ok(()) => self.close(id, reply),
-                Err(failure) => {
-                    self.prompts.refused(id);
-                    say(reply, told(format!("{:#}", failure.cause), &failure.next_step));
-                }
-            },
-            // The user agreed to be asked; it takes as long as he does.
-            Ok(StepUpAnswer::Wanted(wanted)) if matches!(wanted.challenge, Challenge::Push {}) => {
-                tracing::info!(message = wanted.message, "the user is asked elsewhere");
-                self.answer_step_up(id, wanted.transaction, String::new(), reply);
-            }
-            Ok(StepUpAnswer::Wanted(wanted)) => self.ask_further(id, reply, wanted, place).await,
-            Err(error) => self.step_up_refused(id, reply, &error),
-        }
-    }
-
-    fn step_up_refused(&mut self, id: PromptId, reply: oneshot::Sender<Answer>, error: &CallError) {
-        use ErrorCode as C;
-        let code = match error {
-            CallError::Refused(body) => Some(body.code),
-            CallError::Unreachable(_) => None,
-        };
-        // A wrong answer is no reason to sign in again.
-        let wrong_answer = matches!(code, None | Some(C::MfaRefused | C::SignInRefused | C::MfaRequired | C::Busy));
-        let next_step = match code {
-            Some(C::MfaRefused | C::SignInRefused) => "answer again; a one-time password counts only once",
-            _ => error.next_step(),
-        };
-        let used_up = match code {
-            Some(C::MfaRefused | C::SignInRefused) => self.prompts.wrong(id),
-            _ => {
-                self.prompts.refused(id);
-                false
-            }
-        };
-        if !wrong_answer && code.is_some_and(advice::wants_sign_in) {
-            self.want_sign_in(error.to_string());
-        }
-        // A page asks once; the next blocked packet asks anew.
-        let paged = self.prompts.question(id).is_some_and(|question| question.page.is_some());
-        if paged || used_up {
-            self.note("step-up", error.to_string(), "use the blocked service again");
-        }
-        if paged || used_up || matches!(code, Some(C::NotFound | C::NotEntitled | C::Conflict)) {
-            self.close_prompt(id);
-        }
-        say(reply, told(error.to_string(), next_step));
-    }
-
-    fn give_reason(&mut self, site: SiteId, id: PromptId, text: &str, reply: oneshot::Sender<Answer>) {
-        match self.sites.get(&site).filter(|site| site.listens()) {
+        let site = active.and_then(|active| active.sites().get(&site)).filter(|site| site.listens());
+        match site {
             Some(site) => {
                 // The Gateway closes the prompt, or refuses the reason.
                 site.order(LinkOrder::Reason { prompt: id, text: text.to_owned() });
-                say(reply, Answer::Done {});
+                send_reply(reply, Answer::Done {});
             }
             None => {
                 self.prompts.refused(id);
-                say(reply, told("the Site is not connected at the moment".into(), "answer again in a moment"));
+                send_reply(
+                    reply,
+                    refused("the Site is not connected at the moment".into(), "answer again in a moment"),
+                );
             }
-        }
-    }
-
-    fn close(&mut self, id: PromptId, reply: oneshot::Sender<Answer>) {
-        self.close_prompt(id);
-        say(reply, Answer::Done {});
-    }
-
-    /// A question is over, and with it the page that was open for it.
-    pub(super) fn close_prompt(&mut self, id: PromptId) {
-        self.pages.remove(&id);
-        if self.prompts.closed(id) {
-            self.tell(Event::PromptClosed { prompt_id: id });
         }
     }
 
     fn not_signed_in(&mut self, id: PromptId, reply: oneshot::Sender<Answer>) {
         self.prompts.refused(id);
-        say(reply, told("nobody is signed in".into(), "ringwall sign-in"));
+        send_reply(reply, refused("nobody is signed in".into(), "ringwall sign-in"));
     }
 
-    pub(super) fn close_prompts_of(&mut self, site: SiteId) {
-        for id in self.prompts.site_gone(site) {
-            self.tell(Event::PromptClosed { prompt_id: id });
+    /// Reopens the reasons of a Site that its Gateway did not accept.
+    pub(super) fn reopen_reasons(&mut self, site: SiteId) {
+        for prompt in self.prompts.reasons_refused(site) {
+            self.watchers.send(Event::Prompt { prompt });
+        }
+    }
+
+    /// Closes a prompt, and the browser page that was open for it.
+    fn close(&mut self, id: PromptId) {
+        self.pages.remove(&id);
+        self.closed_by_gateway(id);
+    }
+
+    fn close_with(&mut self, id: PromptId, reply: oneshot::Sender<Answer>) {
+        self.close(id);
+        send_reply(reply, Answer::Done {});
+    }
+
+    /// A Gateway needs no answer any more.
+    pub(super) fn closed_by_gateway(&mut self, id: PromptId) {
+        if self.prompts.closed(id) {
+            self.watchers.send(Event::PromptClosed { prompt_id: id });
+        }
+    }
+
+    /// Closes the prompts of a Site.
+    pub(super) fn close_of_site(&mut self, site: SiteId) {
+        let closed = self.prompts.site_gone(site);
+        self.send_closed(closed);
+    }
+
+    /// Closes the prompts of a sign-in that has ended.
+    pub(super) fn close_of_sign_in(&mut self) {
+        let closed = self.prompts.sign_in_over();
+        self.send_closed(closed);
+        self.factors.clear();
+    }
+
+    /// Closes the prompts whose time is over.
+    pub(super) fn expire(&mut self, now: UnixMillis) {
+        let closed = self.prompts.expire(now);
+        self.send_closed(closed);
+    }
+
+    fn send_closed(&self, prompts: Vec<PromptId>) {
+        for id in prompts {
+            self.watchers.send(Event::PromptClosed { prompt_id: id });
         }
     }
 }
 
-/// Whoever asked may be gone by now.
-pub(super) fn say(reply: oneshot::Sender<Answer>, answer: Answer) {
+/// Sends an answer to a Controller, which may require more.
+fn begin_step_up(
+    active: &ActiveSession,
+    kind: InteractionKind,
+    request: StepUpRequest,
+    reply: oneshot::Sender<Answer>,
+    tasks: &mut JoinSet<TaskResult>,
+) {
+    let controllers = active.session().controllers.clone();
+    tasks.spawn(async move {
+        // Only the Controller knows whether the provider requires a browser instead of what was typed.
+        let listener = match kind {
+            InteractionKind::PasswordAuthentication => Loopback::bind().await.ok(),
+            _ => None,
+        };
+        let redirect_uri = listener.as_ref().map(Loopback::redirect_uri);
+        let prompt = request.prompt_id;
+        let result = step_up(controllers, StepUpRequest { redirect_uri, ..request }).await;
+        TaskResult::SteppedUp(StepUpReply { prompt, reply, result, listener })
+    });
+}
+
+/// Sends a reply to the local socket, whose client may have closed it.
+pub(super) fn send_reply(reply: oneshot::Sender<Answer>, answer: Answer) {
     drop(reply.send(answer));
 }
 
-pub(super) fn told(cause: String, next_step: &str) -> Answer {
+/// A refusal, as the local socket sends it.
+pub(super) fn refused(cause: String, next_step: &str) -> Answer {
     Answer::Refused { cause, next_step: next_step.to_owned(), not_found: false }
 }
 
-fn refusal(error: &AnswerError) -> Answer {
+fn not_taken(error: &AnswerError) -> Answer {
     let next_step = match error {
         AnswerError::NotOpen(_) => "ringwall prompts lists those that are open",
         AnswerError::Busy(_) => "wait for the answer that is on its way",
@@ -220,4 +283,13 @@ fn refusal(error: &AnswerError) -> Answer {
     };
     let not_found = matches!(error, AnswerError::NotOpen(_));
     Answer::Refused { cause: error.to_string(), next_step: next_step.to_owned(), not_found }
+}
+
+/// What the user reads where a sign-in needs a further factor.
+fn sign_in_message(message: &str, kind: InteractionKind) -> String {
+    match (message, kind) {
+        ("", InteractionKind::OtpAuthentication) => "One-time password".to_owned(),
+        ("", _) => "Password".to_owned(),
+        (message, _) => message.chars().filter(|c| !c.is_control()).collect(),
+    }
 }

@@ -11,18 +11,19 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{EntitlementToken, GrantedEntitlement, Routes};
 use ringwall_protocol::wire::error::ErrorCode;
 
-use super::engine::Engine;
+use super::super::shared::Shared;
+use super::ActiveSession;
 use crate::advice;
 use crate::clock;
 use crate::core::blocked::blocked;
+use crate::core::renewal::Renewal;
 use crate::held_token::HeldToken;
-use crate::local::Event;
 use crate::routes::plan::SiteRoutes;
 use crate::site_link::{Admission, Asker, Credentials, LinkNews, LinkOrder, LinkReport, SiteLink};
 use crate::status::{SiteState, SiteStatus, SiteTraffic};
 
 /// One Site.
-pub(super) struct Site {
+pub(in super::super) struct Site {
     link: SiteLink,
     token: Arc<HeldToken<EntitlementToken>>,
     state: SiteState,
@@ -40,36 +41,47 @@ impl Site {
     }
 
     /// Packets pass.
-    pub(super) const fn carries(&self) -> bool {
+    pub(in super::super) const fn carries(&self) -> bool {
         matches!(self.state, SiteState::Connected | SiteState::Reconnecting)
     }
 
     /// A session is there to take messages.
-    pub(super) const fn listens(&self) -> bool {
+    pub(in super::super) const fn listens(&self) -> bool {
         matches!(self.state, SiteState::Connected | SiteState::Attaching)
     }
 
-    /// A Site that is only out of reach for a moment keeps its routes: packets wait in their senders, not in the LAN.
-    pub(super) fn kernel_routes(&self, must_sign_in: bool) -> SiteRoutes {
-        let over = self.state == SiteState::Ended || (must_sign_in && !self.carries());
+    /// Its routes for the kernel. A Site that is only out of reach for a moment keeps its routes: packets wait in their senders, not in the LAN.
+    pub(in super::super) fn kernel_routes(&self, sign_in_required: bool) -> SiteRoutes {
+        let over = self.state == SiteState::Ended || (sign_in_required && !self.carries());
         let admitted = self.admission.as_ref().map(|admission| &admission.routes);
         SiteRoutes { routes: admitted.unwrap_or(&self.token.routes).clone(), open: !over }
     }
 
-    pub(super) fn mtu(&self) -> Option<u16> {
+    pub(in super::super) fn mtu(&self) -> Option<u16> {
         self.admission.as_ref().map(|admission| admission.mtu)
     }
 
-    pub(super) fn token(&self) -> &EntitlementToken {
+    pub(in super::super) fn token(&self) -> &EntitlementToken {
         &self.token
     }
 
-    pub(super) fn asker(&self) -> Asker {
+    pub(in super::super) fn asker(&self) -> Asker {
         self.link.asker()
     }
 
-    pub(super) fn order(&self, order: LinkOrder) {
+    pub(in super::super) fn order(&self, order: LinkOrder) {
         self.link.order(order);
+    }
+
+    /// Takes another state; returns false if it is in this state already.
+    fn enter(&mut self, state: SiteState, now: UnixMillis) -> bool {
+        if self.state == state {
+            return false;
+        }
+        self.since = now;
+        self.connections += u32::from(state == SiteState::Connected && !self.carries());
+        self.state = state;
+        true
     }
 
     fn renew(&mut self, credentials: Credentials) {
@@ -82,11 +94,11 @@ impl Site {
         self.link.renew(credentials);
     }
 
-    pub(super) async fn stop(self) {
+    pub(in super::super) async fn stop(self) {
         self.link.stop().await;
     }
 
-    pub(super) fn status(&self, id: SiteId, dns_applied: bool) -> SiteStatus {
+    pub(in super::super) fn status(&self, id: SiteId, dns_applied: bool) -> SiteStatus {
         let routes = self.kernel_routes(false).routes;
         let Routes { include, exclude } = routes;
         let admission = self.admission.as_ref();
@@ -122,56 +134,55 @@ impl Site {
     }
 }
 
-impl Engine {
-    /// A link for every Site that there is a token for, and none for others.
-    pub(super) async fn settle_sites(&mut self) {
-        let (Some(session), Some(network)) = (&self.session, &self.network) else { return };
+impl ActiveSession {
+    /// Starts a link for every Site that there is a token for, renews those that run, ends all others.
+    pub(super) async fn update_sites(&mut self, shared: &mut Shared) {
+        let Self { session, network, sites, .. } = self;
         let wanted: BTreeMap<SiteId, Credentials> =
             session.sites.keys().filter_map(|site| Some((*site, session.credentials(*site)?))).collect();
-        let gone: Vec<SiteId> = self.sites.keys().filter(|site| !wanted.contains_key(site)).copied().collect();
+        let gone: Vec<SiteId> = sites.keys().filter(|site| !wanted.contains_key(site)).copied().collect();
         for (id, credentials) in wanted {
-            match self.sites.get_mut(&id) {
+            match sites.get_mut(&id) {
                 Some(site) => site.renew(credentials),
                 None => {
                     let token = Arc::clone(&credentials.entitlement);
-                    let surroundings = Arc::clone(&network.surroundings);
-                    let claims = self.device_claims.subscribe();
-                    let link = SiteLink::start(surroundings, credentials, claims, self.reports.clone());
-                    self.sites.insert(id, Site::new(link, token, clock::now()));
+                    let (context, claims) = (Arc::clone(&network.context), shared.device.subscribe());
+                    let link = SiteLink::start(context, credentials, claims, shared.senders.reports.clone());
+                    sites.insert(id, Site::new(link, token, clock::now()));
                 }
             }
         }
         for id in gone {
-            self.leave(id).await;
+            self.remove_site(shared, id).await;
         }
-        self.settle_network().await;
+        self.apply_network(shared).await;
     }
 
-    /// There is no token for this Site any more.
-    async fn leave(&mut self, id: SiteId) {
+    /// Ends the link of a Site that there is no token for any more.
+    async fn remove_site(&mut self, shared: &mut Shared, id: SiteId) {
         let Some(site) = self.sites.remove(&id) else { return };
-        self.troubles.mended(&site.token.site_name);
+        shared.troubles.resolve(&site.token.site_name);
         site.stop().await;
-        if let Some(network) = &self.network {
-            // A pump that has stopped has forgotten the Site as well.
-            let _stopped = network.surroundings.tunnel.remove_site(id);
-        }
-        self.close_prompts_of(id);
+        // A pump that has stopped has removed the Site as well.
+        let _stopped = self.network.context.tunnel.remove_site(id);
+        shared.prompts.close_of_site(id);
     }
 
-    /// A link tells something.
-    pub(super) async fn link_report(&mut self, report: LinkReport) {
+    async fn apply_network(&mut self, shared: &mut Shared) {
+        let Shared { account, troubles, .. } = shared;
+        self.network.apply(&account.profile, &self.sites, self.sign_in_required, troubles).await;
+    }
+
+    /// Takes a link's report into account.
+    pub(in super::super) async fn link_report(&mut self, shared: &mut Shared, report: LinkReport) {
         let LinkReport { site: id, what } = report;
         let Some(site) = self.sites.get_mut(&id) else { return };
         let name = site.token.site_name.clone();
         match what {
             LinkNews::State(state) => {
-                if site.state != state {
+                if site.enter(state, clock::now()) {
                     tracing::info!(site = name, ?state, "site");
-                    site.since = clock::now();
-                    site.connections += u32::from(state == SiteState::Connected && !site.carries());
-                    site.state = state;
-                    self.settle_network().await;
+                    self.apply_network(shared).await;
                 }
             }
             LinkNews::Welcomed(admission) => {
@@ -180,55 +191,55 @@ impl Engine {
                 let fresh = !admission.resumed;
                 site.admission = Some(*admission);
                 if fresh {
-                    self.close_prompts_of(id);
+                    shared.prompts.close_of_site(id);
                 }
-                self.settle_network().await;
+                self.apply_network(shared).await;
             }
             LinkNews::Entitlements(entitlements) => site.entitlements = entitlements,
-            LinkNews::Prompt(prompt) => {
-                let result = self.prompts.asked_by_gateway(&prompt, &site.token, clock::now());
-                self.prompted(&name, prompt.prompt_id, result);
-            }
-            LinkNews::PromptClosed(prompt) => {
-                if self.prompts.closed(prompt) {
-                    self.tell(Event::PromptClosed { prompt_id: prompt });
-                }
-            }
+            LinkNews::Prompt(prompt) => shared.prompts.open_for_gateway(&prompt, &site.token, clock::now()),
+            LinkNews::PromptClosed(prompt) => shared.prompts.closed_by_gateway(prompt),
             LinkNews::TokensExpiring { kinds, reason } => {
-                tracing::info!(site = name, ?kinds, ?reason, "tokens end soon");
-                self.want_tokens(id, &kinds);
+                tracing::info!(site = name, ?kinds, ?reason, "tokens expire soon");
+                self.request_tokens(id, &kinds);
             }
             LinkNews::TokensNeeded(code) => {
                 site.entitlements.clear();
-                self.tokens_needed(id, code);
+                tracing::info!(site = name, ?code, "the Gateway needs other tokens");
+                self.request_tokens(id, &[TokenKind::Claims, TokenKind::Entitlement]);
             }
-            LinkNews::Refused(code, message) => self.refused(id, &name, code, &message),
+            LinkNews::Refused(code, message) => self.refused(shared, id, &name, code, &message),
             LinkNews::Stopped(code) => {
-                self.note(&name, format!("the session is over ({code:?})"), advice::next_step(code));
-                self.settle_network().await;
+                let cause = format!("the session has ended ({code:?})");
+                shared.troubles.note(&name, cause, advice::next_step(code));
+                self.apply_network(shared).await;
             }
-            LinkNews::Trouble { cause, next_step } => self.note(&name, cause, next_step),
-            LinkNews::Mended => self.troubles.mended(&name),
+            LinkNews::Trouble { cause, next_step } => shared.troubles.note(&name, cause, next_step),
+            LinkNews::Mended => shared.troubles.resolve(&name),
         }
     }
 
-    fn tokens_needed(&mut self, site: SiteId, code: ErrorCode) {
-        tracing::info!(%site, ?code, "the Gateway wants other tokens");
-        self.want_tokens(site, &[TokenKind::Claims, TokenKind::Entitlement]);
-    }
-
-    /// A Gateway would not take a token or a reason.
-    fn refused(&mut self, id: SiteId, name: &str, code: ErrorCode, message: &str) {
+    /// A Gateway did not accept a token or a reason.
+    fn refused(&mut self, shared: &mut Shared, id: SiteId, name: &str, code: ErrorCode, message: &str) {
         use ErrorCode as C;
-        self.note(name, format!("the Gateway refused ({code:?}): {message}"), advice::next_step(code));
+        let cause = format!("the Gateway refused ({code:?}): {message}");
+        shared.troubles.note(name, cause, advice::next_step(code));
         if matches!(code, C::TokenExpired | C::TokenRevoked | C::TokenMismatch | C::TokenInvalid | C::NotEntitled) {
-            // A Controller had just given it: newer ones, but not at once.
-            self.want_tokens(id, &[TokenKind::Claims, TokenKind::Entitlement]);
-            self.plan.failed(clock::now(), clock::chance());
+            // A Controller had just issued it: newer ones, but not at once.
+            self.request_tokens(id, &[TokenKind::Claims, TokenKind::Entitlement]);
+            self.renewal_failed(clock::now());
             return;
         }
-        for prompt in self.prompts.reasons_refused(id) {
-            self.tell(Event::Prompt { prompt });
-        }
+        shared.prompts.reopen_reasons(id);
+    }
+
+    /// Requests a renewal out of turn, because a Gateway needs other tokens.
+    fn request_tokens(&mut self, site: SiteId, kinds: &[TokenKind]) {
+        tracing::info!(%site, ?kinds, "renewal requested");
+        let what = Renewal {
+            claims: kinds.contains(&TokenKind::Claims),
+            certificate: false,
+            entitlements: kinds.contains(&TokenKind::Entitlement),
+        };
+        self.plan.want(what, clock::now());
     }
 }

@@ -1,73 +1,72 @@
-//! New tokens from a Controller, and what the engine does with them.
+//! Renewing: a task gets what is due from a Controller; the session goes on with the tokens it has meanwhile.
 
 use std::sync::Arc;
 
 use ringwall_protocol::claims::UntrustedClaims;
-use ringwall_protocol::id::SiteId;
-use ringwall_protocol::revocation::TokenKind;
-use ringwall_protocol::wire::client::{
-    CertificateAnswer, ClaimsAnswer, EntitlementsAnswer, EntitlementsRequest, RenewRequest,
-};
+use ringwall_protocol::wire::client::{CertificateAnswer, ClaimsAnswer, EntitlementsRequest, RenewRequest};
 use ringwall_trust::identity::PrivateKey;
 
-use super::calls::Done;
-use super::engine::Engine;
 use crate::advice;
 use crate::clock;
 use crate::controller::{CallError, Controllers, Plane};
 use crate::core::renewal::Renewal;
+use crate::daemon::active_session::{ActiveSession, NewTokens};
+use crate::daemon::shared::Shared;
 use crate::failure::Failure;
-use crate::sign_in::{certificate_request, stored_sites, why_none};
+use crate::sign_in::certificate_request;
 
-/// What a renewal brought until it was done, or failed.
+/// A renewal is running.
+pub(in crate::daemon) struct Renewing {
+    pub(super) active: ActiveSession,
+}
+
+/// What a renewal received until it was done, or failed.
 #[derive(Default)]
-pub(super) struct Fruits {
-    claims: Option<String>,
-    chain: Option<Vec<String>>,
-    entitlements: Option<EntitlementsAnswer>,
+pub(in crate::daemon) struct RenewalOutcome {
+    tokens: NewTokens,
     error: Option<RenewalError>,
 }
 
 enum RenewalError {
+    /// The Controllers refused it, or none could be reached.
     Call(CallError),
+    /// This device could not make its request.
     Own(Failure),
 }
 
 /// A renewal that runs beside the engine.
-struct Task {
-    controllers: Controllers,
-    claims_token: String,
-    device_claims: UntrustedClaims,
-    key: Arc<PrivateKey>,
-    due: Renewal,
+pub(super) struct RenewalTask {
+    pub(super) controllers: Controllers,
+    pub(super) claims_token: String,
+    pub(super) device_claims: UntrustedClaims,
+    pub(super) key: Arc<PrivateKey>,
+    pub(super) due: Renewal,
 }
 
-impl Task {
-    async fn run(mut self) -> Fruits {
-        let mut fruits = Fruits::default();
-        if let Err(error) = self.harvest(&mut fruits).await {
-            fruits.error = Some(error);
-        }
-        fruits
+impl RenewalTask {
+    pub(super) async fn run(mut self) -> RenewalOutcome {
+        let mut tokens = NewTokens::default();
+        let error = self.run_renewal(&mut tokens).await.err();
+        RenewalOutcome { tokens, error }
     }
 
-    async fn harvest(&mut self, fruits: &mut Fruits) -> Result<(), RenewalError> {
+    async fn run_renewal(&mut self, tokens: &mut NewTokens) -> Result<(), RenewalError> {
         if self.due.claims {
             let request =
                 RenewRequest { claims_token: self.claims_token.clone(), device_claims: self.device_claims.clone() };
             let answer: ClaimsAnswer = self.post("/client/v1/renew", &request).await?;
             self.claims_token.clone_from(&answer.claims_token);
-            fruits.claims = Some(answer.claims_token);
+            tokens.claims = Some(answer.claims_token);
         }
         if self.due.certificate {
             let request = certificate_request(&self.claims_token, &self.key).map_err(RenewalError::Own)?;
             let answer: CertificateAnswer = self.post("/client/v1/certificate/renew", &request).await?;
-            fruits.chain = Some(answer.chain);
+            tokens.chain = Some(answer.chain);
         }
         if self.due.entitlements {
             let (claims_token, device_claims) = (self.claims_token.clone(), self.device_claims.clone());
             let request = EntitlementsRequest { claims_token, device_claims, sites: vec![] };
-            fruits.entitlements = Some(self.post("/client/v1/entitlements", &request).await?);
+            tokens.entitlements = Some(self.post("/client/v1/entitlements", &request).await?);
         }
         Ok(())
     }
@@ -81,100 +80,27 @@ impl Task {
     }
 }
 
-impl Engine {
-    /// Starts what is due, one renewal at a time.
-    pub(super) fn renew_what_is_due(&mut self) {
-        if self.renewing || self.signing_in || self.sign_in_wanted.is_some() {
-            return;
-        }
-        let Some(session) = &self.session else { return };
-        let due = self.plan.due(clock::now());
-        if due.is_empty() {
-            return;
-        }
-        tracing::info!(claims = due.claims, certificate = due.certificate, entitlements = due.entitlements, "renewing");
-        let task = Task {
-            controllers: session.controllers.clone(),
-            claims_token: session.claims.expose().to_owned(),
-            device_claims: self.device_claims.borrow().as_ref().clone(),
-            key: Arc::clone(&self.key),
-            due,
-        };
-        self.renewing = true;
-        self.plan.begin(clock::now());
-        self.tasks.spawn(async move { Done::Renewed(task.run().await) });
-    }
-
-    /// A renewal has ended.
-    pub(super) async fn renewed(&mut self, fruits: Fruits) -> Result<(), Failure> {
-        self.renewing = false;
-        let error = fruits.error;
-        let taken = self.take(fruits.claims, fruits.chain, fruits.entitlements).await;
-        match (taken, error) {
-            (Err(failure), _) | (Ok(()), Some(RenewalError::Own(failure))) => {
-                let wait = self.plan.failed(clock::now(), clock::chance());
-                self.note_failure("renewal", &failure);
-                tracing::warn!(cause = %failure, again_in_ms = wait.as_millis(), "renewal");
-            }
-            (Ok(()), Some(RenewalError::Call(error))) => self.renewal_refused(&error),
+impl RenewalOutcome {
+    /// Puts the new tokens into use and plans the next renewal. Returns the cause if only a new sign-in can help.
+    pub(super) async fn apply(self, active: &mut ActiveSession, shared: &mut Shared) -> Option<String> {
+        let used = active.use_tokens(shared, self.tokens).await;
+        let (cause, next_step) = match (used, self.error) {
             (Ok(()), None) => {
-                self.plan.succeeded(clock::now());
-                self.troubles.mended("renewal");
+                active.renewal_succeeded(clock::now());
+                shared.troubles.resolve("renewal");
+                return None;
             }
-        }
-        Ok(())
-    }
-
-    fn renewal_refused(&mut self, error: &CallError) {
-        if let CallError::Refused(body) = error
-            && advice::wants_sign_in(body.code)
-        {
-            self.want_sign_in(error.to_string());
-            return;
-        }
-        let now = clock::now();
-        let wait = self.plan.failed(now, clock::chance());
-        tracing::warn!(cause = %error, again_in_ms = wait.as_millis(), "renewal");
-        self.note("renewal", error.to_string(), error.next_step());
-    }
-
-    /// Takes new tokens into use: on disk, in the plan, at the Gateways.
-    pub(super) async fn take(
-        &mut self,
-        claims: Option<String>,
-        chain: Option<Vec<String>>,
-        entitlements: Option<EntitlementsAnswer>,
-    ) -> Result<(), Failure> {
-        let Some(session) = &mut self.session else { return Ok(()) };
-        if claims.is_none() && chain.is_none() && entitlements.is_none() {
-            return Ok(());
-        }
-        if let Some(token) = claims {
-            session.renew_claims(&token)?;
-            self.plan.hold_claims(session.claims.life());
-        }
-        if let Some(chain) = chain {
-            session.renew_certificate(chain, &self.key)?;
-            self.plan.hold_certificate(session.certificate);
-        }
-        if let Some(answer) = entitlements {
-            let why_none = why_none(&answer);
-            session.renew_sites(stored_sites(answer), why_none)?;
-            self.plan.hold_entitlements(session.sites.values().map(|token| token.life()));
-        }
-        self.store.keep_session(&session.stored)?;
-        self.settle_sites().await;
-        Ok(())
-    }
-
-    /// A Gateway tells, or shows, that tokens have to be renewed out of turn.
-    pub(super) fn want_tokens(&mut self, site: SiteId, kinds: &[TokenKind]) {
-        tracing::info!(%site, ?kinds, "tokens wanted");
-        let what = Renewal {
-            claims: kinds.contains(&TokenKind::Claims),
-            certificate: false,
-            entitlements: kinds.contains(&TokenKind::Entitlement),
+            (Ok(()), Some(RenewalError::Call(CallError::Refused(body)))) if advice::wants_sign_in(body.code) => {
+                return Some(CallError::Refused(body).to_string());
+            }
+            (Ok(()), Some(RenewalError::Call(error))) => (error.to_string(), error.next_step().to_owned()),
+            (Err(failure), _) | (Ok(()), Some(RenewalError::Own(failure))) => {
+                (format!("{:#}", failure.cause), failure.next_step)
+            }
         };
-        self.plan.want(what, clock::now());
+        let wait = active.renewal_failed(clock::now());
+        tracing::warn!(cause, again_in_ms = wait.as_millis(), "renewal failed");
+        shared.troubles.note("renewal", cause, &next_step);
+        None
     }
 }

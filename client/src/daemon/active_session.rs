@@ -14,7 +14,7 @@ use crate::clock;
 use crate::core::renewal::{Renewal, RenewalPlan};
 use crate::failure::Failure;
 use crate::sign_in::{stored_sites, why_none};
-use crate::site_link::LinkOrder;
+use crate::site_link::LinkCommand;
 use crate::tunnel::TunnelEvent;
 
 mod network;
@@ -108,7 +108,7 @@ impl ActiveSession {
         let Self { session, plan, .. } = self;
         if let Some(token) = claims {
             session.renew_claims(&token)?;
-            plan.hold_claims(session.claims.life());
+            plan.hold_claims(session.claims.validity());
         }
         if let Some(chain) = chain {
             session.renew_certificate(chain, &shared.account.key)?;
@@ -117,7 +117,7 @@ impl ActiveSession {
         if let Some(answer) = entitlements {
             let why_none = why_none(&answer);
             session.renew_sites(stored_sites(answer), why_none)?;
-            plan.hold_entitlements(session.sites.values().map(|token| token.life()));
+            plan.hold_entitlements(session.sites.values().map(|token| token.validity()));
         }
         shared.account.store.keep_session(&session.stored)?;
         self.update_sites(shared).await;
@@ -155,7 +155,7 @@ impl ActiveSession {
     /// Hands a tunnel's event to the link of its Site.
     pub(super) fn tunnel_event(&self, id: SiteId, event: TunnelEvent) {
         if let Some(site) = self.sites.get(&id) {
-            site.order(LinkOrder::Tunnel(event));
+            site.order(LinkCommand::Tunnel(event));
         }
     }
 
@@ -185,8 +185,8 @@ impl ActiveSession {
 
 fn plan_of(session: &Session) -> RenewalPlan {
     let mut plan = RenewalPlan::new(&session.claims.head.sub.to_string());
-    plan.hold_claims(session.claims.life());
+    plan.hold_claims(session.claims.validity());
     plan.hold_certificate(session.certificate);
-    plan.hold_entitlements(session.sites.values().map(|token| token.life()));
+    plan.hold_entitlements(session.sites.values().map(|token| token.validity()));
     plan
 }

@@ -52,7 +52,7 @@ impl DeviceMonitor {
     /// A collection has ended: publishes its claims if they are due at `now`.
     pub(super) fn collected(&mut self, claims: UntrustedClaims, hashes: FileHashes, now: Instant) {
         self.hashes = Some(hashes);
-        if let Some(claims) = self.schedule.looked(claims, now) {
+        if let Some(claims) = self.schedule.collected(claims, now) {
             self.published.send_replace(claims);
         }
     }

@@ -20,7 +20,7 @@ use super::user_prompts::{AnswerRoute, refused, send_reply};
 use super::watchers::StatusFeed;
 use crate::clock;
 use crate::controller::CallError;
-use crate::device_claims::LOOK_EVERY;
+use crate::device_claims::COLLECT_INTERVAL;
 use crate::failure::{Exit, Failure};
 use crate::local::{Answer, Call, Event, Request};
 use crate::site_link::LinkReport;
@@ -71,7 +71,7 @@ impl Engine {
         let (tunnel, tunnel_inbox) = mpsc::unbounded_channel();
         let shared = Shared::new(options, events, Senders { reports, factors, tunnel })?;
         let unusual = |error| Failure::new(Exit::Unexpected, anyhow::Error::new(error), "try again");
-        let mut look = interval(LOOK_EVERY);
+        let mut look = interval(COLLECT_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let inputs = Inputs {
             calls,
@@ -190,7 +190,7 @@ impl Engine {
 
     fn stored_session(&mut self) -> Result<Session, Failure> {
         let account = &mut self.shared.account;
-        let nothing = || Failure::told(Exit::NotSignedIn, "there is no sign-in on disk", "ringwall sign-in");
+        let nothing = || Failure::message(Exit::NotSignedIn, "there is no sign-in on disk", "ringwall sign-in");
         let stored = account.store.session()?.ok_or_else(nothing)?;
         account.open(stored)
     }
@@ -258,5 +258,5 @@ impl Engine {
 }
 
 fn device_gone() -> Failure {
-    Failure::told(Exit::Unexpected, "the tunnel device is gone", "find out who removed it, then: ringwall up")
+    Failure::message(Exit::Unexpected, "the tunnel device was removed", "find out who removed it, then: ringwall up")
 }

@@ -23,7 +23,7 @@ pub(super) fn status(shared: &Shared, phase: &Phase) -> Status {
         state: phase.client_state(),
         dn: session.map(|session| session.claims.head.sub.to_string()),
         expiries: session.map(|session| Expiries {
-            claims: session.claims.life().until,
+            claims: session.claims.validity().until,
             certificate: session.certificate.until,
             sign_in: UnixMillis::from_seconds(session.claims.sign_in_until),
         }),

@@ -84,7 +84,7 @@ impl AskFactor for PromptFactors {
             browser::open(url);
         }
         let request = FactorRequest { transaction, kind, message, challenge, page: url, again, reply };
-        let stopping = || Failure::told(Exit::Unexpected, "the daemon is going down", "ringwall up");
+        let stopping = || Failure::message(Exit::Unexpected, "the daemon is stopping", "ringwall up");
         self.prompts.send(request).await.map_err(|_| stopping())?;
         match page {
             // The prompt stays open until the sign-in is over, but nobody has to answer it.

@@ -17,9 +17,9 @@ use super::device_monitor::DeviceMonitor;
 use super::tasks::{FactorRequest, StepUpReply, TaskResult, step_up, step_up_factor};
 use super::watchers::Watchers;
 use crate::browser::Loopback;
-use crate::core::prompts::{AnswerError, Asker, Prompts, Question};
+use crate::core::prompts::{AnswerError, PromptOrigin, Prompts, Question};
 use crate::local::{Answer, Event};
-use crate::site_link::LinkOrder;
+use crate::site_link::LinkCommand;
 
 mod page;
 mod step_up;
@@ -55,7 +55,7 @@ impl UserPrompts {
     /// Opens a Gateway's prompt, if the entitlement token has it.
     pub(super) fn open_for_gateway(&mut self, prompt: &Prompt, token: &EntitlementToken, now: UnixMillis) {
         let (site, id) = (&token.site_name, prompt.prompt_id);
-        let replaced = match self.prompts.asked_by_gateway(prompt, token, now) {
+        let replaced = match self.prompts.open_for_gateway(prompt, token, now) {
             Ok(replaced) => replaced,
             Err(error) => return tracing::warn!(site, cause = %error, "prompt rejected"),
         };
@@ -84,7 +84,7 @@ impl UserPrompts {
             again: request.again,
             opened_at: now,
         };
-        if self.prompts.ask(Asker::SignIn(request.transaction), question.clone()).is_ok() {
+        if self.prompts.ask(PromptOrigin::SignIn(request.transaction), question.clone()).is_ok() {
             self.factors.insert(request.transaction, request.reply);
             self.watchers.send(Event::Prompt { prompt: question });
         }
@@ -103,12 +103,12 @@ impl UserPrompts {
             Err(error) => return send_reply(reply, not_taken(&error)),
         };
         match asker {
-            Asker::SignIn(transaction) => {
+            PromptOrigin::SignIn(transaction) => {
                 let waiting = self.factors.remove(&transaction);
                 let taken = waiting.is_some_and(|sign_in| sign_in.send(text).is_ok());
                 send_reply(reply, if taken { Answer::Done {} } else { not_taken(&AnswerError::NotOpen(id)) });
             }
-            Asker::Condition { site, condition, interaction_index } => match kind {
+            PromptOrigin::Condition { site, condition, interaction_index } => match kind {
                 InteractionKind::DisplayMessage => self.close_with(id, reply),
                 InteractionKind::Reason => self.send_reason(site, id, &text, reply, route.active),
                 InteractionKind::OtpAuthentication | InteractionKind::PasswordAuthentication => {
@@ -125,7 +125,7 @@ impl UserPrompts {
                     begin_step_up(active, kind, request, reply, route.tasks);
                 }
             },
-            Asker::StepUp { transaction, .. } => match self.pasted_answer(id, &text) {
+            PromptOrigin::StepUp { transaction, .. } => match self.pasted_answer(id, &text) {
                 Ok(answer) => {
                     self.answer_step_up(id, transaction, answer.unwrap_or(text).to_string(), reply, route);
                 }
@@ -173,7 +173,7 @@ impl UserPrompts {
         match site {
             Some(site) => {
                 // The Gateway closes the prompt, or refuses the reason.
-                site.order(LinkOrder::Reason { prompt: id, text: text.to_owned() });
+                site.order(LinkCommand::Reason { prompt: id, text: text.to_owned() });
                 send_reply(reply, Answer::Done {});
             }
             None => {
@@ -193,7 +193,7 @@ impl UserPrompts {
 
     /// Reopens the reasons of a Site that its Gateway did not accept.
     pub(super) fn reopen_reasons(&mut self, site: SiteId) {
-        for prompt in self.prompts.reasons_refused(site) {
+        for prompt in self.prompts.reopen_reasons(site) {
             self.watchers.send(Event::Prompt { prompt });
         }
     }
@@ -218,13 +218,13 @@ impl UserPrompts {
 
     /// Closes the prompts of a Site.
     pub(super) fn close_of_site(&mut self, site: SiteId) {
-        let closed = self.prompts.site_gone(site);
+        let closed = self.prompts.close_of_site(site);
         self.send_closed(closed);
     }
 
     /// Closes the prompts of a sign-in that has ended.
     pub(super) fn close_of_sign_in(&mut self) {
-        let closed = self.prompts.sign_in_over();
+        let closed = self.prompts.close_of_sign_in();
         self.send_closed(closed);
         self.factors.clear();
     }

@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure};
 use crate::profile::Profile;
 use crate::routes::TunnelRoutes;
 use crate::routes::plan::SiteRoutes;
-use crate::site_link::{ConnectSequence, Surroundings};
+use crate::site_link::{ConnectSequence, LinkContext};
 use crate::tunnel::{ClientTunnel, Counters, TunnelConfig, TunnelEvent};
 
 const DNS_ADVICE: &str = "reach hosts by their addresses, or look at the cause";
@@ -26,7 +26,7 @@ const DNS_ADVICE: &str = "reach hosts by their addresses, or look at the cause";
 ///
 /// Without [`Network::remove`] the rule and the blackholes stay until the next start, so that nothing leaks in between.
 pub(in super::super) struct Network {
-    pub(super) context: Arc<Surroundings>,
+    pub(super) context: Arc<LinkContext>,
     /// MTU of the device, in bytes.
     pub(in super::super) mtu: u16,
     /// Addresses of this device inside the tunnels.
@@ -50,7 +50,7 @@ impl Network {
         })?;
         let index = tunnel.device_index();
         let routes = TunnelRoutes::install(index, addresses.clone()).await.map_err(|error| refused(&error))?;
-        let context = Surroundings {
+        let context = LinkContext {
             tls: Tls::new(),
             device: shared.account.holder.device,
             spa_mode: shared.account.profile.spa.as_ref().map_or(SpaMode::UdpTcp, |spa| spa.mode),
@@ -63,7 +63,7 @@ impl Network {
 
     /// Gives the device other addresses.
     pub(super) async fn set_addresses(&mut self, addresses: Vec<IpAddr>) -> Result<(), Failure> {
-        self.routes.readdress(addresses.clone()).await.map_err(|error| refused(&error))?;
+        self.routes.set_addresses(addresses.clone()).await.map_err(|error| refused(&error))?;
         self.addresses = addresses;
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Network {
             Err(error) => troubles.note("device", format!("cannot set MTU {mtu}: {error}"), "restart the Client"),
         }
         let plan = Plan::of(profile.host.name(), sites.iter().map(|(id, site)| (*id, site.token())));
-        let queriers = sites.iter().map(|(id, site)| (*id, site.asker())).collect();
+        let queriers = sites.iter().map(|(id, site)| (*id, site.querier())).collect();
         let applied = self.dns.apply(plan, queriers).await;
         self.dns_applied = applied.is_ok();
         match applied {

@@ -19,7 +19,7 @@ use crate::core::blocked::blocked;
 use crate::core::renewal::Renewal;
 use crate::held_token::HeldToken;
 use crate::routes::plan::SiteRoutes;
-use crate::site_link::{Admission, Asker, Credentials, LinkNews, LinkOrder, LinkReport, SiteLink};
+use crate::site_link::{Admission, Credentials, DnsQuerier, LinkCommand, LinkEvent, LinkReport, SiteLink};
 use crate::status::{SiteState, SiteStatus, SiteTraffic};
 
 /// One Site.
@@ -50,7 +50,8 @@ impl Site {
         matches!(self.state, SiteState::Connected | SiteState::Attaching)
     }
 
-    /// Its routes for the kernel. A Site that is only out of reach for a moment keeps its routes: packets wait in their senders, not in the LAN.
+    /// Its routes for the kernel. A Site that is only out of reach for a moment keeps its routes: packets wait in their
+    /// senders, not in the LAN.
     pub(in super::super) fn kernel_routes(&self, sign_in_required: bool) -> SiteRoutes {
         let over = self.state == SiteState::Ended || (sign_in_required && !self.carries());
         let admitted = self.admission.as_ref().map(|admission| &admission.routes);
@@ -65,11 +66,11 @@ impl Site {
         &self.token
     }
 
-    pub(in super::super) fn asker(&self) -> Asker {
-        self.link.asker()
+    pub(in super::super) fn querier(&self) -> DnsQuerier {
+        self.link.querier()
     }
 
-    pub(in super::super) fn order(&self, order: LinkOrder) {
+    pub(in super::super) fn order(&self, order: LinkCommand) {
         self.link.order(order);
     }
 
@@ -111,7 +112,7 @@ impl Site {
             session: admission.map(|admission| admission.session),
             since: self.since,
             reconnects: self.connections.saturating_sub(1),
-            expires: self.token.life().until,
+            expires: self.token.validity().until,
             routes: include
                 .iter()
                 .map(ToString::to_string)
@@ -179,13 +180,13 @@ impl ActiveSession {
         let Some(site) = self.sites.get_mut(&id) else { return };
         let name = site.token.site_name.clone();
         match what {
-            LinkNews::State(state) => {
+            LinkEvent::State(state) => {
                 if site.enter(state, clock::now()) {
                     tracing::info!(site = name, ?state, "site");
                     self.apply_network(shared).await;
                 }
             }
-            LinkNews::Welcomed(admission) => {
+            LinkEvent::Welcomed(admission) => {
                 tracing::info!(site = name, gateway = admission.gateway, session = %admission.session,
                     resumed = admission.resumed, "admitted");
                 let fresh = !admission.resumed;
@@ -195,26 +196,26 @@ impl ActiveSession {
                 }
                 self.apply_network(shared).await;
             }
-            LinkNews::Entitlements(entitlements) => site.entitlements = entitlements,
-            LinkNews::Prompt(prompt) => shared.prompts.open_for_gateway(&prompt, &site.token, clock::now()),
-            LinkNews::PromptClosed(prompt) => shared.prompts.closed_by_gateway(prompt),
-            LinkNews::TokensExpiring { kinds, reason } => {
+            LinkEvent::Entitlements(entitlements) => site.entitlements = entitlements,
+            LinkEvent::Prompt(prompt) => shared.prompts.open_for_gateway(&prompt, &site.token, clock::now()),
+            LinkEvent::PromptClosed(prompt) => shared.prompts.closed_by_gateway(prompt),
+            LinkEvent::TokensExpiring { kinds, reason } => {
                 tracing::info!(site = name, ?kinds, ?reason, "tokens expire soon");
                 self.request_tokens(id, &kinds);
             }
-            LinkNews::TokensNeeded(code) => {
+            LinkEvent::TokensNeeded(code) => {
                 site.entitlements.clear();
                 tracing::info!(site = name, ?code, "the Gateway needs other tokens");
                 self.request_tokens(id, &[TokenKind::Claims, TokenKind::Entitlement]);
             }
-            LinkNews::Refused(code, message) => self.refused(shared, id, &name, code, &message),
-            LinkNews::Stopped(code) => {
+            LinkEvent::Refused(code, message) => self.refused(shared, id, &name, code, &message),
+            LinkEvent::Stopped(code) => {
                 let cause = format!("the session has ended ({code:?})");
                 shared.troubles.note(&name, cause, advice::next_step(code));
                 self.apply_network(shared).await;
             }
-            LinkNews::Trouble { cause, next_step } => shared.troubles.note(&name, cause, next_step),
-            LinkNews::Mended => shared.troubles.resolve(&name),
+            LinkEvent::Trouble { cause, next_step } => shared.troubles.note(&name, cause, next_step),
+            LinkEvent::Recovered => shared.troubles.resolve(&name),
         }
     }
 

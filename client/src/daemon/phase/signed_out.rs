@@ -28,7 +28,7 @@ impl SignedOut {
         }
         match SigningIn::start(shared)? {
             Some(phase) => Ok(Phase::SigningIn(phase)),
-            None => Err(Failure::told(
+            None => Err(Failure::message(
                 Exit::NotSignedIn,
                 "nobody is signed in, and no credentials were given",
                 "ringwall sign-in, or: ringwall up --username … --password-file …",

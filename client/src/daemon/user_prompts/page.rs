@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{AnswerRoute, UserPrompts, refused, send_reply};
 use crate::browser::{self, BrowserError, Loopback, Page};
 use crate::clock;
-use crate::core::prompts::{Asker, Question};
+use crate::core::prompts::{PromptOrigin, Question};
 use crate::daemon::tasks::TaskResult;
 use crate::daemon::watchers::TroubleLog;
 use crate::local::{Answer, Event};
@@ -30,7 +30,8 @@ impl UserPrompts {
         let Some((former, asker)) = began else {
             return send_reply(reply, refused("the prompt is closed".into(), "use the blocked service again"));
         };
-        let (Asker::Condition { site, condition, .. } | Asker::StepUp { site, condition, .. }) = asker else {
+        let (PromptOrigin::Condition { site, condition, .. } | PromptOrigin::StepUp { site, condition, .. }) = asker
+        else {
             return send_reply(reply, refused("the prompt belongs to a sign-in".into(), "ringwall prompts"));
         };
         let page = match Page::of(&wanted.challenge, listener).await {
@@ -55,7 +56,7 @@ impl UserPrompts {
         if id != prompt_id {
             self.close(id);
         }
-        let asker = Asker::StepUp { transaction: wanted.transaction, site, condition };
+        let asker = PromptOrigin::StepUp { transaction: wanted.transaction, site, condition };
         if let Err(error) = self.prompts.ask(asker, question.clone()) {
             return send_reply(reply, refused(error.to_string(), "answer those that are open: ringwall prompts"));
         }

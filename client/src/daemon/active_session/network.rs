@@ -43,7 +43,9 @@ impl Network {
         let config = TunnelConfig { device: shared.options.device.clone(), ..TunnelConfig::default() };
         let events = shared.senders.tunnel.clone();
         // Fails only if the engine has ended.
-        let send = move |event: TunnelEvent| drop(events.send(event));
+        let send = move |event: TunnelEvent| {
+            let _ended = events.send(event);
+        };
         let tunnel = ClientTunnel::start(&config, Arc::new(send)).map_err(|error| {
             let cause = anyhow::Error::new(error).context(format!("cannot make the device {}", config.device));
             Failure::new(Exit::Privilege, cause, "load the kernel module tun, or choose another name: --device")

@@ -4,7 +4,7 @@ use ringwall_protocol::wire::error::ErrorCode;
 
 /// The next step after this refusal.
 #[must_use]
-pub const fn next_step(code: ErrorCode) -> &'static str {
+pub(crate) const fn next_step(code: ErrorCode) -> &'static str {
     use ErrorCode as C;
     match code {
         C::SignInRefused => {
@@ -45,7 +45,7 @@ pub const fn next_step(code: ErrorCode) -> &'static str {
 
 /// Whether only a new sign-in can help.
 #[must_use]
-pub const fn wants_sign_in(code: ErrorCode) -> bool {
+pub(crate) const fn wants_sign_in(code: ErrorCode) -> bool {
     use ErrorCode as C;
     matches!(
         code,

@@ -11,8 +11,10 @@ mod open;
 mod page;
 mod query;
 
-pub use key_page::KeyCeremony;
-pub use listener::{BrowserError, Loopback};
-pub use open::{is_web_page, open};
-pub use page::{Page, pasted};
-pub use query::{Returned, returned_with, state_of};
+pub(crate) use listener::{BrowserError, Loopback};
+pub(crate) use open::open;
+pub(crate) use page::{Page, pasted};
+
+use key_page::KeyCeremony;
+use open::is_web_page;
+use query::{Returned, returned_with, state_of};

@@ -27,7 +27,7 @@ Examples:
   ringwall up --detach --username alice --password-file ~/.password
   ringwall sign-in --certificate alice.pem --key alice.key
   ringwall status --json | jq .sites
-  ringwall prompts                     # what is asked at the moment
+  ringwall prompts                     # open prompts
   ringwall answer 3f0c… --stdin < otp.txt
   ringwall down
 
@@ -36,7 +36,7 @@ Exit codes:
   4 refused            5 no Controller       6 no daemon        7 a daemon runs already
   8 privilege missing  9 not found          10 another CA      64 unusable input";
 
-/// The Ringwall Client: signs in, keeps a tunnel to every Site, and asks what has to be asked.
+/// The Ringwall Client: signs in, keeps a tunnel to every Site, and prompts the user where a policy requires it.
 #[derive(Parser)]
 #[command(name = "ringwall", version, after_help = EXAMPLES, propagate_version = true)]
 pub struct Cli {
@@ -44,7 +44,7 @@ pub struct Cli {
     /// $XDG_STATE_HOME/ringwall]
     #[arg(long, global = true, env = "RINGWALL_STATE_DIR", value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
-    /// What is logged, such as `info` or `ringwall_client=debug`
+    /// Log filter, such as `info` or `ringwall_client=debug`
     #[arg(long, global = true, env = "RINGWALL_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
     /// Log as JSON
@@ -56,26 +56,26 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Profiles: how to find a Collective, and whom to believe there
+    /// Manages profiles: how to find a Collective, and which certificate authority to trust
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
-    /// Signs in and keeps the tokens; a running daemon goes on with them
+    /// Signs in and stores the tokens; a running daemon takes them over
     SignIn(sign_in::SignInCommand),
-    /// Connects: runs in the foreground until it is told to go down
+    /// Connects: runs in the foreground until it is stopped
     Up(up::UpCommand),
     /// Disconnects: stops the running daemon
     Down,
-    /// What the running daemon knows
+    /// Shows the state of the running daemon
     Status(status::StatusCommand),
     /// Answers an open prompt
     Answer(prompts::AnswerCommand),
     /// Lists open prompts
     Prompts(prompts::PromptsCommand),
-    /// Revokes this device's tokens, forgets them and disconnects
+    /// Revokes this device's tokens, deletes them and disconnects
     SignOut(sign_in::SignOutCommand),
     /// Prints shell completions
     Completions {
-        /// For which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
 }

@@ -5,7 +5,6 @@
 //! were named then; nothing is sent before that is known. What is retryable is tried at the next Controller; what is
 //! refused is refused. Waiting between rounds is left to the caller.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,144 +14,34 @@ use ringwall_protocol::id::Thumbprint;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
 use ringwall_protocol::wire::client::ControllerAddress;
-use ringwall_protocol::wire::error::ErrorBody;
 use ringwall_trust::secret::SecretKey;
-use ringwall_trust::tls::{Alpn, ControllerTrust, Presented, Refused, Tls, peer_leaf};
+use ringwall_trust::tls::{Alpn, ControllerTrust, Presented, Tls, peer_leaf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::advice;
-use crate::dial::{DialError, Knock, Line, MAX_ADDRESSES, resolve};
-use crate::failure::{Exit, Failure};
+use crate::dial::{Knock, Line, MAX_ADDRESSES, resolve};
 use crate::profile::{Profile, ProfileHost};
+use crate::race::Race;
 
+mod error;
 mod http;
-mod race;
 
-pub use http::ExchangeError;
+pub(crate) use error::{CallError, chain};
 
-use race::Race;
+use error::AttemptError;
+
+/// A knock, a connection and a handshake over a good network take less; RFC 8305 recommends this delay.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Which half of the client API (T14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plane {
+pub(crate) enum Plane {
     /// Without a client certificate.
     SignIn,
     /// With one.
     Client,
-}
-
-/// Why one Controller gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AttemptError {
-    /// Its name has no address.
-    #[error("cannot resolve the name")]
-    Resolve(#[source] std::io::Error),
-    /// No connection.
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    /// A Controller that was not named at the last sign-in.
-    #[error("the Controller's key is none of those named at the last sign-in")]
-    UnknownKey,
-    /// It broke off, or answered something else.
-    #[error(transparent)]
-    Exchange(#[from] ExchangeError),
-    /// It cannot answer now.
-    #[error("{}: {}", code(.0), .0.message)]
-    NotNow(ErrorBody),
-}
-
-/// Why a call failed.
-#[derive(Debug)]
-pub enum CallError {
-    /// A Controller said no.
-    Refused(ErrorBody),
-    /// None gave an answer; why, one by one.
-    Unreachable(Vec<(String, AttemptError)>),
-}
-
-impl fmt::Display for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(body) => write!(f, "the Controller refused ({}): {}", code(body), body.message),
-            Self::Unreachable(attempts) => {
-                f.write_str("no Controller answered")?;
-                for (controller, error) in attempts {
-                    write!(f, "; {controller}: {}", chain(error))?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl std::error::Error for CallError {}
-
-impl CallError {
-    /// How long the Controllers want to be left alone, if one of them said so.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        let of = |body: &ErrorBody| body.retry_after_ms.map(Duration::from_millis);
-        match self {
-            Self::Refused(body) => of(body),
-            Self::Unreachable(attempts) => attempts.iter().find_map(|(_, error)| match error {
-                AttemptError::NotNow(body) => of(body),
-                _ => None,
-            }),
-        }
-    }
-
-    /// Whether the same call may succeed later.
-    #[must_use]
-    pub const fn retryable(&self) -> bool {
-        matches!(self, Self::Unreachable(_))
-    }
-
-    /// Whether asking again in a moment can help: not if only strangers answered.
-    #[must_use]
-    pub fn may_heal(&self) -> bool {
-        let stranger = |error: &AttemptError| {
-            matches!(
-                error,
-                AttemptError::UnknownKey | AttemptError::Dial(DialError::Refused(_) | DialError::Protocol(_))
-            )
-        };
-        match self {
-            Self::Refused(_) => false,
-            Self::Unreachable(attempts) => !attempts.iter().all(|(_, error)| stranger(error)),
-        }
-    }
-
-    /// What the user can do.
-    #[must_use]
-    pub fn next_step(&self) -> &'static str {
-        let attempts = match self {
-            Self::Refused(body) => return advice::next_step(body.code),
-            Self::Unreachable(attempts) => attempts,
-        };
-        let any = |wanted: fn(&AttemptError) -> bool| attempts.iter().any(|(_, error)| wanted(error));
-        if any(|error| matches!(error, AttemptError::Dial(DialError::Refused(Refused::Root)))) {
-            return "ask an administrator for the present profile link, compare its fingerprint, then: \
-                    ringwall profile add --replace-ca <link>";
-        }
-        if any(|error| matches!(error, AttemptError::UnknownKey)) {
-            return "if an administrator confirms that all Controllers were replaced: ringwall sign-in --forget-controllers";
-        }
-        if any(|error| matches!(error, AttemptError::Resolve(_))) {
-            return "check the network, and the host of the profile: ringwall profile list";
-        }
-        "check the network; if others are connected, ask an administrator"
-    }
-}
-
-impl From<CallError> for Failure {
-    fn from(error: CallError) -> Self {
-        let exit = if error.retryable() { Exit::Unreachable } else { Exit::Refused };
-        let next_step = error.next_step();
-        Self::new(exit, error, next_step)
-    }
 }
 
 /// Where a Controller may be.
@@ -174,7 +63,7 @@ enum Reached {
 
 /// The Controllers of one Collective.
 #[derive(Clone)]
-pub struct Controllers {
+pub(crate) struct Controllers {
     tls: Tls,
     profile: Arc<Profile>,
     known: Vec<ControllerAddress>,
@@ -186,27 +75,27 @@ pub struct Controllers {
 impl Controllers {
     /// Those of a profile, before anything else is known.
     #[must_use]
-    pub fn of(profile: Arc<Profile>) -> Self {
+    pub(crate) fn of(profile: Arc<Profile>) -> Self {
         Self { tls: Tls::new(), profile, known: vec![], own: None, device_key: None, last_good: Arc::default() }
     }
 
     /// Those named at the last sign-in, and their keys.
     #[must_use]
-    pub fn known(mut self, known: Vec<ControllerAddress>) -> Self {
+    pub(crate) fn known(mut self, known: Vec<ControllerAddress>) -> Self {
         self.known = known;
         self
     }
 
     /// This device's certificate, which [`Plane::Client`] needs.
     #[must_use]
-    pub fn with_certificate(mut self, own: Arc<Presented>) -> Self {
+    pub(crate) fn with_certificate(mut self, own: Arc<Presented>) -> Self {
         self.own = Some(own);
         self
     }
 
     /// This device's own SPA key, which takes the place of the profile's.
     #[must_use]
-    pub fn with_device_key(mut self, key: Option<SecretKey>) -> Self {
+    pub(crate) fn with_device_key(mut self, key: Option<SecretKey>) -> Self {
         self.device_key = key;
         self
     }
@@ -215,7 +104,7 @@ impl Controllers {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn post<Q, A>(&self, plane: Plane, path: &str, question: &Q) -> Result<A, CallError>
+    pub(crate) async fn post<Q, A>(&self, plane: Plane, path: &str, question: &Q) -> Result<A, CallError>
     where
         Q: Serialize + Sync,
         A: DeserializeOwned,
@@ -227,7 +116,7 @@ impl Controllers {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn post_bound<Q, A, M>(&self, plane: Plane, path: &str, make: &M) -> Result<A, CallError>
+    pub(crate) async fn post_bound<Q, A, M>(&self, plane: Plane, path: &str, make: &M) -> Result<A, CallError>
     where
         Q: Serialize,
         A: DeserializeOwned,
@@ -254,7 +143,7 @@ impl Controllers {
     async fn round<A: DeserializeOwned>(&self, line: &Line, request: &http::Request<'_>) -> Result<A, CallError> {
         let authorities = self.authorities();
         let first = self.last_good.load(Ordering::Relaxed) % authorities.len().max(1);
-        let mut race = Race::new();
+        let mut race = Race::new(HEAD_START);
         for index in (0..authorities.len()).map(|step| (first + step) % authorities.len()) {
             race.append(self.reach(line, Place { index, authority: &authorities[index], address: None }));
         }
@@ -267,7 +156,7 @@ impl Controllers {
                     continue;
                 }
                 Ok(Reached::Controller(stream)) => match request.exchange(*stream).await {
-                    Ok(Err(body)) if body.retryable => AttemptError::NotNow(body),
+                    Ok(Err(body)) if body.retryable => AttemptError::Unavailable(body),
                     Ok(answer) => {
                         self.last_good.store(place.index, Ordering::Relaxed);
                         return answer.map_err(CallError::Refused);
@@ -338,24 +227,4 @@ impl Controllers {
         }
         list
     }
-}
-
-/// An error with its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-/// The code as it stands on the wire.
-pub(crate) fn code(body: &ErrorBody) -> String {
-    let text = serde_json::to_string(&body.code).expect("a code serialises");
-    text.trim_matches('"').to_owned()
 }

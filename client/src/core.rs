@@ -1,11 +1,11 @@
 //! Decisions of the Client as functions of their arguments: no clock, no randomness, no I/O. The shells around them
 //! read the time, draw the random numbers and do what they are told.
 
-pub mod back_off;
-pub mod blocked;
-pub mod link_end;
-pub mod pinning;
-pub mod prompts;
-pub mod renewal;
-pub mod sign_in;
-pub mod site_choice;
+pub(crate) mod back_off;
+pub(crate) mod blocked;
+pub(crate) mod link_end;
+pub(crate) mod pinning;
+pub(crate) mod prompts;
+pub(crate) mod renewal;
+pub(crate) mod sign_in;
+pub(crate) mod site_choice;

@@ -1,7 +1,7 @@
 //! `ringwall up`: signs in, keeps tokens fresh, holds a link to every Site, and asks the user what has to be asked.
 //!
-//! One task, the `Engine`, owns everything and never waits: calls to Controllers, hashing files and sign-ins run beside
-//! it and report back. Going down takes routes, rules, resolvers and the device with it; so does dying, except for
+//! One task, the `Engine`, never waits: calls to Controllers, hashing files and sign-ins run beside it and report back.
+//! What it does with them depends on its `Phase`: signed out, signing in, connected, renewing, losing, stopping. Going down takes routes, rules, resolvers and the device with it; so does dying, except for
 //! blackholes and rules, which the next start removes, so that nothing leaks in between.
 
 use std::path::PathBuf;
@@ -13,52 +13,53 @@ use crate::local;
 use crate::sign_in::Credentials;
 use crate::store::{StateDirectory, StoredProfile};
 
-mod answering;
-mod calls;
+mod account;
+mod active_session;
+mod device_monitor;
 mod engine;
-mod network;
-mod paging;
+mod phase;
 mod privilege;
-mod renewing;
-mod report;
 mod session;
-mod signing_in;
-mod sites;
+mod shared;
+mod status;
+mod tasks;
 mod terminal;
+mod user_prompts;
+mod watchers;
 
 use engine::Engine;
 
 /// What `ringwall up` was told.
-pub struct UpOptions {
+pub(crate) struct UpOptions {
     /// Where the Client keeps what it knows.
-    pub state: StateDirectory,
+    pub(crate) state: StateDirectory,
     /// Which profile.
-    pub stored: StoredProfile,
+    pub(crate) stored: StoredProfile,
     /// Kind of the device's key, if it has none yet.
-    pub key_kind: KeyKind,
+    pub(crate) key_kind: KeyKind,
     /// Given on the command line.
-    pub credentials: Option<Credentials>,
+    pub(crate) credentials: Option<Credentials>,
     /// Sign in again with them when the tokens are revoked or at their end.
-    pub reconnect: bool,
+    pub(crate) reconnect: bool,
     /// Sign in even if there are tokens on disk.
-    pub fresh: bool,
+    pub(crate) fresh: bool,
     /// Believe in any Controller that the profile's root vouches for.
-    pub forget_controllers: bool,
+    pub(crate) forget_controllers: bool,
     /// Pages are only told, not opened.
-    pub no_browser: bool,
+    pub(crate) no_browser: bool,
     /// Name of the TUN device.
-    pub device: String,
+    pub(crate) device: String,
     /// The system's resolver file; `None`: leave the system's resolver alone.
-    pub resolv_conf: Option<PathBuf>,
+    pub(crate) resolv_conf: Option<PathBuf>,
     /// Ask on the terminal.
-    pub interactive: bool,
+    pub(crate) interactive: bool,
 }
 
 /// Runs until it is told to go down.
 ///
 /// # Errors
 /// Before it is up: a missing privilege, another daemon, or what the sign-in was refused for.
-pub async fn run(options: UpOptions) -> Result<(), Failure> {
+pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
     privilege::check_network_admin()?;
     let lock = options.state.lock()?;
     if let Some(file) = &options.resolv_conf {

@@ -15,13 +15,13 @@ mod on_demand;
 mod schedule;
 mod system;
 
-pub use on_demand::FileHashes;
-pub use schedule::Schedule;
+pub(crate) use on_demand::FileHashes;
+pub(crate) use schedule::Schedule;
 
 /// They are sent at least this often (absent after 15 min).
-pub const SEND_EVERY: Duration = Duration::from_mins(5);
+pub(crate) const SEND_INTERVAL: Duration = Duration::from_mins(5);
 /// They are looked at this often, so that a change is sent within 10 s.
-pub const LOOK_EVERY: Duration = Duration::from_secs(8);
+pub(crate) const COLLECT_INTERVAL: Duration = Duration::from_secs(8);
 /// Most on-demand claims that are answered: more cost more than they tell.
 const MAX_ON_DEMAND: usize = 64;
 /// A claim that differs at every look and is therefore no change.
@@ -29,7 +29,7 @@ const VOLATILE: &str = "uptimeSeconds";
 
 /// Collects everything. Blocking: reads files. `own` are the tunnel's addresses, which are left out.
 #[must_use]
-pub fn collect(wanted: &[OnDemandClaim], own: &[IpAddr], hashes: &mut FileHashes) -> UntrustedClaims {
+pub(crate) fn collect(wanted: &[OnDemandClaim], own: &[IpAddr], hashes: &mut FileHashes) -> UntrustedClaims {
     let mut claims = ClaimMap::default();
     for claim in wanted.iter().filter(|claim| on_demand::concerns_us(&claim.platform)).take(MAX_ON_DEMAND) {
         claims.0.insert(claim.claim_name.clone(), on_demand::answer(claim, hashes));
@@ -40,7 +40,7 @@ pub fn collect(wanted: &[OnDemandClaim], own: &[IpAddr], hashes: &mut FileHashes
 
 /// Whether something changed that somebody should hear of.
 #[must_use]
-pub fn differs(before: &UntrustedClaims, after: &UntrustedClaims) -> bool {
+pub(crate) fn differs(before: &UntrustedClaims, after: &UntrustedClaims) -> bool {
     let steady = |claims: &UntrustedClaims| -> ClaimMap {
         claims
             .0

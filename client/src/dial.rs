@@ -25,7 +25,7 @@ use tokio_rustls::client::TlsStream;
 use crate::clock;
 
 /// Mark of the Client's own sockets (`SO_MARK`).
-pub const SOCKET_MARK: u32 = 0x5257;
+pub(crate) const SOCKET_MARK: u32 = 0x5257;
 /// One attempt to connect.
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// TLS may take this long.
@@ -35,31 +35,31 @@ const RESOLVE_TIME: Duration = Duration::from_secs(3);
 /// Most addresses of one name, and most that are tried in one round.
 pub(crate) const MAX_ADDRESSES: usize = 32;
 
-/// How to prove at the door that one may come in.
+/// How to authenticate to the listener before TLS (single packet authorization).
 #[derive(Clone)]
-pub struct Knock {
+pub(crate) struct Knock {
     /// The key.
-    pub key: SecretKey,
+    pub(crate) key: SecretKey,
     /// What it is for.
-    pub service: Service,
+    pub(crate) service: Service,
     /// Whether a UDP packet has to open the port first.
-    pub mode: SpaMode,
+    pub(crate) mode: SpaMode,
 }
 
 /// What to dial with.
 #[derive(Clone)]
-pub struct Line {
+pub(crate) struct Line {
     /// Who may be at the other end, and who is at this one.
-    pub config: Arc<ClientConfig>,
+    pub(crate) config: Arc<ClientConfig>,
     /// What will be spoken.
-    pub alpn: Alpn,
+    pub(crate) alpn: Alpn,
     /// Absent, or of mode `Open`: nobody wants one.
-    pub knock: Option<Knock>,
+    pub(crate) knock: Option<Knock>,
 }
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub enum DialError {
+pub(crate) enum DialError {
     /// Nothing answers.
     #[error("cannot connect")]
     Connect(#[source] io::Error),
@@ -79,7 +79,7 @@ impl Line {
     ///
     /// # Errors
     /// [`DialError`]; within some 8 s at most.
-    pub async fn dial(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, DialError> {
+    pub(crate) async fn dial(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, DialError> {
         let stream = self.reach(address).await.map_err(DialError::Connect)?;
         let mut protocols = vec![self.alpn.entry()];
         if let Some(knock) = self.knock.as_ref().filter(|knock| knock.mode != SpaMode::Open) {

@@ -14,19 +14,20 @@ use std::path::PathBuf;
 
 use ringwall_protocol::id::SiteId;
 
-pub use plan::{Plan, Way};
-pub use resolv_conf::{Former, ResolvConf};
+pub(crate) use plan::Plan;
 
-use crate::site_link::Asker;
+use resolv_conf::{ResolvConf, SystemResolvers};
+
+use crate::site_link::DnsQuerier;
 use resolved::Resolved;
-use stub::{Stub, Ways};
+use stub::{QueryTargets, Stub};
 
 /// The system's file, where nothing else is said.
-pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// What this system does about names while the Client runs.
 #[derive(Debug)]
-pub struct SplitDns {
+pub(crate) struct SplitDns {
     device: String,
     /// `None`: the user wants the system's resolver left alone.
     file: Option<PathBuf>,
@@ -37,32 +38,32 @@ pub struct SplitDns {
 #[derive(Debug)]
 struct Active {
     stub: Stub,
-    way_in: WayIn,
-    former: Former,
+    entry: StubEntry,
+    former: SystemResolvers,
 }
 
 /// How questions get to the stub.
 #[derive(Debug)]
-enum WayIn {
+enum StubEntry {
     Resolved(Resolved),
     File(ResolvConf),
 }
 
 /// Why names are not divided.
 #[derive(Debug, thiserror::Error)]
-pub enum DnsError {
+pub(crate) enum DnsError {
     /// The user wants it so.
-    #[error("names of the sites are not asked for (--no-dns)")]
+    #[error("split DNS is disabled: --no-dns was given")]
     LeftAlone,
     /// The stub cannot listen.
-    #[error("no DNS stub can listen on the loopback: {0}")]
+    #[error("cannot start the DNS stub on the loopback: {0}")]
     Stub(std::io::Error),
     /// The system's file cannot be read or changed.
-    #[error("{file} cannot be changed: {error}")]
+    #[error("cannot change {file}: {error}")]
     File {
-        /// Which.
+        /// Path of the file.
         file: PathBuf,
-        /// Why.
+        /// Cause.
         error: std::io::Error,
     },
     /// systemd-resolved refused.
@@ -73,7 +74,7 @@ pub enum DnsError {
 impl SplitDns {
     /// Nothing is divided yet. What a Client that was killed left behind is put back.
     #[must_use]
-    pub fn new(device: String, file: Option<PathBuf>) -> Self {
+    pub(crate) fn new(device: String, file: Option<PathBuf>) -> Self {
         if let Some(file) = &file {
             recover(file);
         }
@@ -84,7 +85,7 @@ impl SplitDns {
     ///
     /// # Errors
     /// [`DnsError`]; then names are asked for as before.
-    pub async fn apply(&mut self, plan: Plan, sites: BTreeMap<SiteId, Asker>) -> Result<(), DnsError> {
+    pub(crate) async fn apply(&mut self, plan: Plan, sites: BTreeMap<SiteId, DnsQuerier>) -> Result<(), DnsError> {
         if plan.is_empty() {
             self.revert().await;
             return Ok(());
@@ -96,9 +97,9 @@ impl SplitDns {
             self.plan = plan;
             return Ok(());
         };
-        active.stub.follow(Ways { plan: plan.clone(), sites, former: active.former.servers.clone() });
+        active.stub.follow(QueryTargets { plan: plan.clone(), sites, former: active.former.servers.clone() });
         if plan != self.plan
-            && let WayIn::Resolved(resolved) = &active.way_in
+            && let StubEntry::Resolved(resolved) = &active.entry
         {
             resolved.set(active.stub.address, &plan.matched()).await.map_err(DnsError::Resolved)?;
         }
@@ -107,20 +108,20 @@ impl SplitDns {
     }
 
     /// Takes everything back.
-    pub async fn revert(&mut self) {
+    pub(crate) async fn revert(&mut self) {
         self.plan = Plan::default();
         let Some(active) = self.active.take() else { return };
-        match &active.way_in {
-            WayIn::Resolved(resolved) => {
+        match &active.entry {
+            StubEntry::Resolved(resolved) => {
                 if let Err(error) = resolved.revert().await {
                     // The device goes, and its settings with it.
                     tracing::debug!(cause = error, "resolver");
                 }
             }
-            WayIn::File(file) => match file.give_back() {
+            StubEntry::File(file) => match file.restore() {
                 Ok(true) => {}
-                Ok(false) => tracing::info!("the system's resolver file was changed by somebody else, and stays so"),
-                Err(error) => tracing::error!(%error, "the system's resolver file could not be put back"),
+                Ok(false) => tracing::info!("another program changed the resolver file; it is left as it is"),
+                Err(error) => tracing::error!(%error, "cannot restore the system's resolver file"),
             },
         }
     }
@@ -129,16 +130,21 @@ impl SplitDns {
 impl Drop for SplitDns {
     /// However the daemon ends, the user's file is in its place.
     fn drop(&mut self) {
-        if let Some(Active { way_in: WayIn::File(file), .. }) = &self.active
-            && let Err(error) = file.give_back()
+        if let Some(Active { entry: StubEntry::File(file), .. }) = &self.active
+            && let Err(error) = file.restore()
         {
-            tracing::error!(%error, "the system's resolver file could not be put back");
+            tracing::error!(%error, "cannot restore the system's resolver file");
         }
     }
 }
 
 impl Active {
-    async fn begin(device: &str, file: PathBuf, plan: Plan, sites: BTreeMap<SiteId, Asker>) -> Result<Self, DnsError> {
+    async fn begin(
+        device: &str,
+        file: PathBuf,
+        plan: Plan,
+        sites: BTreeMap<SiteId, DnsQuerier>,
+    ) -> Result<Self, DnsError> {
         let conf = ResolvConf::new(file.clone());
         let wrong = |error| DnsError::File { file: file.clone(), error };
         let resolved = Resolved::found(device, &file);
@@ -148,28 +154,28 @@ impl Active {
             None => conf.former().map_err(wrong)?,
         };
         let matched = plan.matched();
-        let ways = Ways { plan, sites, former: former.servers.clone() };
-        let stub = Stub::start(ways).await.map_err(DnsError::Stub)?;
-        let way_in = if let Some(resolved) = resolved {
+        let targets = QueryTargets { plan, sites, former: former.servers.clone() };
+        let stub = Stub::start(targets).await.map_err(DnsError::Stub)?;
+        let entry = if let Some(resolved) = resolved {
             resolved.set(stub.address, &matched).await.map_err(DnsError::Resolved)?;
-            WayIn::Resolved(resolved)
+            StubEntry::Resolved(resolved)
         } else {
-            conf.take_over(stub.address, &former).map_err(wrong)?;
-            WayIn::File(conf)
+            conf.put_stub(stub.address, &former).map_err(wrong)?;
+            StubEntry::File(conf)
         };
-        Ok(Self { stub, way_in, former })
+        Ok(Self { stub, entry, former })
     }
 }
 
 /// Puts the user's file back if a Client that was killed left its own behind.
-pub fn recover(file: &std::path::Path) {
-    match ResolvConf::new(file.to_owned()).give_back() {
+pub(crate) fn recover(file: &std::path::Path) {
+    match ResolvConf::new(file.to_owned()).restore() {
         Ok(true) => {
-            tracing::warn!(file = %file.display(), "the system's resolver file is back, which a Client left changed")
+            tracing::warn!(file = %file.display(), "restored the system's resolver file, which an earlier Client had replaced")
         }
         Ok(false) => {}
         Err(error) => {
-            tracing::warn!(file = %file.display(), %error, "the system's resolver file cannot be looked after")
+            tracing::warn!(file = %file.display(), %error, "cannot check the system's resolver file")
         }
     }
 }

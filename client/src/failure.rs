@@ -43,18 +43,18 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with its next step.
-    pub fn new(exit: Exit, cause: impl Into<anyhow::Error>, next_step: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, cause: impl Into<anyhow::Error>, next_step: impl Into<String>) -> Self {
         Self { exit, cause: cause.into(), next_step: next_step.into() }
     }
 
     /// A failure whose cause is only known as text.
-    pub fn told(exit: Exit, cause: impl fmt::Display, next_step: impl Into<String>) -> Self {
+    pub(crate) fn message(exit: Exit, cause: impl fmt::Display, next_step: impl Into<String>) -> Self {
         Self::new(exit, anyhow::anyhow!("{cause}"), next_step)
     }
 
     /// Says more about what was being done.
     #[must_use]
-    pub fn while_doing(mut self, what: impl fmt::Display + Send + Sync + 'static) -> Self {
+    pub(crate) fn while_doing(mut self, what: impl fmt::Display + Send + Sync + 'static) -> Self {
         self.cause = self.cause.context(what);
         self
     }

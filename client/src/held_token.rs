@@ -13,11 +13,11 @@ use ringwall_protocol::token::TokenBody;
 use ringwall_trust::token::{TokenHashPrefix, token_hash_prefix};
 use zeroize::Zeroizing;
 
-use crate::core::renewal::Life;
+use crate::core::renewal::Validity;
 
-/// Why a Controller's token is of no use.
+/// Why a Controller's token cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TokenProblem {
+pub(crate) enum TokenProblem {
     /// Longer than its kind may be.
     #[error("expected a token of at most {limit} bytes, got {got}")]
     TooLarge {
@@ -30,7 +30,7 @@ pub enum TokenProblem {
     #[error("expected a token of type {0}")]
     Form(&'static str),
     /// The body says something else.
-    #[error("the token's body is not what its kind says, at column {0}")]
+    #[error("malformed token body at column {0}")]
     Body(usize),
     /// Bound to another key.
     #[error("the token is bound to another key than this device's")]
@@ -42,16 +42,16 @@ pub enum TokenProblem {
 
 /// Whom tokens must be for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Holder {
+pub(crate) struct Holder {
     /// This device, in this profile.
-    pub device: DeviceId,
+    pub(crate) device: DeviceId,
     /// Its key.
-    pub key: Thumbprint,
+    pub(crate) key: Thumbprint,
 }
 
 /// A token of this device. `Debug` shows the first 8 hex digits of its hash.
 #[derive(Clone)]
-pub struct HeldToken<T> {
+pub(crate) struct HeldToken<T> {
     text: Zeroizing<String>,
     body: T,
 }
@@ -61,7 +61,7 @@ impl<T: TokenBody> HeldToken<T> {
     ///
     /// # Errors
     /// [`TokenProblem`].
-    pub fn take(text: &str, holder: Holder) -> Result<Self, TokenProblem> {
+    pub(crate) fn take(text: &str, holder: Holder) -> Result<Self, TokenProblem> {
         if text.len() > T::MAX_LEN {
             return Err(TokenProblem::TooLarge { limit: T::MAX_LEN, got: text.len() });
         }
@@ -78,21 +78,21 @@ impl<T: TokenBody> HeldToken<T> {
 
     /// The token as it is presented; never for a log.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.text
     }
 
     /// What a log may say of it.
     #[must_use]
-    pub fn prefix(&self) -> TokenHashPrefix {
+    pub(crate) fn prefix(&self) -> TokenHashPrefix {
         token_hash_prefix(&self.text)
     }
 
     /// From when to when it is valid.
     #[must_use]
-    pub fn life(&self) -> Life {
+    pub(crate) fn validity(&self) -> Validity {
         let head = self.body.head();
-        Life { from: UnixMillis::from_seconds(head.iat), until: UnixMillis::from_seconds(head.exp) }
+        Validity { from: UnixMillis::from_seconds(head.iat), until: UnixMillis::from_seconds(head.exp) }
     }
 }
 

@@ -9,8 +9,9 @@ mod message;
 mod server;
 
 pub use client::{LocalClient, LocalError};
-pub use message::{Answer, Event, MAX_ANSWER_LINE, MAX_REQUEST_LINE, Request};
-pub use server::{Call, LocalServer, serve};
+pub use message::{Answer, Event, Request};
+pub(crate) use message::{MAX_ANSWER_LINE, MAX_REQUEST_LINE};
+pub(crate) use server::{Call, serve};
 
 #[cfg(test)]
 mod tests;

@@ -18,49 +18,51 @@ use crate::secret_text::SecretText;
 
 mod host;
 
-pub use host::{DEFAULT_PORT, InvalidHost, ProfileHost};
+pub(crate) use host::ProfileHost;
+
+use host::InvalidHost;
 
 /// Longest link: names, one key and two fingerprints take some 500 bytes.
-pub const MAX_LINK: usize = 8 * 1024;
+pub(crate) const MAX_LINK: usize = 8 * 1024;
 /// Most further addresses of one profile; a Collective names at most 8.
-pub const MAX_CONTROLLERS: usize = 16;
+pub(crate) const MAX_CONTROLLERS: usize = 16;
 /// Longest name of a profile or of its SPA key, in bytes.
 const MAX_LABEL: usize = 128;
 const SCHEME: &str = "ringwall://";
 
 /// What one link says.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// For people, and for `--profile`.
-    pub name: String,
+    pub(crate) name: String,
     /// Where its Controllers answer; with the provider it makes the profile what it is.
-    pub host: ProfileHost,
+    pub(crate) host: ProfileHost,
     /// Where else they answer: tried after `host`, at most [`MAX_CONTROLLERS`].
-    pub controllers: Vec<ProfileHost>,
+    pub(crate) controllers: Vec<ProfileHost>,
     /// The provider that its users sign in with.
-    pub identity_provider: ProviderName,
+    pub(crate) identity_provider: ProviderName,
     /// SHA-256 of the Collective's root certificate.
-    pub ca: Fingerprint,
+    pub(crate) ca: Fingerprint,
     /// The same of the root that will follow it.
-    pub next_ca: Option<Fingerprint>,
+    pub(crate) next_ca: Option<Fingerprint>,
     /// How to knock at first contact; absent while SPA is open.
-    pub spa: Option<ProfileSpa>,
+    pub(crate) spa: Option<ProfileSpa>,
 }
 
 /// The knock of a profile.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ProfileSpa {
+pub(crate) struct ProfileSpa {
     /// Which forms of it are wanted.
-    pub mode: SpaMode,
+    pub(crate) mode: SpaMode,
     /// Names the key.
-    pub name: String,
+    pub(crate) name: String,
     /// The key; for first contact only, registered devices have their own.
-    pub key: SecretKey,
+    pub(crate) key: SecretKey,
 }
 
 /// Why a text is no profile link. None of the texts repeats the link, which holds a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LinkError {
+pub(crate) enum LinkError {
     /// Longer than any link.
     #[error("expected a profile link of at most {MAX_LINK} bytes, got {0}")]
     TooLong(usize),
@@ -74,7 +76,7 @@ pub enum LinkError {
     #[error("expected base64url of JSON after the host of the profile link")]
     Encoding,
     /// The JSON says something else.
-    #[error("the profile link does not say what a profile needs: {0}")]
+    #[error("the profile link lacks a field that a profile needs: {0}")]
     Body(String),
     /// A field with a value that it cannot have.
     #[error("field {field} of the profile link: {problem}")]
@@ -112,7 +114,7 @@ impl Profile {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub fn parse_link(text: &str) -> Result<Self, LinkError> {
+    pub(crate) fn parse_link(text: &str) -> Result<Self, LinkError> {
         let text = text.trim();
         if text.len() > MAX_LINK {
             return Err(LinkError::TooLong(text.len()));
@@ -154,7 +156,7 @@ impl Profile {
 
     /// The profile as a link. It may hold a key: for a file of mode 0600, never for a log.
     #[must_use]
-    pub fn expose_link(&self) -> Zeroizing<String> {
+    pub(crate) fn expose_link(&self) -> Zeroizing<String> {
         let body = LinkBody {
             profile_name: self.name.clone(),
             spa: self.spa.as_ref().map(ProfileSpa::to_link),
@@ -169,7 +171,7 @@ impl Profile {
 
     /// What makes the profile the same or another one: host and provider (S1).
     #[must_use]
-    pub fn slot(&self) -> ProfileSlot {
+    pub(crate) fn slot(&self) -> ProfileSlot {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.host.to_string().as_bytes());
         hasher.update(&[0]);
@@ -180,7 +182,7 @@ impl Profile {
 
     /// The roots that are believed.
     #[must_use]
-    pub fn pins(&self) -> Vec<Fingerprint> {
+    pub(crate) fn pins(&self) -> Vec<Fingerprint> {
         std::iter::once(self.ca).chain(self.next_ca).collect()
     }
 }
@@ -208,7 +210,7 @@ impl ProfileSpa {
 
 /// Where a profile is kept: 16 hex digits made of host and provider.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProfileSlot(String);
+pub(crate) struct ProfileSlot(String);
 
 impl fmt::Display for ProfileSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,20 +13,20 @@ use ipnet::IpNet;
 
 mod guard;
 mod kernel;
-pub mod plan;
+pub(crate) mod plan;
 
 use guard::Guard;
 use kernel::Kernel;
-pub use kernel::RouteError;
+pub(crate) use kernel::RouteError;
 use plan::{PlannedRoute, SiteRoutes, plan};
 
 /// The routing table. Above 255, where nothing is reserved.
-pub const TABLE: u32 = 5_257;
+pub(crate) const TABLE: u32 = 5_257;
 /// Priority of the rule that leads there; main has 32,766.
-pub const RULE_PRIORITY: u32 = 5_257;
+pub(crate) const RULE_PRIORITY: u32 = 5_257;
 
 /// Addresses, rule and routes of a running tunnel.
-pub struct TunnelRoutes {
+pub(crate) struct TunnelRoutes {
     kernel: Kernel,
     addresses: Vec<IpAddr>,
     applied: BTreeSet<PlannedRoute>,
@@ -38,14 +38,14 @@ impl TunnelRoutes {
     ///
     /// # Errors
     /// [`RouteError`].
-    pub async fn install(device_index: u32, addresses: Vec<IpAddr>) -> Result<Self, RouteError> {
+    pub(crate) async fn install(device_index: u32, addresses: Vec<IpAddr>) -> Result<Self, RouteError> {
         let kernel = Kernel::open(device_index)?;
         kernel.remove_leftovers().await?;
         for address in &addresses {
             kernel.add_address(*address).await?;
         }
         kernel.add_rules().await?;
-        let guard = raise_guard(device_index, &addresses);
+        let guard = install_guard(device_index, &addresses);
         Ok(Self { kernel, addresses, applied: BTreeSet::new(), guard })
     }
 
@@ -53,7 +53,7 @@ impl TunnelRoutes {
     ///
     /// # Errors
     /// [`RouteError`]; what was applied until then is known, and the next call goes on from there.
-    pub async fn apply(&mut self, sites: &[SiteRoutes]) -> Result<(), RouteError> {
+    pub(crate) async fn apply(&mut self, sites: &[SiteRoutes]) -> Result<(), RouteError> {
         let wanted = plan(sites, &self.addresses);
         for route in wanted.difference(&self.applied.clone()) {
             self.kernel.add_route(route, &self.addresses).await?;
@@ -70,7 +70,7 @@ impl TunnelRoutes {
     ///
     /// # Errors
     /// [`RouteError`].
-    pub async fn readdress(&mut self, addresses: Vec<IpAddr>) -> Result<(), RouteError> {
+    pub(crate) async fn set_addresses(&mut self, addresses: Vec<IpAddr>) -> Result<(), RouteError> {
         if addresses == self.addresses {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl TunnelRoutes {
         }
         // The old one's table has to go first: both have the same name.
         self.guard = None;
-        self.guard = raise_guard(self.kernel.device_index(), &addresses);
+        self.guard = install_guard(self.kernel.device_index(), &addresses);
         self.addresses = addresses;
         // Routes name their source address.
         self.applied.retain(|route| route.target != plan::Target::Tunnel);
@@ -91,7 +91,7 @@ impl TunnelRoutes {
 
     /// Whether other interfaces are kept from the tunnel addresses.
     #[must_use]
-    pub const fn guarded(&self) -> bool {
+    pub(crate) const fn guarded(&self) -> bool {
         self.guard.is_some()
     }
 
@@ -99,15 +99,15 @@ impl TunnelRoutes {
     ///
     /// # Errors
     /// [`RouteError`].
-    pub async fn remove(self) -> Result<(), RouteError> {
+    pub(crate) async fn remove(self) -> Result<(), RouteError> {
         self.kernel.remove_leftovers().await
     }
 }
 
 /// A kernel without nf_tables gives a tunnel all the same.
-fn raise_guard(device_index: u32, addresses: &[IpAddr]) -> Option<Guard> {
-    Guard::raise(device_index, addresses)
-        .inspect_err(|error| tracing::warn!(cause = %error, "tunnel addresses answer on other interfaces too"))
+fn install_guard(device_index: u32, addresses: &[IpAddr]) -> Option<Guard> {
+    Guard::install(device_index, addresses)
+        .inspect_err(|error| tracing::warn!(cause = %error, "cannot install the guard: tunnel addresses are reachable through other interfaces"))
         .ok()
 }
 

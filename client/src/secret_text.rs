@@ -5,12 +5,12 @@ use zeroize::Zeroizing;
 
 /// Secret text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(Zeroizing<String>);
+pub(crate) struct SecretText(Zeroizing<String>);
 
 impl SecretText {
     /// The text, to be sent or stored; never for a log.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -2,7 +2,6 @@
 //! comes of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ringwall_protocol::claims::UntrustedClaims;
 use ringwall_protocol::id::TransactionId;
@@ -20,9 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use crate::clock;
 use crate::controller::{CallError, Controllers, Plane};
-use crate::core::back_off;
 use crate::core::sign_in::{Finished, SignInFlow, Step};
 use crate::failure::{Exit, Failure};
 use crate::held_token::{HeldToken, Holder};
@@ -30,15 +27,17 @@ use crate::secret_text::SecretText;
 use crate::store::{Device, ProfileStore, StoredSession, StoredSite};
 use crate::user_key::UserKey;
 
+mod retry;
+
+use retry::{post_with_retry, retry};
+
 /// Most notices of a sign-in that are shown, and most characters of one.
 const MAX_NOTICES: usize = 8;
 const MAX_NOTICE: usize = 2_048;
-/// How long Controllers that do not answer are asked again.
-const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What proves the user, as he gave it. No `Debug`.
+/// What proves the user, as entered. No `Debug`.
 #[derive(Clone)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// Name and password.
     Password {
         /// Name at the identity provider.
@@ -58,7 +57,7 @@ pub enum Credentials {
 }
 
 /// Who can ask the user for a further factor.
-pub trait AskFactor: Sync {
+pub(crate) trait AskFactor: Sync {
     /// Asks and waits for the answer.
     fn ask_factor(
         &self,
@@ -71,17 +70,17 @@ pub trait AskFactor: Sync {
 }
 
 /// What a sign-in needs besides credentials.
-pub struct SignIn<'a> {
+pub(crate) struct SignIn<'a> {
     /// Whom to ask.
-    pub controllers: &'a Controllers,
+    pub(crate) controllers: &'a Controllers,
     /// Where to keep what comes of it.
-    pub store: &'a ProfileStore,
+    pub(crate) store: &'a ProfileStore,
     /// The device's key.
-    pub key: &'a PrivateKey,
+    pub(crate) key: &'a PrivateKey,
     /// The provider's name.
-    pub provider: &'a str,
+    pub(crate) provider: &'a str,
     /// What the device says of itself.
-    pub claims: UntrustedClaims,
+    pub(crate) claims: UntrustedClaims,
 }
 
 impl SignIn<'_> {
@@ -89,7 +88,7 @@ impl SignIn<'_> {
     ///
     /// # Errors
     /// What was refused, or that nobody answered for 30 s.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         mut device: Device,
         credentials: &Credentials,
@@ -138,7 +137,7 @@ impl SignIn<'_> {
             device_claims: self.claims.clone(),
             sites: vec![],
         };
-        let answer = patiently(&controllers, Plane::Client, "/client/v1/entitlements", &request).await?;
+        let answer = post_with_retry(&controllers, Plane::Client, "/client/v1/entitlements", &request).await?;
         Ok(flow.entitled(answer))
     }
 
@@ -162,7 +161,7 @@ impl SignIn<'_> {
                     Ok(self.request(device, user_key.prove(self.provider, device.device_id, key, exporter)?))
                 };
                 let make = &make;
-                return patiently_with(|| self.controllers.post_bound(Plane::SignIn, path, make)).await;
+                return retry(|| self.controllers.post_bound(Plane::SignIn, path, make)).await;
             }
         };
         self.post(Plane::SignIn, path, &self.request(device, credential)).await
@@ -215,7 +214,7 @@ impl SignIn<'_> {
         Q: Serialize + Sync,
         A: DeserializeOwned,
     {
-        patiently(self.controllers, plane, path, question).await
+        post_with_retry(self.controllers, plane, path, question).await
     }
 }
 
@@ -223,7 +222,7 @@ impl SignIn<'_> {
 ///
 /// # Errors
 /// What was refused, or that nobody answered for 30 s.
-pub async fn way_of(
+pub(crate) async fn way_of(
     controllers: &Controllers,
     device: &Device,
     key: &PrivateKey,
@@ -236,45 +235,8 @@ pub async fn way_of(
         key_thumbprint: key.thumbprint(),
         redirect_uri: Some(redirect_uri),
     };
-    let answer = patiently(controllers, Plane::SignIn, "/client/v1/sign-in/begin", &question).await?;
+    let answer = post_with_retry(controllers, Plane::SignIn, "/client/v1/sign-in/begin", &question).await?;
     answer.map_err(|body| CallError::Refused(body).into())
-}
-
-/// Round after round until somebody answers or 30 s have passed. A refusal is an answer.
-async fn patiently<Q, A>(
-    controllers: &Controllers,
-    plane: Plane,
-    path: &str,
-    question: &Q,
-) -> Result<Result<A, ErrorBody>, Failure>
-where
-    Q: Serialize + Sync,
-    A: DeserializeOwned,
-{
-    patiently_with(|| controllers.post(plane, path, question)).await
-}
-
-/// The same, for what is not the same on each connection.
-async fn patiently_with<A, F>(ask: impl Fn() -> F + Send + Sync) -> Result<Result<A, ErrorBody>, Failure>
-where
-    F: Future<Output = Result<A, CallError>>,
-{
-    let give_up = tokio::time::Instant::now() + PATIENCE;
-    let mut failures = 0;
-    loop {
-        failures += 1;
-        let error = match ask().await {
-            Ok(answer) => return Ok(Ok(answer)),
-            Err(CallError::Refused(body)) => return Ok(Err(body)),
-            Err(error) => error,
-        };
-        let wait = back_off::between_calls(failures, clock::chance()).max(error.retry_after().unwrap_or_default());
-        if !error.may_heal() || tokio::time::Instant::now() + wait >= give_up {
-            return Err(error.into());
-        }
-        tracing::info!(cause = %error, again_in_ms = wait.as_millis(), "sign-in waits for a Controller");
-        tokio::time::sleep(wait).await;
-    }
 }
 
 /// A request for a certificate on this device's key.
@@ -286,7 +248,7 @@ pub(crate) fn certificate_request(claims_token: &str, key: &PrivateKey) -> Resul
 /// The chain as it is shown in handshakes.
 pub(crate) fn presented(chain: &[String], key: &PrivateKey) -> Result<Arc<Presented>, Failure> {
     let damaged = |cause: anyhow::Error| {
-        Failure::new(Exit::NotSignedIn, cause.context("the certificate cannot be used"), "ringwall sign-in")
+        Failure::new(Exit::NotSignedIn, cause.context("cannot use the certificate"), "ringwall sign-in")
     };
     let decoded: Result<Vec<_>, _> = chain
         .iter()

@@ -25,47 +25,47 @@ use crate::store::{ProfileStore, StoreError};
 use crate::tunnel::{ClientTunnel, TunnelEvent};
 
 mod attempt;
-mod live;
-mod questions;
+mod connection;
+mod pending_queries;
 mod race;
 mod run;
-mod tunnel_line;
+mod tunnel_dial;
 mod websocket;
 
 /// Tokens and certificate with which a Site's session is held.
 #[derive(Clone)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     /// The claims token.
-    pub claims: Arc<HeldToken<ClaimsToken>>,
+    pub(crate) claims: Arc<HeldToken<ClaimsToken>>,
     /// The Site's entitlement token.
-    pub entitlement: Arc<HeldToken<EntitlementToken>>,
+    pub(crate) entitlement: Arc<HeldToken<EntitlementToken>>,
     /// The certificate.
-    pub own: Arc<Presented>,
+    pub(crate) own: Arc<Presented>,
     /// Counts certificates: a higher one is to be shown.
-    pub certificate_serial: u64,
+    pub(crate) certificate_serial: u64,
 }
 
 /// What all links of a daemon share.
-pub struct Surroundings {
+pub(crate) struct LinkContext {
     /// Makes TLS configurations.
-    pub tls: Tls,
+    pub(crate) tls: Tls,
     /// This device.
-    pub device: DeviceId,
+    pub(crate) device: DeviceId,
     /// Which knock Gateways want.
-    pub spa_mode: SpaMode,
+    pub(crate) spa_mode: SpaMode,
     /// The packet pump.
-    pub tunnel: Arc<ClientTunnel>,
+    pub(crate) tunnel: Arc<ClientTunnel>,
     /// Numbers every `hello`.
-    pub sequence: ConnectSequence,
+    pub(crate) sequence: ConnectSequence,
 }
 
 /// Gives every `hello` a number of its own.
-pub struct ConnectSequence(tokio::sync::Mutex<ProfileStore>);
+pub(crate) struct ConnectSequence(tokio::sync::Mutex<ProfileStore>);
 
 impl ConnectSequence {
     /// The sequence that is kept in a profile's store.
     #[must_use]
-    pub fn new(store: ProfileStore) -> Self {
+    pub(crate) fn new(store: ProfileStore) -> Self {
         Self(tokio::sync::Mutex::new(store))
     }
 
@@ -76,7 +76,7 @@ impl ConnectSequence {
 
 /// From the daemon to a link.
 #[derive(Debug)]
-pub enum LinkOrder {
+pub(crate) enum LinkCommand {
     /// Something happened to the Site's tunnel.
     Tunnel(TunnelEvent),
     /// A reason that the user typed.
@@ -87,47 +87,47 @@ pub enum LinkOrder {
         text: String,
     },
     /// A DNS question to the Gateway; dropped if there is none now.
-    Ask(Question),
+    Query(DnsQuery),
     /// Say goodbye and end.
     Stop,
 }
 
 /// A DNS question, and where its answer goes.
 #[derive(Debug)]
-pub struct Question {
+pub(crate) struct DnsQuery {
     /// One DNS message.
-    pub message: Vec<u8>,
+    pub(crate) message: Vec<u8>,
     /// One DNS message.
-    pub answer: oneshot::Sender<Vec<u8>>,
+    pub(crate) answer: oneshot::Sender<Vec<u8>>,
 }
 
 /// Asks the Gateway of a Site about names. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Asker(mpsc::UnboundedSender<LinkOrder>);
+pub(crate) struct DnsQuerier(mpsc::UnboundedSender<LinkCommand>);
 
-impl Asker {
+impl DnsQuerier {
     /// The answer to a question, both of them DNS messages; `None` if no Gateway answers. Whoever asks sets the limit to
     /// questions that wait, and to the time.
-    pub async fn ask(&self, message: Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) async fn ask(&self, message: Vec<u8>) -> Option<Vec<u8>> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(LinkOrder::Ask(Question { message, answer })).ok()?;
+        self.0.send(LinkCommand::Query(DnsQuery { message, answer })).ok()?;
         answered.await.ok()
     }
 }
 
 /// From a link to the daemon.
 #[derive(Debug)]
-pub struct LinkReport {
-    /// Which Site.
-    pub site: SiteId,
-    /// What happened.
-    pub what: LinkNews,
+pub(crate) struct LinkReport {
+    /// The Site.
+    pub(crate) site: SiteId,
+    /// The event.
+    pub(crate) what: LinkEvent,
 }
 
-/// What happened to a link.
+/// An event of a link.
 #[derive(Debug)]
-pub enum LinkNews {
-    /// It stands otherwise now.
+pub(crate) enum LinkEvent {
+    /// Its state has changed.
     State(SiteState),
     /// A Gateway admitted the session.
     Welcomed(Box<Admission>),
@@ -135,52 +135,52 @@ pub enum LinkNews {
     Entitlements(Vec<EntitlementState>),
     /// The Gateway asks the user.
     Prompt(Prompt),
-    /// A question needs no answer any more.
+    /// A prompt needs no answer any more.
     PromptClosed(PromptId),
     /// Tokens end soon.
     TokensExpiring {
-        /// Which kinds.
+        /// Kinds of the tokens.
         kinds: Vec<TokenKind>,
-        /// Why.
+        /// What makes them expire.
         reason: ExpiryReason,
     },
-    /// Nothing goes on without new tokens.
+    /// The link waits for new tokens.
     TokensNeeded(ErrorCode),
     /// A token or a reason is not accepted; the session goes on.
     Refused(ErrorCode, String),
-    /// Over until the user does something.
+    /// The link has ended until the user signs in again.
     Stopped(ErrorCode),
     /// Something went wrong.
     Trouble {
-        /// What.
+        /// What failed.
         cause: String,
         /// What to do about it.
         next_step: &'static str,
     },
-    /// It works again.
-    Mended,
+    /// The link works again.
+    Recovered,
 }
 
 /// The part of a welcome that concerns the rest of the Client.
 #[derive(Debug, Clone)]
-pub struct Admission {
+pub(crate) struct Admission {
     /// Name of the Gateway.
-    pub gateway: String,
+    pub(crate) gateway: String,
     /// Its address.
-    pub address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     /// The session.
-    pub session: SessionId,
+    pub(crate) session: SessionId,
     /// The session of before goes on.
-    pub resumed: bool,
+    pub(crate) resumed: bool,
     /// MTU inside the tunnel, in bytes.
-    pub mtu: u16,
+    pub(crate) mtu: u16,
     /// Within those of the signed token.
-    pub routes: Routes,
+    pub(crate) routes: Routes,
 }
 
 /// A running link.
-pub struct SiteLink {
-    orders: mpsc::UnboundedSender<LinkOrder>,
+pub(crate) struct SiteLink {
+    orders: mpsc::UnboundedSender<LinkCommand>,
     credentials: watch::Sender<Credentials>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -188,37 +188,37 @@ pub struct SiteLink {
 impl SiteLink {
     /// Starts to look for a Gateway.
     #[must_use]
-    pub fn start(
-        surroundings: Arc<Surroundings>,
+    pub(crate) fn start(
+        context: Arc<LinkContext>,
         credentials: Credentials,
         device_claims: watch::Receiver<Arc<UntrustedClaims>>,
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (credentials, held) = watch::channel(credentials);
-        let link = run::Link::new(surroundings, held, device_claims, inbox, reports);
+        let link = run::Link::new(context, held, device_claims, inbox, reports);
         Self { orders, credentials, task: tokio::spawn(link.run()) }
     }
 
     /// Goes on with newer tokens or another certificate.
-    pub fn renew(&self, credentials: Credentials) {
+    pub(crate) fn renew(&self, credentials: Credentials) {
         self.credentials.send_replace(credentials);
     }
 
     /// Who asks this Site about names.
     #[must_use]
-    pub fn asker(&self) -> Asker {
-        Asker(self.orders.clone())
+    pub(crate) fn querier(&self) -> DnsQuerier {
+        DnsQuerier(self.orders.clone())
     }
 
     /// Gives an order; a link that has ended takes none.
-    pub fn order(&self, order: LinkOrder) {
+    pub(crate) fn order(&self, order: LinkCommand) {
         let _ended = self.orders.send(order);
     }
 
     /// Says goodbye and waits for the end, two seconds at most.
-    pub async fn stop(self) {
-        self.order(LinkOrder::Stop);
+    pub(crate) async fn stop(self) {
+        self.order(LinkCommand::Stop);
         let abort = self.task.abort_handle();
         if tokio::time::timeout(std::time::Duration::from_secs(2), self.task).await.is_err() {
             abort.abort();

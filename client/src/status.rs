@@ -1,4 +1,4 @@
-//! What the daemon knows of itself, as `ringwall status` prints it and `--json` gives it to programs.
+//! The daemon's status, as `ringwall status` prints it and `--json` gives it to programs.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,10 +10,10 @@ use ringwall_protocol::policy::DnsSetting;
 use ringwall_protocol::time::{UnixMillis, rfc3339};
 use serde::{Deserialize, Serialize};
 
-use crate::core::blocked::Blocked;
-use crate::core::prompts::Question;
+pub use crate::core::blocked::{Blocked, DependsOn};
+pub use crate::core::prompts::Question;
 
-/// The whole.
+/// The daemon's status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
@@ -25,7 +25,7 @@ pub struct Status {
     pub profile: String,
     /// Host of the profile.
     pub host: String,
-    /// How the Client as a whole stands.
+    /// State of the Client as a whole.
     pub state: ClientState,
     /// Distinguished Name of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub struct Status {
     pub traffic: Option<Traffic>,
 }
 
-/// How the Client as a whole stands.
+/// State of the Client as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ClientState {
@@ -64,7 +64,7 @@ pub enum ClientState {
     Connected,
     /// Signed in, and entitled to nothing.
     NoEntitlements,
-    /// On its way down.
+    /// The daemon is stopping.
     Stopping,
 }
 
@@ -101,11 +101,11 @@ pub struct DeviceStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SiteStatus {
-    /// Which.
+    /// Id of the Site.
     pub id: SiteId,
-    /// For people.
+    /// Name of the Site.
     pub name: String,
-    /// How it stands.
+    /// State of its link.
     pub state: SiteState,
     /// Name of the Gateway that carries it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,7 +157,7 @@ pub struct SiteTraffic {
     pub bytes_down: u64,
 }
 
-/// How a Site stands.
+/// State of a Site's link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SiteState {
@@ -212,14 +212,14 @@ pub struct Traffic {
 
 /// The last few troubles; the same one again only counts up.
 #[derive(Debug, Clone, Default)]
-pub struct Troubles(Vec<Trouble>);
+pub(crate) struct Troubles(Vec<Trouble>);
 
 impl Troubles {
-    /// Most that are remembered.
+    /// Number that are remembered.
     const MOST: usize = 16;
 
-    /// Notes one. Answers true if it is not the same as the last one about this subject.
-    pub fn note(&mut self, at: UnixMillis, subject: &str, cause: String, next_step: &str) -> bool {
+    /// Notes one. Returns true if it is not the same as the last one about this subject.
+    pub(crate) fn note(&mut self, at: UnixMillis, subject: &str, cause: String, next_step: &str) -> bool {
         if let Some(last) = self.0.iter_mut().rev().find(|trouble| trouble.subject == subject)
             && last.cause == cause
         {
@@ -235,14 +235,14 @@ impl Troubles {
         true
     }
 
-    /// Forgets what was wrong with a subject: it works again.
-    pub fn mended(&mut self, subject: &str) {
+    /// Removes the troubles of a subject, which works again.
+    pub(crate) fn resolve(&mut self, subject: &str) {
         self.0.retain(|trouble| trouble.subject != subject);
     }
 
     /// What is remembered, oldest first.
     #[must_use]
-    pub fn list(&self) -> Vec<Trouble> {
+    pub(crate) fn list(&self) -> Vec<Trouble> {
         self.0.clone()
     }
 }
@@ -259,7 +259,7 @@ mod tests {
         assert!(!troubles.note(UnixMillis(3), "office", "no".into(), "wait"));
         let list = troubles.list();
         assert_eq!((list.len(), list[0].times, list[0].at), (2, 2, UnixMillis(3)));
-        troubles.mended("office");
+        troubles.resolve("office");
         assert_eq!(troubles.list().len(), 1);
     }
 

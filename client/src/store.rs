@@ -28,15 +28,16 @@ mod lock;
 mod profile_store;
 mod session;
 
-pub use directory::StateDirectory;
-pub use file::MAX_STATE_FILE;
-pub use lock::DaemonLock;
-pub use profile_store::{Device, ProfileStore};
-pub use session::{StoredSession, StoredSite};
+pub(crate) use directory::StateDirectory;
+pub(crate) use profile_store::{Device, ProfileStore};
+pub(crate) use session::{StoredSession, StoredSite};
+
+use file::MAX_STATE_FILE;
+use lock::DaemonLock;
 
 /// Why something was not read from or written to the state directory.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     /// The operating system refused.
     #[error("{path}")]
     Io {
@@ -73,13 +74,13 @@ pub enum StoreError {
         source: LinkError,
     },
     /// The key could not be made or read.
-    #[error("the device's key")]
+    #[error("cannot use the device's key")]
     Key(#[from] KeyError),
     /// Another daemon runs on this directory.
     #[error("another ringwall daemon (process {0}) uses this state directory")]
     Locked(String),
     /// No profile of this name.
-    #[error("no profile is called {0:?}")]
+    #[error("no such profile: {0:?}")]
     NoSuchProfile(String),
     /// There is no profile at all.
     #[error("there is no profile yet")]
@@ -97,11 +98,11 @@ impl StoreError {
 
 /// A stored profile and where it is.
 #[derive(Debug, Clone)]
-pub struct StoredProfile {
+pub(crate) struct StoredProfile {
     /// Its place.
-    pub slot: ProfileSlot,
+    pub(crate) slot: ProfileSlot,
     /// What its link says.
-    pub profile: Profile,
+    pub(crate) profile: Profile,
 }
 
 #[cfg(test)]

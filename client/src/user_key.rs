@@ -34,7 +34,7 @@ const SCHEMES: [SignatureScheme; 6] = [
 
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum UserKeyError {
+pub(crate) enum UserKeyError {
     /// No such file, or not ours to read.
     #[error("cannot read {0}")]
     Read(PathBuf, #[source] std::io::Error),
@@ -78,7 +78,7 @@ pub enum UserKeyError {
 impl UserKeyError {
     /// What the user can do.
     #[must_use]
-    pub fn next_step(&self) -> &'static str {
+    pub(crate) fn next_step(&self) -> &'static str {
         match self {
             Self::KeyFile(FileError::Exposed { .. }) => "find out who could read it, then: chmod 600 <file>",
             Self::PassPhrase(_) => {
@@ -92,7 +92,7 @@ impl UserKeyError {
 }
 
 /// A chain and its key. No `Debug`.
-pub struct UserKey {
+pub(crate) struct UserKey {
     chain: Vec<String>,
     key: Arc<dyn SigningKey>,
 }
@@ -102,7 +102,7 @@ impl UserKey {
     ///
     /// # Errors
     /// [`UserKeyError`].
-    pub fn read(certificate: &Path, key: &Path, now: UnixMillis) -> Result<Self, UserKeyError> {
+    pub(crate) fn read(certificate: &Path, key: &Path, now: UnixMillis) -> Result<Self, UserKeyError> {
         let chain = read_chain(certificate)?;
         let signing = read_key(key)?;
         let pair = CertifiedKey::new(chain, signing);
@@ -129,7 +129,7 @@ impl UserKey {
     ///
     /// # Errors
     /// What the signature failed for: a defect.
-    pub fn prove(
+    pub(crate) fn prove(
         &self,
         provider: &str,
         device: DeviceId,

@@ -12,17 +12,17 @@ pub(super) const MAX_OPTIONS: usize = 16 * 1024;
 
 /// What a security key is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyCeremony {
+pub(crate) struct KeyCeremony {
     /// True: a new key is registered.
-    pub create: bool,
+    pub(crate) create: bool,
     /// The Controller's options, JSON.
-    pub options: String,
+    pub(crate) options: String,
 }
 
 impl KeyCeremony {
     /// Whether the options are JSON of a size that can be shown.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         self.options.len() <= MAX_OPTIONS && serde_json::from_str::<serde_json::Value>(&self.options).is_ok()
     }
 

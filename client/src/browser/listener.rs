@@ -29,14 +29,14 @@ use super::query::{Returned, returned_with};
 const MAX_CONNECTIONS: usize = 16;
 /// A request's head must be complete within this.
 const HEAD_TIME: Duration = Duration::from_secs(5);
-/// The user takes his time, but not for ever.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Time for the user to sign in on the page.
+const RETRY_TIME: Duration = Duration::from_secs(600);
 /// Where providers send browsers back to; Controllers permit no other path.
 const RETURN_PATH: &str = "/signed-in";
 
 /// Why a browser step came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum BrowserError {
+pub(crate) enum BrowserError {
     /// No port on the loopback.
     #[error("cannot listen on the loopback")]
     Listen(#[source] io::Error),
@@ -44,22 +44,22 @@ pub enum BrowserError {
     #[error("the identity provider refused: {0}")]
     Refused(String),
     /// Nobody came back.
-    #[error("the browser did not come back within {} minutes", PATIENCE.as_secs() / 60)]
+    #[error("the browser did not return within {} minutes", RETRY_TIME.as_secs() / 60)]
     Time,
     /// The Controller names a page that no browser should be sent to.
-    #[error("the Controller sends the browser to something that is no https page")]
+    #[error("the Controller's redirect is not an https URL")]
     Page,
     /// What was pasted does not belong to the page.
-    #[error("this is not the address that the browser came to from this page")]
+    #[error("the address does not belong to this sign-in page")]
     Pasted,
     /// The Controller's options for the key are none.
-    #[error("the Controller's request for a security key makes no sense")]
+    #[error("the Controller's WebAuthn request is malformed")]
     Options,
 }
 
 /// A place on this machine's loopback for one step.
 #[derive(Debug)]
-pub struct Loopback {
+pub(crate) struct Loopback {
     v4: TcpListener,
     /// The same port, so that nobody else on this machine takes it for the same name.
     v6: Option<TcpListener>,
@@ -94,7 +94,7 @@ impl Loopback {
     ///
     /// # Errors
     /// [`BrowserError::Listen`].
-    pub async fn bind() -> Result<Self, BrowserError> {
+    pub(crate) async fn bind() -> Result<Self, BrowserError> {
         let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(BrowserError::Listen)?;
         let port = v4.local_addr().map_err(BrowserError::Listen)?.port();
         let v6 = match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
@@ -109,13 +109,13 @@ impl Loopback {
 
     /// Where a provider is to send the browser back to.
     #[must_use]
-    pub fn redirect_uri(&self) -> String {
+    pub(crate) fn redirect_uri(&self) -> String {
         format!("http://127.0.0.1:{}{RETURN_PATH}", self.port)
     }
 
     /// The security key's page. `localhost`, because WebAuthn knows names only.
     #[must_use]
-    pub fn key_page(&self) -> String {
+    pub(crate) fn key_page(&self) -> String {
         format!("http://localhost:{}/{}", self.port, self.name)
     }
 
@@ -123,7 +123,10 @@ impl Loopback {
     ///
     /// # Errors
     /// [`BrowserError`].
-    pub async fn returned(self, state: &str) -> Result<ringwall_protocol::wire::client::BrowserAnswer, BrowserError> {
+    pub(crate) async fn returned(
+        self,
+        state: &str,
+    ) -> Result<ringwall_protocol::wire::client::BrowserAnswer, BrowserError> {
         match self.serve(Wanted::Return(state.to_owned())).await? {
             Came::Returned(Returned::Answer(answer)) => Ok(answer),
             Came::Returned(Returned::Refused(why)) => Err(BrowserError::Refused(why)),
@@ -135,7 +138,7 @@ impl Loopback {
     ///
     /// # Errors
     /// [`BrowserError`].
-    pub async fn key(self, ceremony: KeyCeremony) -> Result<String, BrowserError> {
+    pub(crate) async fn key(self, ceremony: KeyCeremony) -> Result<String, BrowserError> {
         if !ceremony.is_sound() {
             return Err(BrowserError::Options);
         }
@@ -150,7 +153,7 @@ impl Loopback {
         let step = Arc::new(Step { wanted, port: self.port, page: format!("/{}", self.name), came });
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut connections = JoinSet::new();
-        let deadline = tokio::time::sleep(PATIENCE);
+        let deadline = tokio::time::sleep(RETRY_TIME);
         tokio::pin!(deadline);
         let answer = loop {
             tokio::select! {
@@ -161,7 +164,7 @@ impl Loopback {
                     if let (Ok(stream), Ok(place)) = (accepted, Arc::clone(&places).try_acquire_owned()) {
                         let step = Arc::clone(&step);
                         connections.spawn(async move {
-                            converse(stream, step).await;
+                            serve_connection(stream, step).await;
                             drop(place);
                         });
                     }
@@ -190,7 +193,7 @@ async fn accept(v4: &TcpListener, v6: Option<&TcpListener>) -> io::Result<TcpStr
     .map(|(stream, _)| stream)
 }
 
-async fn converse(stream: TcpStream, step: Arc<Step>) {
+async fn serve_connection(stream: TcpStream, step: Arc<Step>) {
     let service = service_fn(move |request| {
         let step = Arc::clone(&step);
         async move { Ok::<_, Infallible>(step.answer(request).await) }
@@ -202,7 +205,7 @@ async fn converse(stream: TcpStream, step: Arc<Step>) {
         .max_buf_size(32 * 1024)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = serving.await {
-        tracing::debug!(%error, "a browser's connection broke");
+        tracing::debug!(%error, "browser connection lost");
     }
 }
 

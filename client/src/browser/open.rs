@@ -8,7 +8,7 @@ const OPENERS: [&str; 2] = ["xdg-open", "gio"];
 /// Whether a text is a page that a Controller may send the user to: `https`, without anything that a terminal or a
 /// program could take for something else.
 #[must_use]
-pub fn is_web_page(url: &str) -> bool {
+pub(crate) fn is_web_page(url: &str) -> bool {
     let rest = url.strip_prefix("https://");
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']))
         && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'`\\<>".contains(&byte))
@@ -16,7 +16,7 @@ pub fn is_web_page(url: &str) -> bool {
 
 /// Opens a page that was looked at; false if nobody sits before this machine, or no program can do it. A program that
 /// runs as root opens nothing: a browser must not.
-pub fn open(url: &str) -> bool {
+pub(crate) fn open(url: &str) -> bool {
     let seen = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if !(seen("DISPLAY") || seen("WAYLAND_DISPLAY")) || rustix::process::geteuid().is_root() {
         return false;

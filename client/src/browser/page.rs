@@ -7,7 +7,7 @@ use super::{BrowserError, KeyCeremony, Loopback, Returned, is_web_page, returned
 
 /// A page that a user's browser has to open.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     place: Loopback,
     what: What,
 }
@@ -25,7 +25,7 @@ impl Page {
     ///
     /// # Errors
     /// [`BrowserError::Page`] for what no browser should be sent to.
-    pub fn elsewhere(place: Loopback, url: &str) -> Result<Self, BrowserError> {
+    pub(crate) fn elsewhere(place: Loopback, url: &str) -> Result<Self, BrowserError> {
         let state = state_of(url).filter(|_| is_web_page(url)).ok_or(BrowserError::Page)?;
         Ok(Self { place, what: What::Elsewhere { url: url.to_owned(), state } })
     }
@@ -34,7 +34,7 @@ impl Page {
     ///
     /// # Errors
     /// [`BrowserError`].
-    pub async fn of(challenge: &Challenge, place: Option<Loopback>) -> Result<Option<Self>, BrowserError> {
+    pub(crate) async fn of(challenge: &Challenge, place: Option<Loopback>) -> Result<Option<Self>, BrowserError> {
         match challenge {
             Challenge::Text { .. } | Challenge::Push {} | Challenge::Agree {} => Ok(None),
             Challenge::Browser { url } => {
@@ -54,7 +54,7 @@ impl Page {
 
     /// What the browser is to open.
     #[must_use]
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match &self.what {
             What::Elsewhere { url, .. } => url.clone(),
             What::Key(_) => self.place.key_page(),
@@ -63,7 +63,7 @@ impl Page {
 
     /// Whether the browser comes back from somebody else's page, so that the address it comes to can be pasted.
     #[must_use]
-    pub const fn is_elsewhere(&self) -> bool {
+    pub(crate) const fn is_elsewhere(&self) -> bool {
         matches!(self.what, What::Elsewhere { .. })
     }
 
@@ -71,7 +71,7 @@ impl Page {
     ///
     /// # Errors
     /// [`BrowserError`].
-    pub async fn answer(self) -> Result<Zeroizing<String>, BrowserError> {
+    pub(crate) async fn answer(self) -> Result<Zeroizing<String>, BrowserError> {
         match self.what {
             What::Elsewhere { state, .. } => {
                 let answer = self.place.returned(&state).await?;
@@ -87,7 +87,7 @@ impl Page {
 ///
 /// # Errors
 /// [`BrowserError::Pasted`] for an address that does not belong to this page; [`BrowserError::Refused`].
-pub fn pasted(page: &str, address: &str) -> Result<Zeroizing<String>, BrowserError> {
+pub(crate) fn pasted(page: &str, address: &str) -> Result<Zeroizing<String>, BrowserError> {
     let state = state_of(page).ok_or(BrowserError::Page)?;
     match returned_with(&state, address.trim()) {
         Some(Returned::Answer(answer)) => Ok(Zeroizing::new(serde_json::to_string(&answer).expect("texts serialise"))),

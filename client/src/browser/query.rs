@@ -9,7 +9,7 @@ const MAX_ERROR: usize = 200;
 
 /// What a browser came back with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Returned {
+pub(crate) enum Returned {
     /// A code to be redeemed.
     Answer(BrowserAnswer),
     /// The provider or the user said no; why, for people.
@@ -18,14 +18,14 @@ pub enum Returned {
 
 /// The `state` that a page was asked for with.
 #[must_use]
-pub fn state_of(url: &str) -> Option<String> {
+pub(crate) fn state_of(url: &str) -> Option<String> {
     field(url, "state")
 }
 
 /// Reads an address that a browser came back to, whole or from its path on. `None` unless it carries this `state`:
 /// anybody can send a browser to the loopback.
 #[must_use]
-pub fn returned_with(state: &str, address: &str) -> Option<Returned> {
+pub(crate) fn returned_with(state: &str, address: &str) -> Option<Returned> {
     if address.len() > MAX_ADDRESS || field(address, "state")? != state {
         return None;
     }

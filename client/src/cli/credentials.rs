@@ -98,7 +98,11 @@ impl AskFactor for StdinFactors {
         if again {
             output::note("The answer was not accepted.");
             if !io::stdin().is_terminal() {
-                return Err(Failure::told(Exit::Refused, "the further factor was refused", "try again with a new one"));
+                return Err(Failure::message(
+                    Exit::Refused,
+                    "the further factor was refused",
+                    "try again with a new one",
+                ));
             }
         }
         let message: String = message.chars().filter(|c| !c.is_control()).collect();
@@ -186,7 +190,7 @@ fn ask_secret(prompt: &str) -> Result<Zeroizing<String>, Failure> {
 }
 
 fn usage(cause: impl std::fmt::Display) -> Failure {
-    Failure::told(
+    Failure::message(
         Exit::Usage,
         cause,
         "give --username and --password-file or --password-fd; users with a certificate give --certificate and --key",

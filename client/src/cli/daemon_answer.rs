@@ -7,7 +7,7 @@ use crate::local::{Answer, LocalError};
 pub(super) fn done(answer: Result<Answer, LocalError>) -> Result<(), Failure> {
     match answer.map_err(local_failure)? {
         Answer::Refused { cause, next_step, not_found } => {
-            Err(Failure::told(if not_found { Exit::NotFound } else { Exit::Refused }, cause, next_step))
+            Err(Failure::message(if not_found { Exit::NotFound } else { Exit::Refused }, cause, next_step))
         }
         _ => Ok(()),
     }

@@ -29,7 +29,7 @@ A link can hold a key: rather give it by file or standard input than as an argum
     Add(AddProfile),
     /// Lists profiles
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -98,7 +98,7 @@ impl ProfileCommand {
             Self::Remove { name } => {
                 let stored = state.choose(Some(&name))?;
                 state.forget(&stored.slot)?;
-                output::note(&format!("Profile {name} is forgotten, with its key and tokens."));
+                output::note(&format!("Profile {name} is deleted, with its key and tokens."));
                 Ok(())
             }
         }
@@ -139,7 +139,7 @@ impl AddProfile {
         let asked = dialoguer::Confirm::new().with_prompt("Is that what you were told?").default(false).interact();
         match asked {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::told(Exit::Refused, "the profile was not taken", "ask an administrator")),
+            Ok(false) => Err(Failure::message(Exit::Refused, "the profile was not added", "ask an administrator")),
             Err(error) => Err(usage(error)),
         }
     }
@@ -241,5 +241,5 @@ fn link_error(error: LinkError) -> Failure {
 }
 
 fn usage(cause: impl std::fmt::Display) -> Failure {
-    Failure::told(Exit::Usage, cause, "ringwall profile add --help")
+    Failure::message(Exit::Usage, cause, "ringwall profile add --help")
 }

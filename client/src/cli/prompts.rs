@@ -17,7 +17,7 @@ use crate::store::StateDirectory;
 
 #[derive(Args)]
 pub(super) struct PromptsCommand {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -27,14 +27,14 @@ pub(super) struct PromptsCommand {
 Examples:
   ringwall answer 3f0c1a52-… 'ticket 4711'
   ringwall answer 3f0c1a52-… --stdin < otp.txt
-  ringwall answer 3f0c1a52-…           # a message was read, or: yes, ask me
-  ringwall answer 3f0c1a52-… 'http://127.0.0.1:40123/signed-in?code=…'   # where a browser elsewhere came to
+  ringwall answer 3f0c1a52-…           # confirms a message, or starts a push prompt
+  ringwall answer 3f0c1a52-… 'http://127.0.0.1:40123/signed-in?code=…'   # the address that a browser elsewhere was redirected to
 
-An argument can be seen by everybody on this machine: give passwords by --stdin.")]
+Arguments are visible to all users of this machine: give passwords with --stdin.")]
 pub(super) struct AnswerCommand {
-    /// Which prompt; its first digits are enough if no other begins with them
+    /// Id of the prompt; a unique prefix is enough
     prompt: String,
-    /// The answer; nothing for a message
+    /// The answer; omit it for a message
     #[arg(conflicts_with = "stdin")]
     text: Option<String>,
     /// Read the answer from the first line of standard input
@@ -91,12 +91,12 @@ impl AnswerCommand {
         let meant: Vec<_> = open.iter().filter(|id| id.to_string().starts_with(&self.prompt)).collect();
         match meant.as_slice() {
             [id] => Ok(**id),
-            [] => Err(Failure::told(
+            [] => Err(Failure::message(
                 Exit::NotFound,
                 format!("no open prompt begins with {}", self.prompt),
                 "ringwall prompts",
             )),
-            _ => Err(Failure::told(
+            _ => Err(Failure::message(
                 Exit::Usage,
                 format!("several prompts begin with {}", self.prompt),
                 "ringwall prompts",

@@ -32,13 +32,13 @@ pub(super) struct SignInCommand {
     pub(super) choice: ProfileChoice,
     #[command(flatten)]
     pub(super) credentials: CredentialOptions,
-    /// Kind of this device's key, the first time
+    /// Kind of this device's key, when it is created
     #[arg(long, value_enum, default_value_t)]
     pub(super) key_type: KeyType,
-    /// Believe any Controller that the profile's root vouches for, not only those named at the last sign-in
+    /// Trust any Controller certified by the profile's root, not only those named at the last sign-in
     #[arg(long)]
     pub(super) forget_controllers: bool,
-    /// Print pages that are to be opened in a browser, and open none
+    /// Print the URLs of browser pages instead of opening them
     #[arg(long)]
     pub(super) no_browser: bool,
 }
@@ -114,7 +114,7 @@ impl SignInCommand {
 
 fn wants_certificate(provider: &str) -> Failure {
     let cause = format!("users of the identity provider {provider} sign in with a certificate");
-    Failure::told(Exit::Usage, cause, "give --certificate and --key, files in PEM")
+    Failure::message(Exit::Usage, cause, "give --certificate and --key, files in PEM")
 }
 
 impl SignOutCommand {
@@ -127,7 +127,7 @@ impl SignOutCommand {
         let stored = state.choose(self.choice.profile.as_deref())?;
         let store = state.store(&stored.slot);
         let nobody =
-            || Failure::told(Exit::NotSignedIn, "nobody is signed in", "nothing: there is nothing to sign out");
+            || Failure::message(Exit::NotSignedIn, "nobody is signed in", "nothing: there is nothing to sign out");
         let session = store.session()?.ok_or_else(nobody)?;
         let key = store.key(KeyType::default().into())?;
         let own = presented(&session.chain, &key)?;
@@ -137,7 +137,7 @@ impl SignOutCommand {
         // Forgotten here whatever the Controllers say.
         store.forget_session()?;
         let answer = controllers.post::<_, serde::de::IgnoredAny>(Plane::Client, "/client/v1/sign-out", &request).await;
-        answer.map_err(Failure::from).map_err(|failure| failure.while_doing("the tokens are forgotten here only"))?;
+        answer.map_err(Failure::from).map_err(|failure| failure.while_doing("the tokens are deleted here only"))?;
         output::note("Signed out.");
         Ok(())
     }
@@ -156,6 +156,8 @@ async fn tell_daemon(state: &StateDirectory) -> Result<(), Failure> {
     let Ok(mut daemon) = LocalClient::connect(&state.socket_path()).await else { return Ok(()) };
     match daemon.ask(&Request::Reload {}).await {
         Ok(Answer::Done {}) => Ok(()),
-        answer => done(answer).map_err(|failure| failure.while_doing("the daemon does not go on with it")),
+        answer => {
+            done(answer).map_err(|failure| failure.while_doing("the running daemon did not accept the new sign-in"))
+        }
     }
 }

@@ -17,10 +17,10 @@ Examples:
   ringwall status --json | jq -r '.sites[] | [.name, .state, .gateway] | @tsv'
   ringwall status --watch --json       # one event a line")]
 pub(super) struct StatusCommand {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Go on: print it again whenever something changes
+    /// Keep running: print the status again whenever it changes
     #[arg(long)]
     watch: bool,
 }
@@ -44,7 +44,7 @@ impl StatusCommand {
             let event = match daemon.next_event().await {
                 Ok(event) => event,
                 Err(LocalError::Broken(_)) => {
-                    return Err(Failure::told(Exit::NotRunning, "the daemon has gone down", "ringwall up"));
+                    return Err(Failure::message(Exit::NotRunning, "the daemon has stopped", "ringwall up"));
                 }
                 Err(error) => return Err(local_failure(error)),
             };

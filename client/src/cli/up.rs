@@ -30,45 +30,45 @@ const UP_TIME: Duration = Duration::from_secs(60);
 Examples:
   ringwall up
   ringwall up --detach --username alice --password-file p.txt
-  ringwall up --reconnect --username alice --password-file p.txt   # for machines without a user
+  ringwall up --reconnect --username alice --password-file p.txt   # for unattended machines
   ringwall up --reconnect --certificate machine.pem --key machine.key
 
-Without --reconnect nobody signs in again by itself: when an administrator revokes this device, or the sign-in has
-reached its end, the daemon waits for `ringwall sign-in`. With it, the given password or certificate is used once more; a
-refused one never again.")]
+Without --reconnect the daemon never signs in again by itself: when an administrator revokes this device, or the sign-in
+has expired, it waits for `ringwall sign-in`. With it, the given password or certificate is used again; a refused one is
+never used twice.")]
 pub(super) struct UpCommand {
     #[command(flatten)]
     choice: ProfileChoice,
     #[command(flatten)]
     credentials: CredentialOptions,
-    /// Kind of this device's key, the first time
+    /// Kind of this device's key, when it is created
     #[arg(long, value_enum, default_value_t)]
     key_type: KeyType,
-    /// Go to the background once it is up; the log goes to the state directory
+    /// Run in the background once connected; the log is in the state directory
     #[arg(long)]
     detach: bool,
-    /// Sign in again with the given credentials when only that helps
+    /// Sign in again with the given credentials when the session cannot be renewed
     #[arg(long, requires = "who")]
     reconnect: bool,
-    /// Sign in even if the last sign-in is still good
+    /// Sign in even if the last sign-in is still valid
     #[arg(long)]
     sign_in: bool,
-    /// Do not ask on the terminal; prompts wait for `ringwall answer`
+    /// Do not prompt on the terminal; prompts wait for `ringwall answer`
     #[arg(long)]
     no_prompt: bool,
-    /// Print pages that are to be opened in a browser, and open none
+    /// Print the URLs of browser pages instead of opening them
     #[arg(long)]
     no_browser: bool,
     /// Name of the tunnel device
     #[arg(long, default_value = "ringwall0", value_name = "NAME", value_parser = device_name)]
     device: String,
-    /// Leave the system's resolver alone: names of the Sites are not asked for
+    /// Leave the system's resolver unchanged: names of the Sites are not resolved
     #[arg(long)]
     no_dns: bool,
     /// The system's resolver file
     #[arg(long, default_value = crate::dns::RESOLV_CONF, value_name = "FILE")]
     resolv_conf: PathBuf,
-    /// Believe any Controller that the profile's root vouches for, not only those named at the last sign-in
+    /// Trust any Controller certified by the profile's root, not only those named at the last sign-in
     #[arg(long)]
     forget_controllers: bool,
     /// Made by --detach: leave the terminal's session
@@ -196,12 +196,12 @@ fn signed_in(state: &StateDirectory, stored: &StoredProfile, device: &crate::sto
     let key = store.key(ringwall_trust::identity::KeyKind::P256)?;
     let holder = Holder { device: device.device_id, key: key.thumbprint() };
     let claims = crate::held_token::HeldToken::<ClaimsToken>::take(session.claims_token.expose(), holder);
-    Ok(claims.is_ok_and(|claims| clock::now() < claims.life().until))
+    Ok(claims.is_ok_and(|claims| clock::now() < claims.validity().until))
 }
 
 async fn wait_until_up(state: &StateDirectory, child: &mut Child) -> Result<(), Failure> {
     let log = state.log_path();
-    let failed = |cause: String, exit| Failure::told(exit, cause, format!("read {}", log.display()));
+    let failed = |cause: String, exit| Failure::message(exit, cause, format!("read {}", log.display()));
     let give_up = Instant::now() + UP_TIME;
     loop {
         if let Ok(Some(status)) = child.try_wait() {

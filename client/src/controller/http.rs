@@ -23,12 +23,12 @@ const MAX_ANSWER: usize = 8 << 20;
 
 /// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ExchangeError {
+pub(crate) enum ExchangeError {
     /// The connection broke, or it was no HTTP.
-    #[error("the connection broke")]
+    #[error("connection lost")]
     Http(#[from] hyper::Error),
     /// The user's key did not sign: a defect.
-    #[error("the user's key cannot prove this connection")]
+    #[error("cannot sign the key-possession proof for this connection")]
     Proof(#[source] rustls::Error),
     /// Nothing came in time.
     #[error("no answer within {} s", EXCHANGE_TIME.as_secs())]
@@ -37,14 +37,14 @@ pub enum ExchangeError {
     #[error("expected an answer of at most {MAX_ANSWER} bytes")]
     TooLarge,
     /// The body broke off.
-    #[error("the answer broke off")]
+    #[error("the response body was cut off")]
     Body,
     /// Not the JSON that was expected.
-    #[error("the answer (HTTP {status}) is not what this call answers, at column {column}")]
+    #[error("malformed response (HTTP {status}) at column {column}")]
     Answer {
         /// HTTP status.
         status: u16,
-        /// Where.
+        /// Column of the first unexpected character.
         column: usize,
     },
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// `first × 2ⁿ`, at most `most`, ± 50 %. `failures` counts from 1; `random` is uniform in 0..1.
 #[must_use]
-pub fn delay(first: Duration, most: Duration, failures: u32, random: f64) -> Duration {
+pub(crate) fn delay(first: Duration, most: Duration, failures: u32, random: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let centre = first.saturating_mul(1 << doublings).min(most);
     centre.mul_f64(0.5 + random.clamp(0.0, 1.0))
@@ -12,13 +12,13 @@ pub fn delay(first: Duration, most: Duration, failures: u32, random: f64) -> Dur
 
 /// Between calls to Controllers: 1 s × 2ⁿ ≤ 30 s.
 #[must_use]
-pub fn between_calls(failures: u32, random: f64) -> Duration {
+pub(crate) fn between_calls(failures: u32, random: f64) -> Duration {
     delay(Duration::from_secs(1), Duration::from_secs(30), failures, random)
 }
 
 /// How long a Gateway that failed is passed over: 5 s × 2ⁿ ≤ 60 s.
 #[must_use]
-pub fn exclusion(failures: u32, random: f64) -> Duration {
+pub(crate) fn exclusion(failures: u32, random: f64) -> Duration {
     delay(Duration::from_secs(5), Duration::from_mins(1), failures, random)
 }
 

@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Blocked {
-    /// Which.
+    /// Id of the entitlement.
     pub id: EntitlementId,
-    /// For people.
+    /// Name of the entitlement.
     pub name: String,
-    /// Whether all of it is needed or one.
+    /// Whether all of its conditions have to hold, or one.
     pub logic: Logic,
     /// What it depends on.
     pub depends_on: BTreeSet<DependsOn>,
@@ -83,7 +83,7 @@ impl fmt::Display for Blocked {
 
 /// What is shut, and why.
 #[must_use]
-pub fn blocked(token: &EntitlementToken, states: &[EntitlementState]) -> Vec<Blocked> {
+pub(crate) fn blocked(token: &EntitlementToken, states: &[EntitlementState]) -> Vec<Blocked> {
     let shut = states.iter().filter(|state| !state.open);
     shut.map(|state| {
         let granted = token.entitlements.iter().find(|granted| granted.id == state.id);

@@ -6,7 +6,7 @@ use ringwall_protocol::wire::error::ErrorCode;
 
 /// How a connection to a Gateway ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkEnd {
+pub(crate) enum LinkEnd {
     /// The websocket broke; the session may still be there.
     WebsocketLost,
     /// The Gateway answers nothing any more, or its tunnel cannot be had.
@@ -21,7 +21,7 @@ pub enum LinkEnd {
 
 /// What happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// The same Gateway first, with the session's id; the tunnel may still carry packets.
     Resume,
     /// Another Gateway; this one is passed over for a while.
@@ -36,7 +36,7 @@ pub enum Next {
 
 /// Decides.
 #[must_use]
-pub const fn after(end: &LinkEnd) -> Next {
+pub(crate) const fn after(end: &LinkEnd) -> Next {
     use ErrorCode as C;
     let code = match end {
         LinkEnd::WebsocketLost | LinkEnd::NewCertificate => return Next::Resume,
@@ -51,7 +51,7 @@ pub const fn after(end: &LinkEnd) -> Next {
         | C::Revoked
         | C::NotEntitled
         | C::Unauthorized => Next::RenewTokens,
-        // Whoever ended it does not want it back at once.
+        // It was ended on purpose and must not reconnect at once.
         C::AdministratorEnded | C::Superseded | C::VersionUnsupported => Next::Stop,
         C::Flapping => Next::Wait(Duration::from_mins(1)),
         _ => Next::OtherGateway,
@@ -60,7 +60,7 @@ pub const fn after(end: &LinkEnd) -> Next {
 
 /// When to try a lost tunnel again while the websocket lives: 0, 0.2, 1, 3 s; `None` gives the Gateway up.
 #[must_use]
-pub const fn reattach_after(failures: u32) -> Option<Duration> {
+pub(crate) const fn reattach_after(failures: u32) -> Option<Duration> {
     match failures {
         0 => Some(Duration::ZERO),
         1 => Some(Duration::from_millis(200)),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_superseded_does_not_fight() {
+    fn a_superseded_link_stops() {
         assert_eq!(after(&LinkEnd::Ended(ErrorCode::Superseded)), Next::Stop);
         assert_eq!(after(&LinkEnd::Ended(ErrorCode::AdministratorEnded)), Next::Stop);
     }

@@ -7,7 +7,7 @@ use crate::profile::Profile;
 
 /// What became of an offered profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Adoption {
+pub(crate) enum Adoption {
     /// There was none for its host and provider.
     Added(Profile),
     /// It takes the place of the stored one.
@@ -19,11 +19,11 @@ pub enum Adoption {
 /// The offered profile believes in a root that the stored one does not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the link names another certificate authority: {} instead of {}", list(.offered), list(.stored))]
-pub struct PinChange {
+pub(crate) struct PinChange {
     /// Roots of the stored profile.
-    pub stored: Vec<Fingerprint>,
+    pub(crate) stored: Vec<Fingerprint>,
     /// Roots of the offered one.
-    pub offered: Vec<Fingerprint>,
+    pub(crate) offered: Vec<Fingerprint>,
 }
 
 /// Decides about `offered`, given what is stored for the same host and provider.
@@ -33,7 +33,7 @@ pub struct PinChange {
 ///
 /// # Errors
 /// [`PinChange`], unless `replace_ca`.
-pub fn adopt(stored: Option<&Profile>, offered: Profile, replace_ca: bool) -> Result<Adoption, PinChange> {
+pub(crate) fn adopt(stored: Option<&Profile>, offered: Profile, replace_ca: bool) -> Result<Adoption, PinChange> {
     let Some(stored) = stored else { return Ok(Adoption::Added(offered)) };
     let believed = stored.pins();
     if !replace_ca && !offered.pins().iter().all(|pin| believed.contains(pin)) {

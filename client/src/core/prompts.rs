@@ -8,149 +8,34 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ringwall_protocol::claims::MAX_REASON;
-use ringwall_protocol::id::{ConditionId, PromptId, SiteId, TransactionId};
+use ringwall_protocol::id::{ConditionId, PromptId, SiteId};
 use ringwall_protocol::interaction::{InteractionKind, Prompt};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::EntitlementToken;
 use ringwall_protocol::wire::client::Challenge;
-use serde::{Deserialize, Serialize};
+
+mod error;
+mod question;
+
+pub(crate) use error::{AnswerError, PromptRejection};
+pub(crate) use question::PromptOrigin;
+pub use question::Question;
 
 /// Most questions open at once: beyond it nobody reads them anyway.
-pub const MAX_OPEN: usize = 64;
+pub(crate) const MAX_OPEN: usize = 64;
 /// Longest answer, in bytes: a password (1,024).
-pub const MAX_ANSWER: usize = 1_024;
+pub(crate) const MAX_ANSWER: usize = 1_024;
 /// Longest address that a browser came to and somebody pastes, in bytes.
-pub const MAX_PASTED: usize = 4_096;
+pub(crate) const MAX_PASTED: usize = 4_096;
 /// A message that only informs vanishes by itself after this long.
-pub const MESSAGE_LIFE: Duration = Duration::from_mins(10);
+pub(crate) const MESSAGE_LIFE: Duration = Duration::from_mins(10);
 /// A Controller waits this long for what is typed in a step-up, and for this many answers.
-pub const STEP_UP_LIFE: Duration = Duration::from_secs(120);
+pub(crate) const STEP_UP_LIFE: Duration = Duration::from_secs(120);
 const STEP_UP_TRIES: u8 = 3;
-
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
-    /// A condition of a Site.
-    Condition {
-        /// The Site.
-        site: SiteId,
-        /// The condition.
-        condition: ConditionId,
-        /// Which of its interactions.
-        interaction_index: u8,
-    },
-    /// A step-up at a Controller that wants a further answer.
-    StepUp {
-        /// Names it at the Controllers.
-        transaction: TransactionId,
-        /// The Site whose condition began it.
-        site: SiteId,
-        /// That condition.
-        condition: ConditionId,
-    },
-    /// A sign-in.
-    SignIn(TransactionId),
-}
-
-impl Asker {
-    /// The Site whose traffic waits.
-    #[must_use]
-    pub const fn site(self) -> Option<SiteId> {
-        match self {
-            Self::Condition { site, .. } => Some(site),
-            Self::StepUp { .. } | Self::SignIn(_) => None,
-        }
-    }
-}
-
-/// A question as people and programs see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Question {
-    /// Answers name it.
-    pub prompt_id: PromptId,
-    /// What is asked for.
-    pub kind: InteractionKind,
-    /// From the signed token.
-    pub message: String,
-    /// What the answer is made of.
-    #[serde(default)]
-    pub challenge: Challenge,
-    /// A page that the user's browser has to open; the answer then comes by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page: Option<String>,
-    /// The entitlement whose traffic waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entitlement: Option<String>,
-    /// The condition that does not hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub condition: Option<String>,
-    /// Name of the Site.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub site: Option<String>,
-    /// Where the user wanted to go.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination: Option<String>,
-    /// For messages: the user has to mend something.
-    #[serde(default)]
-    pub blocking: bool,
-    /// True if the former answer was wrong.
-    #[serde(default)]
-    pub again: bool,
-    /// Since when it waits.
-    pub opened_at: UnixMillis,
-}
-
-/// Why a Gateway's prompt is not shown.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Mistrust {
-    /// No such condition in the signed token.
-    #[error("the Gateway asks for a condition that the entitlement token does not have")]
-    UnknownCondition,
-    /// No such interaction in it.
-    #[error("the Gateway asks for interaction {0}, which the condition does not have")]
-    UnknownInteraction(u8),
-    /// The interaction is of another kind.
-    #[error("the Gateway asks for {asked:?} where the entitlement token has {signed:?}")]
-    Kind {
-        /// What it asks.
-        asked: InteractionKind,
-        /// What the token says.
-        signed: InteractionKind,
-    },
-    /// More than [`MAX_OPEN`].
-    #[error("more than {MAX_OPEN} prompts are open")]
-    TooMany,
-}
-
-/// Why an answer is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AnswerError {
-    /// No question of this id is open.
-    #[error("no prompt {0} is open")]
-    NotOpen(PromptId),
-    /// Its answer is on its way.
-    #[error("prompt {0} is being answered")]
-    Busy(PromptId),
-    /// Nothing was said.
-    #[error("expected an answer")]
-    Empty,
-    /// Only its page can answer it.
-    #[error("prompt {0} is answered on its page")]
-    OnPage(PromptId),
-    /// Too much was said.
-    #[error("expected an answer of at most {limit} bytes, got {got}")]
-    TooLong {
-        /// The bound.
-        limit: usize,
-        /// What came.
-        got: usize,
-    },
-}
 
 #[derive(Debug, Clone)]
 struct Open {
-    asker: Asker,
+    asker: PromptOrigin,
     question: Question,
     answering: bool,
     /// Answers that were wrong.
@@ -159,31 +44,32 @@ struct Open {
 
 /// All open questions.
 #[derive(Debug, Clone, Default)]
-pub struct Prompts(BTreeMap<PromptId, Open>);
+pub(crate) struct Prompts(BTreeMap<PromptId, Open>);
 
 impl Prompts {
     /// A Gateway of the Site of `token` asks. An older question for the same condition gives way; answers its id.
     ///
     /// # Errors
-    /// [`Mistrust`].
-    pub fn asked_by_gateway(
+    /// [`PromptRejection`].
+    pub(crate) fn open_for_gateway(
         &mut self,
         prompt: &Prompt,
         token: &EntitlementToken,
         now: UnixMillis,
-    ) -> Result<Option<PromptId>, Mistrust> {
+    ) -> Result<Option<PromptId>, PromptRejection> {
         let reference = prompt.interaction;
-        let condition = token.conditions.get(&reference.condition_id).ok_or(Mistrust::UnknownCondition)?;
+        let condition = token.conditions.get(&reference.condition_id).ok_or(PromptRejection::UnknownCondition)?;
         let index = reference.interaction_index;
-        let signed = condition.interactions.get(usize::from(index)).ok_or(Mistrust::UnknownInteraction(index))?;
+        let signed =
+            condition.interactions.get(usize::from(index)).ok_or(PromptRejection::UnknownInteraction(index))?;
         if signed.kind != prompt.kind {
-            return Err(Mistrust::Kind { asked: prompt.kind, signed: signed.kind });
+            return Err(PromptRejection::Kind { asked: prompt.kind, signed: signed.kind });
         }
         let site = SiteId::new(token.head.aud);
         if self.is_being_answered(prompt.prompt_id, site, reference.condition_id) {
             return Ok(None);
         }
-        let asker = Asker::Condition { site, condition: reference.condition_id, interaction_index: index };
+        let asker = PromptOrigin::Condition { site, condition: reference.condition_id, interaction_index: index };
         let entitlement = token.entitlements.iter().find(|granted| granted.id == prompt.entitlement_id);
         let question = Question {
             prompt_id: prompt.prompt_id,
@@ -210,8 +96,8 @@ impl Prompts {
     /// The Client itself asks: at sign-in, or because a Controller wants more.
     ///
     /// # Errors
-    /// [`Mistrust::TooMany`].
-    pub fn ask(&mut self, asker: Asker, question: Question) -> Result<(), Mistrust> {
+    /// [`PromptRejection::TooMany`].
+    pub(crate) fn ask(&mut self, asker: PromptOrigin, question: Question) -> Result<(), PromptRejection> {
         self.open(asker, question, false)
     }
 
@@ -219,7 +105,7 @@ impl Prompts {
     ///
     /// # Errors
     /// [`AnswerError`].
-    pub fn answer(&mut self, id: PromptId, text: &str) -> Result<(Asker, InteractionKind), AnswerError> {
+    pub(crate) fn answer(&mut self, id: PromptId, text: &str) -> Result<(PromptOrigin, InteractionKind), AnswerError> {
         let open = self.0.get_mut(&id).ok_or(AnswerError::NotOpen(id))?;
         if open.answering {
             return Err(AnswerError::Busy(id));
@@ -245,7 +131,7 @@ impl Prompts {
     }
 
     /// The answer was wrong, or did not arrive: the question stays open for another one.
-    pub fn refused(&mut self, id: PromptId) {
+    pub(crate) fn refused(&mut self, id: PromptId) {
         if let Some(open) = self.0.get_mut(&id) {
             open.answering = false;
             open.question.again = true;
@@ -253,16 +139,16 @@ impl Prompts {
     }
 
     /// A Controller says that the answer was wrong. True if it takes no other one for this question.
-    pub fn wrong(&mut self, id: PromptId) -> bool {
+    pub(crate) fn wrong(&mut self, id: PromptId) -> bool {
         self.refused(id);
         self.0.get_mut(&id).is_some_and(|open| {
             open.wrong = open.wrong.saturating_add(1);
-            matches!(open.asker, Asker::StepUp { .. }) && open.wrong >= STEP_UP_TRIES
+            matches!(open.asker, PromptOrigin::StepUp { .. }) && open.wrong >= STEP_UP_TRIES
         })
     }
 
     /// The Gateway refused something that was not a token: reasons on their way to it may be given again. Answers which.
-    pub fn reasons_refused(&mut self, site: SiteId) -> Vec<Question> {
+    pub(crate) fn reopen_reasons(&mut self, site: SiteId) -> Vec<Question> {
         let on_their_way = self.0.values_mut().filter(|open| {
             open.answering && open.asker.site() == Some(site) && open.question.kind == InteractionKind::Reason
         });
@@ -276,34 +162,34 @@ impl Prompts {
     }
 
     /// The question needs no answer any more. True if it was open.
-    pub fn closed(&mut self, id: PromptId) -> bool {
+    pub(crate) fn closed(&mut self, id: PromptId) -> bool {
         self.0.remove(&id).is_some()
     }
 
     /// The Site's session is gone, and its questions with it; answers which.
-    pub fn site_gone(&mut self, site: SiteId) -> Vec<PromptId> {
+    pub(crate) fn close_of_site(&mut self, site: SiteId) -> Vec<PromptId> {
         self.remove_where(|open| open.asker.site() == Some(site))
     }
 
     /// The sign-in has ended, and its questions with it; answers which.
-    pub fn sign_in_over(&mut self) -> Vec<PromptId> {
-        self.remove_where(|open| matches!(open.asker, Asker::SignIn(_)))
+    pub(crate) fn close_of_sign_in(&mut self) -> Vec<PromptId> {
+        self.remove_where(|open| matches!(open.asker, PromptOrigin::SignIn(_)))
     }
 
     /// Messages that only inform and have been there long enough, and step-ups for which no Controller waits any more;
     /// answers which. A page ends by itself.
-    pub fn expire(&mut self, now: UnixMillis) -> Vec<PromptId> {
+    pub(crate) fn expire(&mut self, now: UnixMillis) -> Vec<PromptId> {
         self.remove_where(|Open { asker, question, answering, .. }| {
             let age = question.opened_at.until(now);
             let read = question.kind == InteractionKind::DisplayMessage && !question.blocking && age >= MESSAGE_LIFE;
-            let over = matches!(asker, Asker::StepUp { .. }) && question.page.is_none() && age >= STEP_UP_LIFE;
+            let over = matches!(asker, PromptOrigin::StepUp { .. }) && question.page.is_none() && age >= STEP_UP_LIFE;
             read || (over && !answering)
         })
     }
 
     /// The questions that wait for the user, oldest first; not those whose answer is on its way.
     #[must_use]
-    pub fn list(&self) -> Vec<Question> {
+    pub(crate) fn list(&self) -> Vec<Question> {
         let waiting = self.0.values().filter(|open| !open.answering);
         let mut list: Vec<_> = waiting.map(|open| open.question.clone()).collect();
         list.sort_by_key(|question| (question.opened_at, question.prompt_id));
@@ -312,26 +198,26 @@ impl Prompts {
 
     /// A question that waits for the user.
     #[must_use]
-    pub fn waiting(&self, id: PromptId) -> Option<&Question> {
+    pub(crate) fn waiting(&self, id: PromptId) -> Option<&Question> {
         self.0.get(&id).filter(|open| !open.answering).map(|open| &open.question)
     }
 
     /// Who asks it.
     #[must_use]
-    pub fn asker(&self, id: PromptId) -> Option<Asker> {
+    pub(crate) fn asker(&self, id: PromptId) -> Option<PromptOrigin> {
         self.0.get(&id).map(|open| open.asker)
     }
 
     /// One question.
     #[must_use]
-    pub fn question(&self, id: PromptId) -> Option<&Question> {
+    pub(crate) fn question(&self, id: PromptId) -> Option<&Question> {
         self.0.get(&id).map(|open| &open.question)
     }
 
-    fn open(&mut self, asker: Asker, question: Question, replaces: bool) -> Result<(), Mistrust> {
+    fn open(&mut self, asker: PromptOrigin, question: Question, replaces: bool) -> Result<(), PromptRejection> {
         let known = replaces || self.0.contains_key(&question.prompt_id);
         if self.0.len() >= MAX_OPEN && !known {
-            return Err(Mistrust::TooMany);
+            return Err(PromptRejection::TooMany);
         }
         self.0.insert(question.prompt_id, Open { asker, question, answering: false, wrong: 0 });
         Ok(())
@@ -341,13 +227,13 @@ impl Prompts {
     /// is not asked beside it.
     fn is_being_answered(&self, id: PromptId, site: SiteId, condition: ConditionId) -> bool {
         self.0.iter().any(|(open_id, open)| match open.asker {
-            Asker::Condition { .. } => *open_id == id && open.answering,
-            Asker::StepUp { site: of, condition: at, .. } => (of, at) == (site, condition),
-            Asker::SignIn(_) => false,
+            PromptOrigin::Condition { .. } => *open_id == id && open.answering,
+            PromptOrigin::StepUp { site: of, condition: at, .. } => (of, at) == (site, condition),
+            PromptOrigin::SignIn(_) => false,
         })
     }
 
-    fn replaced_by(&self, asker: Asker, by: PromptId) -> Option<PromptId> {
+    fn replaced_by(&self, asker: PromptOrigin, by: PromptId) -> Option<PromptId> {
         self.0.iter().find(|(id, open)| open.asker == asker && **id != by).map(|(id, _)| *id)
     }
 

@@ -12,31 +12,31 @@ use super::back_off;
 
 const LEAD: Duration = Duration::from_mins(5);
 /// Several Gateways tell of one revocation within this time.
-pub const SAME_CAUSE: Duration = Duration::from_millis(500);
+pub(crate) const COALESCE_TIME: Duration = Duration::from_millis(500);
 /// Least time between two renewals: lives of no length must not make a Client ask without end.
-pub const BREATHING_SPACE: Duration = Duration::from_secs(1);
+pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// From when to when something is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Life {
+pub(crate) struct Validity {
     /// Issued.
-    pub from: UnixMillis,
+    pub(crate) from: UnixMillis,
     /// Expires.
-    pub until: UnixMillis,
+    pub(crate) until: UnixMillis,
 }
 
-impl Life {
+impl Validity {
     const fn length(self) -> Duration {
         self.from.until(self.until)
     }
 
-    fn half_gone(self, now: UnixMillis) -> bool {
+    fn half_over(self, now: UnixMillis) -> bool {
         now >= self.from.plus(self.length() / 2)
     }
 
     /// When to renew. `jitter` is in 0..1 and the same for one device at all times.
     #[must_use]
-    pub fn renew_at(self, jitter: f64) -> UnixMillis {
+    pub(crate) fn renew_at(self, jitter: f64) -> UnixMillis {
         let life = self.length();
         let lead = LEAD.max(life / 6) + (life / 12).mul_f64(jitter.clamp(0.0, 1.0));
         self.until.minus(lead.min(life / 2))
@@ -45,19 +45,19 @@ impl Life {
 
 /// What is to be asked for now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Renewal {
+pub(crate) struct Renewal {
     /// A claims token; entitlement tokens follow it.
-    pub claims: bool,
+    pub(crate) claims: bool,
     /// A certificate.
-    pub certificate: bool,
+    pub(crate) certificate: bool,
     /// Entitlement tokens of all Sites.
-    pub entitlements: bool,
+    pub(crate) entitlements: bool,
 }
 
 impl Renewal {
     /// True if nothing is.
     #[must_use]
-    pub const fn is_empty(self) -> bool {
+    pub(crate) const fn is_empty(self) -> bool {
         !(self.claims || self.certificate || self.entitlements)
     }
 
@@ -72,11 +72,11 @@ impl Renewal {
 
 /// The lives of what is held, and what was asked for out of turn.
 #[derive(Debug, Clone)]
-pub struct RenewalPlan {
+pub(crate) struct RenewalPlan {
     jitter: f64,
-    claims: Option<Life>,
-    certificate: Option<Life>,
-    entitlements: Option<Life>,
+    claims: Option<Validity>,
+    certificate: Option<Validity>,
+    entitlements: Option<Validity>,
     urgent: Renewal,
     /// Wanted while a renewal was under way, and too late to be part of it.
     late: Renewal,
@@ -89,7 +89,7 @@ pub struct RenewalPlan {
 impl RenewalPlan {
     /// A plan for the holder of `dn`, who holds nothing yet.
     #[must_use]
-    pub fn new(dn: &str) -> Self {
+    pub(crate) fn new(dn: &str) -> Self {
         let [a, b, c, d, ..] = *blake3::hash(dn.as_bytes()).as_bytes();
         let jitter = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
         Self {
@@ -106,28 +106,28 @@ impl RenewalPlan {
     }
 
     /// A claims token is held.
-    pub fn hold_claims(&mut self, life: Life) {
+    pub(crate) fn hold_claims(&mut self, life: Validity) {
         self.claims = Some(life);
         self.urgent.claims = false;
     }
 
     /// A certificate is held.
-    pub fn hold_certificate(&mut self, life: Life) {
+    pub(crate) fn hold_certificate(&mut self, life: Validity) {
         self.certificate = Some(life);
         self.urgent.certificate = false;
     }
 
     /// Entitlement tokens are held; the one that ends first counts. None at all is an answer too.
-    pub fn hold_entitlements(&mut self, lives: impl IntoIterator<Item = Life>) {
+    pub(crate) fn hold_entitlements(&mut self, lives: impl IntoIterator<Item = Validity>) {
         self.entitlements = lives.into_iter().min_by_key(|life| life.until);
         self.urgent.entitlements = false;
     }
 
-    /// A Gateway, or a revocation behind it, wants these renewed out of turn. What comes within [`SAME_CAUSE`] of a
+    /// A Gateway, or a revocation behind it, wants these renewed out of turn. What comes within [`COALESCE_TIME`] of a
     /// renewal's beginning is taken for the same cause, told by another Gateway; later ones are renewed once more,
     /// for the tokens on their way may be older than what is revoked now.
-    pub fn want(&mut self, what: Renewal, now: UnixMillis) {
-        if self.began.is_some_and(|began| now > began.plus(SAME_CAUSE)) {
+    pub(crate) fn want(&mut self, what: Renewal, now: UnixMillis) {
+        if self.began.is_some_and(|began| now > began.plus(COALESCE_TIME)) {
             self.late = self.late.and(what);
         } else {
             self.urgent = self.urgent.and(what);
@@ -135,19 +135,19 @@ impl RenewalPlan {
     }
 
     /// A renewal of what is due begins.
-    pub fn begin(&mut self, now: UnixMillis) {
+    pub(crate) fn begin(&mut self, now: UnixMillis) {
         self.began = Some(now);
     }
 
     /// What is due.
     #[must_use]
-    pub fn due(&self, now: UnixMillis) -> Renewal {
+    pub(crate) fn due(&self, now: UnixMillis) -> Renewal {
         if now < self.not_before {
             return Renewal::default();
         }
-        let passed = |life: Option<Life>| life.is_some_and(|life| now >= life.renew_at(self.jitter));
+        let passed = |life: Option<Validity>| life.is_some_and(|life| now >= life.renew_at(self.jitter));
         let claims = passed(self.claims) || self.urgent.claims;
-        let with_claims = claims && self.certificate.is_some_and(|life| life.half_gone(now));
+        let with_claims = claims && self.certificate.is_some_and(|life| life.half_over(now));
         Renewal {
             claims,
             certificate: passed(self.certificate) || self.urgent.certificate || with_claims,
@@ -157,7 +157,7 @@ impl RenewalPlan {
 
     /// When [`Self::due`] will say more than now, if nothing happens.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<UnixMillis> {
+    pub(crate) fn next_deadline(&self) -> Option<UnixMillis> {
         let planned = [self.claims, self.certificate, self.entitlements];
         let planned = planned.into_iter().flatten().map(|life| life.renew_at(self.jitter));
         let urgent = (!self.urgent.is_empty()).then_some(UnixMillis(0));
@@ -165,7 +165,7 @@ impl RenewalPlan {
     }
 
     /// No Controller gave an answer: wait longer each time. `random` is uniform in 0..1. Answers the wait.
-    pub fn failed(&mut self, now: UnixMillis, random: f64) -> Duration {
+    pub(crate) fn failed(&mut self, now: UnixMillis, random: f64) -> Duration {
         self.end();
         self.failures = self.failures.saturating_add(1);
         let wait = back_off::between_calls(self.failures, random);
@@ -173,12 +173,12 @@ impl RenewalPlan {
         wait
     }
 
-    /// Everything that was due has been renewed. The next renewal is at least [`BREATHING_SPACE`] away, whatever the
+    /// Everything that was due has been renewed. The next renewal is at least [`MIN_INTERVAL`] away, whatever the
     /// new lives are.
-    pub fn succeeded(&mut self, now: UnixMillis) {
+    pub(crate) fn succeeded(&mut self, now: UnixMillis) {
         self.end();
         self.failures = 0;
-        self.not_before = now.plus(BREATHING_SPACE);
+        self.not_before = now.plus(MIN_INTERVAL);
     }
 
     fn end(&mut self) {
@@ -195,8 +195,8 @@ mod tests {
 
     const HOUR: u64 = 3_600_000;
 
-    fn life(from: u64, until: u64) -> Life {
-        Life { from: UnixMillis(from), until: UnixMillis(until) }
+    fn life(from: u64, until: u64) -> Validity {
+        Validity { from: UnixMillis(from), until: UnixMillis(until) }
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_holds_no_entitlements_asks_again_with_the_next_claims() {
+    fn without_entitlements_the_next_claims_request_them_again() {
         let mut plan = RenewalPlan::new("x");
         plan.hold_claims(life(0, 8 * HOUR));
         plan.hold_entitlements([]);

@@ -11,7 +11,7 @@ const TRIES: u8 = 3;
 
 /// What the shell does next.
 #[derive(Debug)]
-pub enum Step {
+pub(crate) enum Step {
     /// `POST …/sign-in` with the credentials.
     PostCredentials,
     /// Ask the user for another factor, then call [`SignInFlow::factor`].
@@ -39,15 +39,15 @@ pub enum Step {
     Refused(ErrorBody),
 }
 
-/// The fruits of a sign-in.
+/// The result of a sign-in.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// Claims token, cookie, Controllers.
-    pub signed_in: SignedIn,
+    pub(crate) signed_in: SignedIn,
     /// Certificate chain, DER in base64url, leaf first.
-    pub chain: Vec<String>,
+    pub(crate) chain: Vec<String>,
     /// Entitlement tokens.
-    pub entitlements: EntitlementsAnswer,
+    pub(crate) entitlements: EntitlementsAnswer,
 }
 
 #[derive(Debug)]
@@ -61,17 +61,17 @@ enum Stage {
 
 /// One sign-in.
 #[derive(Debug)]
-pub struct SignInFlow(Stage);
+pub(crate) struct SignInFlow(Stage);
 
 impl SignInFlow {
     /// A sign-in and its first step.
     #[must_use]
-    pub const fn begin() -> (Self, Step) {
+    pub(crate) const fn begin() -> (Self, Step) {
         (Self(Stage::Credentials), Step::PostCredentials)
     }
 
     /// The answer to [`Step::PostCredentials`] or [`Step::PostFactor`].
-    pub fn answered(&mut self, answer: Result<SignInAnswer, ErrorBody>) -> Step {
+    pub(crate) fn answered(&mut self, answer: Result<SignInAnswer, ErrorBody>) -> Step {
         match (answer, &self.0) {
             (Ok(SignInAnswer::SignedIn(signed_in)), Stage::Credentials | Stage::Factor(..)) => {
                 self.0 = Stage::Certificate(signed_in);
@@ -95,7 +95,7 @@ impl SignInFlow {
     }
 
     /// The user gave the factor.
-    pub fn factor(&mut self) -> Step {
+    pub(crate) fn factor(&mut self) -> Step {
         match &self.0 {
             Stage::Factor(wanted, _) => Step::PostFactor(wanted.transaction),
             _ => self.refuse(out_of_turn()),
@@ -103,7 +103,7 @@ impl SignInFlow {
     }
 
     /// The answer to [`Step::PostCertificate`]: a chain.
-    pub fn certified(&mut self, answer: Result<Vec<String>, ErrorBody>) -> Step {
+    pub(crate) fn certified(&mut self, answer: Result<Vec<String>, ErrorBody>) -> Step {
         match (answer, std::mem::replace(&mut self.0, Stage::Over)) {
             (Ok(chain), Stage::Certificate(signed_in)) => {
                 self.0 = Stage::Entitlements(signed_in, chain);
@@ -115,7 +115,7 @@ impl SignInFlow {
     }
 
     /// The answer to [`Step::PostEntitlements`].
-    pub fn entitled(&mut self, answer: Result<EntitlementsAnswer, ErrorBody>) -> Step {
+    pub(crate) fn entitled(&mut self, answer: Result<EntitlementsAnswer, ErrorBody>) -> Step {
         match (answer, std::mem::replace(&mut self.0, Stage::Over)) {
             (Ok(entitlements), Stage::Entitlements(signed_in, chain)) => {
                 Step::Finished(Finished { signed_in, chain, entitlements })
@@ -127,7 +127,7 @@ impl SignInFlow {
 
     /// What the sign-in itself gave, from [`Step::PostCertificate`] on.
     #[must_use]
-    pub const fn signed_in(&self) -> Option<&SignedIn> {
+    pub(crate) const fn signed_in(&self) -> Option<&SignedIn> {
         match &self.0 {
             Stage::Certificate(signed_in) | Stage::Entitlements(signed_in, _) => Some(signed_in),
             _ => None,
@@ -136,7 +136,7 @@ impl SignInFlow {
 
     /// The sign-in and its certificate chain, at [`Step::PostEntitlements`].
     #[must_use]
-    pub fn certificate(&self) -> Option<(&SignedIn, &[String])> {
+    pub(crate) fn certificate(&self) -> Option<(&SignedIn, &[String])> {
         match &self.0 {
             Stage::Entitlements(signed_in, chain) => Some((signed_in, chain)),
             _ => None,
@@ -155,7 +155,7 @@ fn ask(wanted: &MfaWanted, again: bool) -> Step {
 }
 
 fn out_of_turn() -> ErrorBody {
-    ErrorBody::new(ErrorCode::ProtocolError, "the Controller's answer does not fit the step that was asked for")
+    ErrorBody::new(ErrorCode::ProtocolError, "the Controller's response does not match the sign-in step")
 }
 
 #[cfg(test)]

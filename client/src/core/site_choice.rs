@@ -14,13 +14,13 @@ use ringwall_protocol::token::GatewayOffer;
 use super::back_off;
 
 /// The next candidate is tried if the one before has not welcomed the Client after this long.
-pub const HEAD_START: Duration = Duration::from_millis(400);
+pub(crate) const HEAD_START: Duration = Duration::from_millis(400);
 /// A Gateway that served this long without failing has earned a clean slate.
-pub const STABLE_AFTER: Duration = Duration::from_mins(10);
+pub(crate) const STABLE_AFTER: Duration = Duration::from_mins(10);
 
 /// What one device remembers of the Gateways of one Site.
 #[derive(Debug, Clone)]
-pub struct SiteChoice {
+pub(crate) struct SiteChoice {
     device: DeviceId,
     exclusions: BTreeMap<ApplianceId, Exclusion>,
 }
@@ -34,14 +34,14 @@ struct Exclusion {
 impl SiteChoice {
     /// A choice without memories.
     #[must_use]
-    pub const fn new(device: DeviceId) -> Self {
+    pub(crate) const fn new(device: DeviceId) -> Self {
         Self { device, exclusions: BTreeMap::new() }
     }
 
     /// Gateways in the order in which to try them. `current` carries the session now: it comes first, and may be
     /// suspended, for resuming is not choosing.
     #[must_use]
-    pub fn candidates<'a>(
+    pub(crate) fn candidates<'a>(
         &self,
         offers: &'a [GatewayOffer],
         current: Option<ApplianceId>,
@@ -60,7 +60,12 @@ impl SiteChoice {
 
     /// When the first of these Gateways may be tried again; `None` if one may be tried now, or none ever.
     #[must_use]
-    pub fn next_try(&self, offers: &[GatewayOffer], current: Option<ApplianceId>, now: Instant) -> Option<Instant> {
+    pub(crate) fn next_try(
+        &self,
+        offers: &[GatewayOffer],
+        current: Option<ApplianceId>,
+        now: Instant,
+    ) -> Option<Instant> {
         let usable = || offers.iter().filter(|offer| may_be_tried(offer, current));
         if usable().any(|offer| !self.excluded(offer.id, now)) {
             return None;
@@ -69,21 +74,21 @@ impl SiteChoice {
     }
 
     /// A Gateway failed: it is passed over for 5 s × 2ⁿ ≤ 60 s, ± 50 %. `random` is uniform in 0..1.
-    pub fn failed(&mut self, gateway: ApplianceId, now: Instant, random: f64) {
+    pub(crate) fn failed(&mut self, gateway: ApplianceId, now: Instant, random: f64) {
         let failures = self.exclusions.get(&gateway).map_or(0, |exclusion| exclusion.failures).saturating_add(1);
         let until = now + back_off::exclusion(failures, random);
         self.exclusions.insert(gateway, Exclusion { failures, until });
     }
 
     /// A Gateway has served for `stable`; after [`STABLE_AFTER`] its failures are forgotten.
-    pub fn served(&mut self, gateway: ApplianceId, stable: Duration) {
+    pub(crate) fn served(&mut self, gateway: ApplianceId, stable: Duration) {
         if stable >= STABLE_AFTER {
             self.exclusions.remove(&gateway);
         }
     }
 
     /// Every Gateway may be tried at once again: the device has another network, or new tokens.
-    pub fn forgive(&mut self, now: Instant) {
+    pub(crate) fn clear_exclusions(&mut self, now: Instant) {
         for exclusion in self.exclusions.values_mut() {
             exclusion.until = exclusion.until.min(now);
         }
@@ -175,7 +180,7 @@ mod tests {
         let next = choice.next_try(&offers, None, now).expect("a time");
         assert_eq!(next - now, Duration::from_millis(2_500));
         assert_eq!(ids(&choice.candidates(&offers, None, next)), [offers[1].id]);
-        choice.forgive(now);
+        choice.clear_exclusions(now);
         assert_eq!(choice.candidates(&offers, None, now).len(), 2);
     }
 

@@ -1,94 +1,60 @@
-//! The one task that owns the daemon's state.
+//! The daemon's loop: waits for one input, hands it to the phase or to whoever owns what it is about, never waits for a
+//! network or a disk of its own.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use ringwall_protocol::claims::UntrustedClaims;
-use ringwall_protocol::id::{PromptId, SiteId, TransactionId};
-use ringwall_trust::identity::PrivateKey;
-use ringwall_trust::secret::SystemRandom;
+use ringwall_protocol::wire::client::StepUpAnswer;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use zeroize::Zeroizing;
 
 use super::UpOptions;
-use super::answering::{say, told};
-use super::calls::{Done, FactorWanted, sign_out};
-use super::network::Network;
+use super::active_session::{ActiveSession, NewTokens};
+use super::phase::{Phase, SignedOut};
 use super::session::Session;
-use super::sites::Site;
+use super::shared::{Senders, Shared};
+use super::status::status;
+use super::tasks::{FactorRequest, StepUpReply, TaskResult, sign_out};
+use super::user_prompts::{AnswerRoute, refused, send_reply};
+use super::watchers::StatusFeed;
 use crate::clock;
-use crate::core::prompts::Prompts;
-use crate::core::renewal::RenewalPlan;
-use crate::device_claims::{self, FileHashes, LOOK_EVERY, Schedule};
+use crate::controller::CallError;
+use crate::device_claims::COLLECT_INTERVAL;
 use crate::failure::{Exit, Failure};
-use crate::held_token::Holder;
 use crate::local::{Answer, Call, Event, Request};
-use crate::site_link::{LinkOrder, LinkReport};
-use crate::status::{Status, Troubles};
-use crate::store::ProfileStore;
+use crate::site_link::LinkReport;
 use crate::tunnel::TunnelEvent;
 
 /// Without anything to renew the engine still looks at the time this often: a machine may have slept.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Everything that the daemon knows.
+/// The one task that owns the daemon's state.
 pub(super) struct Engine {
-    pub(super) options: UpOptions,
-    pub(super) store: ProfileStore,
-    pub(super) key: Arc<PrivateKey>,
-    pub(super) holder: Holder,
-    pub(super) session: Option<Session>,
-    pub(super) serial: u64,
-    pub(super) plan: RenewalPlan,
-    pub(super) network: Option<Network>,
-    pub(super) sites: BTreeMap<SiteId, Site>,
-    pub(super) prompts: Prompts,
-    pub(super) pending_factors: BTreeMap<TransactionId, oneshot::Sender<Zeroizing<String>>>,
-    /// Pages that are waited for; whoever takes one out ends the wait.
-    pub(super) pages: BTreeMap<PromptId, oneshot::Sender<()>>,
-    pub(super) troubles: Troubles,
-    pub(super) tasks: JoinSet<Done>,
-    pub(super) device_claims: watch::Sender<Arc<UntrustedClaims>>,
-    pub(super) reports: mpsc::UnboundedSender<LinkReport>,
-    pub(super) factors: mpsc::Sender<FactorWanted>,
-    pub(super) tunnel_events: mpsc::UnboundedSender<TunnelEvent>,
-    pub(super) events: broadcast::Sender<Event>,
-    pub(super) last_told: Option<Status>,
-    pub(super) signing_in: bool,
-    pub(super) renewing: bool,
-    /// Why only a new sign-in helps.
-    pub(super) sign_in_wanted: Option<String>,
-    /// The credentials at hand were refused.
-    pub(super) sign_in_refused: bool,
-    pub(super) stopping: bool,
-    hashes: Option<FileHashes>,
-    claims_schedule: Schedule,
-    down_replies: Vec<oneshot::Sender<Answer>>,
-    inboxes: Option<Inboxes>,
+    shared: Shared,
+    inputs: Inputs,
+    status: StatusFeed,
 }
 
-/// Where things come in.
-struct Inboxes {
+/// Where inputs come in, except the results of tasks.
+struct Inputs {
     calls: mpsc::Receiver<Call>,
     reports: mpsc::UnboundedReceiver<LinkReport>,
-    factors: mpsc::Receiver<FactorWanted>,
+    factors: mpsc::Receiver<FactorRequest>,
     tunnel: mpsc::UnboundedReceiver<TunnelEvent>,
     look: Interval,
     interrupt: Signal,
     terminate: Signal,
 }
 
-/// What happened.
+/// One thing that happened.
 enum Input {
     Call(Call),
     Report(LinkReport),
-    Factor(FactorWanted),
+    Factor(FactorRequest),
     Tunnel(TunnelEvent),
-    Done(Done),
+    Task(TaskResult),
+    TaskPanicked,
     Look,
     Stop,
     Time,
@@ -100,19 +66,14 @@ impl Engine {
         calls: mpsc::Receiver<Call>,
         events: broadcast::Sender<Event>,
     ) -> Result<Self, Failure> {
-        let store = options.state.store(&options.stored.slot);
-        let device = store.device(&SystemRandom)?;
-        let key = Arc::new(store.key(options.key_kind)?);
-        let holder = Holder { device: device.device_id, key: key.thumbprint() };
-        let mut hashes = FileHashes::default();
-        let claims = Arc::new(device_claims::collect(&[], &[], &mut hashes));
         let (reports, report_inbox) = mpsc::unbounded_channel();
         let (factors, factor_inbox) = mpsc::channel(4);
-        let (tunnel_events, tunnel_inbox) = mpsc::unbounded_channel();
+        let (tunnel, tunnel_inbox) = mpsc::unbounded_channel();
+        let shared = Shared::new(options, events, Senders { reports, factors, tunnel })?;
         let unusual = |error| Failure::new(Exit::Unexpected, anyhow::Error::new(error), "try again");
-        let mut look = interval(LOOK_EVERY);
+        let mut look = interval(COLLECT_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let inboxes = Inboxes {
+        let inputs = Inputs {
             calls,
             reports: report_inbox,
             factors: factor_inbox,
@@ -121,192 +82,181 @@ impl Engine {
             interrupt: signal(SignalKind::interrupt()).map_err(unusual)?,
             terminate: signal(SignalKind::terminate()).map_err(unusual)?,
         };
-        Ok(Self {
-            options,
-            store,
-            key,
-            holder,
-            session: None,
-            serial: 0,
-            plan: RenewalPlan::new(""),
-            network: None,
-            sites: BTreeMap::new(),
-            prompts: Prompts::default(),
-            pending_factors: BTreeMap::new(),
-            pages: BTreeMap::new(),
-            troubles: Troubles::default(),
-            tasks: JoinSet::new(),
-            device_claims: watch::Sender::new(Arc::clone(&claims)),
-            reports,
-            factors,
-            tunnel_events,
-            events,
-            last_told: None,
-            signing_in: false,
-            renewing: false,
-            sign_in_wanted: None,
-            sign_in_refused: false,
-            stopping: false,
-            hashes: Some(hashes),
-            claims_schedule: Schedule::new(claims, Instant::now().into_std()),
-            down_replies: vec![],
-            inboxes: Some(inboxes),
-        })
+        Ok(Self { shared, inputs, status: StatusFeed::default() })
     }
 
-    /// Until it is told to stop; takes everything down again.
+    /// Runs until the daemon has stopped, and everything is taken down again.
     pub(super) async fn run(mut self) -> Result<(), Failure> {
-        let mut inboxes = self.inboxes.take().expect("an engine runs once");
-        let result = self.serve(&mut inboxes).await;
-        self.stopping = true;
-        self.tell(Event::Stopping {});
-        self.go_down().await;
-        result
-    }
-
-    async fn serve(&mut self, inboxes: &mut Inboxes) -> Result<(), Failure> {
-        self.begin().await?;
-        while !self.stopping {
-            self.renew_what_is_due();
-            self.tell_status();
-            let input = self.next(inboxes).await;
-            self.handle(input).await?;
+        let mut phase = SignedOut.begin(&mut self.shared).await;
+        loop {
+            phase = phase.renew_if_due(&mut self.shared, clock::now());
+            if let Phase::Stopping(stopping) = phase {
+                return stopping.finish(&mut self.shared).await;
+            }
+            self.status.update(&self.shared.watchers, || status(&self.shared, &phase));
+            let input = self.next(&phase).await;
+            phase = self.handle(phase, input).await;
         }
-        Ok(())
     }
 
-    async fn next(&mut self, inboxes: &mut Inboxes) -> Input {
-        let wait = self.plan.next_deadline().map_or(LONGEST_WAIT, |at| clock::now().until(at).min(LONGEST_WAIT));
-        // While a renewal runs, its result is what is waited for.
-        let wait = if self.renewing || self.sign_in_wanted.is_some() { LONGEST_WAIT } else { wait };
+    async fn next(&mut self, phase: &Phase) -> Input {
+        let wait = phase.next_deadline().map_or(LONGEST_WAIT, |at| clock::now().until(at).min(LONGEST_WAIT));
+        let inputs = &mut self.inputs;
         tokio::select! {
-            Some(call) = inboxes.calls.recv() => Input::Call(call),
-            Some(report) = inboxes.reports.recv() => Input::Report(report),
-            Some(wanted) = inboxes.factors.recv() => Input::Factor(wanted),
-            Some(event) = inboxes.tunnel.recv() => Input::Tunnel(event),
-            Some(done) = self.tasks.join_next() => match done {
-                Ok(done) => Input::Done(done),
-                // A defect: logged by the panic hook; what it was about is tried again in time.
-                Err(_) => { self.renewing = false; Input::Time }
-            },
-            _ = inboxes.look.tick() => Input::Look,
-            _ = inboxes.interrupt.recv() => Input::Stop,
-            _ = inboxes.terminate.recv() => Input::Stop,
+            Some(call) = inputs.calls.recv() => Input::Call(call),
+            Some(report) = inputs.reports.recv() => Input::Report(report),
+            Some(request) = inputs.factors.recv() => Input::Factor(request),
+            Some(event) = inputs.tunnel.recv() => Input::Tunnel(event),
+            // The panic hook logs a panic.
+            Some(ended) = self.shared.tasks.join_next() => ended.map_or(Input::TaskPanicked, Input::Task),
+            _ = inputs.look.tick() => Input::Look,
+            _ = inputs.interrupt.recv() => Input::Stop,
+            _ = inputs.terminate.recv() => Input::Stop,
             () = sleep_until(Instant::now() + wait) => Input::Time,
         }
     }
 
-    async fn handle(&mut self, input: Input) -> Result<(), Failure> {
+    async fn handle(&mut self, mut phase: Phase, input: Input) -> Phase {
+        let shared = &mut self.shared;
         match input {
-            Input::Call(call) => self.call(call).await,
-            Input::Report(report) => self.link_report(report).await,
-            Input::Factor(wanted) => self.ask_factor(wanted),
-            Input::Tunnel(event) => return self.tunnel_event(event),
-            Input::Done(done) => return self.done(done).await,
-            Input::Look => {
-                self.look_at_device();
-                for id in self.prompts.expire(clock::now()) {
-                    self.tell(Event::PromptClosed { prompt_id: id });
+            Input::Call(call) => return self.call(phase, call).await,
+            Input::Report(report) => {
+                if let Some(active) = phase.active_mut() {
+                    active.link_report(shared, report).await;
                 }
             }
-            Input::Stop => self.stopping = true,
+            Input::Factor(request) => shared.prompts.open_for_sign_in(request, clock::now()),
+            Input::Tunnel(TunnelEvent::Stopped) => return phase.stop(Err(device_gone()), None),
+            Input::Tunnel(event @ (TunnelEvent::SiteAttached { site } | TunnelEvent::SiteLost { site, .. })) => {
+                if let Some(active) = phase.active() {
+                    active.tunnel_event(site, event);
+                }
+            }
+            Input::Task(result) => return self.task_ended(phase, result).await,
+            Input::TaskPanicked => return phase.task_panicked(),
+            Input::Look => {
+                match phase.active() {
+                    Some(active) => active.collect_claims(shared),
+                    None => shared.device.collect(&mut shared.tasks, vec![], vec![]),
+                }
+                shared.prompts.expire(clock::now());
+            }
+            Input::Stop => return phase.stop(Ok(()), None),
             Input::Time => {}
         }
-        Ok(())
+        phase
     }
 
-    async fn call(&mut self, call: Call) {
+    /// A request at the local socket.
+    async fn call(&mut self, phase: Phase, call: Call) -> Phase {
         let Call { request, reply } = call;
+        let shared = &mut self.shared;
         match request {
-            Request::Status {} => say(reply, Answer::Status { status: Box::new(self.status()) }),
-            Request::Prompts {} => say(reply, Answer::Prompts { prompts: self.prompts.list() }),
-            Request::Answer { prompt_id, text } => self.answer(prompt_id, Zeroizing::new(text), reply),
-            Request::Reload {} => match self.reload().await {
-                Ok(()) => say(reply, Answer::Done {}),
-                Err(failure) => say(reply, told(format!("{:#}", failure.cause), &failure.next_step)),
-            },
-            Request::Down {} => {
-                self.stopping = true;
-                self.down_replies.push(reply);
+            Request::Status {} => send_reply(reply, Answer::Status { status: Box::new(status(shared, &phase)) }),
+            Request::Prompts {} => send_reply(reply, Answer::Prompts { prompts: shared.prompts.list() }),
+            Request::Answer { prompt_id, text } => {
+                let Shared { prompts, device, tasks, .. } = shared;
+                let route = AnswerRoute { active: phase.active(), device, tasks };
+                prompts.answer(prompt_id, Zeroizing::new(text), reply, route);
             }
-            Request::SignOut {} => match &self.session {
+            Request::Reload {} => return self.reload(phase, reply).await,
+            Request::Down {} => return phase.stop(Ok(()), Some(reply)),
+            Request::SignOut {} => match phase.active().map(ActiveSession::session) {
                 Some(session) => {
                     let call = sign_out(session.controllers.clone(), session.claims.expose().to_owned());
-                    self.tasks.spawn(async move { Done::SignedOut { reply, result: call.await } });
+                    shared.tasks.spawn(async move { TaskResult::SignedOut { reply, result: call.await } });
                 }
-                None => say(reply, told("nobody is signed in".into(), "ringwall sign-in")),
+                None => send_reply(reply, refused("nobody is signed in".into(), "ringwall sign-in")),
             },
-            // The socket answers it itself.
-            Request::Watch {} => say(reply, Answer::Done {}),
+            // The local socket replies to it by itself.
+            Request::Watch {} => send_reply(reply, Answer::Done {}),
         }
+        phase
     }
 
-    async fn done(&mut self, done: Done) -> Result<(), Failure> {
-        match done {
-            Done::SignedIn(result) => return self.signed_in(result).await,
-            Done::Renewed(fruits) => return self.renewed(fruits).await,
-            Done::SteppedUp { prompt, reply, result, place } => self.stepped_up(prompt, reply, result, place).await,
-            Done::Paged { prompt, transaction, result } => self.paged(prompt, transaction, result),
-            Done::Looked(claims, hashes) => self.looked(claims, hashes),
-            Done::SignedOut { reply, result } => {
-                self.stopping = true;
-                self.store.forget_session()?;
-                match result {
-                    Ok(()) => self.down_replies.push(reply),
-                    Err(error) => {
-                        let cause =
-                            format!("the tokens are forgotten here, but no Controller has revoked them: {error}");
-                        say(reply, told(cause, "they end by themselves; an administrator can revoke them now"));
-                    }
+    /// Somebody signed in beside the daemon: its tokens are on disk.
+    async fn reload(&mut self, phase: Phase, reply: oneshot::Sender<Answer>) -> Phase {
+        let (phase, result) = match self.stored_session() {
+            Ok(session) => phase.reloaded(&mut self.shared, session).await,
+            Err(failure) => (phase, Err(failure)),
+        };
+        let answer = match result {
+            Ok(()) => Answer::Done {},
+            Err(failure) => refused(format!("{:#}", failure.cause), &failure.next_step),
+        };
+        send_reply(reply, answer);
+        phase
+    }
+
+    fn stored_session(&mut self) -> Result<Session, Failure> {
+        let account = &mut self.shared.account;
+        let nothing = || Failure::message(Exit::NotSignedIn, "there is no sign-in on disk", "ringwall sign-in");
+        let stored = account.store.session()?.ok_or_else(nothing)?;
+        account.open(stored)
+    }
+
+    async fn task_ended(&mut self, phase: Phase, result: TaskResult) -> Phase {
+        let shared = &mut self.shared;
+        match result {
+            TaskResult::SignedIn(result) => return phase.signed_in(shared, result).await,
+            TaskResult::Renewed(outcome) => return phase.renewed(shared, outcome).await,
+            TaskResult::SteppedUp(ended) => return self.stepped_up(phase, ended).await,
+            TaskResult::PageReturned { prompt, transaction, result } => {
+                let Shared { prompts, device, tasks, troubles, .. } = shared;
+                let route = AnswerRoute { active: phase.active(), device, tasks };
+                prompts.page_returned(prompt, transaction, result, troubles, route);
+            }
+            TaskResult::ClaimsCollected(claims, hashes) => {
+                shared.device.collected(claims, hashes, Instant::now().into_std());
+            }
+            TaskResult::SignedOut { reply, result } => return self.signed_out(phase, reply, result),
+        }
+        phase
+    }
+
+    /// A Controller has replied to an answer of the user.
+    async fn stepped_up(&mut self, mut phase: Phase, ended: StepUpReply) -> Phase {
+        let StepUpReply { prompt, reply, result, listener } = ended;
+        let shared = &mut self.shared;
+        match result {
+            Ok(StepUpAnswer::Claims(answer)) => {
+                let tokens = NewTokens { claims: Some(answer.claims_token), ..NewTokens::default() };
+                let used = match phase.active_mut() {
+                    Some(active) => active.use_tokens(shared, tokens).await,
+                    None => Ok(()),
+                };
+                shared.prompts.step_up_accepted(prompt, reply, used);
+            }
+            Ok(StepUpAnswer::Wanted(wanted)) => {
+                let Shared { prompts, device, tasks, .. } = shared;
+                let route = AnswerRoute { active: phase.active(), device, tasks };
+                prompts.step_up_continued(prompt, reply, wanted, listener, route).await;
+            }
+            Err(error) => {
+                if let Some(cause) = shared.prompts.step_up_refused(prompt, reply, &error, &mut shared.troubles) {
+                    return phase.require_sign_in(shared, cause);
                 }
             }
         }
-        Ok(())
+        phase
     }
 
-    fn tunnel_event(&mut self, event: TunnelEvent) -> Result<(), Failure> {
-        match event {
-            TunnelEvent::SiteAttached { site } | TunnelEvent::SiteLost { site, .. } => {
-                if let Some(site) = self.sites.get(&site) {
-                    site.order(LinkOrder::Tunnel(event));
-                }
-                Ok(())
+    /// The daemon has signed out, and stops whatever came of it.
+    fn signed_out(&self, phase: Phase, reply: oneshot::Sender<Answer>, result: Result<(), CallError>) -> Phase {
+        if let Err(error) = self.shared.account.store.forget_session() {
+            return phase.stop(Err(error.into()), None);
+        }
+        match result {
+            Ok(()) => phase.stop(Ok(()), Some(reply)),
+            Err(error) => {
+                let cause = format!("the tokens are deleted here, but no Controller has revoked them: {error}");
+                send_reply(reply, refused(cause, "they expire by themselves; an administrator can revoke them now"));
+                phase.stop(Ok(()), None)
             }
-            TunnelEvent::Stopped => Err(Failure::told(
-                Exit::Unexpected,
-                "the tunnel device is gone",
-                "find out who removed it, then: ringwall up",
-            )),
         }
     }
+}
 
-    /// Looks at this device, beside the engine: it may mean hashing files.
-    pub(super) fn look_at_device(&mut self) {
-        let Some(mut hashes) = self.hashes.take() else { return };
-        let wanted = self.session.as_ref().map(|session| session.stored.on_demand_claims.clone()).unwrap_or_default();
-        let own = self.network.as_ref().map(|network| network.addresses.clone()).unwrap_or_default();
-        self.tasks.spawn_blocking(move || {
-            let claims = device_claims::collect(&wanted, &own, &mut hashes);
-            Done::Looked(claims, hashes)
-        });
-    }
-
-    fn looked(&mut self, claims: UntrustedClaims, hashes: FileHashes) {
-        self.hashes = Some(hashes);
-        if let Some(claims) = self.claims_schedule.looked(claims, Instant::now().into_std()) {
-            self.device_claims.send_replace(claims);
-        }
-    }
-
-    async fn go_down(&mut self) {
-        let sites = std::mem::take(&mut self.sites);
-        let goodbyes: Vec<_> = sites.into_values().map(Site::stop).collect();
-        futures_util::future::join_all(goodbyes).await;
-        self.tasks.abort_all();
-        self.dismantle_network().await;
-        for reply in self.down_replies.drain(..) {
-            say(reply, Answer::Done {});
-        }
-        tracing::info!("down");
-    }
+fn device_gone() -> Failure {
+    Failure::message(Exit::Unexpected, "the tunnel device was removed", "find out who removed it, then: ringwall up")
 }

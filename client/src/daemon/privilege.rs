@@ -10,7 +10,7 @@ pub(super) fn check_network_admin() -> Result<(), Failure> {
     if held.is_ok_and(|held| held.contains(CapabilitySet::NET_ADMIN)) {
         return Ok(());
     }
-    Err(Failure::told(
+    Err(Failure::message(
         Exit::Privilege,
         "a tunnel needs the capability CAP_NET_ADMIN, which this process does not have",
         "run it as root, or: setcap cap_net_admin+ep $(command -v ringwall)",

@@ -12,7 +12,7 @@ use ringwall_trust::identity::{Leaf, PrivateKey};
 use ringwall_trust::tls::Presented;
 
 use crate::controller::Controllers;
-use crate::core::renewal::Life;
+use crate::core::renewal::Validity;
 use crate::failure::{Exit, Failure};
 use crate::held_token::{HeldToken, Holder};
 use crate::sign_in::presented;
@@ -28,7 +28,7 @@ pub(super) struct Session {
     pub(super) holder: Holder,
     pub(super) claims: Arc<HeldToken<ClaimsToken>>,
     pub(super) sites: BTreeMap<SiteId, Arc<HeldToken<EntitlementToken>>>,
-    pub(super) certificate: Life,
+    pub(super) certificate: Validity,
     /// Counts certificates over all sign-ins of this process.
     pub(super) serial: u64,
     pub(super) controllers: Controllers,
@@ -47,7 +47,7 @@ impl Session {
     ) -> Result<Self, Failure> {
         let claims = HeldToken::take(stored.claims_token.expose(), holder).map_err(unusable)?;
         let own = presented(&stored.chain, key)?;
-        let certificate = certificate_life(&own)?;
+        let certificate = certificate_validity(&own)?;
         let mut this = Self {
             holder,
             claims: Arc::new(claims),
@@ -65,7 +65,7 @@ impl Session {
     /// Whether it is worth trying: neither token, certificate nor sign-in has run out.
     pub(super) fn usable(&self, now: UnixMillis) -> bool {
         let ends =
-            [self.claims.life().until, self.certificate.until, UnixMillis::from_seconds(self.claims.sign_in_until)];
+            [self.claims.validity().until, self.certificate.until, UnixMillis::from_seconds(self.claims.sign_in_until)];
         ends.iter().all(|end| now < *end)
     }
 
@@ -99,7 +99,7 @@ impl Session {
     /// Takes a new certificate for the same key.
     pub(super) fn renew_certificate(&mut self, chain: Vec<String>, key: &PrivateKey) -> Result<(), Failure> {
         let own = presented(&chain, key)?;
-        self.certificate = certificate_life(&own)?;
+        self.certificate = certificate_validity(&own)?;
         self.controllers = self.controllers.clone().with_certificate(Arc::clone(&own));
         self.own = own;
         self.serial += 1;
@@ -127,17 +127,18 @@ impl Session {
     }
 }
 
-fn certificate_life(own: &Presented) -> Result<Life, Failure> {
+fn certificate_validity(own: &Presented) -> Result<Validity, Failure> {
     let chain = own.chain();
     let leaf = chain.first().ok_or_else(|| misbehaves("the certificate chain is empty"))?;
     let leaf = Leaf::parse(leaf).map_err(unusable)?;
-    Ok(Life { from: leaf.not_before.plus(BACKDATED).min(leaf.not_after), until: leaf.not_after })
+    Ok(Validity { from: leaf.not_before.plus(BACKDATED).min(leaf.not_after), until: leaf.not_after })
 }
 
 fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    Failure::new(Exit::NotSignedIn, error, "sign in again: ringwall sign-in").while_doing("what the Controller gave")
+    Failure::new(Exit::NotSignedIn, error, "sign in again: ringwall sign-in")
+        .while_doing("cannot use the Controller's reply")
 }
 
 fn misbehaves(what: &str) -> Failure {
-    Failure::told(Exit::Refused, what, "ask an administrator: this Controller misbehaves")
+    Failure::message(Exit::Refused, what, "ask an administrator: this Controller misbehaves")
 }

@@ -19,7 +19,7 @@ const COMM_LENGTH: usize = 15;
 
 /// Hashes of files that have not changed since.
 #[derive(Debug, Default)]
-pub struct FileHashes(HashMap<PathBuf, (Stamp, String)>);
+pub(crate) struct FileHashes(HashMap<PathBuf, (Stamp, String)>);
 
 /// What a file looks like from outside while its content is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

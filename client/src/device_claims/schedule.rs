@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use ringwall_protocol::claims::UntrustedClaims;
 
-use super::{LOOK_EVERY, SEND_EVERY, differs};
+use super::{COLLECT_INTERVAL, SEND_INTERVAL, differs};
 
 /// What was said last, and when.
 #[derive(Debug)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     said: Arc<UntrustedClaims>,
     at: Instant,
 }
@@ -18,15 +18,15 @@ pub struct Schedule {
 impl Schedule {
     /// `said` was said at `at`.
     #[must_use]
-    pub const fn new(said: Arc<UntrustedClaims>, at: Instant) -> Self {
+    pub(crate) const fn new(said: Arc<UntrustedClaims>, at: Instant) -> Self {
         Self { said, at }
     }
 
     /// The device was looked at: what is to be said now, if anything. What would be late at the next look is said at this
     /// one.
-    pub fn looked(&mut self, claims: UntrustedClaims, now: Instant) -> Option<Arc<UntrustedClaims>> {
+    pub(crate) fn collected(&mut self, claims: UntrustedClaims, now: Instant) -> Option<Arc<UntrustedClaims>> {
         let silent = now.saturating_duration_since(self.at);
-        if !differs(&self.said, &claims) && silent + LOOK_EVERY < SEND_EVERY {
+        if !differs(&self.said, &claims) && silent + COLLECT_INTERVAL < SEND_INTERVAL {
             return None;
         }
         self.said = Arc::new(claims);
@@ -71,9 +71,9 @@ mod tests {
             let seen = |moment: u64| changes.iter().filter(|change| **change <= moment).count() as u64;
             let mut schedule = Schedule::new(Arc::new(claims(0, 0)), start);
             let mut said: Vec<(u64, u64)> = vec![(0, 0)];
-            for (nth, tick) in (0..3_700_000).step_by(LOOK_EVERY.as_millis() as usize).enumerate() {
+            for (nth, tick) in (0..3_700_000).step_by(COLLECT_INTERVAL.as_millis() as usize).enumerate() {
                 let done = tick + took[nth % took.len()];
-                if let Some(claims) = schedule.looked(claims(seen(tick), done), at(done)) {
+                if let Some(claims) = schedule.collected(claims(seen(tick), done), at(done)) {
                     said.push((done, claims.0.0["firewall"].as_u64().unwrap_or_default()));
                 }
             }
@@ -84,10 +84,10 @@ mod tests {
             }
             for pair in said.windows(2) {
                 let silent = Duration::from_millis(pair[1].0 - pair[0].0);
-                prop_assert!(silent <= SEND_EVERY + LONGEST_LOOK, "silent from {} to {}", pair[0].0, pair[1].0);
+                prop_assert!(silent <= SEND_INTERVAL + LONGEST_LOOK, "silent from {} to {}", pair[0].0, pair[1].0);
             }
             let needless = said.windows(2).filter(|pair| {
-                let early = Duration::from_millis(pair[1].0 - pair[0].0) < SEND_EVERY - 2 * LOOK_EVERY;
+                let early = Duration::from_millis(pair[1].0 - pair[0].0) < SEND_INTERVAL - 2 * COLLECT_INTERVAL;
                 early && pair[0].1 == pair[1].1
             });
             prop_assert_eq!(needless.count(), 0, "and nothing is said that is neither new nor due");

@@ -16,7 +16,7 @@ const EVERY_DOMAIN: &str = "Default";
 
 /// Where questions go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     names: BTreeMap<String, SiteId>,
     domains: BTreeMap<String, SiteId>,
     servers: BTreeMap<String, Vec<IpAddr>>,
@@ -27,20 +27,20 @@ pub struct Plan {
 
 /// Where one question goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum QueryTarget {
     /// To a Gateway of this Site, on the session's websocket.
     Site(SiteId),
     /// To these servers, in order.
     Servers(Vec<IpAddr>),
     /// To whom it went before.
-    Former,
+    SystemResolvers,
 }
 
 impl Plan {
     /// The plan of these Sites' tokens. Of two Sites that name the same host the first by id has it. The host of the
     /// profile and those of Gateways are found as before, or the tunnel would be needed to get to the tunnel.
     #[must_use]
-    pub fn of<'a>(profile: &str, tokens: impl IntoIterator<Item = (SiteId, &'a EntitlementToken)>) -> Self {
+    pub(crate) fn of<'a>(profile: &str, tokens: impl IntoIterator<Item = (SiteId, &'a EntitlementToken)>) -> Self {
         let mut plan = Self { kept: domain(profile).into_iter().collect(), ..Self::default() };
         for (site, token) in tokens {
             let gateways = token.gateways.iter().flat_map(|gateway| &gateway.addresses);
@@ -67,40 +67,40 @@ impl Plan {
 
     /// Nothing is to be asked elsewhere than before.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty() && self.domains.is_empty() && self.servers.is_empty() && self.every.is_none()
     }
 
     /// Where a question for this name (lower case, no dot at its end) goes: the longest domain wins; of a Site's and a
     /// policy's the Site's, since only there the answer opens the way.
     #[must_use]
-    pub fn way(&self, name: &str) -> Way {
+    pub(crate) fn target_of(&self, name: &str) -> QueryTarget {
         if self.kept.contains(name) {
-            return Way::Former;
+            return QueryTarget::System;
         }
         if let Some(site) = self.names.get(name) {
-            return Way::Site(*site);
+            return QueryTarget::Site(*site);
         }
         let mut rest = name;
         loop {
             // A Site's domain means what lies below it, a policy's means itself as well.
             if let Some(site) = self.domains.get(rest).filter(|_| rest.len() < name.len()) {
-                return Way::Site(*site);
+                return QueryTarget::Site(*site);
             }
             if let Some(servers) = self.servers.get(rest) {
-                return Way::Servers(servers.clone());
+                return QueryTarget::Servers(servers.clone());
             }
             match rest.split_once('.') {
                 Some((_, above)) => rest = above,
                 None => break,
             }
         }
-        self.every.clone().map_or(Way::Former, Way::Servers)
+        self.every.clone().map_or(QueryTarget::System, QueryTarget::Servers)
     }
 
     /// Everything that must not go its former way, for resolvers that choose by domain.
     #[must_use]
-    pub fn matched(&self) -> BTreeSet<String> {
+    pub(crate) fn matched(&self) -> BTreeSet<String> {
         let named = self.names.keys().chain(self.domains.keys()).chain(self.servers.keys()).cloned();
         named.chain(self.every.is_some().then(|| ".".to_owned())).collect()
     }
@@ -147,22 +147,22 @@ mod tests {
     #[test]
     fn questions_go_by_the_longest_domain_and_others_as_before() {
         let plan = plan();
-        let servers = Way::Servers(vec![[10, 1, 0, 53].into()]);
-        for (name, way) in [
-            ("wiki.example.org", Way::Site(site(1))),
-            ("x.wiki.example.org", Way::Former),
-            ("www.corp.example", Way::Site(site(1))),
-            ("a.b.corp.example", Way::Site(site(1))),
-            ("a.lab.corp.example", Way::Site(site(2))),
-            ("lab.corp.example", Way::Site(site(1))),
-            ("corp.example", Way::Former),
-            ("xcorp.example", Way::Former),
+        let servers = QueryTarget::Servers(vec![[10, 1, 0, 53].into()]);
+        for (name, target) in [
+            ("wiki.example.org", QueryTarget::Site(site(1))),
+            ("x.wiki.example.org", QueryTarget::System),
+            ("www.corp.example", QueryTarget::Site(site(1))),
+            ("a.b.corp.example", QueryTarget::Site(site(1))),
+            ("a.lab.corp.example", QueryTarget::Site(site(2))),
+            ("lab.corp.example", QueryTarget::Site(site(1))),
+            ("corp.example", QueryTarget::System),
+            ("xcorp.example", QueryTarget::System),
             ("intern.example", servers.clone()),
             ("a.intern.example", servers),
-            ("example.org", Way::Former),
-            ("", Way::Former),
+            ("example.org", QueryTarget::System),
+            ("", QueryTarget::System),
         ] {
-            assert_eq!(plan.way(name), way, "{name}");
+            assert_eq!(plan.target_of(name), target, "{name}");
         }
     }
 
@@ -170,8 +170,8 @@ mod tests {
     fn a_default_setting_takes_what_nothing_else_does() {
         let mut plan = plan();
         plan.add_setting(&DnsSetting { domain: "Default".into(), servers: vec![[10, 1, 0, 9].into()] });
-        assert_eq!(plan.way("example.net"), Way::Servers(vec![[10, 1, 0, 9].into()]));
-        assert_eq!(plan.way("www.corp.example"), Way::Site(site(1)));
+        assert_eq!(plan.target_of("example.net"), QueryTarget::Servers(vec![[10, 1, 0, 9].into()]));
+        assert_eq!(plan.target_of("www.corp.example"), QueryTarget::Site(site(1)));
         assert!(plan.matched().contains("."));
     }
 
@@ -179,8 +179,8 @@ mod tests {
     fn the_collective_itself_is_found_as_before() {
         let mut plan = plan();
         plan.kept.insert("controller.corp.example".to_owned());
-        assert_eq!(plan.way("controller.corp.example"), Way::Former);
-        assert_eq!(plan.way("other.corp.example"), Way::Site(site(1)));
+        assert_eq!(plan.target_of("controller.corp.example"), QueryTarget::System);
+        assert_eq!(plan.target_of("other.corp.example"), QueryTarget::Site(site(1)));
     }
 
     #[test]

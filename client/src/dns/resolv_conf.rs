@@ -17,23 +17,23 @@ const MAX_FILE: u64 = 64 * 1024;
 
 /// The system's file.
 #[derive(Debug, Clone)]
-pub struct ResolvConf {
+pub(crate) struct ResolvConf {
     path: PathBuf,
 }
 
 /// What the file said before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Former {
+pub(crate) struct SystemResolvers {
     /// Its servers, in order.
-    pub servers: Vec<IpAddr>,
+    pub(crate) servers: Vec<IpAddr>,
     /// Its other lines that matter: search lists and options.
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
 impl ResolvConf {
     /// The file at this place.
     #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
+    pub(crate) const fn new(path: PathBuf) -> Self {
         Self { path }
     }
 
@@ -41,17 +41,17 @@ impl ResolvConf {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn former(&self) -> io::Result<Former> {
+    pub(crate) fn former(&self) -> io::Result<SystemResolvers> {
         let kept = self.kept();
         let text = read(if self.is_ours()? && kept.exists() { &kept } else { &self.path })?;
-        Ok(Former::parse(&text))
+        Ok(SystemResolvers::parse(&text))
     }
 
     /// Puts a file with this one server in the place of the user's, which is kept aside.
     ///
     /// # Errors
     /// If the directory or file cannot be written; then nothing has changed.
-    pub fn take_over(&self, server: IpAddr, former: &Former) -> io::Result<()> {
+    pub(crate) fn put_stub(&self, server: IpAddr, former: &SystemResolvers) -> io::Result<()> {
         let mut text = format!("{MARK}\nnameserver {server}\n");
         former.lines.iter().for_each(|line| text.extend([line, "\n"]));
         if !self.is_ours()? {
@@ -64,7 +64,7 @@ impl ResolvConf {
     ///
     /// # Errors
     /// If it cannot be put back; it stays kept aside then.
-    pub fn give_back(&self) -> io::Result<bool> {
+    pub(crate) fn restore(&self) -> io::Result<bool> {
         let kept = self.kept();
         if !self.is_ours()? {
             // Somebody has written another one: theirs counts.
@@ -142,7 +142,7 @@ impl ResolvConf {
     }
 }
 
-impl Former {
+impl SystemResolvers {
     fn parse(text: &str) -> Self {
         let mut former = Self::default();
         for line in text.lines() {
@@ -203,12 +203,12 @@ mod tests {
         let (directory, conf, path) = place();
         let former = conf.former().expect("readable");
         assert_eq!(former.servers, [IpAddr::from([192, 0, 2, 53])]);
-        conf.take_over(stub(), &former).expect("written");
+        conf.put_stub(stub(), &former).expect("written");
         let ours = fs::read_to_string(&path).expect("there");
         assert!(ours.contains("nameserver 127.0.0.157") && ours.contains("search home.example"), "{ours}");
         assert!(!ours.contains("192.0.2.53"), "nothing goes past the stub");
         assert_eq!(conf.former().expect("readable"), former, "what counts is the user's file");
-        assert!(conf.give_back().expect("given back"));
+        assert!(conf.restore().expect("given back"));
         assert_eq!(fs::read_to_string(&path).expect("there"), USERS);
         assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 1, "nothing is left behind");
     }
@@ -217,13 +217,13 @@ mod tests {
     fn after_a_crash_the_next_start_finds_the_users_file() {
         let (_directory, conf, path) = place();
         let former = conf.former().expect("readable");
-        conf.take_over(stub(), &former).expect("written");
+        conf.put_stub(stub(), &former).expect("written");
         // Killed here; the next one takes over again without losing the user's for its own.
         let next = ResolvConf::new(path.clone());
-        next.take_over(stub(), &next.former().expect("readable")).expect("written");
-        assert!(next.give_back().expect("given back"));
+        next.put_stub(stub(), &next.former().expect("readable")).expect("written");
+        assert!(next.restore().expect("given back"));
         assert_eq!(fs::read_to_string(&path).expect("there"), USERS);
-        assert!(!next.give_back().expect("nothing to do"));
+        assert!(!next.restore().expect("nothing to do"));
     }
 
     #[test]
@@ -232,18 +232,18 @@ mod tests {
         let real = directory.path().join("real");
         fs::rename(&path, &real).expect("moved");
         symlink("real", &path).expect("a link");
-        conf.take_over(stub(), &conf.former().expect("readable")).expect("written");
+        conf.put_stub(stub(), &conf.former().expect("readable")).expect("written");
         assert_eq!(fs::read_to_string(&real).expect("there"), USERS, "the link's target is not touched");
-        assert!(conf.give_back().expect("given back"));
+        assert!(conf.restore().expect("given back"));
         assert_eq!(fs::read_link(&path).expect("a link"), Path::new("real"));
     }
 
     #[test]
     fn what_somebody_else_has_written_meanwhile_stays() {
         let (directory, conf, path) = place();
-        conf.take_over(stub(), &conf.former().expect("readable")).expect("written");
+        conf.put_stub(stub(), &conf.former().expect("readable")).expect("written");
         fs::write(&path, "nameserver 198.51.100.1\n").expect("a file");
-        assert!(!conf.give_back().expect("looked"));
+        assert!(!conf.restore().expect("looked"));
         assert_eq!(fs::read_to_string(&path).expect("there"), "nameserver 198.51.100.1\n");
         assert_eq!(fs::read_dir(directory.path()).expect("a directory").count(), 1);
     }

@@ -14,11 +14,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::plan::{Plan, Way};
-use crate::site_link::Asker;
+use super::plan::{Plan, QueryTarget};
+use crate::site_link::DnsQuerier;
 
 /// Where the stub listens: the first of these whose port 53 is free.
-const PLACES: [Ipv4Addr; 4] = [
+const STUB_ADDRESSES: [Ipv4Addr; 4] = [
     Ipv4Addr::new(127, 0, 0, 157),
     Ipv4Addr::new(127, 0, 0, 158),
     Ipv4Addr::new(127, 0, 0, 159),
@@ -39,9 +39,9 @@ const PLAIN_UDP: usize = 512;
 
 /// What questions are answered from.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ways {
+pub(super) struct QueryTargets {
     pub(super) plan: Plan,
-    pub(super) sites: std::collections::BTreeMap<ringwall_protocol::id::SiteId, Asker>,
+    pub(super) sites: std::collections::BTreeMap<ringwall_protocol::id::SiteId, DnsQuerier>,
     pub(super) former: Vec<IpAddr>,
 }
 
@@ -49,24 +49,24 @@ pub(super) struct Ways {
 #[derive(Debug)]
 pub(super) struct Stub {
     pub(super) address: IpAddr,
-    ways: watch::Sender<Arc<Ways>>,
+    targets: watch::Sender<Arc<QueryTargets>>,
     tasks: [JoinHandle<()>; 2],
 }
 
 impl Stub {
     /// Begins to listen.
-    pub(super) async fn start(ways: Ways) -> io::Result<Self> {
+    pub(super) async fn start(targets: QueryTargets) -> io::Result<Self> {
         let (udp, tcp, address) = bind().await?;
-        let (ways, known) = watch::channel(Arc::new(ways));
+        let (targets, known) = watch::channel(Arc::new(targets));
         let open = Arc::new(Semaphore::new(OPEN));
         let datagrams = tokio::spawn(serve_udp(Arc::new(udp), known.clone(), Arc::clone(&open)));
         let streams = tokio::spawn(serve_tcp(tcp, known, open));
-        Ok(Self { address, ways, tasks: [datagrams, streams] })
+        Ok(Self { address, targets, tasks: [datagrams, streams] })
     }
 
     /// From now on these ways.
-    pub(super) fn follow(&self, ways: Ways) {
-        self.ways.send_replace(Arc::new(ways));
+    pub(super) fn follow(&self, targets: QueryTargets) {
+        self.targets.send_replace(Arc::new(targets));
     }
 }
 
@@ -78,7 +78,7 @@ impl Drop for Stub {
 
 async fn bind() -> io::Result<(UdpSocket, TcpListener, IpAddr)> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for place in PLACES {
+    for place in STUB_ADDRESSES {
         let at = SocketAddr::from((place, PORT));
         match (UdpSocket::bind(at).await, TcpListener::bind(at).await) {
             (Ok(udp), Ok(tcp)) => return Ok((udp, tcp, place.into())),
@@ -88,15 +88,16 @@ async fn bind() -> io::Result<(UdpSocket, TcpListener, IpAddr)> {
     Err(last)
 }
 
-async fn serve_udp(socket: Arc<UdpSocket>, ways: watch::Receiver<Arc<Ways>>, open: Arc<Semaphore>) {
+async fn serve_udp(socket: Arc<UdpSocket>, targets: watch::Receiver<Arc<QueryTargets>>, open: Arc<Semaphore>) {
     let mut buffer = vec![0; MAX_DNS_MESSAGE];
     loop {
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
         // Too many at once: the resolver asks again.
         let Ok(seat) = Arc::clone(&open).try_acquire_owned() else { continue };
-        let (question, ways, socket) = (buffer[..length].to_vec(), Arc::clone(&ways.borrow()), Arc::clone(&socket));
+        let (question, targets, socket) =
+            (buffer[..length].to_vec(), Arc::clone(&targets.borrow()), Arc::clone(&socket));
         tokio::spawn(async move {
-            if let Some(answer) = answer(&question, &ways, Over::Udp).await {
+            if let Some(answer) = answer(&question, &targets, Over::Udp).await {
                 let _gone = socket.send_to(&answer, from).await;
             }
             drop(seat);
@@ -104,25 +105,29 @@ async fn serve_udp(socket: Arc<UdpSocket>, ways: watch::Receiver<Arc<Ways>>, ope
     }
 }
 
-async fn serve_tcp(listener: TcpListener, ways: watch::Receiver<Arc<Ways>>, open: Arc<Semaphore>) {
+async fn serve_tcp(listener: TcpListener, targets: watch::Receiver<Arc<QueryTargets>>, open: Arc<Semaphore>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
-        let (ways, open) = (ways.clone(), Arc::clone(&open));
+        let (targets, open) = (targets.clone(), Arc::clone(&open));
         tokio::spawn(async move {
             // The other end went, or wrote what is no question.
-            let _over = converse(stream, &ways, &open).await;
+            let _over = serve_connection(stream, &targets, &open).await;
             drop(place);
         });
     }
 }
 
-async fn converse(mut stream: TcpStream, ways: &watch::Receiver<Arc<Ways>>, open: &Semaphore) -> io::Result<()> {
+async fn serve_connection(
+    mut stream: TcpStream,
+    targets: &watch::Receiver<Arc<QueryTargets>>,
+    open: &Semaphore,
+) -> io::Result<()> {
     loop {
         let question = timeout(IDLE, read_framed(&mut stream)).await??;
         let Ok(_seat) = open.acquire().await else { return Ok(()) };
-        let now = Arc::clone(&ways.borrow());
+        let now = Arc::clone(&targets.borrow());
         let Some(answer) = answer(&question, &now, Over::Tcp).await else { return Ok(()) };
         timeout(IDLE, write_framed(&mut stream, &answer)).await??;
     }
@@ -136,20 +141,20 @@ enum Over {
 }
 
 /// The answer; `None` for what is no question.
-async fn answer(question: &[u8], ways: &Ways, over: Over) -> Option<Vec<u8>> {
+async fn answer(question: &[u8], targets: &QueryTargets, over: Over) -> Option<Vec<u8>> {
     let message = Message::from_vec(question).ok()?;
     let [query] = message.queries.as_slice() else { return refuse(&message, ResponseCode::FormErr) };
     let name = query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
-    let answered = match ways.plan.way(&name) {
-        Way::Site(site) => match ways.sites.get(&site) {
+    let answered = match targets.plan.target_of(&name) {
+        QueryTarget::Site(site) => match targets.sites.get(&site) {
             Some(asker) => timeout(SITE_TIME, asker.ask(question.to_vec())).await.ok().flatten(),
             None => None,
         },
-        Way::Servers(servers) => ask_each(&servers, question, over).await,
-        Way::Former => ask_each(&ways.former, question, over).await,
+        QueryTarget::Servers(servers) => ask_each(&servers, question, over).await,
+        QueryTarget::System => ask_each(&targets.former, question, over).await,
     };
     let Some(answered) = answered.filter(|answer| answers(answer, question)) else {
-        tracing::debug!(name, "a question has no answer");
+        tracing::debug!(name, "no answer to a DNS query");
         return refuse(&message, ResponseCode::ServFail);
     };
     if over == Over::Udp && answered.len() > room(&message) { truncated(&answered) } else { Some(answered) }
@@ -190,8 +195,8 @@ async fn ask_each(servers: &[IpAddr], question: &[u8], over: Over) -> Option<Vec
         };
         match timeout(ANSWER_TIME, asked).await {
             Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(error)) => tracing::debug!(%server, %error, "a name server does not answer"),
-            Err(_) => tracing::debug!(%server, "a name server does not answer in time"),
+            Ok(Err(error)) => tracing::debug!(%server, %error, "name server failed"),
+            Err(_) => tracing::debug!(%server, "name server timed out"),
         }
     }
     None
@@ -254,7 +259,7 @@ mod tests {
     async fn a_question_whose_way_is_closed_fails_and_goes_no_other_way() {
         let former = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         let asked = question("www.corp.example.");
-        let answered = answer(&asked, &Ways::default(), Over::Udp).await.expect("an answer");
+        let answered = answer(&asked, &QueryTargets::default(), Over::Udp).await.expect("an answer");
         let read = Message::from_vec(&answered).expect("a message");
         assert_eq!(read.metadata.response_code, ResponseCode::ServFail);
         assert_eq!(answered[..2], asked[..2]);
@@ -265,7 +270,7 @@ mod tests {
     #[tokio::test]
     async fn junk_is_not_answered() {
         for junk in [&b""[..], b"x", &[0xff; 7]] {
-            assert_eq!(answer(junk, &Ways::default(), Over::Udp).await, None);
+            assert_eq!(answer(junk, &QueryTargets::default(), Over::Udp).await, None);
         }
     }
 

@@ -87,7 +87,7 @@ fn a_token_of_this_device_is_taken_and_says_what_it_says() {
     let text = encode(&entitlement_token(7));
     let held = HeldToken::<EntitlementToken>::take(&text, holder()).expect("taken");
     assert_eq!((held.site_name.as_str(), held.expose()), ("office", text.as_str()));
-    assert_eq!((held.life().from.seconds(), held.life().until.seconds()), (1_000, 4_600));
+    assert_eq!((held.validity().from.seconds(), held.validity().until.seconds()), (1_000, 4_600));
     assert!(!format!("{held:?}").contains(&text[..10]));
 }
 

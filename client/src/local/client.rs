@@ -21,13 +21,13 @@ pub enum LocalError {
     #[error("no ringwall daemon runs on this state directory")]
     NotRunning,
     /// The socket belongs to somebody else.
-    #[error("this user may not talk to the daemon")]
+    #[error("permission denied on the daemon's socket")]
     NotAllowed,
     /// It broke off.
-    #[error("the daemon broke off")]
+    #[error("connection to the daemon lost")]
     Broken(#[source] io::Error),
     /// It said something else.
-    #[error("the daemon's answer is not understood; it is another version")]
+    #[error("malformed response from the daemon: its version differs")]
     Answer,
     /// It took too long.
     #[error("the daemon did not answer within {} s", ANSWER_TIME.as_secs())]

@@ -1,4 +1,4 @@
-//! What is said on the local socket.
+//! Messages of the local socket.
 
 use ringwall_protocol::id::PromptId;
 use serde::{Deserialize, Serialize};
@@ -7,34 +7,34 @@ use crate::core::prompts::Question;
 use crate::status::Status;
 
 /// Longest request, in bytes: an answer of 1,024 bytes, escaped, or an address of 4,096.
-pub const MAX_REQUEST_LINE: usize = 8 * 1024;
+pub(crate) const MAX_REQUEST_LINE: usize = 8 * 1024;
 /// Longest answer, in bytes: a status with thousands of entitlements.
-pub const MAX_ANSWER_LINE: usize = 4 << 20;
+pub(crate) const MAX_ANSWER_LINE: usize = 4 << 20;
 
 /// To the daemon.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "request", deny_unknown_fields)]
 pub enum Request {
-    /// What is going on? Answered by [`Answer::Status`].
+    /// The status. Answered by [`Answer::Status`].
     Status {},
-    /// Which questions are open? Answered by [`Answer::Prompts`].
+    /// The open prompts. Answered by [`Answer::Prompts`].
     Prompts {},
-    /// The answer to a question. Answered when it was taken or refused.
+    /// The user's answer to a prompt. Answered when it was accepted or refused.
     #[serde(rename_all = "camelCase")]
     Answer {
-        /// Which question.
+        /// Id of the prompt.
         prompt_id: PromptId,
         /// Empty for messages.
         #[serde(default)]
         text: String,
     },
-    /// Tell me what happens: [`Event`]s follow until the connection is closed.
+    /// Subscribes: [`Event`]s follow until the connection is closed.
     Watch {},
-    /// There was a sign-in: read it from disk.
+    /// Reads the sign-in from disk, where another process wrote it.
     Reload {},
-    /// Go down. Answered when it is done.
+    /// Stops the daemon. Answered when it is done.
     Down {},
-    /// Sign out at the Collective, forget the tokens, go down.
+    /// Signs out at the Collective, deletes the tokens, stops the daemon.
     SignOut {},
 }
 
@@ -57,21 +57,21 @@ impl std::fmt::Debug for Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "answer")]
 pub enum Answer {
-    /// What is going on.
+    /// The status.
     Status {
-        /// All of it.
+        /// The whole status.
         status: Box<Status>,
     },
-    /// Open questions, oldest first.
+    /// The open prompts.
     Prompts {
-        /// All of them.
+        /// Open prompts, oldest first.
         prompts: Vec<Question>,
     },
     /// Done.
     Done {},
-    /// The answer was taken, and something more is wanted.
+    /// The answer was accepted, and a further one is required.
     Further {
-        /// It.
+        /// The next prompt.
         prompt: Box<Question>,
     },
     /// Not done.
@@ -81,37 +81,37 @@ pub enum Answer {
         cause: String,
         /// What to do about it.
         next_step: String,
-        /// True if there is no such question.
+        /// True if there is no such prompt.
         #[serde(default)]
         not_found: bool,
     },
     /// Something happened.
     Event {
-        /// What.
+        /// The event.
         event: Event,
     },
 }
 
-/// What watchers are told.
+/// An event for watchers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "event")]
 pub enum Event {
     /// Something in the status changed; also the first event.
     Status {
-        /// All of it.
+        /// The whole status.
         status: Box<Status>,
     },
-    /// A question was asked.
+    /// A prompt was opened.
     Prompt {
-        /// It.
+        /// The prompt.
         prompt: Question,
     },
-    /// A question needs no answer any more.
+    /// A prompt was closed.
     #[serde(rename_all = "camelCase")]
     PromptClosed {
-        /// Which.
+        /// Id of the prompt.
         prompt_id: PromptId,
     },
-    /// The daemon goes down.
+    /// The daemon is stopping.
     Stopping {},
 }

@@ -24,16 +24,16 @@ const WRITE_TIME: Duration = Duration::from_secs(10);
 
 /// A request, and where its answer goes.
 #[derive(Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// What is wanted.
-    pub request: Request,
-    /// For the answer; dropped means that the daemon is going down.
-    pub reply: oneshot::Sender<Answer>,
+    pub(crate) request: Request,
+    /// For the answer; dropped means that the daemon is stopping.
+    pub(crate) reply: oneshot::Sender<Answer>,
 }
 
 /// The open socket. Dropped, it is closed and its file removed.
 #[derive(Debug)]
-pub struct LocalServer {
+pub(crate) struct LocalServer {
     path: PathBuf,
     task: tokio::task::JoinHandle<()>,
     answering: TaskTracker,
@@ -41,10 +41,10 @@ pub struct LocalServer {
 
 impl LocalServer {
     /// Closes the socket once the answers that are on their way are written, within a second.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         self.task.abort();
         self.answering.close();
-        // Whoever does not read his answer has to do without it.
+        // A client that does not read its answer in time loses it.
         let _late = timeout(Duration::from_secs(1), self.answering.wait()).await;
     }
 }
@@ -61,7 +61,11 @@ impl Drop for LocalServer {
 ///
 /// # Errors
 /// If the socket cannot be made.
-pub fn serve(path: &Path, calls: mpsc::Sender<Call>, events: broadcast::Sender<Event>) -> io::Result<LocalServer> {
+pub(crate) fn serve(
+    path: &Path,
+    calls: mpsc::Sender<Call>,
+    events: broadcast::Sender<Event>,
+) -> io::Result<LocalServer> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -87,14 +91,14 @@ async fn accept(
             continue;
         };
         if !trusted(&stream) {
-            tracing::warn!("a process of another user tried the local socket");
+            tracing::warn!("rejected a local-socket connection of another user");
             continue;
         }
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let (calls, events, answering) = (calls.clone(), events.clone(), answering.clone());
         tokio::spawn(async move {
             // A peer that breaks off ends its own connection and nothing else.
-            let _ended = converse(stream, calls, events, answering).await;
+            let _ended = serve_connection(stream, calls, events, answering).await;
             drop(place);
         });
     }
@@ -108,7 +112,7 @@ fn trusted(stream: &UnixStream) -> bool {
 
 type Lines = Framed<UnixStream, LinesCodec>;
 
-async fn converse(
+async fn serve_connection(
     stream: UnixStream,
     calls: mpsc::Sender<Call>,
     events: broadcast::Sender<Event>,
@@ -133,7 +137,7 @@ async fn converse(
 
 async fn ask(calls: &mpsc::Sender<Call>, request: Request) -> Answer {
     let (reply, answer) = oneshot::channel();
-    let stopping = || refused("the daemon is going down", "ringwall up");
+    let stopping = || refused("the daemon is stopping", "ringwall up");
     if calls.send(Call { request, reply }).await.is_err() {
         return stopping();
     }

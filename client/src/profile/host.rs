@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Where Controllers answer unless a profile says otherwise.
-pub const DEFAULT_PORT: u16 = 443;
+pub(crate) const DEFAULT_PORT: u16 = 443;
 /// Longest DNS name (RFC 1035 §2.3.4).
 const MAX_NAME: usize = 253;
 
 /// A host with its port. DNS names are kept in lower case, since they make profiles equal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProfileHost {
+pub(crate) struct ProfileHost {
     name: String,
     port: u16,
 }
@@ -19,24 +19,24 @@ pub struct ProfileHost {
 /// A text was no `host[:port]`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a host like controller.example.com, 192.0.2.1:443 or [2001:db8::1]:443, got {0:?}")]
-pub struct InvalidHost(String);
+pub(crate) struct InvalidHost(String);
 
 impl ProfileHost {
     /// The name or address, without brackets.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The port.
     #[must_use]
-    pub const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         self.port
     }
 
     /// `host:port`, always with the port.
     #[must_use]
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         match self.name.parse::<IpAddr>() {
             Ok(IpAddr::V6(v6)) => format!("[{v6}]:{}", self.port),
             _ => format!("{}:{}", self.name, self.port),

@@ -33,7 +33,7 @@ pub(super) struct Guard(#[expect(dead_code, reason = "the kernel removes the tab
 
 impl Guard {
     /// Drops from now on what comes for these addresses by other interfaces than the device and the loopback.
-    pub(super) fn raise(device_index: u32, addresses: &[IpAddr]) -> io::Result<Self> {
+    pub(super) fn install(device_index: u32, addresses: &[IpAddr]) -> io::Result<Self> {
         let mut kernel = Kernel::open()?;
         kernel.commit(guarding(device_index, addresses)).map_err(|error| match error {
             CommitError::Socket(error) => error,

@@ -23,7 +23,7 @@ const LAST_METRIC: u32 = u32::MAX;
 
 /// The kernel refused something.
 #[derive(Debug, thiserror::Error)]
-pub enum RouteError {
+pub(crate) enum RouteError {
     /// No netlink socket.
     #[error("cannot open a netlink socket")]
     Socket(#[source] io::Error),

@@ -8,7 +8,7 @@ use ringwall_protocol::token::Routes;
 
 /// Where packets to a prefix go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Target {
+pub(crate) enum Target {
     /// Into the TUN device.
     Tunnel,
     /// Nowhere. Lies behind every route into the tunnel.
@@ -19,25 +19,25 @@ pub enum Target {
 
 /// One route of our table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PlannedRoute {
+pub(crate) struct PlannedRoute {
     /// Destination.
-    pub prefix: IpNet,
+    pub(crate) prefix: IpNet,
     /// Where to.
-    pub target: Target,
+    pub(crate) target: Target,
 }
 
 /// One Site's part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SiteRoutes {
+pub(crate) struct SiteRoutes {
     /// From the signed token.
-    pub routes: Routes,
+    pub(crate) routes: Routes,
     /// False once the Site can no longer be reached for good: its prefixes are then blackholes only.
-    pub open: bool,
+    pub(crate) open: bool,
 }
 
 /// The routes of all Sites. Prefixes of an address family without a tunnel address are blackholes only.
 #[must_use]
-pub fn plan(sites: &[SiteRoutes], addresses: &[IpAddr]) -> BTreeSet<PlannedRoute> {
+pub(crate) fn plan(sites: &[SiteRoutes], addresses: &[IpAddr]) -> BTreeSet<PlannedRoute> {
     let mut planned = BTreeSet::new();
     for site in sites {
         for prefix in site.routes.include.iter().map(IpNet::trunc) {
@@ -60,7 +60,7 @@ pub fn plan(sites: &[SiteRoutes], addresses: &[IpAddr]) -> BTreeSet<PlannedRoute
 
 /// Whether `offered` asks for nothing that `signed` does not allow.
 #[must_use]
-pub fn within(offered: &Routes, signed: &Routes) -> bool {
+pub(crate) fn within(offered: &Routes, signed: &Routes) -> bool {
     offered.include.iter().all(|prefix| signed.include.iter().any(|outer| outer.contains(prefix)))
 }
 

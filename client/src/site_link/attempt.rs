@@ -14,8 +14,8 @@ use ringwall_trust::tls::Alpn;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::websocket::{Heard, SessionSocket, SocketError};
-use super::{Credentials, Surroundings};
+use super::websocket::{Received, SessionSocket, SocketError};
+use super::{Credentials, LinkContext};
 use crate::dial::{DialError, Knock, Line, resolve};
 use crate::routes::plan::within;
 use crate::store::StoreError;
@@ -48,20 +48,20 @@ pub(super) enum AttemptError {
     Silent,
     #[error("{1}")]
     Refused(ErrorCode, String),
-    #[error("the Gateway's welcome asks for more than the entitlement token allows: {0}")]
+    #[error("the Gateway's welcome exceeds the entitlement token: {0}")]
     Untrustworthy(&'static str),
-    #[error("cannot number the connection")]
+    #[error("cannot store the connection's sequence number")]
     Sequence(#[from] StoreError),
     #[error("the Gateway has no address")]
     NoAddress,
-    #[error("another Gateway was faster")]
+    #[error("another Gateway connected first")]
     TooLate,
 }
 
 /// What an attempt needs.
 #[derive(Clone)]
 pub(super) struct Attempt {
-    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) context: Arc<LinkContext>,
     pub(super) credentials: Credentials,
     pub(super) device_claims: Arc<UntrustedClaims>,
     pub(super) gateway: GatewayOffer,
@@ -100,7 +100,7 @@ impl Attempt {
         address: SocketAddr,
         cancelled: &CancellationToken,
     ) -> Result<Connected, AttemptError> {
-        let line = line(&self.surroundings, &self.credentials, &self.gateway, Alpn::Http);
+        let line = line(&self.context, &self.credentials, &self.gateway, Alpn::Http);
         let stream = line.dial(address).await.map_err(|error| AttemptError::Dial(address, error))?;
         let mut socket = SessionSocket::open(stream, authority).await?;
         if cancelled.is_cancelled() {
@@ -114,7 +114,7 @@ impl Attempt {
                 return Err(AttemptError::TooLate);
             }
         }?;
-        if let Err(reason) = believable(&welcome, &self.credentials) {
+        if let Err(reason) = check_welcome(&welcome, &self.credentials) {
             socket.goodbye().await;
             return Err(AttemptError::Untrustworthy(reason));
         }
@@ -125,7 +125,7 @@ impl Attempt {
     async fn hello(&self) -> Result<FromClient, AttemptError> {
         Ok(FromClient::Hello(Hello {
             versions: vec![SESSION_VERSION],
-            connect_seq: self.surroundings.sequence.next().await?,
+            connect_seq: self.context.sequence.next().await?,
             claims_token: self.credentials.claims.expose().to_owned(),
             entitlement_token: self.credentials.entitlement.expose().to_owned(),
             device_claims: self.device_claims.as_ref().clone(),
@@ -135,28 +135,28 @@ impl Attempt {
 }
 
 /// How to dial a Gateway.
-pub(super) fn line(surroundings: &Surroundings, credentials: &Credentials, gateway: &GatewayOffer, alpn: Alpn) -> Line {
-    let config = surroundings.tls.gateway_client(gateway.id, gateway.spki_sha256.clone(), &credentials.own);
+pub(super) fn line(context: &LinkContext, credentials: &Credentials, gateway: &GatewayOffer, alpn: Alpn) -> Line {
+    let config = context.tls.gateway_client(gateway.id, gateway.spki_sha256.clone(), &credentials.own);
     let key = gateway.spa_key.as_ref().and_then(|key| key.parse().ok());
-    let mode = gateway.spa_mode.unwrap_or(surroundings.spa_mode);
+    let mode = gateway.spa_mode.unwrap_or(context.spa_mode);
     let knock = key.map(|key| Knock { key, service: Service::Tunnel, mode });
     Line { config, alpn, knock }
 }
 
 async fn wait_for_welcome(socket: &mut SessionSocket) -> Result<Welcome, AttemptError> {
     loop {
-        match socket.hear().await? {
-            Heard::Message(FromGateway::Welcome(welcome)) => return Ok(welcome),
-            Heard::Message(FromGateway::End { code, message } | FromGateway::Refused { code, message }) => {
+        match socket.receive().await? {
+            Received::Message(FromGateway::Welcome(welcome)) => return Ok(welcome),
+            Received::Message(FromGateway::End { code, message } | FromGateway::Refused { code, message }) => {
                 return Err(AttemptError::Refused(code, message));
             }
-            Heard::Message(_) | Heard::Answer(_) | Heard::Alive => {}
+            Received::Message(_) | Received::Answer(_) | Received::Alive => {}
         }
     }
 }
 
 /// A Gateway may give less than the tokens say, never more or other.
-fn believable(welcome: &Welcome, credentials: &Credentials) -> Result<(), &'static str> {
+fn check_welcome(welcome: &Welcome, credentials: &Credentials) -> Result<(), &'static str> {
     let (claims, entitlement) = (&credentials.claims, &credentials.entitlement);
     if !within(&welcome.routes, &entitlement.routes) {
         return Err("routes");

@@ -1,17 +1,14 @@
-//! Several Gateways, one after the other with a head start: the first welcome wins, the others are told goodbye
-//!.
-
-use std::collections::VecDeque;
+//! Several Gateways, one after the other with a head start: the first welcome wins, the others send a goodbye.
 
 use ringwall_protocol::id::ApplianceId;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, AttemptError, Connected};
+use crate::core::link_end::{LinkEnd, Next, after};
 use crate::core::site_choice::HEAD_START;
+use crate::race::Race;
 
-/// What became of a race.
+/// The result of a race.
 pub(super) struct Finish {
     /// The winner.
     pub(super) connected: Option<Box<Connected>>,
@@ -21,51 +18,49 @@ pub(super) struct Finish {
 
 /// Starts the attempts in order: the next one after 400 ms without a welcome, or as soon as one fails.
 ///
-/// A refusal for the sake of the tokens ends the race: no other Gateway would judge them differently.
+/// A refusal for the sake of the tokens ends the race: no other Gateway would judge them differently. Dropping the future
+/// ends all attempts at once.
 pub(super) async fn race(attempts: Vec<Attempt>) -> Finish {
-    let mut waiting: VecDeque<Attempt> = attempts.into();
-    let mut running = JoinSet::new();
-    let cancelled = CancellationToken::new();
-    // Also when the race itself is cancelled.
-    let _stop_the_others = cancelled.clone().drop_guard();
+    let (lost, abandoned) = (CancellationToken::new(), CancellationToken::new());
+    let abandon = abandoned.clone().drop_guard();
+    let mut race = Race::new(HEAD_START);
+    for attempt in attempts {
+        race.append(run(attempt, lost.clone(), abandoned.clone()));
+    }
     let mut failed = Vec::new();
-    let mut next_start = Instant::now();
-    loop {
-        tokio::select! {
-            () = sleep_until(next_start), if !waiting.is_empty() => {
-                let attempt = waiting.pop_front().expect("one waits");
-                let cancelled = cancelled.clone();
-                running.spawn(async move {
-                    let (id, name) = (attempt.gateway.id, attempt.gateway.name.clone());
-                    (id, name, attempt.run(cancelled).await)
-                });
-                next_start = Instant::now() + HEAD_START;
+    while let Some((gateway, name, result)) = race.next().await {
+        match result {
+            Some(Ok(connected)) => {
+                // The others run on in their tasks until they have sent their goodbye.
+                drop(abandon.disarm());
+                lost.cancel();
+                return Finish { connected: Some(Box::new(connected)), failed };
             }
-            Some(done) = running.join_next() => {
-                let Ok((id, name, result)) = done else { continue };
-                match result {
-                    Ok(connected) => {
-                        // They say goodbye by themselves.
-                        cancelled.cancel();
-                        running.detach_all();
-                        return Finish { connected: Some(Box::new(connected)), failed };
-                    }
-                    Err(error) => {
-                        if concerns_tokens(&error) {
-                            waiting.clear();
-                        }
-                        failed.push((id, name, error));
-                        next_start = Instant::now();
-                    }
+            Some(Err(error)) => {
+                if concerns_tokens(&error) {
+                    race.drop_waiting();
                 }
+                failed.push((gateway, name, error));
             }
-            else => return Finish { connected: None, failed },
+            // It panicked: a defect, which the panic hook logs.
+            None => {}
         }
     }
+    Finish { connected: None, failed }
+}
+
+/// An attempt in a task of its own, so that it outlives the race that it lost.
+async fn run(
+    attempt: Attempt,
+    lost: CancellationToken,
+    abandoned: CancellationToken,
+) -> (ApplianceId, String, Option<Result<Connected, AttemptError>>) {
+    let (gateway, name) = (attempt.gateway.id, attempt.gateway.name.clone());
+    let task = tokio::spawn(async move { abandoned.run_until_cancelled_owned(attempt.run(lost)).await });
+    (gateway, name, task.await.ok().flatten())
 }
 
 fn concerns_tokens(error: &AttemptError) -> bool {
-    use crate::core::link_end::{LinkEnd, Next, after};
     matches!(error, AttemptError::Refused(code, _)
         if matches!(after(&LinkEnd::Ended(*code)), Next::RenewTokens | Next::Stop | Next::Wait(_)))
 }

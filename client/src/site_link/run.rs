@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::attempt::{Attempt, AttemptError, Connected};
 use super::race::race;
-use super::{Credentials, LinkNews, LinkOrder, LinkReport, Surroundings};
+use super::{Credentials, LinkCommand, LinkContext, LinkEvent, LinkReport};
 use crate::advice;
 use crate::clock;
 use crate::controller::chain;
@@ -25,10 +25,10 @@ use crate::tunnel::TunnelEvent;
 pub(super) struct Stopped;
 
 pub(super) struct Link {
-    pub(super) surroundings: Arc<Surroundings>,
+    pub(super) context: Arc<LinkContext>,
     pub(super) held: watch::Receiver<Credentials>,
     pub(super) device_claims: watch::Receiver<Arc<UntrustedClaims>>,
-    pub(super) inbox: mpsc::UnboundedReceiver<LinkOrder>,
+    pub(super) inbox: mpsc::UnboundedReceiver<LinkCommand>,
     pub(super) site: SiteId,
     /// Which Gateway has, or had, our session.
     pub(super) session: Option<(ApplianceId, SessionId)>,
@@ -53,16 +53,16 @@ enum Pause {
 
 impl Link {
     pub(super) fn new(
-        surroundings: Arc<Surroundings>,
+        context: Arc<LinkContext>,
         held: watch::Receiver<Credentials>,
         device_claims: watch::Receiver<Arc<UntrustedClaims>>,
-        inbox: mpsc::UnboundedReceiver<LinkOrder>,
+        inbox: mpsc::UnboundedReceiver<LinkCommand>,
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
         let site = SiteId::new(held.borrow().entitlement.head.aud);
-        let choice = SiteChoice::new(surroundings.device);
+        let choice = SiteChoice::new(context.device);
         Self {
-            surroundings,
+            context,
             held,
             device_claims,
             inbox,
@@ -88,7 +88,7 @@ impl Link {
             let since = Instant::now();
             let end = self.live(connected).await?;
             self.choice.served(gateway, since.elapsed());
-            let pause = self.conclude(&end, gateway);
+            let pause = self.after_end(&end, gateway);
             self.pause(pause).await?;
         }
     }
@@ -100,13 +100,13 @@ impl Link {
             if attempts.is_empty() {
                 let offers = self.held.borrow().entitlement.gateways.clone();
                 let next = self.choice.next_try(&offers, self.current(), Instant::now());
-                self.report(LinkNews::State(SiteState::Waiting));
+                self.report(LinkEvent::State(SiteState::Waiting));
                 let next = next.unwrap_or_else(|| self.no_gateway());
                 self.pause(Pause::Until(next)).await?;
                 continue;
             }
             let resuming = self.tunnel_up;
-            self.report(LinkNews::State(if resuming { SiteState::Reconnecting } else { SiteState::Connecting }));
+            self.report(LinkEvent::State(if resuming { SiteState::Reconnecting } else { SiteState::Connecting }));
             let finish = tokio::select! {
                 finish = race(attempts) => finish,
                 stopped = stopped(&mut self.inbox, &mut self.tunnel_up) => return Err(stopped),
@@ -129,7 +129,7 @@ impl Link {
         let candidates = self.choice.candidates(offers, self.current(), Instant::now());
         let session_at = |gateway| self.session.filter(|(at, _)| *at == gateway).map(|(_, session)| session);
         let attempt = |gateway: &ringwall_protocol::token::GatewayOffer| Attempt {
-            surroundings: Arc::clone(&self.surroundings),
+            context: Arc::clone(&self.context),
             credentials: credentials.clone(),
             device_claims: Arc::clone(&device_claims),
             gateway: gateway.clone(),
@@ -161,7 +161,7 @@ impl Link {
         };
         self.trouble(format!("Gateway {name}: {}", chain(&error)), next_step);
         match error {
-            AttemptError::Refused(code, _) => match self.conclude(&LinkEnd::Ended(code), gateway) {
+            AttemptError::Refused(code, _) => match self.after_end(&LinkEnd::Ended(code), gateway) {
                 Pause::None => pause,
                 other => other,
             },
@@ -173,7 +173,7 @@ impl Link {
         }
     }
 
-    fn conclude(&mut self, end: &LinkEnd, gateway: ApplianceId) -> Pause {
+    fn after_end(&mut self, end: &LinkEnd, gateway: ApplianceId) -> Pause {
         let code = match end {
             LinkEnd::Ended(code) => *code,
             _ => ErrorCode::Internal,
@@ -199,19 +199,19 @@ impl Link {
             Pause::None => return Ok(()),
             Pause::Until(until) => Some(until),
             Pause::Tokens(code) => {
-                self.report(LinkNews::State(SiteState::Renewing));
+                self.report(LinkEvent::State(SiteState::Renewing));
                 self.token_refusals += 1;
                 if self.token_refusals > 1 {
                     // Fresh tokens were refused as well: do not ask for more of them without a break.
                     let wait = back_off::between_calls(self.token_refusals - 1, clock::chance());
                     self.rest(Instant::now() + wait).await?;
                 }
-                self.report(LinkNews::TokensNeeded(code));
+                self.report(LinkEvent::TokensNeeded(code));
                 None
             }
             Pause::Stop(code) => {
-                self.report(LinkNews::State(SiteState::Ended));
-                self.report(LinkNews::Stopped(code));
+                self.report(LinkEvent::State(SiteState::Ended));
+                self.report(LinkEvent::Stopped(code));
                 None
             }
         };
@@ -224,7 +224,7 @@ impl Link {
         tokio::select! {
             () = limit => Ok(()),
             changed = self.held.changed() => {
-                self.choice.forgive(Instant::now());
+                self.choice.clear_exclusions(Instant::now());
                 changed.map_err(|_| Stopped)
             }
             stopped = stopped(&mut self.inbox, &mut self.tunnel_up) => Err(stopped),
@@ -238,24 +238,26 @@ impl Link {
         }
     }
 
-    pub(super) fn report(&self, what: LinkNews) {
+    pub(super) fn report(&self, what: LinkEvent) {
         // Without a daemon the orders end as well.
         let _gone = self.reports.send(LinkReport { site: self.site, what });
     }
 
     pub(super) fn trouble(&self, cause: String, next_step: &'static str) {
-        self.report(LinkNews::Trouble { cause, next_step });
+        self.report(LinkEvent::Trouble { cause, next_step });
     }
 }
 
 /// Until the link is told to end; meanwhile the tunnel may go.
-async fn stopped(inbox: &mut mpsc::UnboundedReceiver<LinkOrder>, tunnel_up: &mut bool) -> Stopped {
+async fn stopped(inbox: &mut mpsc::UnboundedReceiver<LinkCommand>, tunnel_up: &mut bool) -> Stopped {
     loop {
         match inbox.recv().await {
-            None | Some(LinkOrder::Stop) => return Stopped,
-            Some(LinkOrder::Tunnel(TunnelEvent::SiteLost { .. } | TunnelEvent::Stopped)) => *tunnel_up = false,
+            None | Some(LinkCommand::Stop) => return Stopped,
+            Some(LinkCommand::Tunnel(TunnelEvent::SiteLost { .. } | TunnelEvent::Stopped)) => *tunnel_up = false,
             Some(
-                LinkOrder::Tunnel(TunnelEvent::SiteAttached { .. }) | LinkOrder::Reason { .. } | LinkOrder::Ask(_),
+                LinkCommand::Tunnel(TunnelEvent::SiteAttached { .. })
+                | LinkCommand::Reason { .. }
+                | LinkCommand::Query(_),
             ) => {}
         }
     }

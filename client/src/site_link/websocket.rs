@@ -18,24 +18,24 @@ const WRITE_TIME: Duration = Duration::from_secs(5);
 /// Enough for one message; the library would allocate 128 KiB at once.
 const READ_BUFFER: usize = 4 * 1024;
 
-/// Why the websocket is of no use any more.
+/// Why the websocket cannot be used any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SocketError {
-    #[error("the websocket broke")]
+    #[error("websocket connection lost")]
     Broken(#[from] Box<Error>),
     #[error("the Gateway closed the websocket")]
     Closed,
-    #[error("the Gateway takes no message")]
+    #[error("write to the Gateway timed out")]
     Stuck,
-    #[error("the Gateway sent a message that this version does not know, at column {0}")]
+    #[error("malformed message from the Gateway at column {0}")]
     Unknown(usize),
-    #[error("the Gateway sent a binary message that is no answer to a question")]
+    #[error("the Gateway sent a binary message that is not a DNS answer")]
     Binary,
 }
 
 /// What came.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum Received {
     Message(FromGateway),
     /// A DNS message.
     Answer(bytes::Bytes),
@@ -77,7 +77,7 @@ impl SessionSocket {
     }
 
     /// The next thing that comes. Cancelling it loses nothing.
-    pub(super) async fn hear(&mut self) -> Result<Heard, SocketError> {
+    pub(super) async fn receive(&mut self) -> Result<Received, SocketError> {
         let message = self.stream.next().await.ok_or(SocketError::Closed)?;
         let message = message.map_err(|error| match error {
             Error::ConnectionClosed | Error::AlreadyClosed => SocketError::Closed,
@@ -86,17 +86,17 @@ impl SessionSocket {
         self.heard = Instant::now();
         match message {
             Message::Text(text) => serde_json::from_str(text.as_str())
-                .map(Heard::Message)
+                .map(Received::Message)
                 .map_err(|error| SocketError::Unknown(error.column())),
-            Message::Binary(answer) if answer.len() <= MAX_DNS_MESSAGE => Ok(Heard::Answer(answer)),
+            Message::Binary(answer) if answer.len() <= MAX_DNS_MESSAGE => Ok(Received::Answer(answer)),
             Message::Binary(_) => Err(SocketError::Binary),
             Message::Close(_) => Err(SocketError::Closed),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Heard::Alive),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Received::Alive),
         }
     }
 
     /// When something last came.
-    pub(super) const fn last_heard(&self) -> Instant {
+    pub(super) const fn last_received(&self) -> Instant {
         self.heard
     }
 

@@ -11,14 +11,14 @@ use crate::profile::{Profile, ProfileSlot};
 
 /// Where the Client keeps what it knows.
 #[derive(Debug, Clone)]
-pub struct StateDirectory {
+pub(crate) struct StateDirectory {
     root: PathBuf,
 }
 
 impl StateDirectory {
     /// `/var/lib/ringwall` for root, else `$XDG_STATE_HOME/ringwall` or `$HOME/.local/state/ringwall`.
     #[must_use]
-    pub fn default_path() -> PathBuf {
+    pub(crate) fn default_path() -> PathBuf {
         if rustix::process::geteuid().is_root() {
             return PathBuf::from("/var/lib/ringwall");
         }
@@ -31,7 +31,7 @@ impl StateDirectory {
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+    pub(crate) fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
         let this = Self { root };
         make_private(&this.root)?;
@@ -41,19 +41,19 @@ impl StateDirectory {
 
     /// The directory itself.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.root
     }
 
     /// The running daemon's local socket.
     #[must_use]
-    pub fn socket_path(&self) -> PathBuf {
+    pub(crate) fn socket_path(&self) -> PathBuf {
         self.root.join("ringwall.sock")
     }
 
     /// Where a detached daemon writes its log.
     #[must_use]
-    pub fn log_path(&self) -> PathBuf {
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.root.join("ringwall.log")
     }
 
@@ -61,7 +61,7 @@ impl StateDirectory {
     ///
     /// # Errors
     /// [`StoreError::Locked`].
-    pub fn lock(&self) -> Result<DaemonLock, StoreError> {
+    pub(crate) fn lock(&self) -> Result<DaemonLock, StoreError> {
         DaemonLock::take(&self.root.join("daemon.lock"))
     }
 
@@ -69,7 +69,7 @@ impl StateDirectory {
     ///
     /// # Errors
     /// If one cannot be read; the error names the file.
-    pub fn profiles(&self) -> Result<Vec<StoredProfile>, StoreError> {
+    pub(crate) fn profiles(&self) -> Result<Vec<StoredProfile>, StoreError> {
         let path = self.profiles_path();
         let mut profiles = Vec::new();
         for entry in std::fs::read_dir(&path).map_err(|error| StoreError::io(&path, error))? {
@@ -86,7 +86,7 @@ impl StateDirectory {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn profile(&self, slot: &ProfileSlot) -> Result<Option<Profile>, StoreError> {
+    pub(crate) fn profile(&self, slot: &ProfileSlot) -> Result<Option<Profile>, StoreError> {
         read_link(&self.slot_path(slot).join("profile.link"))
     }
 
@@ -94,7 +94,7 @@ impl StateDirectory {
     ///
     /// # Errors
     /// [`StoreError::NoSuchProfile`], [`StoreError::NoProfile`], [`StoreError::WhichProfile`].
-    pub fn choose(&self, wanted: Option<&str>) -> Result<StoredProfile, StoreError> {
+    pub(crate) fn choose(&self, wanted: Option<&str>) -> Result<StoredProfile, StoreError> {
         let mut profiles = self.profiles()?;
         if let Some(wanted) = wanted {
             profiles.retain(|stored| stored.profile.name == wanted || stored.slot.to_string() == wanted);
@@ -114,7 +114,7 @@ impl StateDirectory {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn keep(&self, profile: &Profile) -> Result<(), StoreError> {
+    pub(crate) fn keep(&self, profile: &Profile) -> Result<(), StoreError> {
         let directory = self.slot_path(&profile.slot());
         make_private(&directory)?;
         Ok(write_private(&directory.join("profile.link"), profile.expose_link().as_bytes())?)
@@ -124,14 +124,14 @@ impl StateDirectory {
     ///
     /// # Errors
     /// If the directory cannot be removed.
-    pub fn forget(&self, slot: &ProfileSlot) -> Result<(), StoreError> {
+    pub(crate) fn forget(&self, slot: &ProfileSlot) -> Result<(), StoreError> {
         let directory = self.slot_path(slot);
         std::fs::remove_dir_all(&directory).map_err(|error| StoreError::io(&directory, error))
     }
 
     /// What is kept for a profile.
     #[must_use]
-    pub fn store(&self, slot: &ProfileSlot) -> ProfileStore {
+    pub(crate) fn store(&self, slot: &ProfileSlot) -> ProfileStore {
         ProfileStore::new(self.slot_path(slot))
     }
 

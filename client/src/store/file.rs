@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::StoreError;
 
 /// Largest file: entitlement tokens of 30 Sites, each of the largest size.
-pub const MAX_STATE_FILE: u64 = 16 << 20;
+pub(crate) const MAX_STATE_FILE: u64 = 16 << 20;
 
 /// The content; `None` if there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {

@@ -11,7 +11,7 @@ use super::StoreError;
 
 /// Held while the daemon runs.
 #[derive(Debug)]
-pub struct DaemonLock(#[expect(dead_code, reason = "holds the lock until it is dropped")] File);
+pub(crate) struct DaemonLock(#[expect(dead_code, reason = "holds the lock until it is dropped")] File);
 
 impl DaemonLock {
     /// Takes the lock in this file and writes the process id into it.

@@ -13,23 +13,23 @@ use crate::secret_text::SecretText;
 /// This installation in the eyes of one Collective: outlives sign-outs.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Device {
+pub(crate) struct Device {
     /// Random; never the machine's own id (T15).
-    pub device_id: DeviceId,
+    pub(crate) device_id: DeviceId,
     /// From the last sign-in, base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cookie: Option<SecretText>,
+    pub(crate) cookie: Option<SecretText>,
     /// The device's own SPA key, base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spa_key: Option<SecretText>,
+    pub(crate) spa_key: Option<SecretText>,
     /// Who signed in last, to be offered again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
+    pub(crate) username: Option<String>,
 }
 
 /// The files of one profile.
 #[derive(Debug, Clone)]
-pub struct ProfileStore {
+pub(crate) struct ProfileStore {
     directory: PathBuf,
 }
 
@@ -42,7 +42,7 @@ impl ProfileStore {
     ///
     /// # Errors
     /// If the file is damaged or cannot be written.
-    pub fn device(&self, random: &dyn Random) -> Result<Device, StoreError> {
+    pub(crate) fn device(&self, random: &dyn Random) -> Result<Device, StoreError> {
         if let Some(device) = file::read_json(&self.path("device.json"), "a device record")? {
             return Ok(device);
         }
@@ -56,7 +56,7 @@ impl ProfileStore {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn keep_device(&self, device: &Device) -> Result<(), StoreError> {
+    pub(crate) fn keep_device(&self, device: &Device) -> Result<(), StoreError> {
         file::write_json(&self.path("device.json"), device)
     }
 
@@ -64,7 +64,7 @@ impl ProfileStore {
     ///
     /// # Errors
     /// If the key cannot be made, read or written.
-    pub fn key(&self, kind: KeyKind) -> Result<PrivateKey, StoreError> {
+    pub(crate) fn key(&self, kind: KeyKind) -> Result<PrivateKey, StoreError> {
         let path = self.path("key.pem");
         match file::read(&path)? {
             Some(pem) => Ok(PrivateKey::from_pem(&pem)?),
@@ -80,7 +80,7 @@ impl ProfileStore {
     ///
     /// # Errors
     /// If the file is damaged.
-    pub fn session(&self) -> Result<Option<StoredSession>, StoreError> {
+    pub(crate) fn session(&self) -> Result<Option<StoredSession>, StoreError> {
         file::read_json(&self.path("session.json"), "the last sign-in")
     }
 
@@ -88,7 +88,7 @@ impl ProfileStore {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn keep_session(&self, session: &StoredSession) -> Result<(), StoreError> {
+    pub(crate) fn keep_session(&self, session: &StoredSession) -> Result<(), StoreError> {
         file::write_json(&self.path("session.json"), session)
     }
 
@@ -96,7 +96,7 @@ impl ProfileStore {
     ///
     /// # Errors
     /// If the file cannot be removed.
-    pub fn forget_session(&self) -> Result<(), StoreError> {
+    pub(crate) fn forget_session(&self) -> Result<(), StoreError> {
         file::remove(&self.path("session.json"))
     }
 
@@ -104,7 +104,7 @@ impl ProfileStore {
     ///
     /// # Errors
     /// If it cannot be written; then it must not be used.
-    pub fn next_connect_seq(&self) -> Result<u64, StoreError> {
+    pub(crate) fn next_connect_seq(&self) -> Result<u64, StoreError> {
         let path = self.path("connect_seq");
         let damaged = || StoreError::Damaged { path: path.clone(), what: "a number" };
         let last: u64 = match file::read(&path)? {

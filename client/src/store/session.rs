@@ -10,34 +10,34 @@ use crate::secret_text::SecretText;
 /// A sign-in. No `Debug`: it is made of tokens.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StoredSession {
+pub(crate) struct StoredSession {
     /// JWT.
-    pub claims_token: SecretText,
+    pub(crate) claims_token: SecretText,
     /// Certificate chain, DER in base64url, leaf first.
-    pub chain: Vec<String>,
+    pub(crate) chain: Vec<String>,
     /// Entitlement tokens.
-    pub sites: Vec<StoredSite>,
+    pub(crate) sites: Vec<StoredSite>,
     /// Why there are none, for people.
     #[serde(default)]
-    pub no_entitlements: Option<String>,
+    pub(crate) no_entitlements: Option<String>,
     /// Controllers and their keys.
-    pub controllers: Vec<ControllerAddress>,
+    pub(crate) controllers: Vec<ControllerAddress>,
     /// Claims that this device is asked for.
     #[serde(default)]
-    pub on_demand_claims: Vec<OnDemandClaim>,
+    pub(crate) on_demand_claims: Vec<OnDemandClaim>,
     /// What the user should read: a password that is about to expire.
     #[serde(default)]
-    pub notices: Vec<String>,
+    pub(crate) notices: Vec<String>,
 }
 
 /// One Site's token.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StoredSite {
+pub(crate) struct StoredSite {
     /// The Site.
-    pub site_id: SiteId,
-    /// For people.
-    pub site_name: String,
+    pub(crate) site_id: SiteId,
+    /// Name of the Site.
+    pub(crate) site_name: String,
     /// JWT.
-    pub token: SecretText,
+    pub(crate) token: SecretText,
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use ringwall_client::core::prompts::Question;
 use ringwall_client::local::{Answer, Event, LocalClient, Request};
+use ringwall_client::status::Question;
 use ringwall_client::status::{SiteState, SiteStatus, Status};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UdpSocket;

@@ -1,7 +1,7 @@
 //! Questions of a Gateway, and where their answers go.
 
-use ringwall_client::core::prompts::Question;
 use ringwall_client::local::{Answer, Request};
+use ringwall_client::status::Question;
 use ringwall_protocol::id::PromptId;
 use ringwall_protocol::interaction::{InteractionKind, InteractionRef, Prompt};
 use ringwall_protocol::wire::client::Challenge;

@@ -1,7 +1,7 @@
 //! Whose words the user reads, and which answers are taken.
 
 use ringwall_protocol::entitlement::Logic;
-use ringwall_protocol::id::EntitlementId;
+use ringwall_protocol::id::{EntitlementId, TransactionId};
 use ringwall_protocol::interaction::{Interaction, InteractionRef};
 use ringwall_protocol::token::GrantedCondition;
 
@@ -51,7 +51,7 @@ fn prompt(id: u8, of: u8, kind: InteractionKind) -> Prompt {
 #[test]
 fn the_text_comes_from_the_signed_token() {
     let mut prompts = Prompts::default();
-    prompts.asked_by_gateway(&prompt(1, 1, InteractionKind::OtpAuthentication), &token(), NOW).expect("shown");
+    prompts.open_for_gateway(&prompt(1, 1, InteractionKind::OtpAuthentication), &token(), NOW).expect("shown");
     let [question] = prompts.list().try_into().expect("one");
     assert_eq!((question.message.as_str(), question.condition.as_deref()), ("signed text 1", Some("condition 1")));
     let destination = question.destination.expect("a destination");
@@ -61,13 +61,13 @@ fn the_text_comes_from_the_signed_token() {
 #[test]
 fn what_the_token_does_not_say_is_not_asked() {
     let mut prompts = Prompts::default();
-    let unknown = prompts.asked_by_gateway(&prompt(1, 3, InteractionKind::Reason), &token(), NOW);
-    assert_eq!(unknown, Err(Mistrust::UnknownCondition));
-    let other = prompts.asked_by_gateway(&prompt(1, 1, InteractionKind::PasswordAuthentication), &token(), NOW);
-    assert!(matches!(other, Err(Mistrust::Kind { .. })));
+    let unknown = prompts.open_for_gateway(&prompt(1, 3, InteractionKind::Reason), &token(), NOW);
+    assert_eq!(unknown, Err(PromptRejection::UnknownCondition));
+    let other = prompts.open_for_gateway(&prompt(1, 1, InteractionKind::PasswordAuthentication), &token(), NOW);
+    assert!(matches!(other, Err(PromptRejection::Kind { .. })));
     let mut beyond = prompt(1, 1, InteractionKind::OtpAuthentication);
     beyond.interaction.interaction_index = 1;
-    assert_eq!(prompts.asked_by_gateway(&beyond, &token(), NOW), Err(Mistrust::UnknownInteraction(1)));
+    assert_eq!(prompts.open_for_gateway(&beyond, &token(), NOW), Err(PromptRejection::UnknownInteraction(1)));
     assert!(prompts.list().is_empty());
 }
 
@@ -75,7 +75,7 @@ fn what_the_token_does_not_say_is_not_asked() {
 fn a_newer_prompt_of_the_same_condition_takes_the_place_of_the_older() {
     let mut prompts = Prompts::default();
     let ask = |prompts: &mut Prompts, id| {
-        prompts.asked_by_gateway(&prompt(id, 2, InteractionKind::Reason), &token(), NOW).expect("shown")
+        prompts.open_for_gateway(&prompt(id, 2, InteractionKind::Reason), &token(), NOW).expect("shown")
     };
     assert_eq!(ask(&mut prompts, 1), None);
     assert_eq!(ask(&mut prompts, 1), None, "the same one again");
@@ -87,9 +87,10 @@ fn a_newer_prompt_of_the_same_condition_takes_the_place_of_the_older() {
 fn an_answer_is_taken_once_and_again_after_it_was_wrong() {
     let mut prompts = Prompts::default();
     let id = PromptId::from_random([1; 16]);
-    prompts.asked_by_gateway(&prompt(1, 1, InteractionKind::OtpAuthentication), &token(), NOW).expect("shown");
+    prompts.open_for_gateway(&prompt(1, 1, InteractionKind::OtpAuthentication), &token(), NOW).expect("shown");
     assert_eq!(prompts.answer(id, "  "), Err(AnswerError::Empty));
-    let asker = Asker::Condition { site: SiteId::from_random([7; 16]), condition: condition(1), interaction_index: 0 };
+    let asker =
+        PromptOrigin::Condition { site: SiteId::from_random([7; 16]), condition: condition(1), interaction_index: 0 };
     assert_eq!(prompts.answer(id, "123456"), Ok((asker, InteractionKind::OtpAuthentication)));
     assert_eq!(prompts.answer(id, "123456"), Err(AnswerError::Busy(id)));
     prompts.refused(id);
@@ -105,19 +106,19 @@ fn where_nothing_is_typed_the_user_agrees_once() {
     let (id, mut token) = (PromptId::from_random([1; 16]), token());
     token.conditions.get_mut(&condition(1)).expect("there").asked_first.insert(0);
     let again = prompt(1, 1, InteractionKind::OtpAuthentication);
-    prompts.asked_by_gateway(&again, &token, NOW).expect("shown");
+    prompts.open_for_gateway(&again, &token, NOW).expect("shown");
     assert_eq!(prompts.list()[0].challenge, Challenge::Agree {});
     prompts.answer(id, "").expect("there is nothing to say");
     // A packet that is blocked meanwhile asks nothing anew.
-    prompts.asked_by_gateway(&again, &token, NOW).expect("known");
+    prompts.open_for_gateway(&again, &token, NOW).expect("known");
     assert!(prompts.waiting(id).is_none() && prompts.list().is_empty());
     let question = prompts.question(id).cloned().expect("open");
     prompts.closed(id);
     let (site, transaction) = (SiteId::from_random([7; 16]), TransactionId::from_random([4; 16]));
     let (asker, code) =
-        (Asker::StepUp { transaction, site, condition: condition(1) }, PromptId::new(transaction.uuid()));
+        (PromptOrigin::StepUp { transaction, site, condition: condition(1) }, PromptId::new(transaction.uuid()));
     prompts.ask(asker, Question { prompt_id: code, challenge: Challenge::default(), ..question }).expect("room");
-    prompts.asked_by_gateway(&prompt(2, 1, InteractionKind::OtpAuthentication), &token, NOW).expect("known");
+    prompts.open_for_gateway(&prompt(2, 1, InteractionKind::OtpAuthentication), &token, NOW).expect("known");
     assert_eq!(prompts.list().len(), 1, "what the Controller wants, and nothing beside it");
     assert_eq!((prompts.wrong(code), prompts.wrong(code), prompts.wrong(code)), (false, false, true));
     assert!(prompts.expire(NOW.plus(STEP_UP_LIFE).minus(Duration::from_millis(1))).is_empty());
@@ -145,7 +146,7 @@ fn what_a_page_answers_is_not_typed_but_for_the_address_that_the_browser_came_to
         };
         let (site, condition) = (SiteId::from_random([7; 16]), condition(1));
         let transaction = TransactionId::from_random([n; 16]);
-        prompts.ask(Asker::StepUp { transaction, site, condition }, question).expect("room");
+        prompts.ask(PromptOrigin::StepUp { transaction, site, condition }, question).expect("room");
         id
     };
     let key = question(1, Challenge::WebAuthn { create: false, options: "{}".to_owned() });
@@ -159,7 +160,7 @@ fn what_a_page_answers_is_not_typed_but_for_the_address_that_the_browser_came_to
 #[test]
 fn a_reason_has_the_length_that_a_gateway_takes() {
     let mut prompts = Prompts::default();
-    prompts.asked_by_gateway(&prompt(1, 2, InteractionKind::Reason), &token(), NOW).expect("shown");
+    prompts.open_for_gateway(&prompt(1, 2, InteractionKind::Reason), &token(), NOW).expect("shown");
     let long = "x".repeat(MAX_REASON + 1);
     let refused = prompts.answer(PromptId::from_random([1; 16]), &long);
     assert_eq!(refused, Err(AnswerError::TooLong { limit: MAX_REASON, got: MAX_REASON + 1 }));
@@ -169,20 +170,20 @@ fn a_reason_has_the_length_that_a_gateway_takes() {
 fn a_reason_that_the_gateway_refused_may_be_given_again() {
     let mut prompts = Prompts::default();
     let (id, site) = (PromptId::from_random([1; 16]), SiteId::from_random([7; 16]));
-    prompts.asked_by_gateway(&prompt(1, 2, InteractionKind::Reason), &token(), NOW).expect("shown");
-    assert!(prompts.reasons_refused(site).is_empty(), "nothing is on its way");
+    prompts.open_for_gateway(&prompt(1, 2, InteractionKind::Reason), &token(), NOW).expect("shown");
+    assert!(prompts.reopen_reasons(site).is_empty(), "nothing is on its way");
     prompts.answer(id, "because").expect("taken");
     assert!(prompts.list().is_empty(), "it does not wait for the user now");
-    assert_eq!(prompts.reasons_refused(site).len(), 1);
+    assert_eq!(prompts.reopen_reasons(site).len(), 1);
     assert!(prompts.list()[0].again);
 }
 
 #[test]
 fn questions_go_with_their_site() {
     let mut prompts = Prompts::default();
-    prompts.asked_by_gateway(&prompt(1, 1, InteractionKind::OtpAuthentication), &token(), NOW).expect("shown");
-    assert!(prompts.site_gone(SiteId::from_random([8; 16])).is_empty());
-    assert_eq!(prompts.site_gone(SiteId::from_random([7; 16])).len(), 1);
+    prompts.open_for_gateway(&prompt(1, 1, InteractionKind::OtpAuthentication), &token(), NOW).expect("shown");
+    assert!(prompts.close_of_site(SiteId::from_random([8; 16])).is_empty());
+    assert_eq!(prompts.close_of_site(SiteId::from_random([7; 16])).len(), 1);
     assert!(prompts.list().is_empty());
 }
 
@@ -203,9 +204,9 @@ fn the_number_of_open_questions_is_bounded() {
         again: false,
         opened_at: NOW,
     };
-    let asker = |n: usize| Asker::SignIn(TransactionId::from_random([u8::try_from(n).expect("small"); 16]));
+    let asker = |n: usize| PromptOrigin::SignIn(TransactionId::from_random([u8::try_from(n).expect("small"); 16]));
     for n in 0..MAX_OPEN {
         prompts.ask(asker(n), question(n)).expect("room");
     }
-    assert_eq!(prompts.ask(asker(MAX_OPEN), question(MAX_OPEN)), Err(Mistrust::TooMany));
+    assert_eq!(prompts.ask(asker(MAX_OPEN), question(MAX_OPEN)), Err(PromptRejection::TooMany));
 }

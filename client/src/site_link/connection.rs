@@ -9,11 +9,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use super::attempt::Connected;
-use super::questions::Questions;
+use super::pending_queries::PendingQueries;
 use super::run::{Link, Stopped};
-use super::tunnel_line::{TunnelLine, TunnelLineError};
-use super::websocket::{Heard, SocketError};
-use super::{Admission, Credentials, LinkNews, LinkOrder};
+use super::tunnel_dial::{TunnelDial, TunnelDialError};
+use super::websocket::{Received, SocketError};
+use super::{Admission, Credentials, LinkCommand, LinkEvent};
 use crate::advice;
 use crate::controller::chain;
 use crate::core::link_end::{LinkEnd, reattach_after};
@@ -25,9 +25,9 @@ const DEAD_AFTER: Duration = Duration::from_secs(3);
 /// The same once the tunnel has been silent for as long: the Gateway had its time.
 const DEAD_AFTER_SILENCE: Duration = Duration::from_secs(1);
 /// While an answer is waited for, it is asked for again this often.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// A Gateway that cannot judge tokens yet is shown them again after this.
-const PRESENT_AGAIN: Duration = Duration::from_secs(5);
+const PRESENT_INTERVAL: Duration = Duration::from_secs(5);
 /// Idle times that a Gateway may choose, in seconds.
 const KEEP_ALIVE: std::ops::RangeInclusive<u16> = 1..=60;
 
@@ -35,8 +35,8 @@ const KEEP_ALIVE: std::ops::RangeInclusive<u16> = 1..=60;
 struct Live {
     connected: Box<Connected>,
     routes: Routes,
-    dials: JoinSet<Result<(), TunnelLineError>>,
-    questions: Questions,
+    dials: JoinSet<Result<(), TunnelDialError>>,
+    questions: PendingQueries,
     /// Tunnels that failed in a row.
     failures: u32,
     /// When to ask for another attach token.
@@ -89,7 +89,7 @@ impl Link {
         let session = (connected.gateway.id, welcome.session_id);
         let goes_on = welcome.resumed && self.tunnel_up && self.session == Some(session);
         self.session = Some(session);
-        self.report(LinkNews::Welcomed(Box::new(Admission {
+        self.report(LinkEvent::Welcomed(Box::new(Admission {
             gateway: connected.gateway.name.clone(),
             address: connected.address,
             session: welcome.session_id,
@@ -97,14 +97,14 @@ impl Link {
             mtu: welcome.mtu,
             routes: welcome.routes.clone(),
         })));
-        self.report(LinkNews::Entitlements(welcome.entitlements.clone()));
+        self.report(LinkEvent::Entitlements(welcome.entitlements.clone()));
         let idle = welcome.keep_alive_seconds.clamp(*KEEP_ALIVE.start(), *KEEP_ALIVE.end());
         let (routes, token) = (welcome.routes.clone(), welcome.attach_token.clone());
         let mut live = Live {
             connected,
             routes,
             dials: JoinSet::new(),
-            questions: Questions::default(),
+            questions: PendingQueries::default(),
             failures: 0,
             reattach_at: None,
             present_at: None,
@@ -116,7 +116,7 @@ impl Link {
             self.attached();
         } else {
             self.tunnel_up = false;
-            self.report(LinkNews::State(SiteState::Attaching));
+            self.report(LinkEvent::State(SiteState::Attaching));
             self.open_tunnel(&mut live, token);
         }
         live
@@ -126,18 +126,18 @@ impl Link {
     async fn turn(&mut self, live: &mut Live) -> Result<(), Over> {
         let deadline = live.deadline();
         tokio::select! {
-            heard = live.connected.socket.hear() => {
+            heard = live.connected.socket.receive() => {
                 (live.unanswered, live.patience) = (None, DEAD_AFTER);
                 match heard? {
-                    Heard::Message(message) => self.message(live, message),
-                    Heard::Answer(answer) => {
+                    Received::Message(message) => self.message(live, message),
+                    Received::Answer(answer) => {
                         live.questions.answered(&answer);
                         Ok(())
                     }
-                    Heard::Alive => Ok(()),
+                    Received::Alive => Ok(()),
                 }
             }
-            order = self.inbox.recv() => self.order(live, order.unwrap_or(LinkOrder::Stop)).await,
+            order = self.inbox.recv() => self.order(live, order.unwrap_or(LinkCommand::Stop)).await,
             changed = self.held.changed() => {
                 changed.map_err(|_| Over::Link(Stopped))?;
                 self.present(live).await
@@ -164,17 +164,17 @@ impl Link {
                     self.open_tunnel(live, token);
                 }
             }
-            FromGateway::Interaction(prompt) => self.report(LinkNews::Prompt(prompt)),
-            FromGateway::InteractionClosed { prompt_id } => self.report(LinkNews::PromptClosed(prompt_id)),
+            FromGateway::Interaction(prompt) => self.report(LinkEvent::Prompt(prompt)),
+            FromGateway::InteractionClosed { prompt_id } => self.report(LinkEvent::PromptClosed(prompt_id)),
             FromGateway::TokensExpiring { kinds, reason, .. } => {
-                self.report(LinkNews::TokensExpiring { kinds, reason });
+                self.report(LinkEvent::TokensExpiring { kinds, reason });
             }
-            FromGateway::Entitlements { entitlements } => self.report(LinkNews::Entitlements(entitlements)),
+            FromGateway::Entitlements { entitlements } => self.report(LinkEvent::Entitlements(entitlements)),
             FromGateway::Refused { code, message } => {
                 if code.retryable() {
-                    live.present_at = Some(Instant::now() + PRESENT_AGAIN);
+                    live.present_at = Some(Instant::now() + PRESENT_INTERVAL);
                 }
-                self.report(LinkNews::Refused(code, message));
+                self.report(LinkEvent::Refused(code, message));
             }
             FromGateway::End { code, message } => {
                 let gateway = &live.connected.gateway.name;
@@ -189,32 +189,32 @@ impl Link {
         Ok(())
     }
 
-    async fn order(&mut self, live: &mut Live, order: LinkOrder) -> Result<(), Over> {
+    async fn order(&mut self, live: &mut Live, order: LinkCommand) -> Result<(), Over> {
         match order {
-            LinkOrder::Stop => Err(Over::Link(Stopped)),
-            LinkOrder::Reason { prompt, text } => {
+            LinkCommand::Stop => Err(Over::Link(Stopped)),
+            LinkCommand::Reason { prompt, text } => {
                 let reason = FromClient::Reason { prompt_id: prompt, text };
                 Ok(live.connected.socket.say(&reason).await?)
             }
-            LinkOrder::Ask(question) => match live.questions.asked(question, Instant::now()) {
+            LinkCommand::Query(question) => match live.questions.asked(question, Instant::now()) {
                 Some(message) => Ok(live.connected.socket.ask(message).await?),
                 None => Ok(()),
             },
-            LinkOrder::Tunnel(TunnelEvent::SiteAttached { .. }) => {
+            LinkCommand::Tunnel(TunnelEvent::SiteAttached { .. }) => {
                 live.failures = 0;
                 live.reattach_at = None;
                 self.attached();
                 Ok(())
             }
-            LinkOrder::Tunnel(TunnelEvent::SiteLost { reason, .. }) => {
+            LinkCommand::Tunnel(TunnelEvent::SiteLost { reason, .. }) => {
                 self.tunnel_up = false;
                 if reason == LossReason::Silent {
                     live.patience = DEAD_AFTER_SILENCE;
-                    live.ask_for_life(Instant::now()).await?;
+                    live.probe(Instant::now()).await?;
                 }
                 self.tunnel_failed(live, &format!("{reason:?}"))
             }
-            LinkOrder::Tunnel(TunnelEvent::Stopped) => {
+            LinkCommand::Tunnel(TunnelEvent::Stopped) => {
                 self.tunnel_up = false;
                 Ok(())
             }
@@ -223,16 +223,16 @@ impl Link {
 
     fn attached(&mut self) {
         self.tunnel_up = true;
-        self.report(LinkNews::State(SiteState::Connected));
-        self.report(LinkNews::Mended);
+        self.report(LinkEvent::State(SiteState::Connected));
+        self.report(LinkEvent::Recovered);
     }
 
     fn tunnel_failed(&mut self, live: &mut Live, cause: &str) -> Result<(), Over> {
-        self.report(LinkNews::State(SiteState::Attaching));
+        self.report(LinkEvent::State(SiteState::Attaching));
         tracing::info!(gateway = live.connected.gateway.name, cause, failures = live.failures, "tunnel lost");
         let Some(wait) = reattach_after(live.failures) else {
             self.trouble(
-                format!("Gateway {}: the tunnel cannot be had: {cause}", live.connected.gateway.name),
+                format!("Gateway {}: cannot establish the tunnel: {cause}", live.connected.gateway.name),
                 "nothing: the Client tries another Gateway if there is one",
             );
             return Err(Over::Connection(LinkEnd::Dead));
@@ -243,8 +243,8 @@ impl Link {
     }
 
     fn open_tunnel(&self, live: &mut Live, attach_token: String) {
-        let line = TunnelLine {
-            surroundings: std::sync::Arc::clone(&self.surroundings),
+        let line = TunnelDial {
+            context: std::sync::Arc::clone(&self.context),
             credentials: live.connected.credentials.clone(),
             gateway: live.connected.gateway.clone(),
             address: live.connected.address,
@@ -271,7 +271,7 @@ impl Link {
             socket.say(&FromClient::EntitlementToken { token: held.entitlement.expose().to_owned() }).await?;
             live.routes = held.entitlement.routes.clone();
             // A pump that has stopped says so by an event.
-            let _stopped = self.surroundings.tunnel.reroute_site(self.site, live.routes.include.clone(), false);
+            let _stopped = self.context.tunnel.reroute_site(self.site, live.routes.include.clone(), false);
         }
         Ok(())
     }
@@ -292,13 +292,13 @@ impl Link {
         match live.unanswered {
             Some((since, _)) if now >= since + live.patience => {
                 self.trouble(
-                    format!("Gateway {} does not answer any more", live.connected.gateway.name),
+                    format!("Gateway {} does not respond", live.connected.gateway.name),
                     "nothing: the Client tries another Gateway if there is one",
                 );
                 Err(Over::Connection(LinkEnd::Dead))
             }
-            Some((_, asked)) if now >= asked + ASK_AGAIN => live.ask_for_life(now).await,
-            None if now >= live.connected.socket.last_heard() + live.keep_alive => live.ask_for_life(now).await,
+            Some((_, asked)) if now >= asked + PROBE_INTERVAL => live.probe(now).await,
+            None if now >= live.connected.socket.last_received() + live.keep_alive => live.probe(now).await,
             _ => Ok(()),
         }
     }
@@ -307,13 +307,13 @@ impl Link {
 impl Live {
     fn deadline(&self) -> Instant {
         let life = match self.unanswered {
-            Some((since, asked)) => (since + self.patience).min(asked + ASK_AGAIN),
-            None => self.connected.socket.last_heard() + self.keep_alive,
+            Some((since, asked)) => (since + self.patience).min(asked + PROBE_INTERVAL),
+            None => self.connected.socket.last_received() + self.keep_alive,
         };
         [self.reattach_at, self.present_at].into_iter().flatten().fold(life, Instant::min)
     }
 
-    async fn ask_for_life(&mut self, now: Instant) -> Result<(), Over> {
+    async fn probe(&mut self, now: Instant) -> Result<(), Over> {
         let since = self.unanswered.map_or(now, |(since, _)| since);
         self.unanswered = Some((since, now));
         Ok(self.connected.socket.ping().await?)

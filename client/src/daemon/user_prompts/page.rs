@@ -1,41 +1,44 @@
-//! What a step-up wants besides the first answer: a question of its own, perhaps on a page. A page's answer comes by itself,
-//! or somebody pastes the address that a browser on another machine came to.
+//! Further prompts of a step-up, perhaps with a browser page: the page's answer comes through the loopback listener, or the
+//! user pastes the address that a browser on another machine was redirected to.
 
 use ringwall_protocol::id::{PromptId, TransactionId};
 use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::wire::client::{Challenge, MfaWanted};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use super::answering::{say, told};
-use super::calls::Done;
-use super::engine::Engine;
+use super::{AnswerRoute, UserPrompts, refused, send_reply};
 use crate::browser::{self, BrowserError, Loopback, Page};
 use crate::clock;
-use crate::core::prompts::{Asker, Question};
+use crate::core::prompts::{PromptOrigin, Question};
+use crate::daemon::tasks::TaskResult;
+use crate::daemon::watchers::TroubleLog;
 use crate::local::{Answer, Event};
 
-impl Engine {
-    /// A step-up wants another answer. Whoever gave the first one is told of it.
-    pub(super) async fn ask_further(
+impl UserPrompts {
+    /// Opens the further prompt of a step-up; `reply`, which waits for the first answer's result, is told of it.
+    pub(super) async fn open_for_step_up(
         &mut self,
         id: PromptId,
         reply: oneshot::Sender<Answer>,
         wanted: MfaWanted,
-        place: Option<Loopback>,
+        listener: Option<Loopback>,
+        tasks: &mut JoinSet<TaskResult>,
     ) {
         let began = self.prompts.question(id).cloned().zip(self.prompts.asker(id));
         let Some((former, asker)) = began else {
-            return say(reply, told("the question is closed".into(), "use the blocked service again"));
+            return send_reply(reply, refused("the prompt is closed".into(), "use the blocked service again"));
         };
-        let (Asker::Condition { site, condition, .. } | Asker::StepUp { site, condition, .. }) = asker else {
-            return say(reply, told("a sign-in is no step-up".into(), "ringwall prompts"));
+        let (PromptOrigin::Condition { site, condition, .. } | PromptOrigin::StepUp { site, condition, .. }) = asker
+        else {
+            return send_reply(reply, refused("the prompt belongs to a sign-in".into(), "ringwall prompts"));
         };
-        let page = match Page::of(&wanted.challenge, place).await {
+        let page = match Page::of(&wanted.challenge, listener).await {
             Ok(page) => page,
             Err(error) => {
                 self.prompts.refused(id);
-                return say(reply, told(error.to_string(), "ask an administrator"));
+                return send_reply(reply, refused(error.to_string(), "ask an administrator"));
             }
         };
         let prompt_id = PromptId::new(wanted.transaction.uuid());
@@ -51,60 +54,68 @@ impl Engine {
             ..former
         };
         if id != prompt_id {
-            self.close_prompt(id);
+            self.close(id);
         }
-        let asker = Asker::StepUp { transaction: wanted.transaction, site, condition };
+        let asker = PromptOrigin::StepUp { transaction: wanted.transaction, site, condition };
         if let Err(error) = self.prompts.ask(asker, question.clone()) {
-            return say(reply, told(error.to_string(), "answer those that are open: ringwall prompts"));
+            return send_reply(reply, refused(error.to_string(), "answer those that are open: ringwall prompts"));
         }
-        if let Some(url) = question.page.as_ref().filter(|_| !self.options.no_browser) {
+        if let Some(url) = question.page.as_ref().filter(|_| !self.no_browser) {
             browser::open(url);
         }
-        self.tell(Event::Prompt { prompt: question.clone() });
-        say(reply, Answer::Further { prompt: Box::new(question) });
+        self.watchers.send(Event::Prompt { prompt: question.clone() });
+        send_reply(reply, Answer::Further { prompt: Box::new(question) });
         if let Some(page) = page {
-            self.wait_for_page(prompt_id, wanted.transaction, page);
+            self.wait_for_page(prompt_id, wanted.transaction, page, tasks);
         }
     }
 
-    /// Waits for a page beside the engine, as long as its question is open.
-    fn wait_for_page(&mut self, prompt: PromptId, transaction: TransactionId, page: Page) {
+    /// Waits for a page's answer beside the engine, as long as its prompt is open.
+    fn wait_for_page(
+        &mut self,
+        prompt: PromptId,
+        transaction: TransactionId,
+        page: Page,
+        tasks: &mut JoinSet<TaskResult>,
+    ) {
         let (open, closed) = oneshot::channel();
         self.pages.insert(prompt, open);
-        self.tasks.spawn(async move {
+        tasks.spawn(async move {
             let result = tokio::select! {
                 answer = page.answer() => Some(answer),
                 _ = closed => None,
             };
-            Done::Paged { prompt, transaction, result }
+            TaskResult::PageReturned { prompt, transaction, result }
         });
     }
 
-    /// A page of a step-up has an answer, or none.
-    pub(super) fn paged(
+    /// Sends a page's answer to the Controller.
+    pub(in crate::daemon) fn page_returned(
         &mut self,
         id: PromptId,
         transaction: TransactionId,
         result: Option<Result<Zeroizing<String>, BrowserError>>,
+        troubles: &mut TroubleLog,
+        route: AnswerRoute<'_>,
     ) {
         // Nobody waits at the local socket for it.
         let (reply, _nobody) = oneshot::channel();
         match result {
-            Some(Ok(answer)) => self.answer_step_up(id, transaction, answer.to_string(), reply),
+            Some(Ok(answer)) => self.answer_step_up(id, transaction, answer.to_string(), reply, route),
             Some(Err(error)) => {
-                self.note("step-up", error.to_string(), "use the blocked service again");
-                self.close_prompt(id);
+                troubles.note("step-up", error.to_string(), "use the blocked service again");
+                self.close(id);
             }
-            // Its question is over, or answered with what was pasted.
+            // Its prompt is closed, or answered with a pasted address.
             None => {}
         }
     }
 
-    /// What a pasted address says, where a browser is waited for; nothing where something else was asked.
+    /// The answer in a pasted address, if the prompt waits for a browser; `None` for other prompts.
     ///
     /// # Errors
     /// What is wrong with the address, for people.
-    pub(super) fn brought_back(&mut self, id: PromptId, text: &str) -> Result<Option<Zeroizing<String>>, String> {
+    pub(super) fn pasted_answer(&mut self, id: PromptId, text: &str) -> Result<Option<Zeroizing<String>>, String> {
         let Some(Challenge::Browser { url }) = self.prompts.question(id).map(|question| &question.challenge) else {
             return Ok(None);
         };

@@ -1,4 +1,4 @@
-//! Work that runs beside the engine, and how its results come back.
+//! Work that runs beside the engine, and its results.
 
 use ringwall_protocol::claims::UntrustedClaims;
 use ringwall_protocol::id::{PromptId, TransactionId};
@@ -7,7 +7,7 @@ use ringwall_protocol::wire::client::{Challenge, MfaAnswer, SignOutRequest, Step
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::renewing::Fruits;
+use super::phase::RenewalOutcome;
 use crate::browser::{self, BrowserError, Loopback, Page};
 use crate::controller::{CallError, Controllers, Plane};
 use crate::device_claims::FileHashes;
@@ -16,30 +16,37 @@ use crate::local::Answer;
 use crate::sign_in::AskFactor;
 use crate::store::StoredSession;
 
-/// What has come to its end.
-pub(super) enum Done {
+/// The result of a task that has ended.
+pub(super) enum TaskResult {
     /// A sign-in.
     SignedIn(Result<Box<StoredSession>, Failure>),
-    /// A renewal; what it got before it failed counts.
-    Renewed(Fruits),
-    /// An answer to a question of a condition.
-    SteppedUp {
+    /// A renewal; what it received before it failed is used.
+    Renewed(RenewalOutcome),
+    /// A Controller's reply to an answer to a condition's prompt.
+    SteppedUp(StepUpReply),
+    /// A browser page of a step-up; no result if its prompt was closed before.
+    PageReturned {
         prompt: PromptId,
-        reply: oneshot::Sender<Answer>,
-        result: Result<StepUpAnswer, CallError>,
-        /// Where a browser can come back to.
-        place: Option<Loopback>,
+        transaction: TransactionId,
+        result: Option<Result<Zeroizing<String>, BrowserError>>,
     },
-    /// A page of a step-up; without a result its question was over before.
-    Paged { prompt: PromptId, transaction: TransactionId, result: Option<Result<Zeroizing<String>, BrowserError>> },
-    /// A look at this device.
-    Looked(UntrustedClaims, FileHashes),
-    /// A sign-out; the engine goes down whatever came of it.
+    /// Claims about this device.
+    ClaimsCollected(UntrustedClaims, FileHashes),
+    /// A sign-out; the daemon stops whatever its result is.
     SignedOut { reply: oneshot::Sender<Answer>, result: Result<(), CallError> },
 }
 
-/// A sign-in wants a further factor from the user.
-pub(super) struct FactorWanted {
+/// A Controller's reply to an answer of the user, and who waits for it.
+pub(super) struct StepUpReply {
+    pub(super) prompt: PromptId,
+    pub(super) reply: oneshot::Sender<Answer>,
+    pub(super) result: Result<StepUpAnswer, CallError>,
+    /// The loopback listener that a browser can return to.
+    pub(super) listener: Option<Loopback>,
+}
+
+/// A sign-in needs a further factor from the user.
+pub(super) struct FactorRequest {
     pub(super) transaction: TransactionId,
     pub(super) kind: InteractionKind,
     pub(super) message: String,
@@ -49,9 +56,9 @@ pub(super) struct FactorWanted {
     pub(super) reply: oneshot::Sender<Zeroizing<String>>,
 }
 
-/// Asks through the daemon's prompts.
+/// Asks the user through the daemon's prompts.
 pub(super) struct PromptFactors {
-    pub(super) prompts: tokio::sync::mpsc::Sender<FactorWanted>,
+    pub(super) prompts: tokio::sync::mpsc::Sender<FactorRequest>,
     pub(super) no_browser: bool,
 }
 
@@ -65,7 +72,7 @@ impl AskFactor for PromptFactors {
         again: bool,
     ) -> Result<Zeroizing<String>, Failure> {
         if matches!(challenge, Challenge::Push {}) {
-            tracing::info!(message, "the user is asked elsewhere");
+            tracing::info!(message, "the user is prompted on another device");
             return Ok(Zeroizing::new(String::new()));
         }
         let (reply, answer) = oneshot::channel();
@@ -76,9 +83,9 @@ impl AskFactor for PromptFactors {
         if let Some(url) = url.as_ref().filter(|_| !self.no_browser) {
             browser::open(url);
         }
-        let wanted = FactorWanted { transaction, kind, message, challenge, page: url, again, reply };
-        let stopping = || Failure::told(Exit::Unexpected, "the daemon is going down", "ringwall up");
-        self.prompts.send(wanted).await.map_err(|_| stopping())?;
+        let request = FactorRequest { transaction, kind, message, challenge, page: url, again, reply };
+        let stopping = || Failure::message(Exit::Unexpected, "the daemon is stopping", "ringwall up");
+        self.prompts.send(request).await.map_err(|_| stopping())?;
         match page {
             // The prompt stays open until the sign-in is over, but nobody has to answer it.
             Some(page) => page.answer().await.map_err(unusable),
@@ -97,7 +104,7 @@ pub(super) async fn step_up_factor(controllers: Controllers, answer: MfaAnswer) 
     controllers.post(Plane::Client, "/client/v1/step-up/mfa", &answer).await
 }
 
-/// `POST …/sign-out`. What it answers does not matter, only that it does.
+/// `POST …/sign-out`. The body of the response is ignored.
 pub(super) async fn sign_out(controllers: Controllers, claims_token: String) -> Result<(), CallError> {
     let request = SignOutRequest { claims_token };
     controllers.post::<_, serde::de::IgnoredAny>(Plane::Client, "/client/v1/sign-out", &request).await.map(|_| ())

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::Question;
+use super::DnsQuery;
 
 /// Questions that wait at a time; beyond it they fail.
 const OPEN: usize = 256;
@@ -18,7 +18,7 @@ const ID: usize = 2;
 
 /// What was asked and is not answered.
 #[derive(Debug, Default)]
-pub(super) struct Questions {
+pub(super) struct PendingQueries {
     open: HashMap<u16, Waiting>,
     next: u16,
 }
@@ -30,9 +30,9 @@ struct Waiting {
     since: Instant,
 }
 
-impl Questions {
+impl PendingQueries {
     /// The message to be sent; `None` if it is none, or too many wait.
-    pub(super) fn asked(&mut self, question: Question, now: Instant) -> Option<Vec<u8>> {
+    pub(super) fn asked(&mut self, question: DnsQuery, now: Instant) -> Option<Vec<u8>> {
         self.open.retain(|_, waiting| now < waiting.since + FORGOTTEN && !waiting.answer.is_closed());
         if self.open.len() >= OPEN {
             return None;
@@ -40,7 +40,7 @@ impl Questions {
         while self.open.contains_key(&self.next) {
             self.next = self.next.wrapping_add(1);
         }
-        let Question { mut message, answer } = question;
+        let DnsQuery { mut message, answer } = question;
         let id = <[u8; ID]>::try_from(message.get(..ID)?).ok()?;
         message[..ID].copy_from_slice(&self.next.to_be_bytes());
         self.open.insert(self.next, Waiting { id, answer, since: now });
@@ -48,7 +48,7 @@ impl Questions {
         Some(message)
     }
 
-    /// Gives an answer to whoever waits for it; others are nobody's.
+    /// Delivers an answer to the query with its id; drops answers without one.
     pub(super) fn answered(&mut self, answer: &[u8]) {
         let Some(id) = answer.first_chunk::<ID>() else { return };
         if let Some(waiting) = self.open.remove(&u16::from_be_bytes(*id)) {
@@ -64,14 +64,14 @@ impl Questions {
 mod tests {
     use super::*;
 
-    fn ask(questions: &mut Questions, id: u8, now: Instant) -> (Option<Vec<u8>>, oneshot::Receiver<Vec<u8>>) {
+    fn ask(questions: &mut PendingQueries, id: u8, now: Instant) -> (Option<Vec<u8>>, oneshot::Receiver<Vec<u8>>) {
         let (answer, answered) = oneshot::channel();
-        (questions.asked(Question { message: vec![0, id, 9], answer }, now), answered)
+        (questions.asked(DnsQuery { message: vec![0, id, 9], answer }, now), answered)
     }
 
     #[test]
     fn equal_ids_of_two_programs_are_told_apart() {
-        let (mut questions, now) = (Questions::default(), Instant::now());
+        let (mut questions, now) = (PendingQueries::default(), Instant::now());
         let (first, mut to_first) = ask(&mut questions, 7, now);
         let (second, mut to_second) = ask(&mut questions, 7, now);
         let (first, second) = (first.expect("sent"), second.expect("sent"));
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn too_many_that_wait_are_refused_until_some_are_forgotten() {
-        let (mut questions, now) = (Questions::default(), Instant::now());
+        let (mut questions, now) = (PendingQueries::default(), Instant::now());
         let waiting: Vec<_> = (0..OPEN).map(|_| ask(&mut questions, 7, now)).collect();
         assert!(waiting.iter().all(|(sent, _)| sent.is_some()));
         assert!(ask(&mut questions, 7, now).0.is_none());

@@ -10,26 +10,26 @@ use ringwall_protocol::wire::frame::ATTACH_TOKEN_LEN;
 use ringwall_trust::tls::Alpn;
 
 use super::attempt::line;
-use super::{Credentials, Surroundings};
+use super::{Credentials, LinkContext};
 use crate::dial::DialError;
 use crate::tunnel::{SiteTunnel, Stopped};
 
 /// Why there is no tunnel.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TunnelLineError {
-    #[error("the tunnel's connection")]
+pub(super) enum TunnelDialError {
+    #[error("cannot connect the tunnel")]
     Dial(#[from] DialError),
-    #[error("the Gateway's attach token has not {ATTACH_TOKEN_LEN} bytes")]
+    #[error("expected an attach token of {ATTACH_TOKEN_LEN} bytes")]
     Token,
-    #[error("the tunnel's socket")]
+    #[error("cannot use the tunnel's socket")]
     Socket(#[source] std::io::Error),
     #[error(transparent)]
     Stopped(#[from] Stopped),
 }
 
 /// A tunnel to be made.
-pub(super) struct TunnelLine {
-    pub(super) surroundings: Arc<Surroundings>,
+pub(super) struct TunnelDial {
+    pub(super) context: Arc<LinkContext>,
     pub(super) credentials: Credentials,
     pub(super) gateway: GatewayOffer,
     pub(super) address: SocketAddr,
@@ -37,17 +37,17 @@ pub(super) struct TunnelLine {
     pub(super) attach_token: String,
 }
 
-impl TunnelLine {
+impl TunnelDial {
     /// Dials and hands over; whether the Gateway takes the token is told by a tunnel event.
-    pub(super) async fn open(self) -> Result<(), TunnelLineError> {
-        let attach_token = decode(&self.attach_token).ok_or(TunnelLineError::Token)?;
-        let line = line(&self.surroundings, &self.credentials, &self.gateway, Alpn::Tunnel);
+    pub(super) async fn open(self) -> Result<(), TunnelDialError> {
+        let attach_token = decode(&self.attach_token).ok_or(TunnelDialError::Token)?;
+        let line = line(&self.context, &self.credentials, &self.gateway, Alpn::Tunnel);
         let (stream, connection) = line.dial(self.address).await?.into_inner();
-        let stream = stream.into_std().map_err(TunnelLineError::Socket)?;
+        let stream = stream.into_std().map_err(TunnelDialError::Socket)?;
         let claims = &self.credentials.claims;
         let v4 = claims.tun_ipv4.map(IpAddr::V4);
         let v6 = claims.tun_ipv6.map(IpAddr::V6);
-        Ok(self.surroundings.tunnel.add_site(SiteTunnel {
+        Ok(self.context.tunnel.add_site(SiteTunnel {
             site: SiteId::new(self.credentials.entitlement.head.aud),
             stream,
             connection,

@@ -1,0 +1,143 @@
+//! Why calls to Controllers fail, and what the user can do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use ringwall_protocol::wire::error::ErrorBody;
+use ringwall_trust::tls::Refused;
+
+use super::http::ExchangeError;
+use crate::advice;
+use crate::dial::DialError;
+use crate::failure::{Exit, Failure};
+
+/// Why an attempt at one Controller failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttemptError {
+    /// Its name has no address.
+    #[error("cannot resolve the name")]
+    Resolve(#[source] std::io::Error),
+    /// No connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// A Controller that was not named at the last sign-in.
+    #[error("the Controller's key is none of those named at the last sign-in")]
+    UnknownKey,
+    /// The exchange failed.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// It refused for a reason that may pass.
+    #[error("{}: {}", code(.0), .0.message)]
+    Unavailable(ErrorBody),
+}
+
+/// Why a call failed.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// A Controller refused the request.
+    Refused(ErrorBody),
+    /// No Controller could be used: the error of each.
+    Unreachable(Vec<(String, AttemptError)>),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(body) => write!(f, "the Controller refused ({}): {}", code(body), body.message),
+            Self::Unreachable(attempts) => {
+                f.write_str("no Controller answered")?;
+                for (controller, error) in attempts {
+                    write!(f, "; {controller}: {}", chain(error))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl CallError {
+    /// The time to wait before the next call, if a Controller gave one.
+    #[must_use]
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let of = |body: &ErrorBody| body.retry_after_ms.map(Duration::from_millis);
+        match self {
+            Self::Refused(body) => of(body),
+            Self::Unreachable(attempts) => attempts.iter().find_map(|(_, error)| match error {
+                AttemptError::Unavailable(body) => of(body),
+                _ => None,
+            }),
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub(crate) const fn retryable(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+
+    /// Whether asking again in a moment can help: not if only unauthenticated servers answered.
+    #[must_use]
+    pub(crate) fn may_recover(&self) -> bool {
+        let unauthenticated = |error: &AttemptError| {
+            matches!(
+                error,
+                AttemptError::UnknownKey | AttemptError::Dial(DialError::Refused(_) | DialError::Protocol(_))
+            )
+        };
+        match self {
+            Self::Refused(_) => false,
+            Self::Unreachable(attempts) => !attempts.iter().all(|(_, error)| unauthenticated(error)),
+        }
+    }
+
+    /// What the user can do.
+    #[must_use]
+    pub(crate) fn next_step(&self) -> &'static str {
+        let attempts = match self {
+            Self::Refused(body) => return advice::next_step(body.code),
+            Self::Unreachable(attempts) => attempts,
+        };
+        let any = |wanted: fn(&AttemptError) -> bool| attempts.iter().any(|(_, error)| wanted(error));
+        if any(|error| matches!(error, AttemptError::Dial(DialError::Refused(Refused::Root)))) {
+            return "ask an administrator for the present profile link, compare its fingerprint, then: \
+                    ringwall profile add --replace-ca <link>";
+        }
+        if any(|error| matches!(error, AttemptError::UnknownKey)) {
+            return "if an administrator confirms that all Controllers were replaced: ringwall sign-in --forget-controllers";
+        }
+        if any(|error| matches!(error, AttemptError::Resolve(_))) {
+            return "check the network, and the host of the profile: ringwall profile list";
+        }
+        "check the network; if others are connected, ask an administrator"
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let exit = if error.retryable() { Exit::Unreachable } else { Exit::Refused };
+        let next_step = error.next_step();
+        Self::new(exit, error, next_step)
+    }
+}
+
+/// An error with its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The code as it stands on the wire.
+pub(crate) fn code(body: &ErrorBody) -> String {
+    let text = serde_json::to_string(&body.code).expect("a code serialises");
+    text.trim_matches('"').to_owned()
+}

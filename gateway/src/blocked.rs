@@ -67,10 +67,10 @@ const fn asked_by(protocol: u8, reply: u8) -> u8 {
     }
 }
 
-/// Tells sessions of their tunnels.
-pub struct TunnelNewsroom(pub Arc<Directory>);
+/// Routes each tunnel event to the actor of its session.
+pub struct TunnelEventRouter(pub Arc<Directory>);
 
-impl TunnelEvents for TunnelNewsroom {
+impl TunnelEvents for TunnelEventRouter {
     fn tunnel_event(&self, event: TunnelEvent) {
         let (session, news) = match event {
             TunnelEvent::Attached { session, peer, .. } => (session, TunnelNews::Attached(peer)),

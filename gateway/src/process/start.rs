@@ -32,7 +32,7 @@ use ringwall_trust::tls::{Alpn, CurrentMembers, Gate, Presented, Tls};
 use tokio::sync::oneshot;
 
 use super::arbiters::{Arbiters, run_in, start_in};
-use crate::blocked::{TunnelNewsroom, tell_alerted, tell_blocked};
+use crate::blocked::{TunnelEventRouter, tell_alerted, tell_blocked};
 use crate::clock::{GatewayClock, wall};
 use crate::config::Config;
 use crate::controller_link::{ControllerDialer, candidates};
@@ -142,8 +142,8 @@ async fn prepare_ground(config: &Config, view: &FeedView) -> anyhow::Result<Grou
         workers: config.tunnel_workers,
         ..TunnelConfig::default()
     };
-    let newsroom = Arc::new(TunnelNewsroom(Arc::clone(&directory)));
-    let workers = Workers::start(&tunnel, newsroom).context("start the tunnel workers")?;
+    let event_router = Arc::new(TunnelEventRouter(Arc::clone(&directory)));
+    let workers = Workers::start(&tunnel, event_router).context("start the tunnel workers")?;
     interfaces.route(&served_pools(config, view), workers.device_index()).await?;
     let settings = HostSettings::new(config.tun.clone(), config.protected.clone());
     firewall.enable_forwarding().context("switch forwarding on")?;

@@ -75,7 +75,7 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
     })?;
     let terminal = options.interactive.then(|| terminal::start(calls, events.subscribe()));
     let engine = Engine::new(options, inbox, events)?;
-    let result = engine.run().await;
+    let result = Box::pin(engine.run()).await;
     if let Some(terminal) = terminal {
         terminal.abort();
     }

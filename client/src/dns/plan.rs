@@ -76,7 +76,7 @@ impl Plan {
     #[must_use]
     pub(crate) fn target_of(&self, name: &str) -> QueryTarget {
         if self.kept.contains(name) {
-            return QueryTarget::System;
+            return QueryTarget::SystemResolvers;
         }
         if let Some(site) = self.names.get(name) {
             return QueryTarget::Site(*site);
@@ -95,7 +95,7 @@ impl Plan {
                 None => break,
             }
         }
-        self.every.clone().map_or(QueryTarget::System, QueryTarget::Servers)
+        self.every.clone().map_or(QueryTarget::SystemResolvers, QueryTarget::Servers)
     }
 
     /// Everything that must not go its former way, for resolvers that choose by domain.
@@ -150,17 +150,17 @@ mod tests {
         let servers = QueryTarget::Servers(vec![[10, 1, 0, 53].into()]);
         for (name, target) in [
             ("wiki.example.org", QueryTarget::Site(site(1))),
-            ("x.wiki.example.org", QueryTarget::System),
+            ("x.wiki.example.org", QueryTarget::SystemResolvers),
             ("www.corp.example", QueryTarget::Site(site(1))),
             ("a.b.corp.example", QueryTarget::Site(site(1))),
             ("a.lab.corp.example", QueryTarget::Site(site(2))),
             ("lab.corp.example", QueryTarget::Site(site(1))),
-            ("corp.example", QueryTarget::System),
-            ("xcorp.example", QueryTarget::System),
+            ("corp.example", QueryTarget::SystemResolvers),
+            ("xcorp.example", QueryTarget::SystemResolvers),
             ("intern.example", servers.clone()),
             ("a.intern.example", servers),
-            ("example.org", QueryTarget::System),
-            ("", QueryTarget::System),
+            ("example.org", QueryTarget::SystemResolvers),
+            ("", QueryTarget::SystemResolvers),
         ] {
             assert_eq!(plan.target_of(name), target, "{name}");
         }
@@ -179,7 +179,7 @@ mod tests {
     fn the_collective_itself_is_found_as_before() {
         let mut plan = plan();
         plan.kept.insert("controller.corp.example".to_owned());
-        assert_eq!(plan.target_of("controller.corp.example"), QueryTarget::System);
+        assert_eq!(plan.target_of("controller.corp.example"), QueryTarget::SystemResolvers);
         assert_eq!(plan.target_of("other.corp.example"), QueryTarget::Site(site(1)));
     }
 

@@ -151,7 +151,7 @@ async fn answer(question: &[u8], targets: &QueryTargets, over: Over) -> Option<V
             None => None,
         },
         QueryTarget::Servers(servers) => ask_each(&servers, question, over).await,
-        QueryTarget::System => ask_each(&targets.former, question, over).await,
+        QueryTarget::SystemResolvers => ask_each(&targets.former, question, over).await,
     };
     let Some(answered) = answered.filter(|answer| answers(answer, question)) else {
         tracing::debug!(name, "no answer to a DNS query");

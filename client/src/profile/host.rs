@@ -28,12 +28,6 @@ impl ProfileHost {
         &self.name
     }
 
-    /// The port.
-    #[must_use]
-    pub(crate) const fn port(&self) -> u16 {
-        self.port
-    }
-
     /// `host:port`, always with the port.
     #[must_use]
     pub(crate) fn authority(&self) -> String {

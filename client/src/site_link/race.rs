@@ -56,7 +56,7 @@ async fn run(
     abandoned: CancellationToken,
 ) -> (ApplianceId, String, Option<Result<Connected, AttemptError>>) {
     let (gateway, name) = (attempt.gateway.id, attempt.gateway.name.clone());
-    let task = tokio::spawn(async move { abandoned.run_until_cancelled_owned(attempt.run(lost)).await });
+    let task = tokio::spawn(async move { abandoned.run_until_cancelled_owned(Box::pin(attempt.run(lost))).await });
     (gateway, name, task.await.ok().flatten())
 }
 

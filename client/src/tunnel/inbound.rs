@@ -202,7 +202,7 @@ fn packet(pump: &Pump, site: &Site, header: FrameHeader, bytes: &mut [u8]) -> Re
     let partial = header.flags & FLAG_PARTIAL_CHECKSUM != 0;
     let virtio = packet::arriving(bytes, &layout, header.segment_size, partial)?;
     pump.queue.write(virtio, bytes, &layout).map_err(|error| {
-        tracing::debug!(%error, ?virtio, "kernel took a packet not");
+        tracing::debug!(%error, ?virtio, "TUN write failed");
         DropReason::Device
     })
 }

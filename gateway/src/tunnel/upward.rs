@@ -138,7 +138,7 @@ fn packet(worker: &Worker, session: &Session, header: FrameHeader, bytes: &mut [
     let partial = header.flags & FLAG_PARTIAL_CHECKSUM != 0;
     let virtio = packet::arriving(bytes, &layout, header.segment_size, partial)?;
     worker.queue.write(virtio, bytes, &layout).map_err(|error| {
-        tracing::debug!(%error, ?virtio, "kernel took a packet not");
+        tracing::debug!(%error, ?virtio, "TUN write failed");
         DropReason::Device
     })
 }

@@ -127,3 +127,7 @@ impl Network {
         drop(self.context);
     }
 }
+
+fn refused(error: &crate::routes::RouteError) -> Failure {
+    Failure::message(Exit::Privilege, chain(error), "check the kernel's log, and that policy routing is built in")
+}

@@ -13,12 +13,21 @@ every=15
 # Processor seconds of the packages that take longest; all others count as `light` seconds. What is checked and not built
 # (clippy) is lighter, but build scripts, RocksDB's among them, are the same.
 light=1.5
-declare -A seconds=(WEIGHTS)
+declare -A seconds=(
+    [librocksdb-sys]=1116 [ringwall-client]=142 [ringwall-gateway]=129 [ringwall-raft]=114 [aws-lc-sys]=100
+    [ringwall-collective]=66 [syn]=57 [cel]=45 [ringwall-protocol]=32 [netlink-packet-route]=31
+    [ringwall-actors]=31 [regex-automata]=30 [bindgen]=27 [rustls]=22 [darling_core]=21 [openraft]=20
+    [regex-syntax]=18 [ringwall-trust]=18 [derive_more]=17 [derive_more-impl]=17 [tokio]=17 [thiserror-impl]=15
+    [serde-saphyr]=15 [ringwall-chaos-tests]=15 [actix-web]=14 [serde_derive]=14 [clang-sys]=14 [chrono-tz]=13
+    [zerofrom-derive]=13 [synstructure]=13 [jiff]=12 [ringwall-admin-cli]=12 [rustix]=12 [crypto-bigint]=11
+    [async-trait]=11 [lz4-sys]=11 [zerocopy-derive]=11 [hickory-proto]=10 [yoke-derive]=10 [webauthn-rs-core]=10
+    [clap_builder]=10 [cc]=10 [tracing-attributes]=9 [h2]=9 [x509-parser]=9
+)
 
 packages() {
     local edges=normal,build
     [[ " $* " == *' --all-targets '* ]] && edges=normal,build,dev
-    cargo tree --workspace --edges "$edges" --prefix none --format '{p}' --locked | sed -E 's/^([^ ]+) v([^ ]+).*/\1 \2/' | sort -u
+    cargo tree --workspace --edges "$edges" --prefix none --format '{p}' --locked | sed -nE 's/^([^ ]+) v([^ ]+).*/\1 \2/p' | sort -u
 }
 
 declare -A pending=() started=()

@@ -46,7 +46,7 @@ const DEFAULT_POOLS: [(&str, &str); 2] =
 
 /// What the administrator chose.
 #[derive(Debug, Clone)]
-pub struct Wishes {
+pub struct FoundingOptions {
     /// Name of the Collective.
     pub name: String,
     /// Where Clients find the Controllers, `host:port`.
@@ -96,19 +96,19 @@ pub enum FoundingError {
 /// # Errors
 /// [`FoundingError`].
 pub fn found(
-    wishes: &Wishes,
+    options: &FoundingOptions,
     admin_password: &str,
     now: UnixMillis,
     random: &dyn Random,
 ) -> Result<Founded, FoundingError> {
-    let admin = UserName::parse(wishes.admin.clone())?;
+    let admin = UserName::parse(options.admin.clone())?;
     let collective = CollectiveId::from_random(random.array());
     let incarnation = Incarnation { epoch: now.seconds(), id: IncarnationId::from_random(random.array()) };
-    let root = RootCa::create(collective, &wishes.name, now, random)?;
+    let root = RootCa::create(collective, &options.name, now, random)?;
     let issuers = Issuers::create(&root, collective, now, random)?;
     let (node_key, chain) = issuers.own_certificate(&root, now, random)?;
     let ids = Ids::fresh(now, random);
-    let kept_root = if wishes.keep_root { Some(copy(&root)?) } else { None };
+    let kept_root = if options.keep_root { Some(copy(&root)?) } else { None };
     let record = ControllerRecord {
         node: FIRST_NODE,
         appliance: ids.appliance,
@@ -117,22 +117,22 @@ pub fn found(
         keys: vec![node_key.thumbprint()],
         client_issuer: Some(BASE64URL_NOPAD.encode(issuers.client.certificate())),
         appliance_issuer: Some(BASE64URL_NOPAD.encode(issuers.appliance.certificate())),
-        peer_addresses: wishes.advertise.peer.clone(),
-        client_addresses: wishes.advertise.client.clone(),
-        admin_addresses: wishes.advertise.admin.clone(),
+        peer_addresses: options.advertise.peer.clone(),
+        client_addresses: options.advertise.client.clone(),
+        admin_addresses: options.advertise.admin.clone(),
     };
     let signer = TokenSigner::generate()?;
     let kek = SecretKey::generate(random);
     let password = PasswordHash::new(password::hash(admin_password, Cost::PASSWORD, random)?);
     let mut then: Vec<Command> =
-        objects(wishes, &admin, &ids).into_iter().map(|one| PutObject::new(one).into()).collect();
+        objects(options, &admin, &ids).into_iter().map(|one| PutObject::new(one).into()).collect();
     then.push(SetLocalPassword { user: ids.admin, hash: password, must_change: false }.into());
     then.push(first_key(&signer));
     then.push(spa_master(&kek, random));
-    let settings = GlobalSettings { profile_hostname: wishes.hostname.clone(), ..GlobalSettings::default() };
+    let settings = GlobalSettings { profile_hostname: options.hostname.clone(), ..GlobalSettings::default() };
     let command = Founding {
         id: collective,
-        name: wishes.name.clone(),
+        name: options.name.clone(),
         incarnation,
         root_certificate: BASE64URL_NOPAD.encode(root.certificate()),
         settings,
@@ -251,7 +251,7 @@ fn spa_master(kek: &SecretKey, random: &dyn Random) -> Command {
 }
 
 /// Default objects, referred-to ones first.
-fn objects(wishes: &Wishes, admin: &UserName, ids: &Ids) -> Vec<Object> {
+fn objects(options: &FoundingOptions, admin: &UserName, ids: &Ids) -> Vec<Object> {
     let mut objects: Vec<Object> = Vec::new();
     for ((name, network), id) in DEFAULT_POOLS.into_iter().zip(ids.pools) {
         let network: ipnet::IpNet = network.parse().expect("a constant prefix");
@@ -291,7 +291,7 @@ fn objects(wishes: &Wishes, admin: &UserName, ids: &Ids) -> Vec<Object> {
         }
         .into(),
     );
-    objects.push(appliance(wishes, ids).into());
+    objects.push(appliance(options, ids).into());
     objects.push(role(ids).into());
     objects.push(policy(admin, ids).into());
     objects.push(
@@ -340,16 +340,16 @@ fn local_user(admin: &UserName, ids: &Ids) -> LocalUser {
     }
 }
 
-fn appliance(wishes: &Wishes, ids: &Ids) -> Appliance {
+fn appliance(options: &FoundingOptions, ids: &Ids) -> Appliance {
     let interface = |addresses: &[String]| Interface { addresses: addresses.to_vec(), override_spa_mode: None };
     Appliance {
         base: EntityBase::new(ids.appliance, "controller-1"),
-        hostname: wishes.hostname.rsplit_once(':').map_or(wishes.hostname.as_str(), |(host, _)| host).to_owned(),
+        hostname: options.hostname.rsplit_once(':').map_or(options.hostname.as_str(), |(host, _)| host).to_owned(),
         site: None,
         controller: ringwall_protocol::object::appliance::Role { enabled: true },
         gateway: Default::default(),
-        client_interface: interface(&wishes.advertise.client),
-        peer_interface: interface(&wishes.advertise.peer),
+        client_interface: interface(&options.advertise.client),
+        peer_interface: interface(&options.advertise.peer),
         activated: true,
         state: ApplianceState::Active,
     }

@@ -142,7 +142,7 @@ async fn open(controller: &Controller, mut bindings: Vec<Binding>) -> Result<(),
     bindings.retain(|binding| {
         let happened = binding.sign_in_idx <= newest;
         if !happened {
-            tracing::warn!(gateway = %binding.gateway, dn = %binding.dn, "a gateway reports a sign-in that was not yet");
+            tracing::warn!(gateway = %binding.gateway, dn = %binding.dn, "gateway reports a sign-in index that is higher than the applied one");
         }
         happened
     });

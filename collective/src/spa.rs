@@ -65,7 +65,7 @@ pub fn peer_key(state: &State, vault: &Vault, role: PeerRole) -> Result<SecretKe
 /// The process's one judge of knocks, which knows what an earlier process accepted ahead of the clock.
 ///
 /// # Errors
-/// If the journal in the data directory is of no use.
+/// If the journal in the data directory cannot be opened or read.
 pub fn receiver(data: &DataDir) -> Result<Arc<Mutex<Receiver>>, JournalError> {
     let (journal, used) = JournalFile::open(&data.path().join("knocks.journal"), clock::now())?;
     let receiver = Receiver::new(SpaWindow::DEFAULT, None, clock::now()).with_journal(Box::new(journal), used);

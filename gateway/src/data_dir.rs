@@ -1,7 +1,7 @@
 //! A Gateway's data directory: who it is, and the private key that never leaves it.
 //!
 //! ```text
-//! identity.json    collective, appliance, root, key for knocking; the highest life of the Collective that was seen
+//! identity.json    collective, appliance, root, key for knocking; the highest incarnation of the Collective that was seen
 //! gateway.key/.pem its certificate's key and chain        next.key   of a certificate that is asked for
 //! members.json     Controllers, to be dialled after a restart
 //! joining.json     id of the command, while it joins
@@ -55,7 +55,7 @@ pub struct Identity {
     pub root_certificate: String,
     /// Key for knocking on Controllers' peer ports, base64url; the one that the feed told last.
     pub spa_key: Option<String>,
-    /// The highest life of the Collective that was seen: a lower one is refused (T19).
+    /// The highest incarnation of the Collective that was seen: a lower one is refused (T19).
     pub incarnation: Incarnation,
 }
 

@@ -238,7 +238,7 @@ impl FeedCore {
         self.candidates = candidates;
     }
 
-    /// This connection is of no use; the next Controller is asked, at once if it was not asked since the last success.
+    /// This connection cannot be used; the next Controller is asked, at once if it was not asked since the last success.
     fn fail(
         &mut self,
         hang_up: Option<&'static str>,

@@ -10,3 +10,4 @@ mod processes;
 mod servers;
 mod state;
 mod steps;
+mod words;

@@ -14,7 +14,7 @@ use super::arguments::Init;
 use super::secret;
 use crate::config::{ConfigError, is_host_and_port};
 use crate::data_dir::DataDir;
-use crate::founding::{Founded, LOCAL_PROVIDER, Wishes, found, one_time_password};
+use crate::founding::{Founded, FoundingOptions, LOCAL_PROVIDER, found, one_time_password};
 use crate::profile_link::ProfileLink;
 use crate::{clock, founding};
 
@@ -25,14 +25,14 @@ pub(super) fn execute(arguments: &Init) -> anyhow::Result<()> {
     let given = secret(arguments.admin_password_file.as_deref(), arguments.admin_password_fd)?;
     let passphrase = secret(arguments.root_passphrase_file.as_deref(), arguments.root_passphrase_fd)?;
     let password = given.clone().unwrap_or_else(|| one_time_password(&SystemRandom));
-    let wishes = Wishes {
+    let options = FoundingOptions {
         name: arguments.collective.clone(),
         hostname: arguments.hostname.clone(),
         admin: arguments.admin.clone(),
         advertise: config.advertise.clone(),
         keep_root: arguments.keep_root_sealed,
     };
-    let founded = found(&wishes, &password, clock::now(), &SystemRandom)?;
+    let founded = found(&options, &password, clock::now(), &SystemRandom)?;
     let fingerprint = founded.root.fingerprint();
     let profile = ProfileLink::new(&arguments.hostname, founding::DEFAULT_PROFILE, LOCAL_PROVIDER, fingerprint, None);
     let directory = DataDir::create(&arguments.data_dir)?;

@@ -1,9 +1,9 @@
 //! Security keys (FIDO2, WebAuthn level 3) as another factor.
 //!
 //! The relying party is `localhost`: the page on which the key is touched belongs to the Client on the user's machine
-//! (`docs/decisions/0006`). Keys verify their user (PIN, fingerprint), so that a found one is of no use. A user registers a key at a sign-in with a code that an administrator gave: a password alone
-//! never registers one. Keys' counters move on in the replicated state, so that no answer counts twice anywhere, and a
-//! copied key is noticed.
+//! (`docs/decisions/0006`). Keys verify their user (PIN, fingerprint), so that a found one signs nobody in. A user registers
+//! a key at a sign-in with a code that an administrator gave: a password alone never registers one. Keys' counters move on
+//! in the replicated state, so that no answer counts twice anywhere, and a copied key is noticed.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use ringwall_raft::state::device::{DeviceMatch, RegisterDevice, match_device};
 use ringwall_raft::{Command, Rejection, Reply, State};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
 
-use super::sign_in::{Proved, device_conflict};
+use super::sign_in::{AuthenticatedUser, device_conflict};
 use crate::controller::Controller;
 use crate::refusal::Refusal;
 use crate::vault::Purpose;
@@ -53,7 +53,7 @@ impl Cookie {
 /// A sign-in about to be recorded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Registering<'a> {
-    pub(crate) proved: &'a Proved,
+    pub(crate) authenticated: &'a AuthenticatedUser,
     pub(crate) new_cookie: &'a Cookie,
     pub(crate) mfa_given: bool,
 }
@@ -71,22 +71,23 @@ impl Controller {
     /// Records the device and its addresses in one entry.
     pub(crate) async fn register(&self, it: Registering<'_>) -> Result<Registered, Refusal> {
         let state = self.node.state();
-        let (user, device) = (it.proved.user.id, it.proved.dn.device);
+        let (user, device) = (it.authenticated.user.id, it.authenticated.dn.device);
         let spa_key =
             (state.settings().spa_mode != SpaMode::Open).then(|| self.device_spa_key(&state, it)).transpose()?;
         let sealed = spa_key.as_ref().map(|key| self.vault.seal(Purpose::DeviceSpa(user, device), key.expose()));
         let register = RegisterDevice {
             user_id: user,
-            provider_id: it.proved.provider.base.id,
-            dn: it.proved.dn.clone(),
-            key: it.proved.jkt,
-            presented_cookie: it.proved.cookie.as_ref().map(Cookie::hash),
+            provider_id: it.authenticated.provider.base.id,
+            dn: it.authenticated.dn.clone(),
+            key: it.authenticated.jkt,
+            presented_cookie: it.authenticated.cookie.as_ref().map(Cookie::hash),
             new_cookie: it.new_cookie.hash(),
-            hostname: it.proved.hostname.clone(),
+            hostname: it.authenticated.hostname.clone(),
             mfa_given: it.mfa_given,
             spa_key: sealed,
         };
-        let allocate = AllocateAddresses { user_id: user, provider_id: it.proved.provider.base.id, device_id: device };
+        let allocate =
+            AllocateAddresses { user_id: user, provider_id: it.authenticated.provider.base.id, device_id: device };
         let group = Command::Group(vec![register.into(), allocate.into()]);
         let outcome = self.propose(group).await?;
         let (mut known, mut given) = (false, None);
@@ -105,7 +106,7 @@ impl Controller {
 
     /// The key that the device has already, or a new one.
     fn device_spa_key(&self, state: &State, it: Registering<'_>) -> Result<SecretKey, Refusal> {
-        let (user, device) = (it.proved.user.id, it.proved.dn.device);
+        let (user, device) = (it.authenticated.user.id, it.authenticated.dn.device);
         match state.device(user, device).and_then(|known| known.spa_key.as_deref()) {
             Some(sealed) => self.vault.open_key(Purpose::DeviceSpa(user, device), sealed),
             None => Ok(SecretKey::generate(&SystemRandom)),

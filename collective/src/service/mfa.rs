@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use super::devices::Cookie;
 use super::factors::{Answered, wanted};
-use super::sign_in::{Halfway, Proved};
+use super::sign_in::{AuthenticatedUser, PendingChallenge};
 use crate::api::extract::Stranger;
 use crate::clock;
 use crate::controller::Controller;
@@ -58,11 +58,11 @@ impl Controller {
     pub(crate) fn wanted_factor(
         &self,
         state: &State,
-        proved: &Proved,
+        authenticated: &AuthenticatedUser,
         known: bool,
     ) -> Result<Option<SignInMfa>, Refusal> {
-        let takes_over = !known && state.device(proved.user.id, proved.dn.device).is_some();
-        match &proved.provider.on_boarding_2fa {
+        let takes_over = !known && state.device(authenticated.user.id, authenticated.dn.device).is_some();
+        match &authenticated.provider.on_boarding_2fa {
             Some(wanted) if wanted.always_required || !known => Ok(Some(wanted.clone())),
             _ if takes_over => Err(super::sign_in::device_conflict()),
             _ => Ok(None),
@@ -73,33 +73,34 @@ impl Controller {
     pub(crate) async fn open_sign_in(
         &self,
         state: &State,
-        proved: Proved,
+        authenticated: AuthenticatedUser,
         wanted: SignInMfa,
     ) -> Result<MfaWanted, Refusal> {
         let factor = state.mfa_provider(wanted.mfa_provider_id).ok_or_else(refused)?;
-        let bearer = Bearer { user: proved.user.id, dn: &proved.dn.user, device: proved.dn.device };
+        let bearer =
+            Bearer { user: authenticated.user.id, dn: &authenticated.dn.user, device: authenticated.dn.device };
         let further = self.begin_factor(state, factor, bearer).await?;
         let context = Context {
             user: Some(ProvedUser {
-                claims: proved.user.claims,
-                notices: proved.user.notices,
-                until: proved.user.until,
+                claims: authenticated.user.claims,
+                notices: authenticated.user.notices,
+                until: authenticated.user.until,
             }),
-            cookie_hash: proved.cookie.as_ref().map(Cookie::hash),
-            hostname: proved.hostname,
-            started_at: proved.started_at,
+            cookie_hash: authenticated.cookie.as_ref().map(Cookie::hash),
+            hostname: authenticated.hostname,
+            started_at: authenticated.started_at,
         };
         let id = TransactionId::new(Uuid::new_v4());
         let transaction = Transaction {
             id,
             kind: TransactionKind::SignIn,
-            user_id: proved.user.id,
-            provider_id: proved.provider.base.id,
-            device_id: proved.dn.device,
-            dn: proved.dn,
-            key: proved.jkt,
+            user_id: authenticated.user.id,
+            provider_id: authenticated.provider.base.id,
+            device_id: authenticated.dn.device,
+            dn: authenticated.dn,
+            key: authenticated.jkt,
             profile_id: None,
-            started_idx: proved.started_idx,
+            started_idx: authenticated.started_idx,
             factor_provider_id: wanted.mfa_provider_id.uuid(),
             interaction: None,
             provider_state: self.seal_kept(id, &further),
@@ -118,34 +119,34 @@ impl Controller {
     }
 
     /// Opens the transaction in which the identity provider's own further answer is awaited.
-    pub(crate) async fn open_halfway(&self, halfway: Halfway) -> Result<MfaWanted, Refusal> {
+    pub(crate) async fn open_challenge(&self, pending: PendingChallenge) -> Result<MfaWanted, Refusal> {
         let id = TransactionId::new(Uuid::new_v4());
         let context = Context {
             user: None,
-            cookie_hash: halfway.cookie.as_ref().map(Cookie::hash),
-            hostname: halfway.hostname,
-            started_at: halfway.started_at,
+            cookie_hash: pending.cookie.as_ref().map(Cookie::hash),
+            hostname: pending.hostname,
+            started_at: pending.started_at,
         };
         let transaction = Transaction {
             id,
             kind: TransactionKind::SignIn,
-            user_id: crate::directory::user_id_of(halfway.provider.base.id, &halfway.dn.user.user),
-            provider_id: halfway.provider.base.id,
-            device_id: halfway.dn.device,
-            dn: halfway.dn,
-            key: halfway.jkt,
+            user_id: crate::directory::user_id_of(pending.provider.base.id, &pending.dn.user.user),
+            provider_id: pending.provider.base.id,
+            device_id: pending.dn.device,
+            dn: pending.dn,
+            key: pending.jkt,
             profile_id: None,
-            started_idx: halfway.started_idx,
-            factor_provider_id: halfway.provider.base.id.uuid(),
+            started_idx: pending.started_idx,
+            factor_provider_id: pending.provider.base.id.uuid(),
             interaction: None,
-            provider_state: self.seal_kept(id, &halfway.further),
+            provider_state: self.seal_kept(id, &pending.further),
             context: Some(self.seal_context(id, &context)?),
-            on_page: halfway.further.challenge.is_page(),
+            on_page: pending.further.challenge.is_page(),
             attempts: 0,
             expires_at: UnixMillis(0),
         };
         self.change(OpenTransaction { transaction }).await?;
-        Ok(wanted(id, InteractionKind::PasswordAuthentication, halfway.further))
+        Ok(wanted(id, InteractionKind::PasswordAuthentication, pending.further))
     }
 
     fn seal_context(
@@ -194,8 +195,8 @@ impl Controller {
             Some(user) => self.finish_factor(&state, known, (provider, user, begun), &answer, now).await,
             None => self.finish_halfway(&state, known, (provider, begun), &answer, now).await,
         };
-        let proved = match judged {
-            Ok(Judged::Proved(proved)) => proved,
+        let authenticated = match judged {
+            Ok(Judged::Authenticated(authenticated)) => authenticated,
             Ok(Judged::Wanted(wanted)) => return Ok(SignInAnswer::MfaWanted(wanted)),
             Err(refusal) => {
                 if matches!(refusal.code, ErrorCode::MfaRefused | ErrorCode::SignInRefused) {
@@ -204,14 +205,14 @@ impl Controller {
                 return Err(refusal);
             }
         };
-        if proved.step_ups.is_empty() {
-            return self.go_on_proved(&state, *proved, now).await;
+        if authenticated.step_ups.is_empty() {
+            return self.continue_authenticated(&state, *authenticated, now).await;
         }
-        self.event("otp_authentication_succeeded", Some(&proved.dn), caller.address).emit();
-        self.complete_sign_in(*proved, true).await.map(SignInAnswer::SignedIn)
+        self.event("otp_authentication_succeeded", Some(&authenticated.dn), caller.address).emit();
+        self.complete_sign_in(*authenticated, true).await.map(SignInAnswer::SignedIn)
     }
 
-    /// The other factor of a user whom the identity provider has proved.
+    /// The other factor of a user whom the identity provider has authenticated.
     async fn finish_factor(
         &self,
         state: &State,
@@ -242,7 +243,7 @@ impl Controller {
             until: user.until,
         };
         let step_ups = BTreeMap::from([(wanted_factor.claim_suffix, step_up)]);
-        Ok(begun.proved(&finished, provider, user, step_ups))
+        Ok(begun.authenticated(&finished, provider, user, step_ups))
     }
 
     /// The identity provider's own further answer.
@@ -262,7 +263,7 @@ impl Controller {
             Proof::User(user) if user.name == *name => {
                 let reply = self.change(FinishTransaction { transaction: transaction.id }).await?;
                 let Reply::Transaction(finished) = reply else { return Err(Refusal::internal()) };
-                Ok(begun.proved(&finished, provider, *user, BTreeMap::new()))
+                Ok(begun.authenticated(&finished, provider, *user, BTreeMap::new()))
             }
             Proof::Further(further) => {
                 self.keep_further(transaction.id, &further).await?;
@@ -287,8 +288,8 @@ impl Controller {
 
 /// What became of an answer at sign-in.
 enum Judged {
-    /// The user is proved so far.
-    Proved(Box<Proved>),
+    /// The user is authenticated so far.
+    Authenticated(Box<AuthenticatedUser>),
     /// Another answer is wanted.
     Wanted(MfaWanted),
 }
@@ -303,14 +304,14 @@ struct Begun {
 
 impl Begun {
     /// The user whom a finished transaction proves.
-    fn proved(
+    fn authenticated(
         self,
         finished: &Transaction,
         provider: IdentityProvider,
         user: KnownUser,
         step_ups: BTreeMap<String, StepUp>,
     ) -> Judged {
-        Judged::Proved(Box::new(Proved {
+        Judged::Authenticated(Box::new(AuthenticatedUser {
             user,
             provider,
             dn: finished.dn.clone(),

@@ -26,9 +26,9 @@ use crate::directory::{Attempt, Claimed, Directory, Further, KnownUser, Proof};
 use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 
-/// A user who proved himself, on a device, in a sign-in that is not finished.
+/// A user who authenticated himself, on a device, in a sign-in that is not finished.
 #[derive(Debug, Clone)]
-pub(crate) struct Proved {
+pub(crate) struct AuthenticatedUser {
     pub(crate) user: KnownUser,
     pub(crate) provider: IdentityProvider,
     pub(crate) dn: SessionDn,
@@ -44,15 +44,15 @@ pub(crate) struct Proved {
 }
 
 /// How far the first credential led.
-enum Stood {
-    /// It proved the user.
-    Proved(Box<Proved>),
+enum CredentialOutcome {
+    /// It authenticated the user.
+    Authenticated(Box<AuthenticatedUser>),
     /// The provider wants another answer before it says.
-    Halfway(Box<Halfway>),
+    ChallengeNeeded(Box<PendingChallenge>),
 }
 
 /// A sign-in whose provider wants another answer: what is known of it until then.
-pub(crate) struct Halfway {
+pub(crate) struct PendingChallenge {
     pub(crate) dn: SessionDn,
     pub(crate) provider: IdentityProvider,
     pub(crate) jkt: Thumbprint,
@@ -84,22 +84,26 @@ impl Controller {
         self.failures.may_try(caller.address, now)?;
         let state = self.current().await?;
         match self.prove(&state, caller, &request, now).await? {
-            Stood::Proved(proved) => self.go_on_proved(&state, *proved, now).await,
-            Stood::Halfway(halfway) => self.open_halfway(*halfway).await.map(SignInAnswer::MfaWanted),
+            CredentialOutcome::Authenticated(authenticated) => {
+                self.continue_authenticated(&state, *authenticated, now).await
+            }
+            CredentialOutcome::ChallengeNeeded(pending) => {
+                self.open_challenge(*pending).await.map(SignInAnswer::MfaWanted)
+            }
         }
     }
 
-    /// From the proved user to the registration, or to the factor that is wanted before it.
-    pub(crate) async fn go_on_proved(
+    /// From the authenticated user to the registration, or to the factor that is wanted before it.
+    pub(crate) async fn continue_authenticated(
         &self,
         state: &State,
-        proved: Proved,
+        authenticated: AuthenticatedUser,
         now: UnixMillis,
     ) -> Result<SignInAnswer, Refusal> {
-        let known = self.match_registration(state, &proved, now)?;
-        match self.wanted_factor(state, &proved, known)? {
-            Some(wanted) => self.open_sign_in(state, proved, wanted).await.map(SignInAnswer::MfaWanted),
-            None => self.complete_sign_in(proved, false).await.map(SignInAnswer::SignedIn),
+        let known = self.match_registration(state, &authenticated, now)?;
+        match self.wanted_factor(state, &authenticated, known)? {
+            Some(wanted) => self.open_sign_in(state, authenticated, wanted).await.map(SignInAnswer::MfaWanted),
+            None => self.complete_sign_in(authenticated, false).await.map(SignInAnswer::SignedIn),
         }
     }
 
@@ -110,7 +114,7 @@ impl Controller {
         caller: &Stranger,
         request: &SignInRequest,
         now: UnixMillis,
-    ) -> Result<Stood, Refusal> {
+    ) -> Result<CredentialOutcome, Refusal> {
         let provider = permitted_provider(state, caller, &request.identity_provider, request.device_id);
         let claimed = provider.map_or(Claimed::Nobody, |one| self.directories.claimed(one, &request.credential));
         let (Some(provider), Some(provider_name)) = (provider, provider.and_then(name_of)) else {
@@ -151,7 +155,7 @@ impl Controller {
                     self.failed(caller.address, &dn, false, provider, now).await;
                     return Err(Refusal::sign_in());
                 }
-                Ok(Stood::Proved(Box::new(Proved {
+                Ok(CredentialOutcome::Authenticated(Box::new(AuthenticatedUser {
                     user: *user,
                     provider: provider.clone(),
                     dn,
@@ -166,8 +170,9 @@ impl Controller {
             }
             (Proof::Further(further), Some(dn)) => {
                 let (provider, jkt) = (provider.clone(), key);
-                let halfway = Halfway { dn, provider, jkt, cookie, hostname, started_idx, started_at, further };
-                Ok(Stood::Halfway(Box::new(halfway)))
+                let pending =
+                    PendingChallenge { dn, provider, jkt, cookie, hostname, started_idx, started_at, further };
+                Ok(CredentialOutcome::ChallengeNeeded(Box::new(pending)))
             }
             (Proof::Nobody, Some(dn)) => {
                 self.failed(caller.address, &dn, known_device(&dn), provider, now).await;
@@ -194,7 +199,7 @@ impl Controller {
         who: Option<(&SessionDn, bool, &IdentityProvider)>,
         request: &SignInRequest,
         now: UnixMillis,
-    ) -> Result<Stood, Refusal> {
+    ) -> Result<CredentialOutcome, Refusal> {
         let provider = who.map(|(_, _, provider)| provider);
         self.directories.prove_nobody(state, provider, &request.credential).await?;
         match who {
@@ -204,7 +209,7 @@ impl Controller {
         Err(Refusal::sign_in())
     }
 
-    /// Whether a registered device is trying, by its cookie and key, before anybody proved anything.
+    /// Whether a registered device is trying, by its cookie and key, before anybody authenticated anything.
     fn is_known_device(
         &self,
         state: &State,
@@ -222,10 +227,18 @@ impl Controller {
     }
 
     /// How the device compares with its registration, before anybody is asked for another factor (T15).
-    pub(crate) fn match_registration(&self, state: &State, proved: &Proved, now: UnixMillis) -> Result<bool, Refusal> {
-        let limit = proved.provider.device_limit_per_user;
-        let Some(known) = state.device(proved.user.id, proved.dn.device) else {
-            let has = state.devices_of(proved.user.id).filter(|one| one.provider_id == proved.provider.base.id).count();
+    pub(crate) fn match_registration(
+        &self,
+        state: &State,
+        authenticated: &AuthenticatedUser,
+        now: UnixMillis,
+    ) -> Result<bool, Refusal> {
+        let limit = authenticated.provider.device_limit_per_user;
+        let Some(known) = state.device(authenticated.user.id, authenticated.dn.device) else {
+            let has = state
+                .devices_of(authenticated.user.id)
+                .filter(|one| one.provider_id == authenticated.provider.base.id)
+                .count();
             if has >= limit as usize {
                 return Err(Refusal::new(
                     ErrorCode::DeviceLimit,
@@ -234,57 +247,61 @@ impl Controller {
             }
             return Ok(false);
         };
-        let presented = proved.cookie.as_ref().map(Cookie::hash);
-        match standing(known, &proved.dn, presented.as_deref(), proved.jkt, now) {
+        let presented = authenticated.cookie.as_ref().map(Cookie::hash);
+        match standing(known, &authenticated.dn, presented.as_deref(), authenticated.jkt, now) {
             Standing::Registered => Ok(true),
             Standing::Doubtful { audited } => {
-                self.event(audited, Some(&proved.dn), proved.from).emit();
-                if takeover_possible(&proved.provider) { Ok(false) } else { Err(device_conflict()) }
+                self.event(audited, Some(&authenticated.dn), authenticated.from).emit();
+                if takeover_possible(&authenticated.provider) { Ok(false) } else { Err(device_conflict()) }
             }
         }
     }
 
     /// Registers the device, allocates addresses, mints the claims token.
-    pub(crate) async fn complete_sign_in(&self, proved: Proved, mfa_given: bool) -> Result<SignedIn, Refusal> {
+    pub(crate) async fn complete_sign_in(
+        &self,
+        authenticated: AuthenticatedUser,
+        mfa_given: bool,
+    ) -> Result<SignedIn, Refusal> {
         let (new_cookie, cookie_text) = Cookie::fresh();
-        let registering = Registering { proved: &proved, new_cookie: &new_cookie, mfa_given };
+        let registering = Registering { authenticated: &authenticated, new_cookie: &new_cookie, mfa_given };
         let Registered { addresses, spa_key, matched } = self.register(registering).await?;
         // The registration is part of this state, and so is every revocation that was committed before it.
         let state = self.current().await?;
-        if state.blocked(&proved.dn.user).is_some() {
+        if state.blocked(&authenticated.dn.user).is_some() {
             return Err(Refusal::sign_in());
         }
         let collective = check::collective(&state)?;
         let now = clock::now();
         let bearer = Bearer {
-            dn: proved.dn.clone(),
+            dn: authenticated.dn.clone(),
             sid: SignInId::new(Uuid::new_v4()),
-            user: proved.user.id,
-            provider: proved.provider.base.id,
-            device: proved.dn.device,
-            jkt: proved.jkt,
+            user: authenticated.user.id,
+            provider: authenticated.provider.base.id,
+            device: authenticated.dn.device,
+            jkt: authenticated.jkt,
         };
         let sign_in_life = minutes(collective.settings.max_sign_in_minutes, u32::MAX / 60);
-        let sign_in_until = proved.started_at.plus(sign_in_life);
-        let sign_in_until = proved.user.until.map_or(sign_in_until, |end| end.min(sign_in_until)).seconds();
+        let sign_in_until = authenticated.started_at.plus(sign_in_life);
+        let sign_in_until = authenticated.user.until.map_or(sign_in_until, |end| end.min(sign_in_until)).seconds();
         let validity =
-            Validity { idx: proved.started_idx, now, life: claims_life(collective), not_after: sign_in_until };
+            Validity { idx: authenticated.started_idx, now, life: claims_life(collective), not_after: sign_in_until };
         let known = KnownClaims {
-            sign_in_idx: proved.started_idx,
-            auth_time: proved.started_at.seconds(),
+            sign_in_idx: authenticated.started_idx,
+            auth_time: authenticated.started_at.seconds(),
             sign_in_until,
-            user: proved.user.claims,
-            step_ups: proved.step_ups,
+            user: authenticated.user.claims,
+            step_ups: authenticated.step_ups,
             addresses,
         };
         let token = claims_token(head(collective, &bearer, collective.id.uuid(), validity), known);
         check::stands(&state, &token)?;
         let text = self.sign(&state, &token)?;
         if !matched {
-            self.event("device_registered", Some(&proved.dn), proved.from).emit();
+            self.event("device_registered", Some(&authenticated.dn), authenticated.from).emit();
         }
-        self.event("authentication_succeeded", Some(&proved.dn), proved.from)
-            .at(proved.started_idx)
+        self.event("authentication_succeeded", Some(&authenticated.dn), authenticated.from)
+            .at(authenticated.started_idx)
             .with("claims_token_id", token.head.jti.to_string())
             .emit();
         metrics::counter!("ringwall_sign_ins_total").increment(1);
@@ -293,8 +310,8 @@ impl Controller {
             device_cookie: cookie_text,
             device_spa_key: spa_key,
             controllers: super::devices::controllers(&state),
-            on_demand_claims: proved.provider.on_demand_claim_mappings,
-            notices: proved.user.notices,
+            on_demand_claims: authenticated.provider.on_demand_claim_mappings,
+            notices: authenticated.user.notices,
         })
     }
 }

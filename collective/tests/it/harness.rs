@@ -8,7 +8,7 @@ use ringwall_collective::bootstrap;
 use ringwall_collective::config::{Advertise, Config, RaftPace, RawConfig};
 use ringwall_collective::controller::Controller;
 use ringwall_collective::data_dir::DataDir;
-use ringwall_collective::founding::{Wishes, found};
+use ringwall_collective::founding::{FoundingOptions, found};
 use ringwall_collective::joining;
 use ringwall_collective::process::Process;
 use ringwall_protocol::id::{SiteId, UserId};
@@ -51,7 +51,7 @@ impl Lab {
     pub(crate) async fn start_with(config: fn(PathBuf) -> Config) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let config = config(directory.path().join("c1"));
-        let wishes = Wishes {
+        let options = FoundingOptions {
             name: "test".to_owned(),
             hostname: config.advertise.client[0].clone(),
             admin: "root".to_owned(),
@@ -59,7 +59,7 @@ impl Lab {
             keep_root: true,
         };
         let founded =
-            found(&wishes, "a long password", ringwall_collective::clock::now(), &SystemRandom).expect("founded");
+            found(&options, "a long password", ringwall_collective::clock::now(), &SystemRandom).expect("founded");
         let root = founded.root.fingerprint();
         let data = DataDir::create(&config.data_dir).expect("a fresh directory");
         data.write_keys(&founded.keys, &SystemRandom).expect("keys");

@@ -97,7 +97,7 @@ fn packet_passes_from_the_first_lease_to_the_revocation() {
         assert!(tunnel.ends().await, "the tunnel is closed");
         assert!(gateway.protected_side_is_silent());
 
-        // The old tokens are of no use; new ones are at once.
+        // The old tokens are refused; new ones are at once.
         let mut websocket = Websocket::connect(&collective, &alice).await;
         websocket.say(&FromClient::Hello(collective.hello(&alice, 2))).await;
         assert!(matches!(websocket.hear().await, FromGateway::End { code: ErrorCode::TokenRevoked, .. }));

@@ -33,7 +33,7 @@ impl FeedCore {
     /// Takes a frame in.
     ///
     /// # Errors
-    /// Why the connection is of no use.
+    /// Why the connection cannot be used.
     fn believe(
         &mut self,
         frame: FromController,
@@ -215,7 +215,7 @@ impl Streaming {
         deadlines.into_iter().flatten().min().unwrap_or(self.next_poll)
     }
 
-    /// Why this Controller is of no use any more.
+    /// Why this Controller can no longer be used.
     pub(super) fn silence(&self, now: Instant) -> Option<&'static str> {
         if now >= self.last_bookmark + BOOKMARK_SILENCE {
             return Some("no bookmark came");

@@ -56,7 +56,7 @@ pub(super) async fn block(call: Call) -> Answer {
 }
 
 pub(super) async fn unblock(call: Call, dn: Path<String>) -> Answer {
-    call.controller.pardon(&call.who, user_dn(&dn)?, &call.repeat()?).await?;
+    call.controller.unblock_user(&call.who, user_dn(&dn)?, &call.repeat()?).await?;
     Ok(nothing())
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::answer::{json, nothing};
 use super::call::{Call, StrangersCall};
 use crate::service::administer::Denial;
-use crate::service::administer::session::{Caller, Halfway};
+use crate::service::administer::session::{Caller, PendingSignIn};
 use crate::service::administer::sign_in::{Steps, again, offers};
 
 type Answer = Result<HttpResponse, Denial>;
@@ -42,20 +42,20 @@ async fn enter(call: StrangersCall, steps: Steps) -> Answer {
 }
 
 pub(super) async fn initialize(call: StrangersCall) -> Answer {
-    let halfway = halfway(&call).await?;
-    Ok(json(&call.controller.offer_factor(&halfway).await?))
+    let pending = pending(&call).await?;
+    Ok(json(&call.controller.offer_factor(&pending).await?))
 }
 
 pub(super) async fn otp(call: StrangersCall) -> Answer {
     let answer: Otp = call.json()?;
-    let halfway = halfway(&call).await?;
-    Ok(json(&call.controller.take_factor(&halfway, answer.otp.trim()).await?))
+    let pending = pending(&call).await?;
+    Ok(json(&call.controller.take_factor(&pending, answer.otp.trim()).await?))
 }
 
 /// Whoever is signed in already needs no other factor.
-async fn halfway(call: &StrangersCall) -> Result<Box<Halfway>, Denial> {
+async fn pending(call: &StrangersCall) -> Result<Box<PendingSignIn>, Denial> {
     match call.controller.caller(call.authorization(), call.address).await? {
-        Caller::Halfway(halfway) => Ok(halfway),
+        Caller::PendingFactor(pending) => Ok(pending),
         Caller::SignedIn(_) => Err(Denial::Conflict("no other factor is wanted: this session is complete".to_owned())),
     }
 }

@@ -69,7 +69,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
-    pub async fn pardon(&self, who: &Administrator, user: UserDn, repeat: &Repeat) -> Result<(), Denial> {
+    pub async fn unblock_user(&self, who: &Administrator, user: UserDn, repeat: &Repeat) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Delete, PrivilegeTarget::Blacklist, None)?;
         let user = spelled(&who.state, user);
         let outcome = self.order(repeat, UnblockUser { user: user.clone() }).await?;

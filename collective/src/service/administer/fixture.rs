@@ -13,7 +13,7 @@ use ringwall_raft::{Command, CommandEnvelope, Outcome, State};
 use ringwall_trust::secret::SystemRandom;
 
 use crate::config::Advertise;
-use crate::founding::{Wishes, found};
+use crate::founding::{FoundingOptions, found};
 
 /// A Monday morning in 2026.
 pub(crate) const NOW: UnixMillis = UnixMillis(1_780_300_800_000);
@@ -30,7 +30,7 @@ impl Fixture {
     pub(crate) fn founded() -> Self {
         static FOUNDED: OnceLock<State> = OnceLock::new();
         let state = FOUNDED.get_or_init(|| {
-            let wishes = Wishes {
+            let options = FoundingOptions {
                 name: "test".to_owned(),
                 hostname: "sdp.test:443".to_owned(),
                 admin: "root".to_owned(),
@@ -41,7 +41,7 @@ impl Fixture {
                 },
                 keep_root: false,
             };
-            let founded = found(&wishes, "a password", NOW, &SystemRandom).expect("a Collective");
+            let founded = found(&options, "a password", NOW, &SystemRandom).expect("a Collective");
             let mut fixture = Self { state: State::default(), applied: 0 };
             fixture.apply(founded.command);
             fixture.state

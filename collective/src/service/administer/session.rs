@@ -39,12 +39,12 @@ pub enum Caller {
     /// Signed in.
     SignedIn(Box<Administrator>),
     /// The password was right; another factor is wanted in this transaction.
-    Halfway(Box<Halfway>),
+    PendingFactor(Box<PendingSignIn>),
 }
 
 /// A sign-in that waits for another factor.
 #[derive(Debug, Clone)]
-pub struct Halfway {
+pub struct PendingSignIn {
     /// Its transaction.
     pub transaction: Transaction,
     /// When the token ends.
@@ -73,7 +73,7 @@ impl Controller {
     pub async fn administrator(&self, header: Option<&str>, address: IpAddr) -> Result<Administrator, Denial> {
         match self.caller(header, address).await? {
             Caller::SignedIn(administrator) => Ok(*administrator),
-            Caller::Halfway(_) => Err(Denial::FactorMissing),
+            Caller::PendingFactor(_) => Err(Denial::FactorMissing),
         }
     }
 
@@ -88,7 +88,7 @@ impl Controller {
         let token = verified(&state, text, now)?;
         let expires = UnixMillis::from_seconds(token.head.exp);
         let Some(session) = state.admin_session(token.session_id) else {
-            return halfway(state, &token, text, address, now).map(Box::new).map(Caller::Halfway);
+            return pending(state, &token, text, address, now).map(Box::new).map(Caller::PendingFactor);
         };
         let dn = token.head.sub.clone();
         if !session.is_live(now) || session.user != dn.user {
@@ -167,19 +167,19 @@ pub(super) fn new_id() -> AdminSessionId {
     AdminSessionId::new(Uuid::new_v4())
 }
 
-fn halfway(
+fn pending(
     state: Arc<State>,
     token: &Verified<AdminToken>,
     text: &str,
     address: IpAddr,
     now: UnixMillis,
-) -> Result<Halfway, Denial> {
+) -> Result<PendingSignIn, Denial> {
     let transaction = state.transaction(TransactionId::new(token.session_id.uuid())).cloned();
     let open =
         |one: &Transaction| one.kind == TransactionKind::Admin && now < one.expires_at && one.dn == token.head.sub;
     let transaction = transaction.filter(open).ok_or_else(ended)?;
     let expires = UnixMillis::from_seconds(token.head.exp);
-    Ok(Halfway { transaction, expires, token: text.to_owned(), address, state })
+    Ok(PendingSignIn { transaction, expires, token: text.to_owned(), address, state })
 }
 
 fn verified(state: &State, text: &str, now: UnixMillis) -> Result<Verified<AdminToken>, Denial> {

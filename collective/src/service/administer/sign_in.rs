@@ -33,7 +33,7 @@ mod factor;
 
 pub use factor::FactorOffer;
 
-/// Whether a sign-in may stop halfway for another factor.
+/// Whether a sign-in may pause for another factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Steps {
     /// `POST /login`: whoever needs another factor is refused.
@@ -43,7 +43,7 @@ pub enum Steps {
 }
 
 /// An administrator whose password was right.
-struct Proved {
+struct AuthenticatedAdministrator {
     user: KnownUser,
     provider: IdentityProvider,
     dn: SessionDn,
@@ -81,20 +81,22 @@ impl Controller {
         let now = clock::now();
         self.failures.may_try(from, now)?;
         let state = self.current().await?;
-        let proved = self.prove_administrator(state, from, request, now).await?;
-        let roles = self.roles_of(&proved.state, &proved.user.claims, &proved.dn, from, now);
+        let authenticated = self.prove_administrator(state, from, request, now).await?;
+        let roles = self.roles_of(&authenticated.state, &authenticated.user.claims, &authenticated.dn, from, now);
         if roles.is_empty() {
-            event("admin_authorization_failed", &proved.state, &proved.dn, from).with("reason", "no roles").emit();
+            event("admin_authorization_failed", &authenticated.state, &authenticated.dn, from)
+                .with("reason", "no roles")
+                .emit();
             return Err(Denial::Forbidden("no policy gives this user an administrative role".to_owned()));
         }
-        let wanted = proved.provider.on_boarding_2fa.as_ref().map(|wanted| wanted.mfa_provider_id);
+        let wanted = authenticated.provider.on_boarding_2fa.as_ref().map(|wanted| wanted.mfa_provider_id);
         match (wanted, steps) {
-            (None, _) => self.let_in(&proved, roles, from).await,
+            (None, _) => self.let_in(&authenticated, roles, from).await,
             (Some(_), Steps::One) => Err(Denial::NotSignedIn {
                 id: "mfaRequired",
                 message: "this administrator needs another factor: use /authentication".to_owned(),
             }),
-            (Some(factor), Steps::Two) => self.ask_factor(&proved, factor, from).await,
+            (Some(factor), Steps::Two) => self.ask_factor(&authenticated, factor, from).await,
         }
     }
 
@@ -104,7 +106,7 @@ impl Controller {
         from: IpAddr,
         request: LoginRequest,
         now: UnixMillis,
-    ) -> Result<Proved, Denial> {
+    ) -> Result<AuthenticatedAdministrator, Denial> {
         let provider = state.identity_provider_named(&request.provider_name).filter(|provider| provider.admin_provider);
         let provider = provider.cloned();
         let device = request.device_id;
@@ -137,7 +139,7 @@ impl Controller {
             return Err(Refusal::sign_in().into());
         };
         event("authentication_succeeded", &state, &dn, from).with("authentication_type", "Password").emit();
-        Ok(Proved { user, provider, dn, state, now })
+        Ok(AuthenticatedAdministrator { user, provider, dn, state, now })
     }
 
     /// Roles that policies give now.
@@ -164,12 +166,17 @@ impl Controller {
         assignment.roles.into_iter().filter(there).collect()
     }
 
-    async fn let_in(&self, proved: &Proved, roles: BTreeSet<RoleId>, from: IpAddr) -> Result<LoginAnswer, Denial> {
-        let opening = opening(proved, new_id(), roles);
+    async fn let_in(
+        &self,
+        authenticated: &AuthenticatedAdministrator,
+        roles: BTreeSet<RoleId>,
+        from: IpAddr,
+    ) -> Result<LoginAnswer, Denial> {
+        let opening = opening(authenticated, new_id(), roles);
         self.open_session(&opening, None).await?;
         let state = self.current().await?;
-        let (token, expires) = self.admin_token(&state, &opening, proved.now)?;
-        event("admin_authorization_succeeded", &state, &proved.dn, from).emit();
+        let (token, expires) = self.admin_token(&state, &opening, authenticated.now)?;
+        event("admin_authorization_succeeded", &state, &authenticated.dn, from).emit();
         Ok(answer(&state, &opening, token, expires, false))
     }
 }
@@ -208,26 +215,30 @@ pub(super) fn issuer(state: &State) -> String {
     state.collective().map_or_else(|| "Ringwall".to_owned(), |collective| format!("Ringwall {}", collective.name))
 }
 
-fn opening(proved: &Proved, id: ringwall_protocol::id::AdminSessionId, roles: BTreeSet<RoleId>) -> Opening {
+fn opening(
+    authenticated: &AuthenticatedAdministrator,
+    id: ringwall_protocol::id::AdminSessionId,
+    roles: BTreeSet<RoleId>,
+) -> Opening {
     let session = AdminSession {
         id,
-        user_id: proved.user.id,
-        provider_id: proved.provider.base.id,
-        user: proved.dn.user.clone(),
+        user_id: authenticated.user.id,
+        provider_id: authenticated.provider.base.id,
+        user: authenticated.dn.user.clone(),
         roles,
         key: None,
-        started_idx: proved.state.index(),
+        started_idx: authenticated.state.index(),
         created_at: UnixMillis(0),
         last_used_at: UnixMillis(0),
-        expires_at: proved.now.plus(life(&proved.state)),
+        expires_at: authenticated.now.plus(life(&authenticated.state)),
     };
-    Opening { session, dn: proved.dn.clone() }
+    Opening { session, dn: authenticated.dn.clone() }
 }
 
-fn answer(state: &State, opening: &Opening, token: String, expires: UnixMillis, halfway: bool) -> LoginAnswer {
+fn answer(state: &State, opening: &Opening, token: String, expires: UnixMillis, pending: bool) -> LoginAnswer {
     let authority = Authority::of(state, &opening.session.roles);
     LoginAnswer {
-        user: admin_user(&opening.session, &authority, halfway),
+        user: admin_user(&opening.session, &authority, pending),
         token,
         expires,
         message_of_the_day: state.settings().message_of_the_day.clone(),

@@ -59,7 +59,7 @@ async fn devices_are_listed_revoked_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocked_users_stay_out_until_they_are_pardoned() {
+async fn blocked_users_stay_out_until_they_are_unblocked() {
     let lab = Lab::start().await;
     lab.user("alice").await;
     let root = Admin::root(&lab).await;

@@ -20,7 +20,7 @@ use ringwall_trust::totp::Seed;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Proved, answer, event, issuer, opening};
+use super::{AuthenticatedAdministrator, answer, event, issuer, opening};
 use crate::clock;
 use crate::controller::Controller;
 use crate::directory::{Directory, KnownUser, LookUp, Whom};
@@ -29,7 +29,7 @@ use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 use crate::service::administer::denial::Denial;
 use crate::service::administer::picture::barcode;
-use crate::service::administer::session::{Halfway, new_id};
+use crate::service::administer::session::{PendingSignIn, new_id};
 use crate::vault::Purpose;
 
 /// Answer to `POST /authentication/otp/initialize`.
@@ -70,14 +70,15 @@ impl Controller {
     /// Opens the transaction in which the other factor is awaited; its id will be the session's.
     pub(super) async fn ask_factor(
         &self,
-        proved: &Proved,
+        authenticated: &AuthenticatedAdministrator,
         factor: MfaProviderId,
         from: IpAddr,
     ) -> Result<LoginAnswer, Denial> {
-        let opening = opening(proved, new_id(), BTreeSet::new());
+        let opening = opening(authenticated, new_id(), BTreeSet::new());
         let id = TransactionId::new(opening.session.id.uuid());
-        let provider = proved.state.mfa_provider(factor).ok_or_else(refused)?;
-        let bearer = Bearer { user: proved.user.id, dn: &proved.dn.user, device: proved.dn.device };
+        let provider = authenticated.state.mfa_provider(factor).ok_or_else(refused)?;
+        let bearer =
+            Bearer { user: authenticated.user.id, dn: &authenticated.dn.user, device: authenticated.dn.device };
         if provider.kind() == MfaProviderKind::Fido2 {
             return Err(Denial::NotSignedIn {
                 id: "mfaUnsupported",
@@ -86,22 +87,22 @@ impl Controller {
                     .to_owned(),
             });
         }
-        let further = self.begin_factor(&proved.state, provider, bearer).await?;
+        let further = self.begin_factor(&authenticated.state, provider, bearer).await?;
         let context = Context {
-            claims: proved.user.claims.clone(),
+            claims: authenticated.user.claims.clone(),
             message: further.message.clone(),
             elsewhere: matches!(further.challenge, Challenge::Push {}),
         };
         let transaction = Transaction {
             id,
             kind: TransactionKind::Admin,
-            user_id: proved.user.id,
-            provider_id: proved.provider.base.id,
-            dn: proved.dn.clone(),
-            device_id: proved.dn.device,
+            user_id: authenticated.user.id,
+            provider_id: authenticated.provider.base.id,
+            dn: authenticated.dn.clone(),
+            device_id: authenticated.dn.device,
             key: Thumbprint([0; 32]),
             profile_id: None,
-            started_idx: proved.state.index(),
+            started_idx: authenticated.state.index(),
             factor_provider_id: factor.uuid(),
             interaction: None,
             provider_state: self.seal_kept(id, &further),
@@ -111,9 +112,9 @@ impl Controller {
             expires_at: UnixMillis(0),
         };
         self.change(OpenTransaction { transaction }).await?;
-        let (token, expires) = self.admin_token(&proved.state, &opening, proved.now)?;
-        event("admin_factor_wanted", &proved.state, &proved.dn, from).emit();
-        Ok(answer(&proved.state, &opening, token, expires, true))
+        let (token, expires) = self.admin_token(&authenticated.state, &opening, authenticated.now)?;
+        event("admin_factor_wanted", &authenticated.state, &authenticated.dn, from).emit();
+        Ok(answer(&authenticated.state, &opening, token, expires, true))
     }
 
     /// Says which factor is wanted; whoever has none yet is given a seed (trust at first use, as the vendor's tools have
@@ -121,12 +122,12 @@ impl Controller {
     ///
     /// # Errors
     /// `noQuorum`, `unknownOutcome`.
-    pub async fn offer_factor(&self, halfway: &Halfway) -> Result<FactorOffer, Denial> {
-        let user = halfway.transaction.user_id;
-        let factor = halfway.state.mfa_provider(MfaProviderId::new(halfway.transaction.factor_provider_id));
+    pub async fn offer_factor(&self, pending: &PendingSignIn) -> Result<FactorOffer, Denial> {
+        let user = pending.transaction.user_id;
+        let factor = pending.state.mfa_provider(MfaProviderId::new(pending.transaction.factor_provider_id));
         let seeded_here = factor.is_some_and(|factor| factor.kind() == MfaProviderKind::DefaultTimeBased);
-        if !seeded_here || halfway.state.totp_seed(user).is_some_and(|seed| seed.confirmed) {
-            let Context { message, elsewhere, .. } = self.admin_context(&halfway.transaction)?;
+        if !seeded_here || pending.state.totp_seed(user).is_some_and(|seed| seed.confirmed) {
+            let Context { message, elsewhere, .. } = self.admin_context(&pending.transaction)?;
             let message = Some(message).filter(|message| !message.is_empty());
             let (secret, otp_auth_url, barcode) = (None, None, None);
             return Ok(FactorOffer { kind: "AlreadySeeded", secret, otp_auth_url, barcode, message, elsewhere });
@@ -134,7 +135,7 @@ impl Controller {
         let seed = Seed::generate(&SystemRandom);
         let sealed = self.vault.seal(Purpose::TotpSeed(user), seed.expose());
         self.change(PutTotpSeed { user, seed: sealed, confirmed: false }).await?;
-        let url = seed.expose_url(&issuer(&halfway.state), &halfway.transaction.dn.user.user.to_string());
+        let url = seed.expose_url(&issuer(&pending.state), &pending.transaction.dn.user.user.to_string());
         Ok(FactorOffer {
             kind: "Secret",
             secret: Some(seed.expose_base32().to_string()),
@@ -160,18 +161,18 @@ impl Controller {
     ///
     /// # Errors
     /// `mfaRefused` for a wrong code or a transaction that is over.
-    pub async fn take_factor(&self, halfway: &Halfway, code: &str) -> Result<LoginAnswer, Denial> {
+    pub async fn take_factor(&self, pending: &PendingSignIn, code: &str) -> Result<LoginAnswer, Denial> {
         let came = tokio::time::Instant::now();
-        let outcome = self.try_take_factor(halfway, code).await;
+        let outcome = self.try_take_factor(pending, code).await;
         if outcome.is_err() {
-            self.failures.count_source(halfway.address, clock::now());
+            self.failures.count_source(pending.address, clock::now());
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
         outcome
     }
 
-    async fn try_take_factor(&self, halfway: &Halfway, code: &str) -> Result<LoginAnswer, Denial> {
-        let (transaction, from, now) = (&halfway.transaction, halfway.address, clock::now());
+    async fn try_take_factor(&self, pending: &PendingSignIn, code: &str) -> Result<LoginAnswer, Denial> {
+        let (transaction, from, now) = (&pending.transaction, pending.address, clock::now());
         self.failures.may_try(from, now)?;
         self.change(CountAttempt { transaction: transaction.id }).await?;
         let state = self.current().await?;
@@ -206,13 +207,13 @@ impl Controller {
             return Err(Denial::Forbidden("no policy gives this user an administrative role".to_owned()));
         }
         let dn = transaction.dn.clone();
-        let proved = Proved { user, provider, dn, state: Arc::clone(&halfway.state), now };
+        let authenticated = AuthenticatedAdministrator { user, provider, dn, state: Arc::clone(&pending.state), now };
         let id = ringwall_protocol::id::AdminSessionId::new(transaction.id.uuid());
-        let mut opening = opening(&proved, id, roles);
+        let mut opening = opening(&authenticated, id, roles);
         opening.session.started_idx = transaction.started_idx;
         self.open_session(&opening, Some(transaction.id)).await?;
-        event("otp_authentication_succeeded", &state, &proved.dn, from).emit();
-        event("admin_authorization_succeeded", &state, &proved.dn, from).emit();
-        Ok(answer(&state, &opening, halfway.token.clone(), halfway.expires, false))
+        event("otp_authentication_succeeded", &state, &authenticated.dn, from).emit();
+        event("admin_authorization_succeeded", &state, &authenticated.dn, from).emit();
+        Ok(answer(&state, &opening, pending.token.clone(), pending.expires, false))
     }
 }

@@ -53,7 +53,7 @@ report() {
         'BEGIN { if (done < work * 0.03) print "?"; else printf "%.0f", (spent * (work - done) / done) / 60 + 0.5 }')
     case $left in '?') left='' ;; *) left=", about $left min left" ;; esac
     printf 'build: %d of %d packages after %d min %02d s%s; now: %s\n' \
-        "$finished" "$total" $((spent / 60)) $((spent % 60)) "$left" "${running:-nothing}"
+        "$finished" "$total" $((spent / 60)) $((spent % 60)) "$left" "${running:-programs and tests of our own packages}"
 }
 
 status=$(mktemp)

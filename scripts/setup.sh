@@ -40,7 +40,11 @@ version_at_least() {
         { echo "version $have at $(command -v "$1") is too old: $wanted is needed"; return 1; }
 }
 
-runs() { version_at_least 0 "$@"; }
+# runs COMMAND...: it is installed, and succeeds.
+runs() {
+    command -v "$1" >/dev/null || { echo 'not installed'; return 1; }
+    "$@" >"$scratch/why" 2>&1 </dev/null || { echo "cannot be run (\`$*\`): $(head -n 1 "$scratch/why")"; return 1; }
+}
 
 check_cc() {
     command -v cc >/dev/null || { echo 'not installed'; return 1; }
@@ -100,9 +104,8 @@ check_chromium() {
 }
 
 check_slapd() {
-    # slapd tells its version and exits with 1.
-    slapd -VV 2>&1 | grep -q 'OpenLDAP' || { echo 'not installed'; return 1; }
-    runs slapd -VV && [ -x /usr/sbin/slapadd ] || { echo 'no /usr/sbin/slapadd'; return 1; }
+    runs slapd -VV || return 1
+    [ -x /usr/sbin/slapadd ] || { echo 'no /usr/sbin/slapadd'; return 1; }
 }
 
 # --- What is wanted: purpose | what | packages | check ------------------------------------------------------------------------

@@ -57,7 +57,7 @@ fn where_there_is_no_browser_the_address_that_another_one_came_to_is_pasted() ->
     let (mut other, mut input, _) = sign_in(&place, "second")?;
     writeln!(input, "{came_to}")?;
     assert_eq!(other.wait(END)?.code(), Some(64), "{}", other.log().text());
-    ensure!(!other.log().lines_with("not the address").is_empty(), "{}", other.log().text());
+    ensure!(!other.log().lines_with("does not belong to this sign-in page").is_empty(), "{}", other.log().text());
     assert_eq!(provider.redeemed(&place)?, redeemed);
     assert_eq!(place.lab.errors(&[])?, Vec::<String>::new());
     Ok(())

@@ -1,5 +1,6 @@
 //! Whether a provider's servers may be where it says: only where this Controller's configuration permits it to connect.
 //! Names are judged again whenever they are resolved.
+
 use ringwall_protocol::object::Object;
 use ringwall_protocol::object::identity_provider::{FactorSettings, ProviderSettings};
 use ringwall_protocol::wire::admin::FieldError;

@@ -9,6 +9,9 @@
 # ones count what they took when they were measured.
 set -euo pipefail
 every=15
+cd "$(dirname "$0")/.."
+# Makes RocksDB's compilation take less than half of its time; cargo does not see the difference.
+PATH=$PWD/scripts/compiler:$PATH
 
 # Processor seconds of the packages that take longest; all others count as `light` seconds. What is checked and not built
 # (clippy) is lighter, but build scripts, RocksDB's among them, are the same.

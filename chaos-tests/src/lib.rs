@@ -3,6 +3,9 @@
 //! Holds nothing that production code needs, and may use everything. `lab` knows nothing of the product, `product` knows
 //! its programs' flags, `demo` knows what must hold.
 
+// Only their features matter here (Cargo.toml says why).
+use {bit_vec as _, hashbrown as _};
+
 pub mod bench;
 pub mod demo;
 pub mod lab;

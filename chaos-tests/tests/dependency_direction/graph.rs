@@ -75,6 +75,12 @@ impl Workspace {
             .collect())
     }
 
+    /// Every package that is built for the programs, or for the tests as well, each with its version and features.
+    pub(crate) fn features(&self, edges: &str) -> Result<BTreeSet<String>> {
+        let lines = self.tree(&["--workspace", "--edges", edges, "--format", "{p} {f}"])?;
+        Ok(lines.lines().map(|line| line.trim_end_matches(SEEN_BEFORE).trim().to_owned()).collect())
+    }
+
     /// Names of the packages that depend on a crate directly; none if it is not built at all.
     pub(crate) fn direct_users(&self, name: &str) -> Result<BTreeSet<String>> {
         let arguments = ["--workspace", "--edges", "all", "--depth", "1", "--format", "{p}", "--invert", name];

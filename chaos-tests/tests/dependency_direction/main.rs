@@ -76,6 +76,17 @@ fn uses_flow_only_from_left_to_right() -> Result<()> {
 }
 
 #[test]
+fn tests_build_no_package_with_other_features_than_the_programs() -> Result<()> {
+    let workspace = Workspace::load()?;
+    let programs = workspace.features("normal,build")?;
+    let tests = workspace.features("normal,build,dev")?;
+    // A package with other features is another build of it and of everything above it. Chaos-tests/Cargo.toml unifies them.
+    let built_twice: Vec<_> = programs.difference(&tests).collect();
+    assert_eq!(built_twice, Vec::<&String>::new(), "make test would compile these again after make demo");
+    Ok(())
+}
+
+#[test]
 fn no_package_holds_what_belongs_elsewhere() -> Result<()> {
     let workspace = Workspace::load()?;
     let mut wrong = Vec::new();

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use ipnet::IpNet;
-use ringwall_kernel::tun;
 use ringwall_protocol::id::SiteId;
-use ringwall_protocol::wire::frame::ATTACH_TOKEN_LEN;
+use ringwall_tunnel::frame::ATTACH_TOKEN_LEN;
+use ringwall_tunnel::tun;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::counters::{Counters, DropReason};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::token::GatewayOffer;
-use ringwall_protocol::wire::frame::ATTACH_TOKEN_LEN;
 use ringwall_trust::tls::Alpn;
+use ringwall_tunnel::frame::ATTACH_TOKEN_LEN;
 
 use super::attempt::line;
 use super::{Credentials, LinkContext};

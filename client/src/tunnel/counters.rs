@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringwall_protocol::id::SiteId;
-use ringwall_protocol::packet::Refusal;
+use ringwall_tunnel::packet::Refusal;
 
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $name:ident => $text:literal;)*) => {

@@ -1,7 +1,7 @@
 //! What the pump tells the Client. Facts, after they happened.
 
 use ringwall_protocol::id::SiteId;
-use ringwall_protocol::wire::frame::FrameError;
+use ringwall_tunnel::frame::FrameError;
 
 /// Something happened to a Site's tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

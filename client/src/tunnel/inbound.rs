@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ringwall_protocol::packet::{self, Layout};
-use ringwall_protocol::wire::frame::{FLAG_PARTIAL_CHECKSUM, Frame, FrameHeader, FrameKind};
+use ringwall_tunnel::frame::{FLAG_PARTIAL_CHECKSUM, Frame, FrameHeader, FrameKind};
+use ringwall_tunnel::packet::{self, Layout};
 use tokio::time::Sleep;
 
 use super::counters::DropReason;

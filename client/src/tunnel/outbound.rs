@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
-use ringwall_protocol::packet::{self, Departure, Layout, VirtioHeader};
-use ringwall_protocol::wire::frame::{FrameHeader, HEADER_LEN, MAX_PACKET};
+use ringwall_tunnel::frame::{FrameHeader, HEADER_LEN, MAX_PACKET};
+use ringwall_tunnel::packet::{self, Departure, Layout, VirtioHeader};
 
 use super::counters::DropReason;
 use super::pump::Pump;

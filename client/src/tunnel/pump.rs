@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use ipnet::IpNet;
-use ringwall_kernel::tun::{Queue, SyncDevice};
 use ringwall_protocol::id::SiteId;
-use ringwall_protocol::wire::frame::{FrameHeader, FrameKind, HEADER_LEN, MAX_PACKET};
-use ringwall_trust::tls::record_pump::{RecordPump, plaintext_room};
+use ringwall_tunnel::frame::{FrameHeader, FrameKind, HEADER_LEN, MAX_PACKET};
+use ringwall_tunnel::record_pump::{RecordPump, plaintext_room};
+use ringwall_tunnel::tun::{Queue, SyncDevice};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 

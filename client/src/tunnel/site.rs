@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use ringwall_protocol::id::SiteId;
-use ringwall_trust::tls::record_pump::RecordPump;
+use ringwall_tunnel::record_pump::RecordPump;
 
 use super::counters::Moved;
 use super::keep_alive::KeepAlive;

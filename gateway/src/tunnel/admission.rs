@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::AttachToken;
-use ringwall_protocol::wire::frame::{ATTACH_TOKEN_LEN, Frame, FrameKind, HEADER_LEN};
-use ringwall_trust::tls::record_pump::RecordPump;
+use ringwall_tunnel::frame::{ATTACH_TOKEN_LEN, Frame, FrameKind, HEADER_LEN};
+use ringwall_tunnel::record_pump::RecordPump;
 use tokio::sync::mpsc;
 
 use super::AcceptedTunnel;

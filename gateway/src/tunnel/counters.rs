@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ringwall_protocol::packet::Refusal;
+use ringwall_tunnel::packet::Refusal;
 
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $name:ident => $text:literal;)*) => {

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
 
-use ringwall_protocol::packet::{self, Departure, Layout, VirtioHeader};
-use ringwall_protocol::wire::frame::{FrameHeader, HEADER_LEN, MAX_PACKET};
+use ringwall_tunnel::frame::{FrameHeader, HEADER_LEN, MAX_PACKET};
+use ringwall_tunnel::packet::{self, Departure, Layout, VirtioHeader};
 
 use super::counters::DropReason;
 use super::session::Session;

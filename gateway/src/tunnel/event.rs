@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ringwall_protocol::id::SessionId;
-use ringwall_protocol::wire::frame::FrameError;
+use ringwall_tunnel::frame::FrameError;
 
 /// Something happened to a session's tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]

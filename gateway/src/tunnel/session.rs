@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use ringwall_actors::ports::SessionAddresses;
 use ringwall_protocol::id::SessionId;
-use ringwall_trust::tls::record_pump::RecordPump;
+use ringwall_tunnel::record_pump::RecordPump;
 
 use super::fragments::FragmentBudget;
 use super::grants::Gate;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use ringwall_kernel::tun::{Queue, SyncDevice};
+use ringwall_tunnel::tun::{Queue, SyncDevice};
 use tokio::runtime::{Builder, LocalOptions};
 
 use super::event::{TunnelEvent, TunnelEvents};

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ringwall_protocol::packet;
-use ringwall_protocol::wire::frame::{FLAG_PARTIAL_CHECKSUM, Frame, FrameHeader, FrameKind};
+use ringwall_tunnel::frame::{FLAG_PARTIAL_CHECKSUM, Frame, FrameHeader, FrameKind};
+use ringwall_tunnel::packet;
 
 use super::counters::DropReason;
 use super::event::{LossReason, TunnelEvent, Violation};

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringwall_actors::ports::SessionAddresses;
-use ringwall_kernel::tun::Queue;
 use ringwall_protocol::id::SessionId;
-use ringwall_protocol::packet::VirtioHeader;
-use ringwall_protocol::wire::frame::{FrameHeader, FrameKind, HEADER_LEN, MAX_PACKET};
-use ringwall_trust::tls::record_pump::{RecordPump, plaintext_room};
+use ringwall_tunnel::frame::{FrameHeader, FrameKind, HEADER_LEN, MAX_PACKET};
+use ringwall_tunnel::packet::VirtioHeader;
+use ringwall_tunnel::record_pump::{RecordPump, plaintext_room};
+use ringwall_tunnel::tun::Queue;
 use tokio::sync::{mpsc, oneshot};
 
 use super::admission::{self, Reception};

@@ -12,9 +12,9 @@ use plant::{Plant, inside, session, token, tokio_wait};
 use ringwall_actors::ports::TunnelPlane;
 use ringwall_gateway::tunnel::{DropReason, LossReason, TunnelEvent};
 use ringwall_protocol::id::Thumbprint;
-use ringwall_protocol::packet;
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_protocol::wire::frame::{FrameHeader, FrameKind};
+use ringwall_tunnel::frame::{FrameHeader, FrameKind};
+use ringwall_tunnel::packet;
 
 const SERVER: [u8; 4] = [10, 77, 0, 1];
 const CLIENT: [u8; 4] = [10, 77, 0, 2];

@@ -1,4 +1,4 @@
-//! A tunnel connection to the Gateway that holds the session: dial with the same certificate, then hand it to the pump.
+//! A tunnel connection to the Gateway that holds the session: dial with the same certificate, then hand it over to the worker.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -307,7 +307,7 @@ fn every_session_is_served_by_its_owner() {
             client.send_packet(&ping(address, SERVER, 1));
             assert!(client.packet().is_some(), "session {n}");
         }
-        let owners = plant.workers.counters().iter().filter(|counters| counters.down().0 > 0).count();
+        let owners = plant.workers.counters().iter().filter(|counters| counters.traffic().from_tun().0 > 0).count();
         assert_eq!(owners, 3, "each worker carried some");
         assert_eq!(plant.dropped(DropReason::WorkerBusy), 0);
     });

@@ -53,7 +53,7 @@ pub(crate) struct LinkContext {
     pub(crate) device: DeviceId,
     /// Which knock Gateways want.
     pub(crate) spa_mode: SpaMode,
-    /// The packet pump.
+    /// The tunnel of all Sites.
     pub(crate) tunnel: Arc<ClientTunnel>,
     /// Numbers every `hello`.
     pub(crate) sequence: ConnectSequence,

@@ -2,17 +2,16 @@
 //!
 //! Promises: a packet goes to the Site with the longest matching prefix, or nowhere; what comes from a Site is for the
 //! tunnel's own address and from that Site's networks; a Site whose tunnel is lost keeps its routes and swallows their
-//! packets until it is added again or removed. Connecting, TLS handshakes, and addresses, routes and rules of the
-//! device in the kernel are made elsewhere.
+//! packets until it is added again or removed. How packets move is `ringwall-tunnel`'s part, which is the same at the
+//! Gateway; here is where they go. Connecting, TLS handshakes, and addresses, routes and rules of the device in the kernel
+//! are made elsewhere.
 
-mod counters;
+mod drop_reason;
 mod event;
-mod inbound;
-mod keep_alive;
-mod outbound;
-mod pump;
 mod route_table;
+mod side;
 mod site;
+mod site_traffic;
 
 use std::fmt;
 use std::io;
@@ -21,15 +20,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use ipnet::IpNet;
-use ringwall_kernel::tun;
 use ringwall_protocol::id::SiteId;
-use ringwall_protocol::wire::frame::ATTACH_TOKEN_LEN;
+use ringwall_tunnel::counters::{Counters, Traffic};
+use ringwall_tunnel::frame::ATTACH_TOKEN_LEN;
+use ringwall_tunnel::tun;
+use ringwall_tunnel::worker::{self, Equipment};
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::counters::{Counters, DropReason};
-pub use self::event::{LossReason, TunnelEvent, TunnelEvents, Violation};
+pub use self::drop_reason::DropReason;
+pub use self::event::{TunnelEvent, TunnelEvents};
+pub use ringwall_tunnel::loss::LossReason;
 
-use self::pump::{Equipment, Order};
+use self::side::{ClientSide, Order};
+use self::site_traffic::SiteTraffic;
 
 /// How the tunnel is made.
 #[derive(Debug, Clone)]
@@ -57,7 +60,7 @@ pub struct SiteTunnel {
     pub stream: TcpStream,
     /// Its TLS, with the handshake done.
     pub connection: rustls::ClientConnection,
-    /// What the Gateway gave for this tunnel; the pump spends it.
+    /// What the Gateway gave for this tunnel; it is spent once.
     pub attach_token: [u8; ATTACH_TOKEN_LEN],
     /// Our addresses inside the tunnel.
     pub addresses: Vec<IpAddr>,
@@ -74,21 +77,22 @@ impl fmt::Debug for SiteTunnel {
     }
 }
 
-/// The pump is not there any more; a [`TunnelEvent::Stopped`] has said so.
+/// The worker is not there any more; a [`TunnelEvent::Stopped`] has said so.
 #[derive(Debug, thiserror::Error)]
 #[error("the tunnel has stopped")]
 pub struct Stopped;
 
-/// Handle of the running pump. Dropped, it stops, every tunnel closes and the device goes.
+/// Handle of the running worker. Dropped, it stops, every tunnel closes and the device goes.
 pub struct ClientTunnel {
     orders: mpsc::UnboundedSender<Order>,
-    counters: Arc<Counters>,
+    counters: Arc<Counters<DropReason>>,
+    sites: Arc<SiteTraffic>,
     index: u32,
     thread: Option<JoinHandle<()>>,
 }
 
 impl ClientTunnel {
-    /// Makes the TUN device in the caller's network namespace and starts the pump.
+    /// Makes the TUN device in the caller's network namespace and starts the worker.
     ///
     /// # Errors
     /// If the device cannot be made or the thread cannot be started.
@@ -96,17 +100,19 @@ impl ClientTunnel {
         let device = tun::open(&config.device, config.mtu, 1)?.remove(0);
         let index = device.if_index()?;
         let (orders, inbox) = mpsc::unbounded_channel();
-        let counters = Arc::new(Counters::default());
-        let equipment = Equipment { events, counters: Arc::clone(&counters), site_queue: config.site_queue };
-        let thread = pump::start(device, equipment, inbox)?;
-        Ok(Self { orders, counters, index, thread: Some(thread) })
+        let (counters, sites) = (Arc::new(Counters::default()), Arc::new(SiteTraffic::default()));
+        let equipment = Equipment { counters: Arc::clone(&counters), peer_queue: config.site_queue, orders: inbox };
+        let (stopped, traffic) = (stopped(Arc::clone(&events)), Arc::clone(&sites));
+        let make_side = move || ClientSide::new(events, traffic);
+        let thread = worker::start("tunnel".into(), device, equipment, make_side, stopped)?;
+        Ok(Self { orders, counters, sites, index, thread: Some(thread) })
     }
 
     /// Attaches a tunnel for a Site, in place of a former one. [`TunnelEvent::SiteAttached`] or
     /// [`TunnelEvent::SiteLost`] follows.
     ///
     /// # Errors
-    /// If the pump has stopped.
+    /// If the worker has stopped.
     pub fn add_site(&self, tunnel: SiteTunnel) -> Result<(), Stopped> {
         self.tell(Order::Add(Box::new(tunnel)))
     }
@@ -114,7 +120,7 @@ impl ClientTunnel {
     /// Forgets a Site: its tunnel closes, its routes vanish. No event follows.
     ///
     /// # Errors
-    /// If the pump has stopped.
+    /// If the worker has stopped.
     pub fn remove_site(&self, site: SiteId) -> Result<(), Stopped> {
         self.tell(Order::Remove(site))
     }
@@ -122,7 +128,7 @@ impl ClientTunnel {
     /// Replaces a Site's networks; its tunnel stays.
     ///
     /// # Errors
-    /// If the pump has stopped.
+    /// If the worker has stopped.
     pub fn reroute_site(&self, site: SiteId, routes: Vec<IpNet>, primary: bool) -> Result<(), Stopped> {
         self.tell(Order::Reroute { site, routes, primary })
     }
@@ -130,7 +136,7 @@ impl ClientTunnel {
     /// Sets the MTU of the device, in bytes.
     ///
     /// # Errors
-    /// If the kernel refuses it, or the pump has stopped.
+    /// If the kernel refuses it, or the worker has stopped.
     pub async fn set_mtu(&self, mtu: u16) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
         self.tell(Order::SetMtu { mtu, done }).map_err(io::Error::other)?;
@@ -145,8 +151,14 @@ impl ClientTunnel {
 
     /// What was moved and dropped so far.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &Counters<DropReason> {
         &self.counters
+    }
+
+    /// What one Site's tunnels moved since the Site came.
+    #[must_use]
+    pub fn site_traffic(&self, site: SiteId) -> Arc<Traffic> {
+        self.sites.of(site)
     }
 
     fn tell(&self, order: Order) -> Result<(), Stopped> {
@@ -154,12 +166,22 @@ impl ClientTunnel {
     }
 }
 
+/// Tells that the worker ended though nothing told it to: by an error, or by a panic.
+fn stopped(events: Arc<dyn TunnelEvents>) -> impl FnOnce(Option<io::Error>) + Send + 'static {
+    move |error| {
+        if let Some(error) = error {
+            tracing::error!(%error, "tunnel worker failed");
+        }
+        events.tunnel_event(TunnelEvent::Stopped);
+    }
+}
+
 impl Drop for ClientTunnel {
     fn drop(&mut self) {
-        // If the pump has stopped there is nothing to stop.
+        // If the worker has stopped there is nothing to stop.
         let _stopped = self.tell(Order::Stop);
         if let Some(thread) = self.thread.take() {
-            // A pump that panicked has said so by an event.
+            // A worker that panicked has said so by an event.
             let _panicked = thread.join();
         }
     }

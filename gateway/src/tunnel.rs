@@ -2,8 +2,9 @@
 //!
 //! Promises: a packet reaches the kernel only from an attached tunnel of an open session and with that session's
 //! source address; a cut session's packets stop at once; a slow session holds up nobody; no actor, lock or channel is
-//! met per packet. Knock, TLS handshake and what the packets may reach are others' business: the
-//! listener hands over finished connections, the enforcer filters behind the TUN.
+//! met per packet. How packets move is `ringwall-tunnel`'s part, which is the same at the Client; here is whose they are.
+//! Knock, TLS handshake and what the packets may reach are others' business: the listener hands over finished
+//! connections, the enforcer filters behind the TUN.
 //!
 //! ```text
 //! listener ─Workers::attach→ reception (first frame, token) → owner worker: session's tunnel ⇄ TUN queue
@@ -11,18 +12,18 @@
 //! ```
 
 mod admission;
-mod counters;
 mod device;
-mod downward;
+mod drop_reason;
 mod event;
 mod fragments;
 mod grants;
+mod metrics;
+mod order;
 mod owner;
 mod session;
+mod side;
 mod steering;
 mod thread;
-mod upward;
-mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -35,14 +36,18 @@ use std::time::Instant;
 use ringwall_actors::ports::{AttachToken, Reply, TunnelGrant, TunnelPlane};
 use ringwall_protocol::id::{SessionId, Thumbprint};
 use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_tunnel::counters::Counters;
+use ringwall_tunnel::worker::Equipment;
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::counters::{Counters, DropReason};
-pub use self::event::{LossReason, TunnelEvent, TunnelEvents, Violation};
+pub use self::drop_reason::DropReason;
+pub use self::event::{TunnelEvent, TunnelEvents};
+pub use ringwall_tunnel::loss::LossReason;
 
 use self::admission::Reception;
 use self::device::Device;
-use self::worker::{Equipment, Inbox, Order, STRAYS};
+use self::order::Order;
+use self::side::{STRAYS, SideParts};
 
 /// How the tunnel plane is laid out.
 #[derive(Debug, Clone)]
@@ -93,7 +98,7 @@ pub struct TooManyWaiting {
 /// The running workers. Dropped, they stop and every tunnel closes.
 pub struct Workers {
     reception: Arc<Reception>,
-    counters: Vec<Arc<Counters>>,
+    counters: Vec<Arc<Counters<DropReason>>>,
     threads: Vec<JoinHandle<()>>,
     next: AtomicUsize,
     index: u32,
@@ -109,7 +114,7 @@ impl Workers {
         let count = config.workers.get();
         let Device { queues, index, steered } = Device::open(&config.device, config.mtu, count)?;
         let (orders, order_ends): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
-        let (strays, stray_ends): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(STRAYS)).unzip();
+        let (strays, stray_inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(STRAYS)).unzip();
         let mut workers = Self {
             reception: Arc::new(Reception::new(orders)),
             counters: (0..count).map(|_| Arc::default()).collect(),
@@ -118,17 +123,18 @@ impl Workers {
             index,
             steered,
         };
-        let ends = order_ends.into_iter().zip(stray_ends);
-        for (number, (queue, (orders, stray_end))) in queues.into_iter().zip(ends).enumerate() {
-            let equipment = Equipment {
+        let ends = order_ends.into_iter().zip(stray_inboxes);
+        for (number, (queue, (orders, stray_inbox))) in queues.into_iter().zip(ends).enumerate() {
+            let counters = Arc::clone(&workers.counters[number]);
+            let equipment = Equipment { counters, peer_queue: config.session_queue, orders };
+            let parts = SideParts {
                 number,
                 events: Arc::clone(&events),
-                counters: Arc::clone(&workers.counters[number]),
-                session_queue: config.session_queue,
-                strays: strays.clone(),
                 reception: Arc::clone(&workers.reception),
+                strays: strays.clone(),
+                stray_inbox,
             };
-            workers.threads.push(thread::start(queue, equipment, Inbox { orders, strays: stray_end })?);
+            workers.threads.push(thread::start(queue, equipment, parts)?);
         }
         Ok(workers)
     }
@@ -159,7 +165,7 @@ impl Workers {
 
     /// What each worker moved and dropped so far.
     #[must_use]
-    pub fn counters(&self) -> &[Arc<Counters>] {
+    pub fn counters(&self) -> &[Arc<Counters<DropReason>>] {
         &self.counters
     }
 

@@ -17,7 +17,6 @@ pub mod interaction;
 pub mod membership;
 pub mod name;
 pub mod object;
-pub mod packet;
 pub mod policy;
 pub mod revocation;
 pub mod rules;

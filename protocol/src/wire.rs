@@ -3,7 +3,6 @@
 pub mod admin;
 pub mod client;
 pub mod error;
-pub mod frame;
 pub mod join;
 pub mod session;
 pub mod what_if;

@@ -28,7 +28,6 @@ mod gate;
 mod members;
 mod peer;
 mod presented;
-pub mod record_pump;
 mod refused;
 mod server;
 #[cfg(test)]

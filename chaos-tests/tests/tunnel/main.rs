@@ -125,7 +125,9 @@ fn each_packet_goes_to_the_site_with_the_longest_prefix() -> Result<()> {
     let server = ends.lab.host("server").enter(|| std::net::UdpSocket::bind((LAN[0], 7_002)))??;
     server.set_read_timeout(Some(PATIENCE))?;
     let socket = ends.lab.host("client").enter(|| std::net::UdpSocket::bind("0.0.0.0:0"))??;
-    let carried = |workers: &gateway::Workers| workers.counters().iter().map(|counters| counters.up().0).sum::<u64>();
+    let carried = |workers: &gateway::Workers| {
+        workers.counters().iter().map(|counters| counters.traffic().to_tun().0).sum::<u64>()
+    };
     let mut bytes = [0; 64];
     socket.send_to(b"by the longer one", (LAN[0], 7_002))?;
     server.recv(&mut bytes)?;

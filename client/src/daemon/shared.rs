@@ -29,7 +29,7 @@ pub(super) struct Shared {
     pub(super) senders: Senders,
 }
 
-/// Ways into the engine for tasks, links and the packet pump.
+/// Ways into the engine for tasks, links and the tunnel worker.
 pub(super) struct Senders {
     pub(super) reports: mpsc::UnboundedSender<LinkReport>,
     pub(super) factors: mpsc::Sender<FactorRequest>,

@@ -2,12 +2,13 @@
 
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::time::UnixMillis;
+use ringwall_tunnel::counters::Counters;
 
 use super::active_session::{ActiveSession, Network, Site};
 use super::phase::Phase;
 use super::shared::Shared;
 use crate::status::{DeviceStatus, Expiries, SiteStatus, SiteTraffic, Status, Traffic};
-use crate::tunnel::{Counters, DropReason};
+use crate::tunnel::DropReason;
 
 /// The daemon's status as it is now.
 pub(super) fn status(shared: &Shared, phase: &Phase) -> Status {
@@ -54,13 +55,14 @@ fn site_statuses(active: &ActiveSession) -> Vec<SiteStatus> {
 }
 
 fn site_traffic(network: &Network, site: SiteId) -> SiteTraffic {
-    let moved = network.counters().of_site(site);
-    let ((packets_up, bytes_up), (packets_down, bytes_down)) = (moved.sent(), moved.received());
+    let moved = network.site_traffic(site);
+    let ((packets_up, bytes_up), (packets_down, bytes_down)) = (moved.from_tun(), moved.to_tun());
     SiteTraffic { packets_up, bytes_up, packets_down, bytes_down }
 }
 
-fn traffic(counters: &Counters) -> Traffic {
-    let ((packets_up, bytes_up), (packets_down, bytes_down)) = (counters.sent(), counters.received());
+fn traffic(counters: &Counters<DropReason>) -> Traffic {
+    let moved = counters.traffic();
+    let ((packets_up, bytes_up), (packets_down, bytes_down)) = (moved.from_tun(), moved.to_tun());
     let dropped = DropReason::ALL.iter().map(|reason| (reason.label().to_owned(), counters.dropped(*reason)));
     let dropped = dropped.filter(|(_, count)| *count != 0).collect();
     Traffic { packets_up, bytes_up, packets_down, bytes_down, dropped }

@@ -150,7 +150,7 @@ impl Link {
             Some(dialled) = live.dials.join_next() => match dialled {
                 Ok(Err(error)) => self.tunnel_failed(live, &chain(&error)),
                 Err(defect) => self.tunnel_failed(live, &defect.to_string()),
-                // The pump goes on, and tells.
+                // The tunnel worker goes on, and tells.
                 Ok(Ok(())) => Ok(()),
             },
             () = sleep_until(deadline.into()) => self.time_passed(live).await,
@@ -270,7 +270,7 @@ impl Link {
         if held.entitlement.prefix() != former.entitlement.prefix() {
             socket.say(&FromClient::EntitlementToken { token: held.entitlement.expose().to_owned() }).await?;
             live.routes = held.entitlement.routes.clone();
-            // A pump that has stopped says so by an event.
+            // A tunnel worker that has stopped says so by an event.
             let _stopped = self.context.tunnel.reroute_site(self.site, live.routes.include.clone(), false);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! A tunnel connection to the Gateway that holds the session: dial with the same certificate, then hand it to the pump.
+//! A tunnel connection to the Gateway that holds the session: dial with the same certificate, then hand it over to the worker.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::token::GatewayOffer;
-use ringwall_protocol::wire::frame::ATTACH_TOKEN_LEN;
 use ringwall_trust::tls::Alpn;
+use ringwall_tunnel::frame::ATTACH_TOKEN_LEN;
 
 use super::attempt::line;
 use super::{Credentials, LinkContext};

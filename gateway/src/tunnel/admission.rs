@@ -10,13 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::AttachToken;
-use ringwall_protocol::wire::frame::{ATTACH_TOKEN_LEN, Frame, FrameKind, HEADER_LEN};
-use ringwall_trust::tls::record_pump::RecordPump;
+use ringwall_tunnel::frame::{ATTACH_TOKEN_LEN, Frame, FrameKind, HEADER_LEN};
+use ringwall_tunnel::record_pump::RecordPump;
+use ringwall_tunnel::worker::Worker;
 use tokio::sync::mpsc;
 
 use super::AcceptedTunnel;
 use super::grants::Grants;
-use super::worker::{Attachment, Order, Scratch, Worker};
+use super::order::{Attachment, Order};
+use super::side::GatewaySide;
 
 /// Bytes of the one frame that may come first.
 const FIRST_FRAME: usize = HEADER_LEN + ATTACH_TOKEN_LEN;
@@ -82,33 +84,32 @@ impl Reception {
 }
 
 /// Waits for the attach frame of a new connection and hands it to the owner of its session.
-pub(super) async fn receive(worker: Rc<Worker>, accepted: AcceptedTunnel, seat: Seat) {
+pub(super) async fn receive(worker: Rc<Worker<GatewaySide>>, accepted: AcceptedTunnel, seat: Seat) {
     let peer = accepted.peer;
     let result = tokio::time::timeout(FIRST_FRAME_WITHIN, identify(&worker, accepted)).await;
     drop(seat);
     match result.unwrap_or(Err(Refused::Late)) {
-        Ok((owner, attachment)) => worker.has.reception.tell(owner, Order::Attach(Box::new(attachment))),
+        Ok((owner, attachment)) => worker.side().reception().tell(owner, Order::Attach(Box::new(attachment))),
         Err(refused) => tracing::info!(%peer, %refused, "tunnel connection refused"),
     }
 }
 
-async fn identify(worker: &Worker, accepted: AcceptedTunnel) -> Result<(usize, Attachment), Refused> {
+async fn identify(worker: &Worker<GatewaySide>, accepted: AcceptedTunnel) -> Result<(usize, Attachment), Refused> {
     let AcceptedTunnel { stream, connection, peer, key } = accepted;
     let mut pump = RecordPump::new(stream, connection)?;
     let token = first_frame(worker, &mut pump).await?;
-    let admitted = worker.has.reception.grants().spend(&token, key, Instant::now())?;
+    let admitted = worker.side().reception().grants().spend(&token, key, Instant::now())?;
     let (stream, connection) = pump.into_parts()?;
     Ok((admitted.owner, Attachment { session: admitted.session, stream, connection, peer }))
 }
 
 /// Exactly one attach frame: a Client says nothing more before it is answered.
-async fn first_frame(worker: &Worker, pump: &mut RecordPump) -> Result<AttachToken, Refused> {
+async fn first_frame(worker: &Worker<GatewaySide>, pump: &mut RecordPump) -> Result<AttachToken, Refused> {
     let mut first = Vec::with_capacity(FIRST_FRAME);
     loop {
         let received = std::future::poll_fn(|cx| {
-            let Scratch { raw, plain } = &mut *worker.scratch.borrow_mut();
-            pump.poll_receive(cx, &mut raw[..RAW], plain)
-                .map_ok(|received| received.map(|bytes| first.extend_from_slice(&plain[..bytes.min(FIRST_FRAME + 1)])))
+            let take = |plain: &[u8]| first.extend_from_slice(&plain[..plain.len().min(FIRST_FRAME + 1)]);
+            worker.poll_receive(cx, pump, RAW, take)
         });
         received.await?.ok_or(Refused::Closed)?;
         if first.len() > FIRST_FRAME {

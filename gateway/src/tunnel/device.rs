@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ringwall_kernel::tun::{self, SyncDevice};
+use ringwall_tunnel::tun::{self, SyncDevice};
 
 use super::steering;
 

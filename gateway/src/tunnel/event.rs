@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ringwall_protocol::id::SessionId;
-use ringwall_protocol::wire::frame::FrameError;
+use ringwall_tunnel::loss::{LossReason, Violation};
 
 /// Something happened to a session's tunnel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,28 +36,6 @@ pub enum TunnelEvent {
         /// Number of the worker.
         worker: usize,
     },
-}
-
-/// Why a tunnel is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LossReason {
-    /// The Client closed it.
-    Closed,
-    /// The connection broke, or what came was no TLS record of this connection.
-    Broken(std::io::ErrorKind),
-    /// A defect on this side ended it.
-    Defect,
-}
-
-/// What no honest Client sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// A frame that this version does not know.
-    #[error("malformed frame: {0}")]
-    Frame(#[from] FrameError),
-    /// A second attach token on an attached tunnel.
-    #[error("an attach frame on an attached tunnel")]
-    AttachedTwice,
 }
 
 /// Who wants to know. Called on worker threads: it must not wait.

@@ -12,9 +12,9 @@ use plant::{Plant, inside, session, token, tokio_wait};
 use ringwall_actors::ports::TunnelPlane;
 use ringwall_gateway::tunnel::{DropReason, LossReason, TunnelEvent};
 use ringwall_protocol::id::Thumbprint;
-use ringwall_protocol::packet;
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_protocol::wire::frame::{FrameHeader, FrameKind};
+use ringwall_tunnel::frame::{FrameHeader, FrameKind};
+use ringwall_tunnel::packet;
 
 const SERVER: [u8; 4] = [10, 77, 0, 1];
 const CLIENT: [u8; 4] = [10, 77, 0, 2];
@@ -307,7 +307,7 @@ fn every_session_is_served_by_its_owner() {
             client.send_packet(&ping(address, SERVER, 1));
             assert!(client.packet().is_some(), "session {n}");
         }
-        let owners = plant.workers.counters().iter().filter(|counters| counters.down().0 > 0).count();
+        let owners = plant.workers.counters().iter().filter(|counters| counters.traffic().from_tun().0 > 0).count();
         assert_eq!(owners, 3, "each worker carried some");
         assert_eq!(plant.dropped(DropReason::WorkerBusy), 0);
     });

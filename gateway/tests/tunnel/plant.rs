@@ -123,7 +123,7 @@ impl Plant {
 
     /// Packets that the kernel took from sessions.
     pub(crate) fn up(&self) -> u64 {
-        self.workers.counters().iter().map(|counters| counters.up().0).sum()
+        self.workers.counters().iter().map(|counters| counters.traffic().to_tun().0).sum()
     }
 
     pub(crate) fn dropped(&self, reason: DropReason) -> u64 {

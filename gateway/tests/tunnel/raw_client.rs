@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::AttachToken;
-use ringwall_protocol::wire::frame::{FLAG_PARTIAL_CHECKSUM, Frame, FrameHeader, FrameKind};
+use ringwall_tunnel::frame::{FLAG_PARTIAL_CHECKSUM, Frame, FrameHeader, FrameKind};
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_trust::tls::Tls;
+use ringwall_tunnel::counters::{Counters, Traffic};
 
 use super::super::shared::Shared;
 use super::super::watchers::TroubleLog;
@@ -18,7 +19,7 @@ use crate::profile::Profile;
 use crate::routes::TunnelRoutes;
 use crate::routes::plan::SiteRoutes;
 use crate::site_link::{ConnectSequence, LinkContext};
-use crate::tunnel::{ClientTunnel, Counters, TunnelConfig, TunnelEvent};
+use crate::tunnel::{ClientTunnel, DropReason, TunnelConfig, TunnelEvent};
 
 const DNS_ADVICE: &str = "reach hosts by their addresses, or look at the cause";
 
@@ -113,8 +114,13 @@ impl Network {
     }
 
     /// Packets moved and dropped.
-    pub(in super::super) fn counters(&self) -> &Counters {
+    pub(in super::super) fn counters(&self) -> &Counters<DropReason> {
         self.context.tunnel.counters()
+    }
+
+    /// What one Site's tunnels moved.
+    pub(in super::super) fn site_traffic(&self, site: SiteId) -> Arc<Traffic> {
+        self.context.tunnel.site_traffic(site)
     }
 
     /// Removes everything from the kernel.
@@ -123,7 +129,7 @@ impl Network {
         if let Err(error) = self.routes.remove().await {
             tracing::warn!(cause = %chain(&error), "cannot remove routes");
         }
-        // Joins the pump's thread, which ends at once.
+        // Joins the tunnel worker's thread, which ends at once.
         drop(self.context);
     }
 }

@@ -164,7 +164,7 @@ impl ActiveSession {
         let Some(site) = self.sites.remove(&id) else { return };
         shared.troubles.resolve(&site.token.site_name);
         site.stop().await;
-        // A pump that has stopped has removed the Site as well.
+        // A tunnel worker that has stopped has removed the Site as well.
         let _stopped = self.network.context.tunnel.remove_site(id);
         shared.prompts.close_of_site(id);
     }

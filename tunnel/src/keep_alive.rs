@@ -14,7 +14,7 @@ const DEAD: Duration = Duration::from_secs(3);
 
 /// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     /// Nothing yet.
     Wait,
     /// Send a keep-alive.
@@ -25,7 +25,7 @@ pub(super) enum Due {
 
 /// The state of one tunnel.
 #[derive(Debug)]
-pub(super) struct KeepAlive {
+pub(crate) struct KeepAlive {
     heard: Instant,
     /// Since when something is unanswered.
     unanswered: Option<Instant>,
@@ -34,29 +34,29 @@ pub(super) struct KeepAlive {
 }
 
 impl KeepAlive {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(crate) const fn new(now: Instant) -> Self {
         Self { heard: now, unanswered: None, asked: None }
     }
 
     /// Something came from the peer.
-    pub(super) fn heard(&mut self, now: Instant) {
+    pub(crate) fn heard(&mut self, now: Instant) {
         *self = Self::new(now);
     }
 
     /// Something was sent to the peer.
-    pub(super) fn sent(&mut self, now: Instant) {
+    pub(crate) fn sent(&mut self, now: Instant) {
         self.unanswered.get_or_insert(now);
     }
 
     /// A full queue moved on: the peer acknowledges, it is only slow.
-    pub(super) fn progressed(&mut self, now: Instant) {
+    pub(crate) fn progressed(&mut self, now: Instant) {
         if self.unanswered.is_some() {
             self.unanswered = Some(now);
         }
     }
 
     /// When [`Self::due`] will want something, if nothing happens before.
-    pub(super) fn next_deadline(&self) -> Instant {
+    pub(crate) fn next_deadline(&self) -> Instant {
         match self.unanswered {
             None => self.heard + IDLE,
             Some(since) => (since.max(self.asked.unwrap_or(since)) + ASK_AGAIN).min(since + DEAD),
@@ -64,7 +64,7 @@ impl KeepAlive {
     }
 
     /// What is due. [`Due::Ask`] is answered once per interval.
-    pub(super) fn due(&mut self, now: Instant) -> Due {
+    pub(crate) fn due(&mut self, now: Instant) -> Due {
         if now < self.next_deadline() {
             return Due::Wait;
         }

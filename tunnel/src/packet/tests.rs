@@ -4,7 +4,7 @@ use etherparse::{IpNumber, PacketBuilder, SlicedPacket, TransportSlice};
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::frame::{FLAG_PARTIAL_CHECKSUM, FrameHeader, MIN_SEGMENT};
+use crate::frame::{FLAG_PARTIAL_CHECKSUM, FrameHeader, MIN_SEGMENT};
 
 const V4: ([u8; 4], [u8; 4]) = ([10, 1, 0, 7], [192, 168, 9, 1]);
 const V6: ([u8; 16], [u8; 16]) =

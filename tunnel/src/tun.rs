@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
 
-use ringwall_protocol::packet::{Layout, VIRTIO_LEN, VirtioHeader, for_each_segment};
+use crate::packet::{Layout, VIRTIO_LEN, VirtioHeader, for_each_segment};
 use rustix::io::Errno;
 use tun_rs::{AsyncDevice, DeviceBuilder};
 

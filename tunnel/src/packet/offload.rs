@@ -7,7 +7,7 @@
 use super::Refusal;
 use super::checksum;
 use super::layout::{Layout, TransportKind};
-use crate::wire::frame::{FLAG_PARTIAL_CHECKSUM, FrameHeader, MIN_SEGMENT};
+use crate::frame::{FLAG_PARTIAL_CHECKSUM, FrameHeader, MIN_SEGMENT};
 
 /// Bytes of a [`VirtioHeader`] in front of each packet of a TUN device with `IFF_VNET_HDR`.
 pub const VIRTIO_LEN: usize = 10;

@@ -5,6 +5,7 @@ pub mod client;
 pub mod extract;
 pub mod health;
 mod on_boarding;
+pub mod openapi;
 
 use actix_web::web::ServiceConfig;
 

@@ -18,24 +18,24 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::clock;
-use crate::data_dir::{DataDir, NodeIdentity};
-use crate::device_claims::LastSaid;
-use crate::directory::Directories;
-use crate::factor::Factors;
-use crate::failures::Failures;
-use crate::founding::copy_key;
-use crate::hashing::HashingPool;
+use crate::identity::directory::Directories;
+use crate::identity::factor::Factors;
+use crate::identity::hashing::HashingPool;
+use crate::identity::outages::Outages;
+use crate::identity::outbound::Outbound;
+use crate::issuing::device_claims::LastSaid;
+use crate::issuing::policies::CompiledPolicies;
+use crate::issuing::signers::Signers;
 use crate::limits::{DEVICE_REQUESTS_PER_MINUTE, MAX_SIGN_INS};
-use crate::outages::Outages;
-use crate::outbound::Outbound;
-use crate::peer::connector::Connector;
-use crate::policies::CompiledPolicies;
+use crate::peers::connector::Connector;
+use crate::peers::session_directory::SessionDirectory;
+use crate::process::clock;
 use crate::refusal::Refusal;
-use crate::sessions::SessionDirectory;
-use crate::signers::Signers;
-use crate::throttle::Throttle;
-use crate::vault::Vault;
+use crate::setup::data_dir::{DataDir, NodeIdentity};
+use crate::setup::founding::copy_key;
+use crate::setup::vault::Vault;
+use crate::sign_in::failures::Failures;
+use crate::sign_in::throttle::Throttle;
 
 /// Requests that are counted for each device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

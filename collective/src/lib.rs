@@ -1,49 +1,34 @@
 //! What a Controller *decides* and serves: sign-in, entitlements, certificates, step-up, revocation, the feed of Gateways,
 //! joining, and the APIs over which they are asked for.
 //!
-//! | module | is |
+//! | room | is |
 //! | --- | --- |
-//! | [`service`] | the decisions, each from one state of the Collective |
+//! | [`sign_in`], [`step_up`] | who a user is, and that it is still him |
+//! | [`issuing`] | tokens and certificates: what is signed, for whom, and until when |
+//! | [`revocation`] | how rights end before their time, and when that is enforced |
+//! | [`administration`] | what administrators may order and ask |
+//! | [`identity`] | providers that authenticate users, and how they are reached |
+//! | [`peers`] | other Controllers, Gateways, appliances that join |
+//! | [`audit`] | what is written down of all that |
 //! | [`controller`] | what they share: the replicated state, keys, counters |
 //! | [`api`], [`listener`] | HTTP, and the gates in front of it |
-//! | [`peer`], [`reports`] | other Controllers, Gateways, joining appliances |
-//! | [`directory`] | identity providers |
-//! | [`founding`], [`data_dir`], [`config`], [`process`], [`cli`] | from a command line to a running process |
+//! | [`setup`], [`process`] | from a command line to a running process |
 //!
 //! How the state is replicated is left to `ringwall-raft`, what proves anything to `ringwall-trust`.
 #![forbid(unsafe_code)]
 
+pub mod administration;
 pub mod api;
 pub mod audit;
-pub mod bootstrap;
-pub mod cli;
-pub mod clock;
-pub mod config;
 pub mod controller;
-pub mod data_dir;
-pub(crate) mod device_claims;
-pub mod directory;
-pub mod factor;
-pub mod failures;
-pub mod founding;
-pub mod hashing;
-pub mod joining;
+pub mod identity;
+pub mod issuing;
 pub mod limits;
 pub mod listener;
-pub mod logging;
-pub mod openapi;
-pub mod outages;
-pub mod outbound;
-pub mod peer;
-pub mod policies;
+pub mod peers;
 pub mod process;
-pub mod profile_link;
 pub mod refusal;
-pub mod reports;
-pub mod service;
-pub mod sessions;
-pub mod signers;
-pub mod spa;
-pub(crate) mod template;
-pub mod throttle;
-pub mod vault;
+pub mod revocation;
+pub mod setup;
+pub mod sign_in;
+pub mod step_up;

@@ -4,3 +4,4 @@ pub mod dark;
 pub mod gates;
 pub mod http;
 pub mod pre_auth_limiter;
+pub mod spa;

@@ -6,9 +6,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ringwall_collective::cli::{self, Arguments};
-use ringwall_collective::config::ConfigError;
-use ringwall_collective::logging;
+use ringwall_collective::setup::cli::{self, Arguments};
+use ringwall_collective::setup::config::ConfigError;
+use ringwall_collective::setup::logging;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

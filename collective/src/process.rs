@@ -1,6 +1,9 @@
 //! A Controller as a running process: listeners, the Raft node, links, duties; started together, stopped in good order.
 //! Tests run several in one process.
 
+pub mod clock;
+pub mod duties;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,21 +18,22 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::audit::AuditFile;
-use crate::config::Config;
+use crate::audit::file::AuditFile;
 use crate::controller::{Controller, IssuerKeys, Parts};
-use crate::data_dir::{DataDir, NodeIdentity, NodeKeys};
-use crate::hashing::HashingPool;
+use crate::identity::hashing::HashingPool;
+use crate::issuing::signers::Signers;
 use crate::listener::dark::Dark;
 use crate::listener::gates::Gates;
-use crate::peer::connector::Connector;
-use crate::peer::feed::Feeds;
-use crate::reports::Reports;
-use crate::service::duties;
-use crate::signers::Signers;
-use crate::spa::Places;
-use crate::vault::Vault;
-use crate::{api, bootstrap, listener, peer, spa};
+use crate::listener::spa;
+use crate::listener::spa::Places;
+use crate::peers::connector::Connector;
+use crate::peers::feed::Feeds;
+use crate::peers::reports::Reports;
+use crate::setup::bootstrap;
+use crate::setup::config::Config;
+use crate::setup::data_dir::{DataDir, NodeIdentity, NodeKeys};
+use crate::setup::vault::Vault;
+use crate::{api, listener, peers as peer};
 
 /// Connections get this long to finish what they do.
 const GRACE: Duration = Duration::from_secs(3);

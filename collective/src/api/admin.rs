@@ -20,7 +20,7 @@ use actix_web::HttpResponse;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, scope};
 
-use crate::service::administer::Denial;
+use crate::administration::Denial;
 
 pub use routes::SPECIAL;
 

@@ -4,10 +4,10 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::administration::profiles::on_boarding::{PATH, page};
 use crate::controller::Controller;
 use crate::listener::http::Connection;
 use crate::refusal::{Refusal, status_of};
-use crate::service::on_boarding::{PATH, page};
 
 /// Registers the page.
 pub(super) fn configure(routes: &mut web::ServiceConfig) {

@@ -18,8 +18,8 @@ use ringwall_trust::tls::SpaPolicy;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 
-use crate::clock;
-use crate::config::Config;
+use crate::process::clock;
+use crate::setup::config::Config;
 
 /// A guard that could not be had is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);

@@ -19,8 +19,8 @@ use tokio_rustls::server::TlsStream;
 use super::dark::{Dark, Wanted};
 use super::http::{Channel, Connection, Secured};
 use super::pre_auth_limiter::PreAuthLimiter;
-use crate::clock;
 use crate::limits::{CLIENT_ROOM, CONNECTIONS_PER_SOURCE, PEER_CONNECTIONS_PER_SOURCE, PEER_ROOM};
+use crate::process::clock;
 
 /// A proved connection on the peer port.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_trust::spa::Source;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::throttle::Throttle;
+use crate::sign_in::throttle::Throttle;
 
 /// How long a source stays known after a peer authenticated from there.
 const KNOWN_FOR: Duration = Duration::from_hours(24);

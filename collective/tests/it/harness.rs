@@ -4,13 +4,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ringwall_collective::bootstrap;
-use ringwall_collective::config::{Advertise, Config, RaftPace, RawConfig};
 use ringwall_collective::controller::Controller;
-use ringwall_collective::data_dir::DataDir;
-use ringwall_collective::founding::{FoundingOptions, found};
-use ringwall_collective::joining;
 use ringwall_collective::process::Process;
+use ringwall_collective::setup::bootstrap;
+use ringwall_collective::setup::config::{Advertise, Config, RaftPace, RawConfig};
+use ringwall_collective::setup::data_dir::DataDir;
+use ringwall_collective::setup::founding::{FoundingOptions, found};
+use ringwall_collective::setup::joining;
 use ringwall_protocol::id::{SiteId, UserId};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::{Appliance, LocalUser, Object};
@@ -58,8 +58,8 @@ impl Lab {
             advertise: config.advertise.clone(),
             keep_root: true,
         };
-        let founded =
-            found(&options, "a long password", ringwall_collective::clock::now(), &SystemRandom).expect("founded");
+        let founded = found(&options, "a long password", ringwall_collective::process::clock::now(), &SystemRandom)
+            .expect("founded");
         let root = founded.root.fingerprint();
         let data = DataDir::create(&config.data_dir).expect("a fresh directory");
         data.write_keys(&founded.keys, &SystemRandom).expect("keys");
@@ -115,7 +115,7 @@ impl Lab {
             }))
             .await;
         let token = SecretKey::generate(&SystemRandom);
-        let not_after = ringwall_collective::clock::now().plus(Duration::from_secs(600));
+        let not_after = ringwall_collective::process::clock::now().plus(Duration::from_secs(600));
         let create =
             CreateJoinToken { appliance: appliance.base.id, token: JoinTokenHash::new(token.digest()), not_after };
         self.some_controller().change(create).await.expect("created");
@@ -123,7 +123,7 @@ impl Lab {
         let collective = state.collective().expect("founded");
         let running = self.nodes.iter().filter_map(|node| node.process.as_ref());
         let vault = &self.some_controller().vault;
-        let join_key = ringwall_collective::spa::peer_key(&state, vault, PeerRole::Join).expect("a key");
+        let join_key = ringwall_collective::listener::spa::peer_key(&state, vault, PeerRole::Join).expect("a key");
         Seed {
             version: SEED_VERSION,
             collective_id: collective.id,
@@ -253,7 +253,7 @@ pub(crate) fn config(data_dir: PathBuf) -> Config {
         },
         http_workers: 1,
         password_hashes: 2,
-        providers: ringwall_collective::outbound::Outbound { allow_local: true, networks: Vec::new() },
+        providers: ringwall_collective::identity::outbound::Outbound { allow_local: true, networks: Vec::new() },
         bind_destination: true,
     }
 }

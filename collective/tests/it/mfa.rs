@@ -18,7 +18,7 @@ use crate::harness::{Lab, PASSWORD};
 /// Gives a user a seed; answers it.
 pub(crate) async fn enrol(lab: &Lab, user: UserId) -> Seed {
     let seed = Seed::generate(&SystemRandom);
-    let purpose = ringwall_collective::vault::Purpose::TotpSeed(user);
+    let purpose = ringwall_collective::setup::vault::Purpose::TotpSeed(user);
     let sealed = lab.controller(0).vault.seal(purpose, seed.expose());
     lab.controller(0).change(PutTotpSeed { user, seed: sealed, confirmed: true }).await.expect("enrolled");
     seed
@@ -33,7 +33,7 @@ pub(crate) async fn want_factor(lab: &Lab, always: bool) {
 }
 
 pub(crate) fn code(seed: &Seed) -> String {
-    seed.code(ringwall_collective::clock::now())
+    seed.code(ringwall_collective::process::clock::now())
 }
 
 pub(crate) async fn answer_factor(lab: &Lab, at: usize, client: &Client, wanted: &Value, code: &str) -> Answer {
@@ -89,7 +89,10 @@ async fn blocklist_during_mfa_voids_the_sign_in() {
     lab.controller(0)
         .change(PutTotpSeed {
             user,
-            seed: lab.controller(0).vault.seal(ringwall_collective::vault::Purpose::TotpSeed(user), seed.expose()),
+            seed: lab
+                .controller(0)
+                .vault
+                .seal(ringwall_collective::setup::vault::Purpose::TotpSeed(user), seed.expose()),
             confirmed: true,
         })
         .await

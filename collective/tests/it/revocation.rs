@@ -1,6 +1,6 @@
 //! Revocations: modes, blocklist, devices, sign-out.
 
-use ringwall_collective::service::revoke::{Pace, RevocationOrder};
+use ringwall_collective::revocation::revoke::{Pace, RevocationOrder};
 use ringwall_protocol::name::DnScope;
 use ringwall_protocol::revocation::RevocationScope;
 use ringwall_protocol::wire::error::ErrorCode;

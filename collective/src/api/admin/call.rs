@@ -17,13 +17,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::body;
+use crate::administration::objects::decode::{find_unknown, locate};
+use crate::administration::objects::listing::Wanted;
+use crate::administration::repeat::Repeat;
+use crate::administration::{Administrator, Denial};
 use crate::controller::Controller;
 use crate::listener::http::Connection;
 use crate::refusal::Refusal;
-use crate::service::administer::decode::{find_unknown, locate};
-use crate::service::administer::listing::Wanted;
-use crate::service::administer::repeat::Repeat;
-use crate::service::administer::{Administrator, Denial};
 
 /// A request by a signed-in administrator.
 pub(super) struct Call {

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::answer::{json, nothing, versioned};
 use super::call::Call;
 use super::objects::parse_id;
-use crate::service::administer::Denial;
-use crate::service::administer::repeat::Repeat;
+use crate::administration::Denial;
+use crate::administration::repeat::Repeat;
 
 type Answer = Result<HttpResponse, Denial>;
 

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::answer::{json, nothing};
 use super::call::Call;
-use crate::service::administer::Denial;
-use crate::service::administer::repeat::Repeat;
+use crate::administration::Denial;
+use crate::administration::repeat::Repeat;
 
 type Answer = Result<HttpResponse, Denial>;
 

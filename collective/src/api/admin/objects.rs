@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::answer::{json, nothing, versioned};
 use super::call::Call;
-use crate::service::administer::Denial;
+use crate::administration::Denial;
 
 type Answer = Result<HttpResponse, Denial>;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::objects::parse_id;
-use crate::service::administer::Denial;
+use crate::administration::Denial;
 
 type Answer = Result<HttpResponse, Denial>;
 

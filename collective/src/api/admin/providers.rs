@@ -7,8 +7,8 @@ use ringwall_protocol::object::ObjectKind;
 use super::answer::json;
 use super::call::Call;
 use super::objects::parse_id;
-use crate::service::administer::Denial;
-use crate::service::administer::provider_test::AttributesRequest;
+use crate::administration::Denial;
+use crate::administration::objects::provider_test::AttributesRequest;
 
 type Answer = Result<HttpResponse, Denial>;
 

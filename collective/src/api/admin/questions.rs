@@ -6,12 +6,12 @@ use ringwall_protocol::wire::what_if::Draft;
 
 use super::answer::json;
 use super::call::Call;
-use crate::openapi;
+use crate::administration::Denial;
+use crate::administration::questions::claim_names::claim_names as names_of;
+use crate::administration::questions::lint::lint as lint_of;
+use crate::administration::questions::rehearsal::Rehearsal;
+use crate::api::openapi;
 use crate::refusal::Refusal;
-use crate::service::administer::Denial;
-use crate::service::administer::claim_names::claim_names as names_of;
-use crate::service::administer::lint::lint as lint_of;
-use crate::service::administer::rehearsal::Rehearsal;
 
 type Answer = Result<HttpResponse, Denial>;
 

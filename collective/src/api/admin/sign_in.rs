@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::answer::{json, nothing};
 use super::call::{Call, StrangersCall};
-use crate::service::administer::Denial;
-use crate::service::administer::session::{Caller, PendingSignIn};
-use crate::service::administer::sign_in::{Steps, again, offers};
+use crate::administration::Denial;
+use crate::administration::access::session::{Caller, PendingSignIn};
+use crate::administration::access::sign_in::{Steps, again, offers};
 
 type Answer = Result<HttpResponse, Denial>;
 

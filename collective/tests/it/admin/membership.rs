@@ -1,8 +1,8 @@
 //! Appliances: exported, joined, led, removed.
 
-use ringwall_collective::config::RawConfig;
-use ringwall_collective::joining;
 use ringwall_collective::process::Process;
+use ringwall_collective::setup::config::RawConfig;
+use ringwall_collective::setup::joining;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_trust::secret::write_private;
 use serde_json::json;

@@ -1,0 +1,10 @@
+//! Questions that change nothing: why is a user permitted or not, what would a change do, and what is wrong with the
+//! policies.
+//!
+//! Each asks for the privileges of the change that it is about (T40), and decides by the functions that decide in earnest.
+
+pub mod claim_names;
+pub mod explain;
+pub mod lint;
+pub mod rehearsal;
+pub mod what_if;

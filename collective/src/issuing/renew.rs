@@ -1,0 +1,114 @@
+//! Renewal of claims: a new claims token from one that is still valid. Everything that a sign-in checks is checked
+//! again in the present state, and the user's attributes are read anew (T4, 3.8).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ringwall_protocol::claims::{ClaimMap, StepUp};
+use ringwall_protocol::object::IdentityProvider;
+use ringwall_protocol::token::ClaimsToken;
+use ringwall_protocol::wire::client::{ClaimsAnswer, RenewRequest};
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_raft::state::address::AllocateAddresses;
+use ringwall_raft::state::device::TouchDevices;
+use ringwall_raft::{Reply, State};
+use ringwall_trust::token::Verified;
+
+use super::check;
+use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head};
+use crate::api::extract::CertifiedClient;
+use crate::controller::{Controller, DeviceRequest};
+use crate::identity::directory::{Directory, LookUp, Whom};
+use crate::process::clock;
+use crate::refusal::Refusal;
+
+/// What of a claims token is new.
+#[derive(Debug, Clone)]
+pub(crate) struct ReMint {
+    pub(crate) user: ClaimMap,
+    pub(crate) step_ups: BTreeMap<String, StepUp>,
+    /// A shorter life than usual.
+    pub(crate) life: Option<Duration>,
+}
+
+impl Controller {
+    /// A new claims token.
+    ///
+    /// # Errors
+    /// Token errors; `tokenRevoked` if the user is gone or disabled; `mfaRequired` where every sign-in needs a factor
+    /// and the former one has reached its end.
+    pub async fn renew(&self, caller: &CertifiedClient, request: &RenewRequest) -> Result<ClaimsAnswer, Refusal> {
+        let state = self.current().await?;
+        let now = clock::now();
+        let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
+        self.count_request(&claims.head, DeviceRequest::Renew, now)?;
+        request.device_claims.0.check().map_err(|error| Refusal::invalid(format!("deviceClaims: {error}")))?;
+        self.device_claims.hear((claims.head.user_id, claims.head.device_id), &request.device_claims, now);
+        let provider = check::provider_of(&state, &claims.head)?;
+        let (user, life) = self.claims_now(&state, caller, provider, &claims).await?;
+        let step_ups = claims.step_ups.clone();
+        let claims_token = self.mint_again(&claims, ReMint { user, step_ups, life }).await?;
+        Ok(ClaimsAnswer { claims_token })
+    }
+
+    /// What the provider says of the user now. One that can only be asked with the user's credential keeps its word until
+    /// the sign-in ends; one that does not answer is believed for a quarter of an hour, and no token lives longer.
+    async fn claims_now(
+        &self,
+        state: &State,
+        caller: &CertifiedClient,
+        provider: &IdentityProvider,
+        claims: &ClaimsToken,
+    ) -> Result<(ClaimMap, Option<Duration>), Refusal> {
+        let whom = Whom { name: &claims.head.sub.user.user, device: Some(claims.head.device_id) };
+        let found = match self.directories.look_up(state, provider, whom).await {
+            Err(refusal) if refusal.code == ErrorCode::ProviderUnavailable => {
+                let left = self.outages.failed(provider.base.id, clock::now()).ok_or(refusal)?;
+                self.event("renewed_without_provider", Some(&claims.head.sub), caller.address)
+                    .with("grace_seconds", left.as_secs())
+                    .emit();
+                return Ok((claims.user.clone(), Some(left)));
+            }
+            other => other?,
+        };
+        self.outages.answered(provider.base.id);
+        match found {
+            LookUp::Known(user) if user.id == claims.head.user_id && user.name == *whom.name => Ok((user.claims, None)),
+            LookUp::Unreadable => Ok((claims.user.clone(), None)),
+            LookUp::Known(_) | LookUp::Gone => {
+                Err(Refusal::new(ErrorCode::TokenRevoked, "the user is gone or disabled"))
+            }
+        }
+    }
+
+    /// Mints a successor of a token that was valid a moment ago, from a state in which it still is.
+    pub(crate) async fn mint_again(&self, former: &Verified<ClaimsToken>, new: ReMint) -> Result<String, Refusal> {
+        let (user, device) = (former.head.user_id, former.head.device_id);
+        let allocate = AllocateAddresses { user_id: user, provider_id: former.head.provider_id, device_id: device };
+        let seen = TouchDevices { devices: vec![(user, device)] };
+        let reply = self.change(ringwall_raft::Command::Group(vec![allocate.into(), seen.into()])).await?;
+        let Reply::Group(parts) = reply else { return Err(Refusal::internal()) };
+        let Some(Reply::Addresses(addresses)) = parts.into_iter().next() else { return Err(Refusal::internal()) };
+        let state = self.current().await?;
+        check::stands(&state, &**former)?;
+        check::still_known(&state, &former.head)?;
+        let collective = check::collective(&state)?;
+        let validity = Validity {
+            idx: state.index(),
+            now: clock::now(),
+            life: new.life.map_or(claims_life(collective), |life| life.min(claims_life(collective))),
+            not_after: former.sign_in_until,
+        };
+        let head = head(collective, &Bearer::of(&former.head), collective.id.uuid(), validity);
+        let known = KnownClaims {
+            sign_in_idx: former.sign_in_idx,
+            auth_time: former.auth_time,
+            sign_in_until: former.sign_in_until,
+            user: new.user,
+            step_ups: new.step_ups,
+            addresses,
+        };
+        let token = claims_token(head, known);
+        self.sign(&state, &token)
+    }
+}

@@ -1,0 +1,109 @@
+//! The peer port: Controllers (Raft), Gateways (feed), and who wants to become one (join).
+//!
+//! Owns the connections to peers, and what Gateways report: their sessions and what they enforce. Promises that a peer is
+//! who its certificate says, and speaks the protocol of its role only. What Gateways are told is left to the replicated
+//! state and `ringwall-actors`.
+
+pub mod connector;
+pub mod enforcement;
+pub mod feed;
+pub mod frame;
+pub mod join;
+pub mod reports;
+pub mod session_directory;
+pub(crate) mod sessions;
+pub(crate) mod sessions_everywhere;
+mod source;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ringwall_protocol::id::NodeId;
+use ringwall_trust::identity::LeafIdentity;
+use ringwall_trust::tls::Alpn;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::controller::Controller;
+use crate::listener::gates::{Gates, Peer};
+
+/// What a Controller sends first on a connection to another: which of its conversations this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Conversation {
+    /// Raft's messages.
+    Raft = b'R',
+    /// What do your Gateways enforce?
+    Enforcement = b'E',
+    /// Which sessions do your Gateways have?
+    Sessions = b'S',
+}
+
+/// Accepts peers until told to stop. Connections that are open then are dropped.
+pub async fn serve(
+    listener: TcpListener,
+    gates: Arc<Gates>,
+    controller: Arc<Controller>,
+    feeds: feed::Feeds,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                let (gates, controller, feeds) = (Arc::clone(&gates), Arc::clone(&controller), feeds.clone());
+                connections.spawn(async move {
+                    match gates.peer(stream).await {
+                        Ok(peer) => converse(peer, controller, feeds).await,
+                        Err(error) => tracing::debug!(%address, %error, "peer was not let in"),
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "peer connection was not accepted");
+                // Out of descriptors: accepting again at once would only burn the processor.
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn converse(peer: Peer, controller: Arc<Controller>, feeds: feed::Feeds) {
+    let identity = peer.leaf.as_ref().map(|leaf| leaf.identity);
+    match (peer.protocol, identity) {
+        (Alpn::Raft, Some(LeafIdentity::Controller { node, .. })) => {
+            let address: SocketAddr = peer.address;
+            tracing::debug!(%node, %address, "controller connected");
+            controller_conversation(node, peer, &controller).await;
+        }
+        (Alpn::Feed, Some(LeafIdentity::Gateway { appliance, .. })) => feeds.serve(appliance, peer).await,
+        (Alpn::Join, None) => join::answer(peer, &controller).await,
+        (protocol, _) => tracing::warn!(%protocol, "peer's role does not fit its protocol"),
+    }
+}
+
+async fn controller_conversation(node: NodeId, mut peer: Peer, controller: &Arc<Controller>) {
+    use tokio::io::AsyncReadExt;
+    match peer.stream.read_u8().await {
+        Ok(kind) if kind == Conversation::Raft as u8 => {
+            if let Err(error) = controller.node.serve_peer(peer.stream, node).await {
+                tracing::debug!(%error, "raft connection ended");
+            }
+        }
+        Ok(kind) if kind == Conversation::Enforcement as u8 => {
+            enforcement::answer(peer.stream, &controller.board).await;
+        }
+        Ok(kind) if kind == Conversation::Sessions as u8 => {
+            sessions::answer(peer.stream, &controller.sessions).await;
+        }
+        Ok(kind) => tracing::warn!(kind, "controller began an unknown conversation"),
+        Err(error) => tracing::debug!(%error, "controller said nothing"),
+    }
+}

@@ -1,0 +1,368 @@
+//! Sign-in. The order of steps is fixed (`docs/token-flow.md`), every refusal looks alike to a stranger (T39), and the
+//! token's `idx` is that of the state in which the first check was made, however late it is minted (T4).
+
+mod begin;
+pub(crate) mod devices;
+pub mod failures;
+pub(crate) mod lockout;
+pub(crate) mod mfa;
+pub mod throttle;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ringwall_protocol::claims::{StepUp, UntrustedClaims};
+use ringwall_protocol::id::{DeviceId, LogIndex, SignInId, Thumbprint};
+use ringwall_protocol::name::{ProviderName, SessionDn, UserDn, UserName};
+use ringwall_protocol::object::IdentityProvider;
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::wire::client::{SignInAnswer, SignInRequest, SignedIn};
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_raft::State;
+use ringwall_raft::state::device::{DeviceMatch, match_device};
+use uuid::Uuid;
+
+use self::devices::{Cookie, Registered, Registering, Standing, standing};
+use crate::api::extract::Stranger;
+use crate::controller::Controller;
+use crate::identity::directory::{Attempt, Claimed, Directory, Further, KnownUser, Proof};
+use crate::issuing::check;
+use crate::issuing::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head, minutes};
+use crate::limits::REFUSAL_FLOOR;
+use crate::process::clock;
+use crate::refusal::Refusal;
+
+/// A user who authenticated himself, on a device, in a sign-in that is not finished.
+#[derive(Debug, Clone)]
+pub(crate) struct AuthenticatedUser {
+    pub(crate) user: KnownUser,
+    pub(crate) provider: IdentityProvider,
+    pub(crate) dn: SessionDn,
+    pub(crate) jkt: Thumbprint,
+    pub(crate) cookie: Option<Cookie>,
+    pub(crate) hostname: String,
+    /// Where the request came from.
+    pub(crate) from: IpAddr,
+    /// Index of the state in which the first check was made.
+    pub(crate) started_idx: LogIndex,
+    pub(crate) started_at: UnixMillis,
+    pub(crate) step_ups: BTreeMap<String, StepUp>,
+}
+
+/// How far the first credential led.
+enum CredentialOutcome {
+    /// It authenticated the user.
+    Authenticated(Box<AuthenticatedUser>),
+    /// The provider wants another answer before it says.
+    ChallengeNeeded(Box<PendingChallenge>),
+}
+
+/// A sign-in whose provider wants another answer: what is known of it until then.
+pub(crate) struct PendingChallenge {
+    pub(crate) dn: SessionDn,
+    pub(crate) provider: IdentityProvider,
+    pub(crate) jkt: Thumbprint,
+    pub(crate) cookie: Option<Cookie>,
+    pub(crate) hostname: String,
+    pub(crate) started_idx: LogIndex,
+    pub(crate) started_at: UnixMillis,
+    pub(crate) further: Further,
+}
+
+impl Controller {
+    /// First request of a sign-in.
+    ///
+    /// # Errors
+    /// `signInRefused` for whatever is wrong with user, password or permission; `providerUnavailable`; after the password
+    /// was right also `deviceConflict` and `deviceLimit`; `busy`, `noQuorum`.
+    pub async fn sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
+        let _place = self.sign_ins.try_acquire().map_err(|_| Refusal::busy())?;
+        let came = tokio::time::Instant::now();
+        let outcome = self.try_sign_in(caller, request).await;
+        if outcome.is_err() {
+            tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
+        }
+        outcome
+    }
+
+    async fn try_sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
+        let now = clock::now();
+        self.failures.may_try(caller.address, now)?;
+        let state = self.current().await?;
+        match self.prove(&state, caller, &request, now).await? {
+            CredentialOutcome::Authenticated(authenticated) => {
+                self.continue_authenticated(&state, *authenticated, now).await
+            }
+            CredentialOutcome::ChallengeNeeded(pending) => {
+                self.open_challenge(*pending).await.map(SignInAnswer::MfaWanted)
+            }
+        }
+    }
+
+    /// From the authenticated user to the registration, or to the factor that is wanted before it.
+    pub(crate) async fn continue_authenticated(
+        &self,
+        state: &State,
+        authenticated: AuthenticatedUser,
+        now: UnixMillis,
+    ) -> Result<SignInAnswer, Refusal> {
+        let known = self.match_registration(state, &authenticated, now)?;
+        match self.wanted_factor(state, &authenticated, known)? {
+            Some(wanted) => self.open_sign_in(state, authenticated, wanted).await.map(SignInAnswer::MfaWanted),
+            None => self.complete_sign_in(authenticated, false).await.map(SignInAnswer::SignedIn),
+        }
+    }
+
+    /// Blocklist, lock-out, identity provider, in this order; all take the same time.
+    async fn prove(
+        &self,
+        state: &Arc<State>,
+        caller: &Stranger,
+        request: &SignInRequest,
+        now: UnixMillis,
+    ) -> Result<CredentialOutcome, Refusal> {
+        let provider = permitted_provider(state, caller, &request.identity_provider, request.device_id);
+        let claimed = provider.map_or(Claimed::Nobody, |one| self.directories.claimed(one, &request.credential));
+        let (Some(provider), Some(provider_name)) = (provider, provider.and_then(name_of)) else {
+            return self.refuse(state, caller.address, None, request, now).await;
+        };
+        let dn_of = |user: UserName| SessionDn {
+            device: request.device_id,
+            user: UserDn { user, provider: provider_name.clone() },
+        };
+        let cookie = Cookie::parse(request.device_cookie.as_deref());
+        let key = request.key_thumbprint;
+        let known_device = |dn: &SessionDn| self.is_known_device(state, provider, dn, cookie.as_ref(), key, now);
+        let claimed = match claimed {
+            Claimed::Nobody => return self.refuse(state, caller.address, None, request, now).await,
+            Claimed::Name(name) => Some(dn_of(name)),
+            Claimed::Later => None,
+        };
+        if let Some(dn) = &claimed
+            && self.may_not_try(state, dn, known_device(dn), now)
+        {
+            return self.refuse(state, caller.address, Some((dn, known_device(dn), provider)), request, now).await;
+        }
+        let attempt = Attempt {
+            credential: &request.credential,
+            device: request.device_id,
+            key,
+            exporter: caller.exporter.as_ref(),
+        };
+        let proof = self.directories.prove(state, provider, &attempt).await?;
+        let hostname = hostname(&request.device_claims);
+        let (started_idx, started_at) = (state.index(), now);
+        match (proof, claimed) {
+            (Proof::User(user), claimed) => {
+                let dn = dn_of(user.name.clone());
+                // A name that only the provider knew is judged now; one that was claimed must be the one that answers.
+                let another = claimed.as_ref().is_some_and(|claimed| *claimed != dn);
+                if another || self.may_not_try(state, &dn, known_device(&dn), now) {
+                    self.failed(caller.address, &dn, false, provider, now).await;
+                    return Err(Refusal::sign_in());
+                }
+                Ok(CredentialOutcome::Authenticated(Box::new(AuthenticatedUser {
+                    user: *user,
+                    provider: provider.clone(),
+                    dn,
+                    jkt: key,
+                    cookie,
+                    hostname,
+                    from: caller.address,
+                    started_idx,
+                    started_at,
+                    step_ups: BTreeMap::new(),
+                })))
+            }
+            (Proof::Further(further), Some(dn)) => {
+                let (provider, jkt) = (provider.clone(), key);
+                let pending =
+                    PendingChallenge { dn, provider, jkt, cookie, hostname, started_idx, started_at, further };
+                Ok(CredentialOutcome::ChallengeNeeded(Box::new(pending)))
+            }
+            (Proof::Nobody, Some(dn)) => {
+                self.failed(caller.address, &dn, known_device(&dn), provider, now).await;
+                Err(Refusal::sign_in())
+            }
+            // Without a name there is nobody to whom a transaction could be bound.
+            (Proof::Nobody | Proof::Further(_), None) => {
+                self.failures.count_source(caller.address, now);
+                Err(Refusal::sign_in())
+            }
+        }
+    }
+
+    /// Blocked or locked out.
+    pub(crate) fn may_not_try(&self, state: &State, dn: &SessionDn, known_device: bool, now: UnixMillis) -> bool {
+        state.blocked(&dn.user).is_some() || self.is_locked(state, dn, known_device, now)
+    }
+
+    /// The one refusal, after the work that a right user would have cost.
+    async fn refuse(
+        &self,
+        state: &State,
+        address: IpAddr,
+        who: Option<(&SessionDn, bool, &IdentityProvider)>,
+        request: &SignInRequest,
+        now: UnixMillis,
+    ) -> Result<CredentialOutcome, Refusal> {
+        let provider = who.map(|(_, _, provider)| provider);
+        self.directories.prove_nobody(state, provider, &request.credential).await?;
+        match who {
+            Some((dn, known, provider)) => self.failed(address, dn, known, provider, now).await,
+            None => self.failures.count_source(address, now),
+        }
+        Err(Refusal::sign_in())
+    }
+
+    /// Whether a registered device is trying, by its cookie and key, before anybody authenticated anything.
+    fn is_known_device(
+        &self,
+        state: &State,
+        provider: &IdentityProvider,
+        dn: &SessionDn,
+        cookie: Option<&Cookie>,
+        key: Thumbprint,
+        now: UnixMillis,
+    ) -> bool {
+        let user = self.directories.id_of(state, provider, &dn.user.user);
+        let presented = cookie.map(Cookie::hash);
+        user.and_then(|user| state.device(user, dn.device)).is_some_and(|device| {
+            device.dn == *dn && match_device(device, presented.as_deref(), key, now) == DeviceMatch::Known
+        })
+    }
+
+    /// How the device compares with its registration, before anybody is asked for another factor (T15).
+    pub(crate) fn match_registration(
+        &self,
+        state: &State,
+        authenticated: &AuthenticatedUser,
+        now: UnixMillis,
+    ) -> Result<bool, Refusal> {
+        let limit = authenticated.provider.device_limit_per_user;
+        let Some(known) = state.device(authenticated.user.id, authenticated.dn.device) else {
+            let has = state
+                .devices_of(authenticated.user.id)
+                .filter(|one| one.provider_id == authenticated.provider.base.id)
+                .count();
+            if has >= limit as usize {
+                return Err(Refusal::new(
+                    ErrorCode::DeviceLimit,
+                    format!("the user has {has} registered devices, at most {limit} are allowed"),
+                ));
+            }
+            return Ok(false);
+        };
+        let presented = authenticated.cookie.as_ref().map(Cookie::hash);
+        match standing(known, &authenticated.dn, presented.as_deref(), authenticated.jkt, now) {
+            Standing::Registered => Ok(true),
+            Standing::Doubtful { audited } => {
+                self.event(audited, Some(&authenticated.dn), authenticated.from).emit();
+                if takeover_possible(&authenticated.provider) { Ok(false) } else { Err(device_conflict()) }
+            }
+        }
+    }
+
+    /// Registers the device, allocates addresses, mints the claims token.
+    pub(crate) async fn complete_sign_in(
+        &self,
+        authenticated: AuthenticatedUser,
+        mfa_given: bool,
+    ) -> Result<SignedIn, Refusal> {
+        let (new_cookie, cookie_text) = Cookie::fresh();
+        let registering = Registering { authenticated: &authenticated, new_cookie: &new_cookie, mfa_given };
+        let Registered { addresses, spa_key, matched } = self.register(registering).await?;
+        // The registration is part of this state, and so is every revocation that was committed before it.
+        let state = self.current().await?;
+        if state.blocked(&authenticated.dn.user).is_some() {
+            return Err(Refusal::sign_in());
+        }
+        let collective = check::collective(&state)?;
+        let now = clock::now();
+        let bearer = Bearer {
+            dn: authenticated.dn.clone(),
+            sid: SignInId::new(Uuid::new_v4()),
+            user: authenticated.user.id,
+            provider: authenticated.provider.base.id,
+            device: authenticated.dn.device,
+            jkt: authenticated.jkt,
+        };
+        let sign_in_life = minutes(collective.settings.max_sign_in_minutes, u32::MAX / 60);
+        let sign_in_until = authenticated.started_at.plus(sign_in_life);
+        let sign_in_until = authenticated.user.until.map_or(sign_in_until, |end| end.min(sign_in_until)).seconds();
+        let validity =
+            Validity { idx: authenticated.started_idx, now, life: claims_life(collective), not_after: sign_in_until };
+        let known = KnownClaims {
+            sign_in_idx: authenticated.started_idx,
+            auth_time: authenticated.started_at.seconds(),
+            sign_in_until,
+            user: authenticated.user.claims,
+            step_ups: authenticated.step_ups,
+            addresses,
+        };
+        let token = claims_token(head(collective, &bearer, collective.id.uuid(), validity), known);
+        check::stands(&state, &token)?;
+        let text = self.sign(&state, &token)?;
+        if !matched {
+            self.event("device_registered", Some(&authenticated.dn), authenticated.from).emit();
+        }
+        self.event("authentication_succeeded", Some(&authenticated.dn), authenticated.from)
+            .at(authenticated.started_idx)
+            .with("claims_token_id", token.head.jti.to_string())
+            .emit();
+        metrics::counter!("ringwall_sign_ins_total").increment(1);
+        Ok(SignedIn {
+            claims_token: text,
+            device_cookie: cookie_text,
+            device_spa_key: spa_key,
+            controllers: devices::controllers(&state),
+            on_demand_claims: authenticated.provider.on_demand_claim_mappings,
+            notices: authenticated.user.notices,
+        })
+    }
+}
+
+/// The provider's name as it stands in DNs.
+fn name_of(provider: &IdentityProvider) -> Option<ProviderName> {
+    ProviderName::parse(provider.base.name.clone()).ok()
+}
+
+/// The provider that the request names, if the knock permits it (T21).
+pub(crate) fn permitted_provider<'a>(
+    state: &'a State,
+    caller: &Stranger,
+    named: &str,
+    from: DeviceId,
+) -> Option<&'a IdentityProvider> {
+    let provider = state.identity_providers().find(|provider| provider.base.name == named)?;
+    let permitted = match &caller.knock {
+        None => true,
+        Some(ringwall_trust::spa::KeyOwner::Profile(name)) => state
+            .client_profiles()
+            .any(|profile| crate::listener::spa::opens(profile, name) && profile.identity_provider == provider.base.id),
+        Some(ringwall_trust::spa::KeyOwner::Device(user, device)) => {
+            *device == from && state.device(*user, *device).is_some_and(|known| known.provider_id == provider.base.id)
+        }
+        Some(_) => false,
+    };
+    permitted.then_some(provider)
+}
+
+fn takeover_possible(provider: &IdentityProvider) -> bool {
+    use ringwall_protocol::object::identity_provider::DeviceTakeover;
+    provider.device_takeover == DeviceTakeover::ReplaceWithMfa && provider.on_boarding_2fa.is_some()
+}
+
+pub(crate) fn device_conflict() -> Refusal {
+    Refusal::new(
+        ErrorCode::DeviceConflict,
+        "this device is registered with another key or cookie; an administrator can remove the registration",
+    )
+}
+
+/// What the device calls itself, for people; cut to what is kept.
+fn hostname(claims: &UntrustedClaims) -> String {
+    let name = claims.0.claim("hostname").and_then(|value| value.as_str()).unwrap_or_default();
+    name.chars().filter(|c| !c.is_control()).take(64).collect()
+}

@@ -1,0 +1,349 @@
+//! Step-up: another proof for a condition. The Client names an interaction; kind, provider and claim suffix come from
+//! the condition in this Controller's state, and only if an entitlement of this user uses it (T5).
+
+pub(crate) mod factors;
+mod interactions;
+
+use ringwall_protocol::claims::{StepUp, StepUpKind, UntrustedClaims};
+use ringwall_protocol::id::{MfaProviderId, PromptId, ProviderId, TransactionId};
+use ringwall_protocol::interaction::{InteractionKind, InteractionRef};
+use ringwall_protocol::object::identity_provider::IdentityProviderKind;
+use ringwall_protocol::object::{IdentityProvider, MfaProvider};
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::token::ClaimsToken;
+use ringwall_protocol::wire::client::{
+    Challenge, ClaimsAnswer, Credential, MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, StepUpAnswer, StepUpRequest,
+};
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_raft::state::transaction::{
+    CountAttempt, FinishTransaction, OpenTransaction, Transaction, TransactionKind,
+};
+use ringwall_raft::{Reply, State};
+use ringwall_trust::token::Verified;
+use uuid::Uuid;
+
+use self::factors::Answered;
+use crate::api::extract::CertifiedClient;
+use crate::controller::{Controller, DeviceRequest};
+use crate::identity::directory::oidc::Going;
+use crate::identity::directory::{Attempt, Directory, Further, Proof};
+use crate::identity::factor::{Bearer, Factor, refused};
+use crate::issuing::check;
+use crate::issuing::renew::ReMint;
+use crate::process::clock;
+use crate::refusal::Refusal;
+use interactions::{answered_here, factor_of};
+
+impl Controller {
+    /// Verifies an answer to an interaction and gives a claims token that tells of it; or says what else is to be
+    /// answered first.
+    ///
+    /// # Errors
+    /// `notEntitled` if no entitlement of the user has that interaction; `mfaRefused` for a wrong answer;
+    /// `providerUnavailable`.
+    pub async fn step_up(&self, caller: &CertifiedClient, request: StepUpRequest) -> Result<StepUpAnswer, Refusal> {
+        let state = self.current().await?;
+        let now = clock::now();
+        let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
+        self.count_request(&claims.head, DeviceRequest::StepUp, now)?;
+        self.hear_device(&claims, request.device_claims.as_ref(), now)?;
+        let asked = Asked {
+            interaction: InteractionRef {
+                condition_id: request.condition_id,
+                interaction_index: request.interaction_index,
+            },
+            prompt: request.prompt_id,
+        };
+        let interaction = self.interaction_of(&state, &claims, caller, asked.interaction, now)?;
+        let kind = answered_here(&interaction)?;
+        let factor = factor_of(&state, &claims, &interaction)?;
+        let transaction = match kind {
+            StepUpKind::Otp => {
+                let provider = state.mfa_provider(MfaProviderId::new(factor)).ok_or_else(refused)?;
+                if self.factors.asks_first(provider) {
+                    return self.ask_first(&state, &claims, asked, provider).await.map(StepUpAnswer::Wanted);
+                }
+                something(&request.answer)?;
+                let transaction = self.open_step_up(&claims, asked, factor, Opening::Answered).await?;
+                match self.answer_factor(&state, &transaction, &request.answer, now).await? {
+                    Answered::Finished(finished) => finished,
+                    Answered::Further(further) => {
+                        let wanted = factors::wanted(transaction.id, InteractionKind::OtpAuthentication, further);
+                        return Ok(StepUpAnswer::Wanted(wanted));
+                    }
+                }
+            }
+            StepUpKind::Password => {
+                let provider = state.identity_provider(ProviderId::new(factor)).ok_or_else(refused)?;
+                if provider.kind() == IdentityProviderKind::Oidc {
+                    let redirect_uri = request.redirect_uri.as_deref();
+                    return self
+                        .send_out(&state, &claims, asked, (provider, redirect_uri))
+                        .await
+                        .map(StepUpAnswer::Wanted);
+                }
+                something(&request.answer)?;
+                let transaction = self.open_step_up(&claims, asked, factor, Opening::Answered).await?;
+                match self.verify_password(&state, &claims, ProviderId::new(factor), &request.answer).await? {
+                    None => self.finish(transaction.id).await?,
+                    Some(further) => {
+                        self.keep_further(transaction.id, &further).await?;
+                        let wanted = factors::wanted(transaction.id, InteractionKind::PasswordAuthentication, further);
+                        return Ok(StepUpAnswer::Wanted(wanted));
+                    }
+                }
+            }
+        };
+        self.stepped_up(caller, &claims, &transaction, now).await.map(StepUpAnswer::Claims)
+    }
+
+    /// Takes the answer to what a step-up wanted first.
+    ///
+    /// # Errors
+    /// `mfaRefused` for a wrong answer, another key, or a transaction that is over; otherwise as for the first request.
+    pub async fn finish_step_up(&self, caller: &CertifiedClient, answer: MfaAnswer) -> Result<StepUpAnswer, Refusal> {
+        let state = self.current().await?;
+        let now = clock::now();
+        let own = |one: &&Transaction| {
+            one.kind == TransactionKind::StepUp
+                && one.key == answer.key_thumbprint
+                && one.key == caller.leaf.thumbprint
+                && caller.leaf.session.as_ref() == Some(&one.dn)
+        };
+        let fits = answer.answer.len() <= MAX_FACTOR_ANSWER;
+        let known = state.transaction(answer.transaction).filter(own).filter(|_| fits).ok_or_else(refused)?;
+        let claims_token = answer.claims_token.as_deref().ok_or_else(|| Refusal::invalid("claimsToken is missing"))?;
+        let claims = check::bound_claims_token(&state, claims_token, &caller.leaf, now)?;
+        self.count_request(&claims.head, DeviceRequest::StepUp, now)?;
+        self.hear_device(&claims, answer.device_claims.as_ref(), now)?;
+        // The condition may have changed since: what is answered must be what it asks for now.
+        let reference = known.interaction.ok_or_else(refused)?;
+        let interaction = self.interaction_of(&state, &claims, caller, reference, now)?;
+        let kind = answered_here(&interaction)?;
+        if factor_of(&state, &claims, &interaction)? != known.factor_provider_id {
+            return Err(refused());
+        }
+        let Reply::Transaction(counted) = self.change(CountAttempt { transaction: known.id }).await? else {
+            return Err(Refusal::internal());
+        };
+        let finished = match kind {
+            StepUpKind::Otp => match self.answer_factor(&state, &counted, &answer.answer, now).await? {
+                Answered::Finished(finished) => finished,
+                Answered::Further(further) => {
+                    let wanted = factors::wanted(known.id, InteractionKind::OtpAuthentication, further);
+                    return Ok(StepUpAnswer::Wanted(wanted));
+                }
+            },
+            StepUpKind::Password => match self.go_on_password(&state, &claims, &counted, &answer.answer).await? {
+                None => self.finish(known.id).await?,
+                Some(further) => {
+                    self.keep_further(known.id, &further).await?;
+                    let wanted = factors::wanted(known.id, InteractionKind::PasswordAuthentication, further);
+                    return Ok(StepUpAnswer::Wanted(wanted));
+                }
+            },
+        };
+        self.stepped_up(caller, &claims, &finished, now).await.map(StepUpAnswer::Claims)
+    }
+
+    /// What the device says of itself, for this Controller's policies.
+    fn hear_device(
+        &self,
+        claims: &ClaimsToken,
+        device: Option<&UntrustedClaims>,
+        now: UnixMillis,
+    ) -> Result<(), Refusal> {
+        let Some(device) = device else { return Ok(()) };
+        device.0.check().map_err(|error| Refusal::invalid(format!("deviceClaims: {error}")))?;
+        self.device_claims.hear((claims.head.user_id, claims.head.device_id), device, now);
+        Ok(())
+    }
+
+    /// Has a provider say what the user is to answer; the attempt is counted when the answer comes.
+    async fn ask_first(
+        &self,
+        state: &State,
+        claims: &Verified<ClaimsToken>,
+        asked: Asked,
+        provider: &MfaProvider,
+    ) -> Result<MfaWanted, Refusal> {
+        let bearer = Bearer { user: claims.head.user_id, dn: &claims.head.sub.user, device: claims.head.device_id };
+        let further = self.begin_factor(state, provider, bearer).await?;
+        let opening = Opening::Asked(&further);
+        let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;
+        Ok(factors::wanted(transaction.id, InteractionKind::OtpAuthentication, further))
+    }
+
+    /// Has a user prove himself anew in a browser.
+    async fn send_out(
+        &self,
+        state: &State,
+        claims: &Verified<ClaimsToken>,
+        asked: Asked,
+        (provider, redirect_uri): (&IdentityProvider, Option<&str>),
+    ) -> Result<MfaWanted, Refusal> {
+        let redirect_uri =
+            redirect_uri.ok_or_else(|| Refusal::invalid("redirectUri is wanted: this is answered in a browser"))?;
+        let (device, key) = (claims.head.device_id, claims.head.cnf.jkt);
+        let gone = self.directories.oidc.go(state, provider, Going { device, key, redirect_uri, fresh: true }).await?;
+        let further =
+            Further { challenge: Challenge::Browser { url: gone.url }, message: String::new(), kept: gone.kept };
+        let opening = Opening::Asked(&further);
+        let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;
+        Ok(factors::wanted(transaction.id, InteractionKind::PasswordAuthentication, further))
+    }
+
+    /// The claims token of a step-up that was proved: its former one, and the proof.
+    async fn stepped_up(
+        &self,
+        caller: &CertifiedClient,
+        claims: &Verified<ClaimsToken>,
+        finished: &Transaction,
+        now: UnixMillis,
+    ) -> Result<ClaimsAnswer, Refusal> {
+        let state = self.current().await?;
+        let reference = finished.interaction.ok_or_else(Refusal::internal)?;
+        let interaction = self.interaction_of(&state, claims, caller, reference, now)?;
+        let suffix = interaction.claim_suffix.clone().ok_or_else(Refusal::internal)?;
+        let kind = answered_here(&interaction)?;
+        if factor_of(&state, claims, &interaction)? != finished.factor_provider_id {
+            return Err(refused());
+        }
+        self.event("interaction_answered", Some(&claims.head.sub), caller.address)
+            .with("condition_id", reference.condition_id.to_string())
+            .with("transaction_id", finished.id.to_string())
+            .emit();
+        let proof = StepUp {
+            kind,
+            provider_id: finished.factor_provider_id,
+            condition_id: Some(reference.condition_id),
+            at: now,
+            transaction_id: Some(finished.id),
+        };
+        let mut step_ups = claims.step_ups.clone();
+        step_ups.insert(suffix, proof);
+        let user = claims.user.clone();
+        let claims_token = self.mint_again(claims, ReMint { user, step_ups, life: None }).await?;
+        Ok(ClaimsAnswer { claims_token })
+    }
+
+    async fn finish(&self, transaction: TransactionId) -> Result<Box<Transaction>, Refusal> {
+        match self.change(FinishTransaction { transaction }).await? {
+            Reply::Transaction(finished) => Ok(finished),
+            _ => Err(Refusal::internal()),
+        }
+    }
+
+    /// A transaction for a step-up.
+    async fn open_step_up(
+        &self,
+        claims: &Verified<ClaimsToken>,
+        asked: Asked,
+        factor: Uuid,
+        opening: Opening<'_>,
+    ) -> Result<Box<Transaction>, Refusal> {
+        let id = TransactionId::new(Uuid::new_v4());
+        tracing::debug!(transaction = %id, prompt = %asked.prompt, "step-up");
+        let provider_state = match opening {
+            Opening::Asked(further) => self.seal_kept(id, further),
+            Opening::Answered => None,
+        };
+        let transaction = Transaction {
+            id,
+            kind: TransactionKind::StepUp,
+            user_id: claims.head.user_id,
+            provider_id: claims.head.provider_id,
+            dn: claims.head.sub.clone(),
+            device_id: claims.head.device_id,
+            key: claims.head.cnf.jkt,
+            profile_id: None,
+            started_idx: claims.head.idx,
+            factor_provider_id: factor,
+            interaction: Some(asked.interaction),
+            provider_state,
+            context: None,
+            on_page: matches!(opening, Opening::Asked(further) if further.challenge.is_page()),
+            attempts: 0,
+            expires_at: UnixMillis(0),
+        };
+        let mut parts = vec![OpenTransaction { transaction }.into()];
+        if matches!(opening, Opening::Answered) {
+            parts.push(CountAttempt { transaction: id }.into());
+        }
+        let reply = self.change(ringwall_raft::Command::Group(parts)).await.map_err(|refusal| match refusal.code {
+            ErrorCode::Busy => {
+                Refusal::new(ErrorCode::MfaRefused, "too many tries are open; wait for their end, at most ten minutes")
+            }
+            _ => refusal,
+        })?;
+        let Reply::Group(mut replies) = reply else { return Err(Refusal::internal()) };
+        match replies.pop() {
+            Some(Reply::Transaction(transaction)) => Ok(transaction),
+            _ => Err(Refusal::internal()),
+        }
+    }
+
+    /// Nothing if the password is right; what the provider wants besides it.
+    async fn verify_password(
+        &self,
+        state: &State,
+        claims: &ClaimsToken,
+        provider: ProviderId,
+        password: &str,
+    ) -> Result<Option<Further>, Refusal> {
+        let provider = state.identity_provider(provider).ok_or_else(refused)?;
+        let name = claims.head.sub.user.user.as_str().to_owned();
+        let credential = Credential::Password { username: name, password: password.to_owned() };
+        let (device, key) = (claims.head.device_id, claims.head.cnf.jkt);
+        let attempt = Attempt { credential: &credential, device, key, exporter: None };
+        let proof = self.directories.prove(state, provider, &attempt).await?;
+        right_user(proof, provider, claims)
+    }
+
+    /// The same for the answer to what the provider wanted besides.
+    async fn go_on_password(
+        &self,
+        state: &State,
+        claims: &ClaimsToken,
+        transaction: &Transaction,
+        answer: &str,
+    ) -> Result<Option<Further>, Refusal> {
+        let provider = ProviderId::new(transaction.factor_provider_id);
+        let provider = state.identity_provider(provider).ok_or_else(refused)?;
+        let (kept, name) = (self.kept(transaction)?, &claims.head.sub.user.user);
+        let proof = self.directories.go_on(state, provider, name, &kept, answer).await?;
+        right_user(proof, provider, claims)
+    }
+}
+
+/// An empty answer is no attempt.
+fn something(answer: &str) -> Result<(), Refusal> {
+    if answer.is_empty() { Err(Refusal::invalid("answer is empty: this is typed")) } else { Ok(()) }
+}
+
+/// What a step-up answers, and for which prompt.
+#[derive(Clone, Copy)]
+struct Asked {
+    interaction: InteractionRef,
+    prompt: PromptId,
+}
+
+/// How a step-up's transaction begins.
+#[derive(Clone, Copy)]
+enum Opening<'a> {
+    /// With an answer, whose attempt is counted at once.
+    Answered,
+    /// With a question.
+    Asked(&'a Further),
+}
+
+/// At the sign-in's own provider the same user must answer; at another one the same name must.
+fn right_user(proof: Proof, provider: &IdentityProvider, claims: &ClaimsToken) -> Result<Option<Further>, Refusal> {
+    let head = &claims.head;
+    match proof {
+        Proof::User(user) if provider.base.id == head.provider_id && user.id == head.user_id => Ok(None),
+        Proof::User(user) if provider.base.id != head.provider_id && user.name == head.sub.user.user => Ok(None),
+        Proof::Further(further) => Ok(Some(further)),
+        Proof::User(_) | Proof::Nobody => Err(refused()),
+    }
+}

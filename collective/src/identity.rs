@@ -9,3 +9,41 @@ pub mod factor;
 pub mod hashing;
 pub mod outages;
 pub mod outbound;
+
+use std::sync::Arc;
+
+use self::directory::Directories;
+use self::factor::Factors;
+use self::hashing::HashingPool;
+use self::outages::Outages;
+use self::outbound::Outbound;
+use crate::setup::vault::Vault;
+
+/// All providers, and what they share.
+#[derive(Debug)]
+pub(crate) struct Providers {
+    /// Identity providers.
+    pub(crate) directories: Directories,
+    /// MFA providers.
+    pub(crate) factors: Factors,
+    /// Providers that do not respond.
+    pub(crate) outages: Outages,
+    /// Where providers may be.
+    pub(crate) outbound: Outbound,
+    /// Password work.
+    pub(crate) hashing: HashingPool,
+}
+
+impl Providers {
+    /// Providers whose password work runs in `hashing`, whose secrets `vault` opens, and that are where `outbound`
+    /// permits.
+    pub(crate) fn new(hashing: HashingPool, vault: &Arc<Vault>, outbound: Outbound) -> Self {
+        Self {
+            directories: Directories::new(hashing.clone(), Arc::clone(vault), outbound.clone()),
+            factors: Factors::new(Arc::clone(vault), outbound.clone()),
+            outages: Outages::default(),
+            outbound,
+            hashing,
+        }
+    }
+}

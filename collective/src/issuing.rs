@@ -8,6 +8,7 @@ pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod device_claims;
 pub(crate) mod entitle;
+pub(crate) mod intermediates;
 pub mod keys;
 pub(crate) mod mint;
 pub mod policies;

@@ -28,6 +28,7 @@ pub mod listener;
 pub mod peers;
 pub mod process;
 pub mod refusal;
+pub mod replica;
 pub mod revocation;
 pub mod setup;
 pub mod sign_in;

@@ -93,7 +93,7 @@ async fn controller_conversation(node: NodeId, mut peer: Peer, controller: &Arc<
     use tokio::io::AsyncReadExt;
     match peer.stream.read_u8().await {
         Ok(kind) if kind == Conversation::Raft as u8 => {
-            if let Err(error) = controller.node.serve_peer(peer.stream, node).await {
+            if let Err(error) = controller.replica.node().serve_peer(peer.stream, node).await {
                 tracing::debug!(%error, "raft connection ended");
             }
         }

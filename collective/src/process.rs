@@ -19,9 +19,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::audit::file::AuditFile;
-use crate::controller::{Controller, IssuerKeys, Parts};
+use crate::controller::{Controller, Parts};
 use crate::identity::hashing::HashingPool;
-use crate::issuing::signers::Signers;
+use crate::issuing::intermediates::IssuerKeys;
 use crate::listener::dark::Dark;
 use crate::listener::gates::Gates;
 use crate::listener::spa;
@@ -97,11 +97,11 @@ impl Process {
             .context("starting the replicated log")?;
         let hashing = HashingPool::new(config.password_hashes, tokio::runtime::Handle::current());
         let controller = Arc::new(Controller::new(Parts {
-            identity,
+            identity: identity.clone(),
             data_dir: data_dir.clone(),
             node,
             vault: Vault::new(kek),
-            signers: Signers::new(signer),
+            signer,
             hashing,
             outbound: config.providers.clone(),
             issuer_keys: IssuerKeys { client: client_ca, appliance: appliance_ca },
@@ -113,6 +113,7 @@ impl Process {
         let gates = Arc::new(Gates::new(&presented, &members, &receiver, &dark, config.admin_sources.clone()));
         let (stop, stopping) = watch::channel(false);
         let follower = Follower {
+            identity: identity.clone(),
             controller: Arc::clone(&controller),
             members,
             roots,
@@ -125,7 +126,7 @@ impl Process {
         let audit = Arc::new(AuditFile::open(data_dir.path()).context("opening the audit file")?);
         let (reports, recording) = Reports::new(&controller, audit);
         let (http, arbiter) = HttpServers::start(listeners.http()?, &config, &gates, &controller).await?;
-        let feeds = Feeds::new(arbiter, &controller, reports);
+        let feeds = Feeds::new(arbiter, &controller, identity.incarnation, reports);
         let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
         let tasks = vec![
             tokio::spawn(follower.follow(stopping.clone())),
@@ -133,7 +134,7 @@ impl Process {
             tokio::spawn(duties::run(Arc::clone(&controller), root, config.advertise.clone(), stopping.clone())),
             tokio::spawn(peer::serve(peer_listener, gates, Arc::clone(&controller), feeds, stopping)),
         ];
-        tracing::info!(node = %controller.identity.node, client = %bound.client, admin = %bound.admin, peer = %bound.peer, "serving");
+        tracing::info!(node = %identity.node, client = %bound.client, admin = %bound.admin, peer = %bound.peer, "serving");
         Ok(Self { controller, bound, stop, http, tasks })
     }
 
@@ -165,7 +166,7 @@ impl Process {
                 abort.abort();
             }
         }
-        self.controller.node.shutdown().await;
+        self.controller.replica.node().shutdown().await;
         let thread = self.http.thread;
         // The thread ends by itself once its servers have; waiting for it blocks no runtime thread.
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -271,6 +272,7 @@ fn known_members(
 
 /// Keeps what connections are judged by in step with the state.
 struct Follower {
+    identity: NodeIdentity,
     controller: Arc<Controller>,
     members: Arc<CurrentMembers>,
     roots: Vec<CertificateDer<'static>>,
@@ -283,12 +285,12 @@ struct Follower {
 
 impl Follower {
     async fn follow(self, mut stop: watch::Receiver<bool>) {
-        let mut applied = self.controller.node.watch_applied();
+        let mut applied = self.controller.replica.watch_applied();
         let mut followed = spa::Followed::new(self.places.clone());
         let mut last: Option<Arc<State>> = None;
         loop {
             applied.mark_unchanged();
-            let state = self.controller.node.state();
+            let state = self.controller.replica.state();
             self.update(&state, last.as_deref(), &mut followed);
             last = Some(state);
             tokio::select! {
@@ -316,12 +318,12 @@ impl Follower {
         if locked_out {
             self.dark.lock_out();
         }
-        self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.controller.identity.appliance)));
+        self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.identity.appliance)));
         self.connector.follow(state, &self.controller.vault);
     }
 
     fn follow_members(&self, state: &State) {
-        let id = self.controller.identity.collective_id;
+        let id = self.identity.collective_id;
         match Members::from_records(id, &self.roots, state.controllers(), state.gateways()) {
             Ok(members) => self.members.replace(members),
             Err(error) => tracing::error!(%error, "membership in the state is damaged; the former one stays"),

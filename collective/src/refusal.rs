@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
+use ringwall_raft::Rejection;
 
 /// A refusal. Its text reaches the caller: never a secret, before authentication never a reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,18 @@ impl Refusal {
     #[must_use]
     pub fn internal() -> Self {
         Self::new(ErrorCode::Internal, "the controller could not do this; its log says why")
+    }
+
+    /// It may or may not have happened.
+    #[must_use]
+    pub fn unknown_outcome() -> Self {
+        Self::new(ErrorCode::UnknownOutcome, "the outcome is not known; ask again with the same id")
+    }
+
+    /// A rejection by the replicated state, as a caller sees it.
+    #[must_use]
+    pub fn rejected(rejection: &Rejection) -> Self {
+        Self::new(rejection.code(), rejection.to_string())
     }
 
     /// The request makes no sense.

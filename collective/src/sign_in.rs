@@ -89,7 +89,7 @@ impl Controller {
     async fn try_sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
         let now = clock::now();
         self.failures.may_try(caller.address, now)?;
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         match self.prove(&state, caller, &request, now).await? {
             CredentialOutcome::Authenticated(authenticated) => {
                 self.continue_authenticated(&state, *authenticated, now).await
@@ -123,7 +123,8 @@ impl Controller {
         now: UnixMillis,
     ) -> Result<CredentialOutcome, Refusal> {
         let provider = permitted_provider(state, caller, &request.identity_provider, request.device_id);
-        let claimed = provider.map_or(Claimed::Nobody, |one| self.directories.claimed(one, &request.credential));
+        let claimed =
+            provider.map_or(Claimed::Nobody, |one| self.providers.directories.claimed(one, &request.credential));
         let (Some(provider), Some(provider_name)) = (provider, provider.and_then(name_of)) else {
             return self.refuse(state, caller.address, None, request, now).await;
         };
@@ -150,7 +151,7 @@ impl Controller {
             key,
             exporter: caller.exporter.as_ref(),
         };
-        let proof = self.directories.prove(state, provider, &attempt).await?;
+        let proof = self.providers.directories.prove(state, provider, &attempt).await?;
         let hostname = hostname(&request.device_claims);
         let (started_idx, started_at) = (state.index(), now);
         match (proof, claimed) {
@@ -208,7 +209,7 @@ impl Controller {
         now: UnixMillis,
     ) -> Result<CredentialOutcome, Refusal> {
         let provider = who.map(|(_, _, provider)| provider);
-        self.directories.prove_nobody(state, provider, &request.credential).await?;
+        self.providers.directories.prove_nobody(state, provider, &request.credential).await?;
         match who {
             Some((dn, known, provider)) => self.failed(address, dn, known, provider, now).await,
             None => self.failures.count_source(address, now),
@@ -226,7 +227,7 @@ impl Controller {
         key: Thumbprint,
         now: UnixMillis,
     ) -> bool {
-        let user = self.directories.id_of(state, provider, &dn.user.user);
+        let user = self.providers.directories.id_of(state, provider, &dn.user.user);
         let presented = cookie.map(Cookie::hash);
         user.and_then(|user| state.device(user, dn.device)).is_some_and(|device| {
             device.dn == *dn && match_device(device, presented.as_deref(), key, now) == DeviceMatch::Known
@@ -258,7 +259,7 @@ impl Controller {
         match standing(known, &authenticated.dn, presented.as_deref(), authenticated.jkt, now) {
             Standing::Registered => Ok(true),
             Standing::Doubtful { audited } => {
-                self.event(audited, Some(&authenticated.dn), authenticated.from).emit();
+                self.audit.event(audited, Some(&authenticated.dn), authenticated.from).emit();
                 if takeover_possible(&authenticated.provider) { Ok(false) } else { Err(device_conflict()) }
             }
         }
@@ -274,7 +275,7 @@ impl Controller {
         let registering = Registering { authenticated: &authenticated, new_cookie: &new_cookie, mfa_given };
         let Registered { addresses, spa_key, matched } = self.register(registering).await?;
         // The registration is part of this state, and so is every revocation that was committed before it.
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         if state.blocked(&authenticated.dn.user).is_some() {
             return Err(Refusal::sign_in());
         }
@@ -303,11 +304,12 @@ impl Controller {
         };
         let token = claims_token(head(collective, &bearer, collective.id.uuid(), validity), known);
         check::stands(&state, &token)?;
-        let text = self.sign(&state, &token)?;
+        let text = self.signers.sign(&state, &token)?;
         if !matched {
-            self.event("device_registered", Some(&authenticated.dn), authenticated.from).emit();
+            self.audit.event("device_registered", Some(&authenticated.dn), authenticated.from).emit();
         }
-        self.event("authentication_succeeded", Some(&authenticated.dn), authenticated.from)
+        self.audit
+            .event("authentication_succeeded", Some(&authenticated.dn), authenticated.from)
             .at(authenticated.started_idx)
             .with("claims_token_id", token.head.jti.to_string())
             .emit();

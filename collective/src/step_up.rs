@@ -42,7 +42,7 @@ impl Controller {
     /// `notEntitled` if no entitlement of the user has that interaction; `mfaRefused` for a wrong answer;
     /// `providerUnavailable`.
     pub async fn step_up(&self, caller: &CertifiedClient, request: StepUpRequest) -> Result<StepUpAnswer, Refusal> {
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let now = clock::now();
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
         self.count_request(&claims.head, DeviceRequest::StepUp, now)?;
@@ -60,7 +60,7 @@ impl Controller {
         let transaction = match kind {
             StepUpKind::Otp => {
                 let provider = state.mfa_provider(MfaProviderId::new(factor)).ok_or_else(refused)?;
-                if self.factors.asks_first(provider) {
+                if self.providers.factors.asks_first(provider) {
                     return self.ask_first(&state, &claims, asked, provider).await.map(StepUpAnswer::Wanted);
                 }
                 something(&request.answer)?;
@@ -102,7 +102,7 @@ impl Controller {
     /// # Errors
     /// `mfaRefused` for a wrong answer, another key, or a transaction that is over; otherwise as for the first request.
     pub async fn finish_step_up(&self, caller: &CertifiedClient, answer: MfaAnswer) -> Result<StepUpAnswer, Refusal> {
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let now = clock::now();
         let own = |one: &&Transaction| {
             one.kind == TransactionKind::StepUp
@@ -123,7 +123,7 @@ impl Controller {
         if factor_of(&state, &claims, &interaction)? != known.factor_provider_id {
             return Err(refused());
         }
-        let Reply::Transaction(counted) = self.change(CountAttempt { transaction: known.id }).await? else {
+        let Reply::Transaction(counted) = self.replica.change(CountAttempt { transaction: known.id }).await? else {
             return Err(Refusal::internal());
         };
         let finished = match kind {
@@ -185,7 +185,12 @@ impl Controller {
         let redirect_uri =
             redirect_uri.ok_or_else(|| Refusal::invalid("redirectUri is wanted: this is answered in a browser"))?;
         let (device, key) = (claims.head.device_id, claims.head.cnf.jkt);
-        let gone = self.directories.oidc.go(state, provider, Going { device, key, redirect_uri, fresh: true }).await?;
+        let gone = self
+            .providers
+            .directories
+            .oidc
+            .go(state, provider, Going { device, key, redirect_uri, fresh: true })
+            .await?;
         let further =
             Further { challenge: Challenge::Browser { url: gone.url }, message: String::new(), kept: gone.kept };
         let opening = Opening::Asked(&further);
@@ -201,7 +206,7 @@ impl Controller {
         finished: &Transaction,
         now: UnixMillis,
     ) -> Result<ClaimsAnswer, Refusal> {
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let reference = finished.interaction.ok_or_else(Refusal::internal)?;
         let interaction = self.interaction_of(&state, claims, caller, reference, now)?;
         let suffix = interaction.claim_suffix.clone().ok_or_else(Refusal::internal)?;
@@ -209,7 +214,8 @@ impl Controller {
         if factor_of(&state, claims, &interaction)? != finished.factor_provider_id {
             return Err(refused());
         }
-        self.event("interaction_answered", Some(&claims.head.sub), caller.address)
+        self.audit
+            .event("interaction_answered", Some(&claims.head.sub), caller.address)
             .with("condition_id", reference.condition_id.to_string())
             .with("transaction_id", finished.id.to_string())
             .emit();
@@ -228,7 +234,7 @@ impl Controller {
     }
 
     async fn finish(&self, transaction: TransactionId) -> Result<Box<Transaction>, Refusal> {
-        match self.change(FinishTransaction { transaction }).await? {
+        match self.replica.change(FinishTransaction { transaction }).await? {
             Reply::Transaction(finished) => Ok(finished),
             _ => Err(Refusal::internal()),
         }
@@ -270,7 +276,9 @@ impl Controller {
         if matches!(opening, Opening::Answered) {
             parts.push(CountAttempt { transaction: id }.into());
         }
-        let reply = self.change(ringwall_raft::Command::Group(parts)).await.map_err(|refusal| match refusal.code {
+        let reply = self.replica.change(ringwall_raft::Command::Group(parts)).await.map_err(|refusal| match refusal
+            .code
+        {
             ErrorCode::Busy => {
                 Refusal::new(ErrorCode::MfaRefused, "too many tries are open; wait for their end, at most ten minutes")
             }
@@ -296,7 +304,7 @@ impl Controller {
         let credential = Credential::Password { username: name, password: password.to_owned() };
         let (device, key) = (claims.head.device_id, claims.head.cnf.jkt);
         let attempt = Attempt { credential: &credential, device, key, exporter: None };
-        let proof = self.directories.prove(state, provider, &attempt).await?;
+        let proof = self.providers.directories.prove(state, provider, &attempt).await?;
         right_user(proof, provider, claims)
     }
 
@@ -311,7 +319,7 @@ impl Controller {
         let provider = ProviderId::new(transaction.factor_provider_id);
         let provider = state.identity_provider(provider).ok_or_else(refused)?;
         let (kept, name) = (self.kept(transaction)?, &claims.head.sub.user.user);
-        let proof = self.directories.go_on(state, provider, name, &kept, answer).await?;
+        let proof = self.providers.directories.go_on(state, provider, name, &kept, answer).await?;
         right_user(proof, provider, claims)
     }
 }

@@ -78,7 +78,7 @@ impl From<Rejection> for Denial {
             | Rejection::WrongState { .. }
             | Rejection::TooMany { .. }
             | Rejection::CommandIdReused => Self::Conflict(text),
-            other => Self::Refused(crate::controller::rejected(&other)),
+            other => Self::Refused(Refusal::rejected(&other)),
         }
     }
 }

@@ -213,7 +213,7 @@ impl Controller {
 
     /// The object as it is once everything that was answered is applied here.
     pub(in crate::administration) async fn read_back(&self, kind: ObjectKind, id: Uuid) -> Result<Written, Denial> {
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let gone = || Denial::Conflict("it was written, and deleted by somebody else since".to_owned());
         find(&state, kind, id).map(|stored| written(stored, &state)).ok_or_else(gone)
     }
@@ -226,7 +226,7 @@ impl Controller {
         password: Option<Zeroizing<String>>,
     ) -> Result<Command, Denial> {
         let Some(password) = password else { return Ok(put.into()) };
-        let hash = self.hashing.run(move || password::hash(&password, Cost::PASSWORD, &SystemRandom)).await?;
+        let hash = self.providers.hashing.run(move || password::hash(&password, Cost::PASSWORD, &SystemRandom)).await?;
         let hash = hash.map_err(|error| Denial::field("password", error.to_string()))?;
         let set = SetLocalPassword { user: UserId::new(id), hash: PasswordHash::new(hash), must_change: false };
         Ok(Command::Group(vec![put.into(), set.into()]))
@@ -238,7 +238,7 @@ impl Controller {
             return Ok(false);
         };
         let password = Zeroizing::new(password.to_owned());
-        Ok(self.hashing.run(move || password::verify(&password, &known)).await?)
+        Ok(self.providers.hashing.run(move || password::verify(&password, &known)).await?)
     }
 }
 

@@ -124,7 +124,7 @@ impl Controller {
         let scoped = Some((id, &profile.base.tags));
         who.authority.require(PrivilegeType::Export, PrivilegeTarget::ClientProfile, scoped)?;
         let told = self.tell_profile(&who.state, profile)?;
-        self.change(NoteProfileExport { profile: profile.base.id }).await?;
+        self.replica.change(NoteProfileExport { profile: profile.base.id }).await?;
         trail::profile_exported(who, &profile.base.name, form);
         Ok(told)
     }

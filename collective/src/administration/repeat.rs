@@ -85,7 +85,7 @@ impl Controller {
     /// # Errors
     /// The rejection as the caller must see it; `noQuorum`, `unknownOutcome`.
     pub(crate) async fn order(&self, repeat: &Repeat, command: impl Into<Command>) -> Result<Outcome, Denial> {
-        let outcome = self.propose_as(repeat.command, repeat.digest, command.into()).await?;
+        let outcome = self.replica.propose_as(repeat.command, repeat.digest, command.into()).await?;
         let reply = outcome.reply.accepted()?;
         Ok(Outcome { index: outcome.index, reply })
     }

@@ -29,7 +29,7 @@ impl Controller {
         from: IpAddr,
         caller: Option<&CertifiedClient>,
     ) -> Result<CertificateAnswer, Refusal> {
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let now = clock::now();
         let token = match caller {
             Some(caller) => check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?,
@@ -45,14 +45,14 @@ impl Controller {
         }
         let configured = check::collective(&state)?.settings.vpn_certificate_expiration;
         let life = minutes(configured, MAX_CERTIFICATE_MINUTES);
-        let issuer = self.client_issuer(&state)?;
+        let issuer = self.intermediates.client(&state)?;
         let who =
             SessionSubject { dn: token.head.sub.clone(), user: token.head.user_id, provider: token.head.provider_id };
         let leaf = issuer.issue_session(&csr, token.head.cnf.jkt, &who, life, now, &SystemRandom).map_err(|error| {
             tracing::error!(%error, "client certificate was not issued");
             Refusal::internal()
         })?;
-        self.event("certificate_issued", Some(&token.head.sub), from).at(state.index()).emit();
+        self.audit.event("certificate_issued", Some(&token.head.sub), from).at(state.index()).emit();
         let chain = [leaf.as_ref(), issuer.certificate().as_ref()];
         Ok(CertificateAnswer { chain: chain.map(|der| BASE64URL_NOPAD.encode(der)).to_vec() })
     }

@@ -33,7 +33,7 @@ impl Controller {
         caller: &CertifiedClient,
         request: &EntitlementsRequest,
     ) -> Result<EntitlementsAnswer, Refusal> {
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let now = clock::now();
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
         self.count_request(&claims.head, DeviceRequest::Entitlements, now)?;
@@ -55,7 +55,8 @@ impl Controller {
         }
         let policies: Vec<&str> = assignment.matched().map(|finding| finding.name.as_str()).collect();
         let names: Vec<&str> = sites.iter().map(|site| site.site_name.as_str()).collect();
-        self.event("entitlement_token_evaluated", Some(&claims.head.sub), caller.address)
+        self.audit
+            .event("entitlement_token_evaluated", Some(&claims.head.sub), caller.address)
             .at(state.index())
             .with("policy_names", policies)
             .with("site_names", names)
@@ -117,7 +118,7 @@ impl Controller {
             dns: assignment.dns.clone(),
             lease_seconds: site.lease_seconds,
         };
-        let text = self.sign(state, &token).inspect_err(|refusal| {
+        let text = self.signers.sign(state, &token).inspect_err(|refusal| {
             if refusal.code == ErrorCode::PolicyTooLarge {
                 Self::tell_of_size(&token, assignment);
             }

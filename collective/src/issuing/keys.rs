@@ -30,7 +30,7 @@ impl Controller {
     /// # Errors
     /// `noQuorum`, `unknownOutcome`; the next look tries again.
     pub async fn tend_signing_key(&self, now: UnixMillis) -> Result<(), Refusal> {
-        let state = self.node.state();
+        let state = self.replica.state();
         if !self.may_sign(&state) {
             return Ok(());
         }
@@ -64,16 +64,16 @@ impl Controller {
     }
 
     async fn announce(&self, signer: &TokenSigner) -> Result<(), Refusal> {
-        let record = signer.record(self.identity.node, self.node.state().index());
-        let add = AddKey { kid: record.kid, controller: self.identity.node, public_key: record.public_key };
-        self.change(add).await?;
+        let record = signer.record(self.replica.me(), self.replica.state().index());
+        let add = AddKey { kid: record.kid, controller: self.replica.me(), public_key: record.public_key };
+        self.replica.change(add).await?;
         tracing::info!(kid = signer.kid(), "signing key is active");
         Ok(())
     }
 
     /// A Controller that is on its way out issues nothing new.
     fn may_sign(&self, state: &State) -> bool {
-        let record = state.controller(self.identity.node);
+        let record = state.controller(self.replica.me());
         record.is_some_and(|record| matches!(record.state, ApplianceState::Active | ApplianceState::Joining))
     }
 
@@ -90,8 +90,8 @@ impl Controller {
             return Ok(());
         }
         let Ok(renewing) = Arc::clone(&self.renewing).try_acquire_owned() else { return Ok(()) };
-        let state = self.current().await?;
-        let issuer = self.appliance_issuer(&state)?;
+        let state = self.replica.current().await?;
+        let issuer = self.intermediates.appliance(&state)?;
         let failed = |error: &dyn std::fmt::Display| {
             tracing::error!(%error, "own certificate was not renewed");
             Refusal::internal()
@@ -99,13 +99,13 @@ impl Controller {
         let key = PrivateKey::generate(KeyKind::P256).map_err(|error| failed(&error))?;
         let request = key.request().map_err(|error| failed(&error))?;
         let request = VerifiedRequest::verify(&request).map_err(|error| failed(&error))?;
-        let renewed = issuer.issue_controller(&request, self.identity.node, &[], now, &SystemRandom);
+        let renewed = issuer.issue_controller(&request, self.replica.me(), &[], now, &SystemRandom);
         let renewed = renewed.map_err(|error| failed(&error))?;
         let keys = Some(vec![key.thumbprint(), leaf.thumbprint]);
-        let node = self.identity.node;
+        let node = self.replica.me();
         let update =
             UpdateController { node, keys, peer_addresses: None, client_addresses: None, admin_addresses: None };
-        self.change(update).await?;
+        self.replica.change(update).await?;
         let root = chain.last().cloned().unwrap_or_else(|| issuer.certificate().clone());
         let chain = vec![renewed, issuer.certificate().clone(), root];
         let controller = Arc::clone(self);
@@ -133,12 +133,12 @@ impl Controller {
     /// # Errors
     /// `noQuorum`, `unknownOutcome`.
     pub async fn tend_addresses(&self, wanted: &Advertise) -> Result<(), Refusal> {
-        let state = self.node.state();
-        let Some(record) = state.controller(self.identity.node) else { return Ok(()) };
+        let state = self.replica.state();
+        let Some(record) = state.controller(self.replica.me()) else { return Ok(()) };
         let differs =
             |wanted: &[String], known: &[String]| (!wanted.is_empty() && wanted != known).then(|| wanted.to_vec());
         let update = UpdateController {
-            node: self.identity.node,
+            node: self.replica.me(),
             keys: None,
             peer_addresses: differs(&wanted.peer, &record.peer_addresses),
             client_addresses: differs(&wanted.client, &record.client_addresses),
@@ -147,14 +147,14 @@ impl Controller {
         if update.peer_addresses.is_none() && update.client_addresses.is_none() && update.admin_addresses.is_none() {
             return Ok(());
         }
-        self.change(update).await.map(|_| ())
+        self.replica.change(update).await.map(|_| ())
     }
 
     /// Whether this Controller has a key that signs, as the state knows it.
     #[must_use]
     pub fn can_sign(&self) -> bool {
-        let state = self.node.state();
-        let me = self.identity.node;
+        let state = self.replica.state();
+        let me = self.replica.me();
         state.keys().any(|key| key.controller == me && key.state == KeyState::Active)
     }
 }

@@ -1,5 +1,4 @@
-//! Making tokens: the common part, lifetimes under their hard caps, and the signature with the key that the state in
-//! which was checked holds for active (T35).
+//! Making tokens: the common part, and lifetimes under their hard caps. Pure; the signature is left to `signers`.
 
 use std::time::Duration;
 
@@ -8,17 +7,11 @@ use ringwall_protocol::id::{DeviceId, LogIndex, ProviderId, SignInId, Thumbprint
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::object::settings::{MAX_CLAIMS_MINUTES, MAX_ENTITLEMENT_MINUTES};
 use ringwall_protocol::time::UnixMillis;
-use ringwall_protocol::token::{ClaimsToken, Confirmation, TokenBody, TokenHead};
-use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_raft::State;
+use ringwall_protocol::token::{ClaimsToken, Confirmation, TokenHead};
 use ringwall_raft::state::address::Addresses;
 use ringwall_raft::state::collective::Collective;
-use ringwall_trust::token::MintError;
 use std::collections::BTreeMap;
 use uuid::Uuid;
-
-use crate::controller::Controller;
-use crate::refusal::Refusal;
 
 /// Whose token, bound to which key, from which sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,30 +124,4 @@ fn system_claims(head: &TokenHead, known: &KnownClaims) -> ClaimMap {
     claims.extend(known.addresses.v4.map(|address| ("tunIPv4".to_owned(), address.to_string().into())));
     claims.extend(known.addresses.v6.map(|address| ("tunIPv6".to_owned(), address.to_string().into())));
     claims.into_iter().collect()
-}
-
-impl Controller {
-    /// Signs a token with this Controller's key that covers the token's index in `state`.
-    pub(crate) fn sign<T: TokenBody>(&self, state: &State, body: &T) -> Result<String, Refusal> {
-        let idx = body.head().idx;
-        let signer = self.signers.covering(state, self.identity.node, idx).ok_or_else(|| {
-            tracing::warn!(%idx, "no signing key of this controller covers the index");
-            Refusal::new(ErrorCode::Busy, "this controller has no signing key for this yet; try another one")
-        })?;
-        signer.mint(body).map_err(|error| match error {
-            MintError::TooLarge { limit, got } => Refusal::new(
-                ErrorCode::PolicyTooLarge,
-                format!(
-                    "the token would have {got} bytes, at most {limit} are allowed: policies grant too much at once"
-                ),
-            ),
-            MintError::Life { .. } => {
-                Refusal::new(ErrorCode::TokenExpired, "the sign-in has reached its end; sign in again")
-            }
-            MintError::Encoding(error) => {
-                tracing::error!(%error, "token could not be encoded");
-                Refusal::internal()
-            }
-        })
-    }
 }

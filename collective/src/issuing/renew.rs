@@ -38,7 +38,7 @@ impl Controller {
     /// Token errors; `tokenRevoked` if the user is gone or disabled; `mfaRequired` where every sign-in needs a factor
     /// and the former one has reached its end.
     pub async fn renew(&self, caller: &CertifiedClient, request: &RenewRequest) -> Result<ClaimsAnswer, Refusal> {
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let now = clock::now();
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
         self.count_request(&claims.head, DeviceRequest::Renew, now)?;
@@ -61,17 +61,18 @@ impl Controller {
         claims: &ClaimsToken,
     ) -> Result<(ClaimMap, Option<Duration>), Refusal> {
         let whom = Whom { name: &claims.head.sub.user.user, device: Some(claims.head.device_id) };
-        let found = match self.directories.look_up(state, provider, whom).await {
+        let found = match self.providers.directories.look_up(state, provider, whom).await {
             Err(refusal) if refusal.code == ErrorCode::ProviderUnavailable => {
-                let left = self.outages.failed(provider.base.id, clock::now()).ok_or(refusal)?;
-                self.event("renewed_without_provider", Some(&claims.head.sub), caller.address)
+                let left = self.providers.outages.failed(provider.base.id, clock::now()).ok_or(refusal)?;
+                self.audit
+                    .event("renewed_without_provider", Some(&claims.head.sub), caller.address)
                     .with("grace_seconds", left.as_secs())
                     .emit();
                 return Ok((claims.user.clone(), Some(left)));
             }
             other => other?,
         };
-        self.outages.answered(provider.base.id);
+        self.providers.outages.answered(provider.base.id);
         match found {
             LookUp::Known(user) if user.id == claims.head.user_id && user.name == *whom.name => Ok((user.claims, None)),
             LookUp::Unreadable => Ok((claims.user.clone(), None)),
@@ -86,10 +87,10 @@ impl Controller {
         let (user, device) = (former.head.user_id, former.head.device_id);
         let allocate = AllocateAddresses { user_id: user, provider_id: former.head.provider_id, device_id: device };
         let seen = TouchDevices { devices: vec![(user, device)] };
-        let reply = self.change(ringwall_raft::Command::Group(vec![allocate.into(), seen.into()])).await?;
+        let reply = self.replica.change(ringwall_raft::Command::Group(vec![allocate.into(), seen.into()])).await?;
         let Reply::Group(parts) = reply else { return Err(Refusal::internal()) };
         let Some(Reply::Addresses(addresses)) = parts.into_iter().next() else { return Err(Refusal::internal()) };
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         check::stands(&state, &**former)?;
         check::still_known(&state, &former.head)?;
         let collective = check::collective(&state)?;
@@ -109,6 +110,6 @@ impl Controller {
             addresses,
         };
         let token = claims_token(head, known);
-        self.sign(&state, &token)
+        self.signers.sign(&state, &token)
     }
 }

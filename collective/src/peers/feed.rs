@@ -12,7 +12,7 @@ use ringwall_actors::link::ports::{ChangeSource, GatewayReports};
 use ringwall_actors::support::clock::{Clock, Moment};
 use ringwall_actors::support::packed;
 use ringwall_protocol::feed::{FromController, FromGateway};
-use ringwall_protocol::id::ApplianceId;
+use ringwall_protocol::id::{ApplianceId, Incarnation};
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -36,10 +36,10 @@ pub struct Feeds {
 impl Feeds {
     /// Feeds of a Controller, whose links run in `arbiter`.
     #[must_use]
-    pub fn new(arbiter: ArbiterHandle, controller: &Arc<Controller>, reports: Reports) -> Self {
+    pub fn new(arbiter: ArbiterHandle, controller: &Arc<Controller>, joined: Incarnation, reports: Reports) -> Self {
         Self {
             arbiter,
-            source: Arc::new(Source(Arc::clone(controller))),
+            source: Arc::new(Source { controller: Arc::clone(controller), joined }),
             reports: Arc::new(reports),
             board: Arc::clone(&controller.board),
         }

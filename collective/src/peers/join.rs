@@ -23,7 +23,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::frame;
-use crate::controller::{Controller, rejected};
+use crate::controller::Controller;
 use crate::issuing::check;
 use crate::listener::gates::Peer;
 use crate::process::clock;
@@ -51,6 +51,7 @@ pub(super) async fn answer(mut peer: Peer, controller: &Controller) {
     let reply = match admit(controller, &request).await {
         Ok(answer) => {
             controller
+                .audit
                 .event("join_token_used", None, peer.address.ip())
                 .with("appliance_id", request.appliance_id.to_string())
                 .emit();
@@ -58,6 +59,7 @@ pub(super) async fn answer(mut peer: Peer, controller: &Controller) {
         }
         Err(refusal) => {
             controller
+                .audit
                 .event("join_refused", None, peer.address.ip())
                 .with("appliance_id", request.appliance_id.to_string())
                 .with("reason", refusal.to_string())
@@ -72,20 +74,20 @@ pub(super) async fn answer(mut peer: Peer, controller: &Controller) {
 }
 
 async fn admit(controller: &Controller, request: &JoinRequest) -> Result<JoinAnswer, Refusal> {
-    let state = controller.current().await?;
+    let state = controller.replica.current().await?;
     let token: SecretKey = request.join_token.parse().map_err(|_| unknown_token())?;
     let token = JoinTokenHash::new(token.digest());
     let known = state.join_token(&token).filter(|known| known.appliance == request.appliance_id);
     let known = known.ok_or_else(unknown_token)?.clone();
     let csr = verified_request(&request.csr, "csr")?;
-    let issuer = controller.appliance_issuer(&state)?;
+    let issuer = controller.intermediates.appliance(&state)?;
     let again = known.used.as_ref().is_some_and(|(key, _)| *key == csr.thumbprint());
     match request.role {
         JoinRole::Gateway => {
             if !again {
                 admit_gateway(controller, request, token, &csr).await?;
             }
-            let state = controller.current().await?;
+            let state = controller.replica.current().await?;
             let leaf = issuer.issue_gateway(&csr, request.appliance_id, &[], clock::now(), &SystemRandom);
             let leaf = leaf.map_err(|error| not_issued(&error))?;
             let site_id = state.gateway(request.appliance_id).map(|record| record.site);
@@ -100,7 +102,7 @@ async fn admit(controller: &Controller, request: &JoinRequest) -> Result<JoinAns
             if !again {
                 admit_controller(controller, request, token, &csr, brought).await?;
             }
-            let state = controller.current().await?;
+            let state = controller.replica.current().await?;
             let record = living_controller(&state, request.appliance_id)?;
             let leaf = issuer.issue_controller(&csr, record.node, &[], clock::now(), &SystemRandom);
             let leaf = leaf.map_err(|error| not_issued(&error))?;
@@ -111,7 +113,7 @@ async fn admit(controller: &Controller, request: &JoinRequest) -> Result<JoinAns
                 appliance_issuer: record.appliance_issuer,
                 kek: controller.vault.expose_kek().expose_text().to_string(),
             };
-            let state = controller.node.state();
+            let state = controller.replica.state();
             build_answer(&state, request, chain(&leaf, &issuer, &state), |answer| answer.controller = Some(admission))
         }
     }
@@ -126,8 +128,8 @@ async fn admit_gateway(
     let spa_key = SecretKey::generate(&SystemRandom);
     let sealed = controller.vault.seal(Purpose::GatewaySpa(request.appliance_id), spa_key.expose());
     let admit = AdmitGateway { token, key: csr.thumbprint(), spa_key: sealed };
-    let outcome = controller.propose_as(request.command_id, None, admit.into()).await?;
-    outcome.reply.accepted().map(|_| ()).map_err(|rejection| rejected(&rejection))
+    let outcome = controller.replica.propose_as(request.command_id, None, admit.into()).await?;
+    outcome.reply.accepted().map(|_| ()).map_err(|rejection| Refusal::rejected(&rejection))
 }
 
 /// Admits a Controller and keeps its requests for intermediates until the root has signed them.
@@ -150,23 +152,23 @@ async fn admit_controller(
         client_addresses: brought.client_addresses.clone(),
         admin_addresses: brought.admin_addresses.clone(),
     };
-    let outcome = controller.propose_as(request.command_id, None, admit.into()).await?;
-    let Reply::Controller(record) = outcome.reply.accepted().map_err(|rejection| rejected(&rejection))? else {
+    let outcome = controller.replica.propose_as(request.command_id, None, admit.into()).await?;
+    let Reply::Controller(record) = outcome.reply.accepted().map_err(|rejection| Refusal::rejected(&rejection))? else {
         return Err(Refusal::internal());
     };
     let keep = requests.map(|(kind, text)| {
         let sealed = controller.vault.seal(Purpose::IssuerRequest(record.node, kind), text.as_bytes());
         Command::from(PutSecret { name: issuer_request_name(record.node, kind), sealed })
     });
-    controller.change(Command::Group(keep.to_vec())).await.map(|_| ())
+    controller.replica.change(Command::Group(keep.to_vec())).await.map(|_| ())
 }
 
 /// The record once it has issuers, or as it is when the time is up.
 async fn wait_for_issuers(controller: &Controller, record: ControllerRecord) -> ControllerRecord {
-    let mut applied = controller.node.watch_applied();
+    let mut applied = controller.replica.watch_applied();
     let signed = async {
         loop {
-            let now = controller.node.state().controller(record.node).cloned();
+            let now = controller.replica.state().controller(record.node).cloned();
             if let Some(now) = now.filter(|now| now.client_issuer.is_some()) {
                 return now;
             }

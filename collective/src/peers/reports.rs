@@ -52,7 +52,7 @@ impl Reports {
 
     /// A Gateway speaks for itself, in its own Site: what it says of others could end their sessions.
     fn may_speak_of(&self, gateway: ApplianceId, session: &SessionSummary) -> bool {
-        let state = self.controller.node.state();
+        let state = self.controller.replica.state();
         session.gateway == gateway && state.gateway(gateway).is_some_and(|record| record.site == session.site)
     }
 
@@ -79,7 +79,7 @@ impl GatewayReports for Reports {
             GatewayReport::SessionUpdated(session) => self.controller.sessions.put(gateway, session),
             GatewayReport::SessionEnded { session, dn, code } => {
                 tracing::info!(%gateway, %dn, ?code, "session ended");
-                if let Some(site) = self.controller.node.state().gateway(gateway).map(|record| record.site) {
+                if let Some(site) = self.controller.replica.state().gateway(gateway).map(|record| record.site) {
                     self.put(Report::Ended(dn, site, session));
                 }
                 self.controller.sessions.remove(gateway, session);
@@ -138,7 +138,7 @@ async fn bind(controller: Arc<Controller>, mut waiting: mpsc::Receiver<Report>) 
 /// Binds sessions of sign-ins that have happened. One from the future would win over every true one after it.
 async fn open(controller: &Controller, mut bindings: Vec<Binding>) -> Result<(), Refusal> {
     // As new as every sign-in that a Gateway can have seen.
-    let newest = controller.current().await?.index();
+    let newest = controller.replica.current().await?.index();
     bindings.retain(|binding| {
         let happened = binding.sign_in_idx <= newest;
         if !happened {
@@ -147,7 +147,7 @@ async fn open(controller: &Controller, mut bindings: Vec<Binding>) -> Result<(),
         happened
     });
     if !bindings.is_empty() {
-        controller.change(BindSessions { bindings }).await?;
+        controller.replica.change(BindSessions { bindings }).await?;
     }
     Ok(())
 }
@@ -167,7 +167,7 @@ async fn record(controller: &Controller, batch: Vec<Report>) {
         tracing::warn!(%error, "sessions were not recorded");
     }
     if !ended.is_empty()
-        && let Err(error) = controller.change(EndSessions { ended }).await
+        && let Err(error) = controller.replica.change(EndSessions { ended }).await
     {
         tracing::warn!(%error, "ends of sessions were not recorded");
     }
@@ -182,17 +182,17 @@ async fn renew(
 ) -> Result<Vec<String>, Refusal> {
     let der = BASE64URL_NOPAD.decode(csr.as_bytes()).map_err(|_| Refusal::invalid("csr: expected base64url"))?;
     let request = VerifiedRequest::verify(&der).map_err(|error| Refusal::invalid(format!("csr: {error}")))?;
-    let state = controller.current().await?;
+    let state = controller.replica.current().await?;
     let record = state.gateway(gateway).ok_or_else(|| Refusal::new(ErrorCode::NotFound, "no such gateway"))?;
-    let issuer = controller.appliance_issuer(&state)?;
+    let issuer = controller.intermediates.appliance(&state)?;
     let leaf = issuer.issue_gateway(&request, gateway, &[], clock::now(), &SystemRandom).map_err(|error| {
         tracing::error!(%error, "gateway's certificate was not issued");
         Refusal::internal()
     })?;
     let mut keys = vec![request.thumbprint()];
     keys.extend(record.keys.first().filter(|present| **present != request.thumbprint()));
-    let outcome = controller.propose_as(command, None, RenewGatewayKey { gateway, keys }.into()).await?;
-    outcome.reply.accepted().map_err(|rejection| crate::controller::rejected(&rejection))?;
+    let outcome = controller.replica.propose_as(command, None, RenewGatewayKey { gateway, keys }.into()).await?;
+    outcome.reply.accepted().map_err(|rejection| Refusal::rejected(&rejection))?;
     tracing::info!(%gateway, "gateway's certificate renewed");
     Ok(super::join::chain(&leaf, &issuer, &state))
 }

@@ -18,12 +18,16 @@ use crate::setup::vault::Purpose;
 
 /// A Controller as a source of changes.
 #[derive(Debug, Clone)]
-pub(super) struct Source(pub(super) Arc<Controller>);
+pub(super) struct Source {
+    pub(super) controller: Arc<Controller>,
+    /// The incarnation that this node joined.
+    pub(super) joined: Incarnation,
+}
 
 impl Source {
     fn open_keys(&self, gateway: ApplianceId, sealed: &mut Vec<KnockKey>) {
         let open = |key: &KnockKey| {
-            let key = self.0.vault.open_key(Purpose::GatewaySpa(gateway), key.expose()).ok()?;
+            let key = self.controller.vault.open_key(Purpose::GatewaySpa(gateway), key.expose()).ok()?;
             Some(BASE64URL_NOPAD.encode(key.expose()).into())
         };
         *sealed = sealed.iter().filter_map(open).collect();
@@ -33,29 +37,29 @@ impl Source {
 impl ChangeSource for Source {
     fn incarnation(&self) -> Incarnation {
         // Before the founding is known here no Gateway is a member, so no link gets further than this value.
-        self.0.node.state().incarnation().unwrap_or(self.0.identity.incarnation)
+        self.controller.replica.state().incarnation().unwrap_or(self.joined)
     }
 
     fn term(&self) -> u64 {
-        self.0.node.status().term
+        self.controller.replica.status().term
     }
 
     fn view(&self, gateway: ApplianceId) -> Option<FeedView> {
-        let state = self.0.node.state();
+        let state = self.controller.replica.state();
         state.gateway(gateway).filter(|record| record.state != ApplianceState::Removed)?;
         let mut view = state.feed_view(gateway)?;
         self.open_keys(gateway, &mut view.spa_keys);
-        let knock = crate::listener::spa::peer_key(&state, &self.0.vault, PeerRole::Feed).ok();
+        let knock = crate::listener::spa::peer_key(&state, &self.controller.vault, PeerRole::Feed).ok();
         view.peer_spa_key = knock.map(|key| key.expose_text().to_string().into());
         Some(view)
     }
 
     fn changes_after(&self, gateway: ApplianceId, after: LogIndex) -> Result<Changes, Compacted> {
-        let state = self.0.node.state();
+        let state = self.controller.replica.state();
         let Some(site) = state.gateway(gateway).map(|record| record.site) else { return Err(Compacted { after }) };
         // Read before the changes: everything up to it is among them, and what came since is left for the next time.
         let through = state.index();
-        let changes = self.0.node.changes_after(after).ok_or(Compacted { after })?;
+        let changes = self.controller.replica.node().changes_after(after).ok_or(Compacted { after })?;
         let mut events = Vec::new();
         for change in changes.iter().filter(|change| change.index <= through) {
             for scoped in change.events.iter().filter(|scoped| scoped.reaches(gateway, site)) {
@@ -70,17 +74,17 @@ impl ChangeSource for Source {
     }
 
     fn applied(&self) -> watch::Receiver<LogIndex> {
-        self.0.node.watch_applied()
+        self.controller.replica.watch_applied()
     }
 
     fn read_index(&self) -> BoxFuture<'static, Result<LogIndex, NoQuorum>> {
-        let controller = Arc::clone(&self.0);
-        async move { controller.node.read_index().await.map_err(|_| NoQuorum) }.boxed()
+        let controller = Arc::clone(&self.controller);
+        async move { controller.replica.node().read_index().await.map_err(|_| NoQuorum) }.boxed()
     }
 
     fn others(&self) -> Vec<String> {
-        let me = self.0.identity.node;
-        let state = self.0.node.state();
+        let me = self.controller.replica.me();
+        let state = self.controller.replica.state();
         let others = state.controllers().filter(|one| one.node != me && one.state == ApplianceState::Active);
         others.flat_map(|one| one.peer_addresses.clone()).collect()
     }

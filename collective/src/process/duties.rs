@@ -55,7 +55,7 @@ fn ticks() -> Interval {
 }
 
 fn leads(controller: &Controller) -> bool {
-    controller.node.status().role == Role::Leader && controller.node.state().collective().is_some()
+    controller.replica.status().role == Role::Leader && controller.replica.state().collective().is_some()
 }
 
 async fn move_revocations(controller: &Controller, mut stop: watch::Receiver<bool>) {
@@ -65,7 +65,7 @@ async fn move_revocations(controller: &Controller, mut stop: watch::Receiver<boo
         if !leads(controller) {
             continue;
         }
-        let state = controller.node.state();
+        let state = controller.replica.state();
         log("moving revocations on", propose_all(controller, state.revocations_due(clock::now())).await);
         if chores_at <= Instant::now() {
             chores_at = Instant::now() + CHORES;
@@ -78,7 +78,7 @@ async fn tend_group(controller: &Controller, mut stop: watch::Receiver<bool>) {
     let mut tick = ticks();
     while next_tick(&mut tick, &mut stop).await {
         if leads(controller) {
-            log("tending the group", lead(controller, &controller.node.state()).await);
+            log("tending the group", lead(controller, &controller.replica.state()).await);
         }
     }
 }
@@ -90,7 +90,7 @@ async fn tend_self(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut tick = ticks();
-    let mut applied = controller.node.watch_applied();
+    let mut applied = controller.replica.watch_applied();
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -98,7 +98,7 @@ async fn tend_self(
             changed = applied.changed(), if root.is_some() => if changed.is_err() { return },
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        let state = controller.node.state();
+        let state = controller.replica.state();
         if state.collective().is_none() {
             continue;
         }
@@ -120,7 +120,7 @@ fn log(what: &str, outcome: Result<(), Refusal>) {
 
 async fn propose_all(controller: &Controller, commands: Vec<Command>) -> Result<(), Refusal> {
     for command in commands {
-        controller.change(command).await?;
+        controller.replica.change(command).await?;
     }
     Ok(())
 }
@@ -139,12 +139,12 @@ async fn lead(controller: &Controller, state: &State) -> Result<(), Refusal> {
 
 /// Makes a Controller that joined a learner, then a voter, then active.
 async fn include(controller: &Controller, record: &ControllerRecord) -> Result<(), Refusal> {
-    let status = controller.node.status();
+    let status = controller.replica.status();
     if !status.voters.contains(&record.node) {
         let included = if status.learners.contains(&record.node) {
-            controller.node.promote(record.node).await
+            controller.replica.node().promote(record.node).await
         } else {
-            controller.node.add_learner(record.node).await
+            controller.replica.node().add_learner(record.node).await
         };
         if let Err(error) = included {
             tracing::debug!(node = %record.node, %error, "controller is not a voter yet");
@@ -152,7 +152,7 @@ async fn include(controller: &Controller, record: &ControllerRecord) -> Result<(
         return Ok(());
     }
     if record.state == ApplianceState::Joining && record.client_issuer.is_some() {
-        controller.change(ChangeControllerState { node: record.node, state: ApplianceState::Active }).await?;
+        controller.replica.change(ChangeControllerState { node: record.node, state: ApplianceState::Active }).await?;
         tracing::info!(node = %record.node, "controller is active");
     }
     Ok(())
@@ -160,10 +160,10 @@ async fn include(controller: &Controller, record: &ControllerRecord) -> Result<(
 
 /// Takes a removed Controller out of the Raft group.
 async fn exclude(controller: &Controller, node: NodeId) -> Result<(), Refusal> {
-    if !controller.node.status().has_member(node) {
+    if !controller.replica.status().has_member(node) {
         return Ok(());
     }
-    controller.node.remove_voter(node).await.map_err(|error| {
+    controller.replica.node().remove_voter(node).await.map_err(|error| {
         tracing::warn!(%node, %error, "controller is not out of the group yet");
         Refusal::busy()
     })
@@ -194,7 +194,7 @@ async fn sign_waiting(controller: &Controller, root: &RootCa, state: &State) -> 
         };
         let mut parts = vec![Command::from(set)];
         parts.extend(kinds.map(|kind| RemoveSecret { name: issuer_request_name(record.node, kind) }.into()));
-        controller.change(Command::Group(parts)).await?;
+        controller.replica.change(Command::Group(parts)).await?;
         tracing::info!(node = %record.node, "intermediates signed");
     }
     Ok(())

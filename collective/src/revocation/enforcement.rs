@@ -55,7 +55,7 @@ impl Controller {
         since: Instant,
         deadline: Instant,
     ) -> Vec<GatewayEnforcement> {
-        let state = self.node.state();
+        let state = self.replica.state();
         let gateways = gateways(&state, site);
         let ids: Vec<ApplianceId> = gateways.iter().map(|(id, _, _)| *id).collect();
         let hearing = Hearing::default();
@@ -139,7 +139,7 @@ impl Controller {
     }
 
     pub(crate) fn other_controllers(&self, state: &State) -> Vec<NodeId> {
-        let me = self.identity.node;
+        let me = self.replica.me();
         let others = state.controllers().filter(|one| one.node != me && one.state == ApplianceState::Active);
         others.map(|one| one.node).collect()
     }

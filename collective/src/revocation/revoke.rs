@@ -65,11 +65,11 @@ impl Controller {
     /// # Errors
     /// `noQuorum`, `notFound` for an unknown Site, `unknownOutcome`.
     pub async fn revoke(&self, order: RevocationOrder) -> Result<LogIndex, Refusal> {
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let mode = order.pace.mode(live_sessions(&state, &order.scope));
         let kinds = if order.kinds.is_empty() { TokenKind::ALL.into() } else { order.kinds };
         let revoke = Revoke { scope: order.scope, kinds, site: order.site, mode, reason: order.reason };
-        self.change(revoke).await?.revocation().ok_or_else(Refusal::internal)
+        self.replica.change(revoke).await?.revocation().ok_or_else(Refusal::internal)
     }
 
     /// Blocks a user, everywhere and at once (S18).
@@ -77,7 +77,7 @@ impl Controller {
     /// # Errors
     /// `noQuorum`, `unknownOutcome`.
     pub async fn block(&self, user: UserDn, reason: String) -> Result<LogIndex, Refusal> {
-        self.change(BlockUser { user, reason }).await?.revocation().ok_or_else(Refusal::internal)
+        self.replica.change(BlockUser { user, reason }).await?.revocation().ok_or_else(Refusal::internal)
     }
 
     /// Lets a user sign in again; former tokens stay void.
@@ -85,7 +85,7 @@ impl Controller {
     /// # Errors
     /// `notFound`, `noQuorum`, `unknownOutcome`.
     pub async fn unblock(&self, user: UserDn) -> Result<(), Refusal> {
-        self.change(UnblockUser { user }).await.map(|_| ())
+        self.replica.change(UnblockUser { user }).await.map(|_| ())
     }
 
     /// Removes a device's registration and cuts it (S22).
@@ -93,7 +93,7 @@ impl Controller {
     /// # Errors
     /// `notFound`, `noQuorum`, `unknownOutcome`.
     pub async fn remove_device(&self, device: RemoveDevice) -> Result<LogIndex, Refusal> {
-        self.change(device).await?.revocation().ok_or_else(Refusal::internal)
+        self.replica.change(device).await?.revocation().ok_or_else(Refusal::internal)
     }
 
     /// Has sessions evaluated anew without renewing anything (S34).
@@ -101,7 +101,7 @@ impl Controller {
     /// # Errors
     /// `noQuorum`, `unknownOutcome`.
     pub async fn reevaluate(&self, scope: DnScope) -> Result<(), Refusal> {
-        self.change(Reevaluate { scope }).await.map(|_| ())
+        self.replica.change(Reevaluate { scope }).await.map(|_| ())
     }
 }
 

@@ -17,7 +17,7 @@ impl Controller {
     /// # Errors
     /// Token errors, `noQuorum`.
     pub async fn sign_out(&self, caller: &CertifiedClient, request: &SignOutRequest) -> Result<(), Refusal> {
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, clock::now())?;
         let revoke = Revoke {
             scope: RevocationScope::Dn(DnScope::Device(claims.head.sub.clone())),
@@ -26,8 +26,9 @@ impl Controller {
             mode: RevocationMode::Cut,
             reason: "signed out".to_owned(),
         };
-        let index = self.change(revoke).await?.revocation().ok_or_else(Refusal::internal)?;
-        self.event("revocation_added", Some(&claims.head.sub), caller.address)
+        let index = self.replica.change(revoke).await?.revocation().ok_or_else(Refusal::internal)?;
+        self.audit
+            .event("revocation_added", Some(&claims.head.sub), caller.address)
             .at(index)
             .with("reason", "signed out")
             .emit();

@@ -22,7 +22,7 @@ impl Controller {
         let _place = self.sign_ins.try_acquire().map_err(|_| Refusal::busy())?;
         let now = clock::now();
         self.failures.may_try(caller.address, now)?;
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let Some(provider) = permitted_provider(&state, caller, &request.identity_provider, request.device_id) else {
             self.failures.count_source(caller.address, now);
             return Ok(SignInWay::Password {});
@@ -41,7 +41,7 @@ impl Controller {
             return Err(Refusal::invalid("redirectUri is wanted: users of this provider sign in with a browser"));
         };
         let going = Going { device: request.device_id, key: request.key_thumbprint, redirect_uri, fresh: false };
-        let gone = self.directories.oidc.go(&state, provider, going).await?;
-        Ok(SignInWay::Browser { request: self.directories.oidc.seal(&gone.kept), url: gone.url })
+        let gone = self.providers.directories.oidc.go(&state, provider, going).await?;
+        Ok(SignInWay::Browser { request: self.providers.directories.oidc.seal(&gone.kept), url: gone.url })
     }
 }

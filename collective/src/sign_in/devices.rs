@@ -70,7 +70,7 @@ pub(crate) struct Registered {
 impl Controller {
     /// Records the device and its addresses in one entry.
     pub(crate) async fn register(&self, it: Registering<'_>) -> Result<Registered, Refusal> {
-        let state = self.node.state();
+        let state = self.replica.state();
         let (user, device) = (it.authenticated.user.id, it.authenticated.dn.device);
         let spa_key =
             (state.settings().spa_mode != SpaMode::Open).then(|| self.device_spa_key(&state, it)).transpose()?;
@@ -89,7 +89,7 @@ impl Controller {
         let allocate =
             AllocateAddresses { user_id: user, provider_id: it.authenticated.provider.base.id, device_id: device };
         let group = Command::Group(vec![register.into(), allocate.into()]);
-        let outcome = self.propose(group).await?;
+        let outcome = self.replica.propose(group).await?;
         let (mut known, mut given) = (false, None);
         match outcome.reply {
             Reply::Refused(rejection) => return Err(refused(&rejection)),

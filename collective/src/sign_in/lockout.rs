@@ -31,7 +31,7 @@ impl Controller {
         now: UnixMillis,
     ) {
         metrics::counter!("ringwall_sign_ins_refused_total").increment(1);
-        self.event("authentication_failed", Some(dn), from).with("known_device", known_device).emit();
+        self.audit.event("authentication_failed", Some(dn), from).with("known_device", known_device).emit();
         self.failures.count_source(from, now);
         let subject = subject(&dn.user, known_device.then_some(dn.device));
         if !self.failures.count_subject(&subject, provider.user_lockout_threshold, now) {
@@ -39,7 +39,7 @@ impl Controller {
         }
         tracing::warn!(user = %dn.user, known_device, "locked out after failed sign-ins");
         let lock_out = LockOut { subject, base_minutes: provider.user_lockout_duration_minutes };
-        if let Err(error) = self.propose(lock_out.into()).await {
+        if let Err(error) = self.replica.propose(lock_out.into()).await {
             tracing::warn!(%error, "lock-out was not recorded");
         }
     }

@@ -109,7 +109,7 @@ impl Controller {
             attempts: 0,
             expires_at: UnixMillis(0),
         };
-        self.change(OpenTransaction { transaction }).await?;
+        self.replica.change(OpenTransaction { transaction }).await?;
         // Why, in the operator's words, and what, in the provider's.
         let words = [wanted.message.as_str(), further.message.as_str()];
         let message = words.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
@@ -145,7 +145,7 @@ impl Controller {
             attempts: 0,
             expires_at: UnixMillis(0),
         };
-        self.change(OpenTransaction { transaction }).await?;
+        self.replica.change(OpenTransaction { transaction }).await?;
         Ok(wanted(id, InteractionKind::PasswordAuthentication, pending.further))
     }
 
@@ -175,7 +175,7 @@ impl Controller {
     async fn try_finish(&self, caller: &Stranger, answer: MfaAnswer) -> Result<SignInAnswer, Refusal> {
         let now = clock::now();
         self.failures.may_try(caller.address, now)?;
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let of_sign_in = |one: &&Transaction| one.kind == TransactionKind::SignIn && one.key == answer.key_thumbprint;
         let fits = answer.answer.len() <= MAX_FACTOR_ANSWER;
         let Some(known) = state.transaction(answer.transaction).filter(of_sign_in).filter(|_| fits) else {
@@ -183,7 +183,7 @@ impl Controller {
             return Err(refused());
         };
         let provider = state.identity_provider(known.provider_id).cloned().ok_or_else(refused)?;
-        self.change(CountAttempt { transaction: known.id }).await?;
+        self.replica.change(CountAttempt { transaction: known.id }).await?;
         let context = self.context_of(known)?;
         let begun = Begun {
             cookie: context.cookie_hash.map(Cookie::hashed),
@@ -208,7 +208,7 @@ impl Controller {
         if authenticated.step_ups.is_empty() {
             return self.continue_authenticated(&state, *authenticated, now).await;
         }
-        self.event("otp_authentication_succeeded", Some(&authenticated.dn), caller.address).emit();
+        self.audit.event("otp_authentication_succeeded", Some(&authenticated.dn), caller.address).emit();
         self.complete_sign_in(*authenticated, true).await.map(SignInAnswer::SignedIn)
     }
 
@@ -259,9 +259,9 @@ impl Controller {
         if self.may_not_try(state, &transaction.dn, false, now) {
             return Err(Refusal::sign_in());
         }
-        match self.directories.go_on(state, &provider, name, &kept, &answer.answer).await? {
+        match self.providers.directories.go_on(state, &provider, name, &kept, &answer.answer).await? {
             Proof::User(user) if user.name == *name => {
-                let reply = self.change(FinishTransaction { transaction: transaction.id }).await?;
+                let reply = self.replica.change(FinishTransaction { transaction: transaction.id }).await?;
                 let Reply::Transaction(finished) = reply else { return Err(Refusal::internal()) };
                 Ok(begun.authenticated(&finished, provider, *user, BTreeMap::new()))
             }

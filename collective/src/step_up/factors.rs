@@ -37,7 +37,7 @@ impl Controller {
     pub(crate) async fn keep_further(&self, id: TransactionId, further: &Further) -> Result<(), Refusal> {
         let provider_state = self.seal_kept(id, further);
         let on_page = further.challenge.is_page();
-        self.change(UpdateTransaction { transaction: id, provider_state, on_page }).await.map(|_| ())
+        self.replica.change(UpdateTransaction { transaction: id, provider_state, on_page }).await.map(|_| ())
     }
 
     /// Has an MFA provider ask the user, as often as a user may be asked.
@@ -47,10 +47,10 @@ impl Controller {
         provider: &MfaProvider,
         bearer: Bearer<'_>,
     ) -> Result<Further, Refusal> {
-        if self.factors.disturbs(provider) == Disturbs::WhenAsked {
+        if self.providers.factors.disturbs(provider) == Disturbs::WhenAsked {
             self.failures.may_disturb(bearer.user, clock::now())?;
         }
-        self.factors.begin(state, provider, bearer).await
+        self.providers.factors.begin(state, provider, bearer).await
     }
 
     /// Takes an answer to a factor whose attempt was counted. A right one is spent, and its transaction over, before this
@@ -72,7 +72,7 @@ impl Controller {
         };
         let mut parts = spend;
         parts.push(FinishTransaction { transaction: transaction.id }.into());
-        match self.change(Command::Group(parts)).await? {
+        match self.replica.change(Command::Group(parts)).await? {
             Reply::Group(mut replies) => match replies.pop() {
                 Some(Reply::Transaction(finished)) => Ok(Answered::Finished(finished)),
                 _ => Err(Refusal::internal()),
@@ -94,12 +94,13 @@ impl Controller {
         self.failures.may_answer(user, now)?;
         let provider = MfaProviderId::new(transaction.factor_provider_id);
         let provider = state.mfa_provider(provider).ok_or_else(refused)?;
-        if self.factors.disturbs(provider) == Disturbs::WhenAnswered {
+        if self.providers.factors.disturbs(provider) == Disturbs::WhenAnswered {
             self.failures.may_disturb(user, now)?;
         }
         let bearer = Bearer { user, dn: &transaction.dn.user, device: transaction.device_id };
         let kept = self.kept(transaction)?;
-        let verdict = self.factors.verify(state, provider, bearer, Given { kept: &kept, answer, now }).await?;
+        let verdict =
+            self.providers.factors.verify(state, provider, bearer, Given { kept: &kept, answer, now }).await?;
         if matches!(verdict, Verdict::Wrong) {
             self.failures.count_answer(user, now);
         }

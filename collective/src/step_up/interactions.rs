@@ -32,7 +32,7 @@ impl Controller {
             let kind = answered_here(interaction).ok()?;
             let factor = factor_of(state, claims, interaction).ok()?;
             Some(match kind {
-                StepUpKind::Otp => self.factors.asks_first(state.mfa_provider(MfaProviderId::new(factor))?),
+                StepUpKind::Otp => self.providers.factors.asks_first(state.mfa_provider(MfaProviderId::new(factor))?),
                 StepUpKind::Password => {
                     state.identity_provider(ProviderId::new(factor))?.kind() == IdentityProviderKind::Oidc
                 }

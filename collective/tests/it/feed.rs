@@ -47,7 +47,7 @@ async fn a_join_token_admits_one_key_once_and_the_same_key_hears_the_same_again(
     assert_eq!(again.appliance_id, first.appliance_id);
     let JoinReply::Refused(refused) = ask(&seed, &join_request(&seed, &other)).await else { panic!("admitted") };
     assert_eq!(refused.code, ErrorCode::Unauthorized);
-    assert_eq!(lab.controller(0).node.state().gateways().count(), 1);
+    assert_eq!(lab.controller(0).replica.state().gateways().count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,14 +197,18 @@ async fn sessions_that_gateways_report_are_known_to_the_collective() {
     feed.view().await;
     let session = reported(site.base.id, gateway.id);
     feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
-    until("the session is bound", async || lab.controller(0).node.state().binding(&session.dn, site.base.id).is_some())
-        .await;
+    until("the session is bound", async || {
+        lab.controller(0).replica.state().binding(&session.dn, site.base.id).is_some()
+    })
+    .await;
     assert_eq!(lab.controller(0).sessions.of(&session.dn).len(), 1);
     let ended =
         FromGateway::SessionEnded { session: session.session, dn: session.dn.clone(), code: ErrorCode::Revoked };
     feed.say(&ended).await;
-    until("the session is gone", async || lab.controller(0).node.state().binding(&session.dn, site.base.id).is_none())
-        .await;
+    until("the session is gone", async || {
+        lab.controller(0).replica.state().binding(&session.dn, site.base.id).is_none()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,7 +219,7 @@ async fn a_removed_gateway_is_nobody_from_the_next_handshake_on() {
     let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
     feed.view().await;
     let remove = ChangeGatewayState { gateway: gateway.id, state: ApplianceState::Removed };
-    lab.controller(0).change(remove).await.expect("removed");
+    lab.controller(0).replica.change(remove).await.expect("removed");
     until("new handshakes fail", async || {
         let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
         feed.next().await.is_none()
@@ -230,7 +234,7 @@ async fn enforcement_is_asked_of_the_controller_that_has_the_feed() {
     let site = site(&lab).await;
     let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
     // The other Controller must know the Gateway before it can let it in.
-    until("the gateway is known everywhere", async || lab.controller(1).node.state().gateway(gateway.id).is_some())
+    until("the gateway is known everywhere", async || lab.controller(1).replica.state().gateway(gateway.id).is_some())
         .await;
     let mut feed = gateway.feed(&peer_address(&lab, 1), None).await;
     feed.view().await;
@@ -254,7 +258,7 @@ async fn a_session_is_shown_in_full_by_a_controller_that_does_not_have_its_feed(
     lab.join().await;
     let site = site(&lab).await;
     let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
-    until("the gateway is known everywhere", async || lab.controller(1).node.state().gateway(gateway.id).is_some())
+    until("the gateway is known everywhere", async || lab.controller(1).replica.state().gateway(gateway.id).is_some())
         .await;
     let mut feed = gateway.feed(&peer_address(&lab, 1), None).await;
     feed.view().await;

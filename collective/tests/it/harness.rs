@@ -99,7 +99,7 @@ impl Lab {
     pub(crate) async fn until_ready(&self, at: usize) {
         until("the controller can decide", async || {
             let controller = self.controller(at);
-            controller.current().await.is_ok_and(|state| state.collective().is_some()) && controller.can_sign()
+            controller.replica.current().await.is_ok_and(|state| state.collective().is_some()) && controller.can_sign()
         })
         .await;
     }
@@ -118,8 +118,8 @@ impl Lab {
         let not_after = ringwall_collective::process::clock::now().plus(Duration::from_secs(600));
         let create =
             CreateJoinToken { appliance: appliance.base.id, token: JoinTokenHash::new(token.digest()), not_after };
-        self.some_controller().change(create).await.expect("created");
-        let state = self.some_controller().current().await.expect("a quorum");
+        self.some_controller().replica.change(create).await.expect("created");
+        let state = self.some_controller().replica.current().await.expect("a quorum");
         let collective = state.collective().expect("founded");
         let running = self.nodes.iter().filter_map(|node| node.process.as_ref());
         let vault = &self.some_controller().vault;
@@ -134,7 +134,7 @@ impl Lab {
             site_id: site,
             root_certificate: collective.root_certificate.clone(),
             controllers: running
-                .filter_map(|process| state.controller(process.controller.identity.node))
+                .filter_map(|process| state.controller(process.controller.replica.me()))
                 .map(|record| SeedController {
                     addresses: record.peer_addresses.clone(),
                     spki_sha256: record.keys.clone(),
@@ -167,7 +167,7 @@ impl Lab {
         let at = self.nodes.len() - 1;
         self.until_ready(at).await;
         until("the controller is active", async || {
-            let state = self.controller(at).node.state();
+            let state = self.controller(at).replica.state();
             state.controller(joined.node).is_some_and(|record| record.state == ApplianceState::Active)
         })
         .await;
@@ -177,11 +177,11 @@ impl Lab {
     pub(crate) async fn leader(&self) -> usize {
         let running = || self.nodes.iter().enumerate().filter_map(|(at, node)| Some((at, node.process.as_ref()?)));
         until("somebody leads", async || {
-            running().any(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader)
+            running().any(|(_, process)| process.controller.replica.status().role == ringwall_raft::Role::Leader)
         })
         .await;
         running()
-            .find(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader)
+            .find(|(_, process)| process.controller.replica.status().role == ringwall_raft::Role::Leader)
             .expect("just seen")
             .0
     }
@@ -198,7 +198,7 @@ impl Lab {
         T: serde::de::DeserializeOwned + Into<Object> + Clone,
     {
         let object: T = serde_json::from_value(json).expect("a valid object");
-        self.some_controller().change(PutObject::new(object.clone())).await.expect("written");
+        self.some_controller().replica.change(PutObject::new(object.clone())).await.expect("written");
         object
     }
 
@@ -208,7 +208,7 @@ impl Lab {
         let user: LocalUser = self.put(json!({ "id": id, "name": name, "labels": { "team": "dev" } })).await;
         let phc = password::hash(PASSWORD, Cost::FAST, &SystemRandom).expect("hashed");
         let set = SetLocalPassword { user: user.base.id, hash: PasswordHash::new(phc), must_change: false };
-        self.some_controller().change(set).await.expect("set");
+        self.some_controller().replica.change(set).await.expect("set");
         id
     }
 }

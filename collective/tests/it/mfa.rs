@@ -20,12 +20,12 @@ pub(crate) async fn enrol(lab: &Lab, user: UserId) -> Seed {
     let seed = Seed::generate(&SystemRandom);
     let purpose = ringwall_collective::setup::vault::Purpose::TotpSeed(user);
     let sealed = lab.controller(0).vault.seal(purpose, seed.expose());
-    lab.controller(0).change(PutTotpSeed { user, seed: sealed, confirmed: true }).await.expect("enrolled");
+    lab.controller(0).replica.change(PutTotpSeed { user, seed: sealed, confirmed: true }).await.expect("enrolled");
     seed
 }
 
 pub(crate) async fn want_factor(lab: &Lab, always: bool) {
-    let state = lab.controller(0).node.state();
+    let state = lab.controller(0).replica.state();
     let factor = state.mfa_providers().next().expect("a provider").base.id;
     let mut provider = serde_json::to_value(state.local_provider().expect("a provider")).expect("JSON");
     provider["onBoarding2FA"] = json!({ "mfaProviderId": factor, "message": "code?", "alwaysRequired": always });

@@ -47,7 +47,7 @@ async fn asked_to_renew_the_old_token_still_renews_and_the_new_one_outlives_the_
     assert!(alice.claims_content().head.idx > index);
     // The leader makes it effective when its time has come; nobody else's clock counts.
     until("the revocation is effective", async || {
-        let state = lab.controller(0).node.state();
+        let state = lab.controller(0).replica.state();
         state.revocations().find(index).is_some_and(|revocation| revocation.effective == 1)
     })
     .await;
@@ -114,7 +114,7 @@ async fn a_second_revocation_of_the_same_user_cuts_what_came_after_the_first() {
 async fn a_user_who_is_enabled_again_signs_in_anew_and_old_tokens_stay_dead() {
     let (lab, mut alice) = signed_in().await;
     let at = lab.client_address(0);
-    let state = lab.controller(0).current().await.expect("a quorum");
+    let state = lab.controller(0).replica.current().await.expect("a quorum");
     let mut user = state.local_user_named("alice").expect("alice").clone();
     user.disabled = true;
     lab.put::<ringwall_protocol::object::LocalUser>(serde_json::to_value(&user).expect("JSON")).await;

@@ -89,7 +89,7 @@ async fn a_user_registers_no_more_devices_than_the_provider_permits() {
     let lab = Lab::start().await;
     lab.user("alice").await;
     let at = lab.client_address(0);
-    let state = lab.controller(0).node.state();
+    let state = lab.controller(0).replica.state();
     let mut provider = serde_json::to_value(state.local_provider().expect("a provider")).expect("JSON");
     provider["deviceLimitPerUser"] = json!(1);
     lab.put::<ringwall_protocol::object::IdentityProvider>(provider).await;

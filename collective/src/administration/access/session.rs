@@ -83,7 +83,7 @@ impl Controller {
     /// `NotSignedIn`, `noQuorum`.
     pub async fn caller(&self, header: Option<&str>, address: IpAddr) -> Result<Caller, Denial> {
         let text = bearer(header)?;
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let now = clock::now();
         let token = verified(&state, text, now)?;
         let expires = UnixMillis::from_seconds(token.head.exp);
@@ -99,7 +99,7 @@ impl Controller {
         }
         if session.wants_touch(now) {
             // Lost touches cost a sign-in at worst; the request does not depend on them.
-            if let Err(error) = self.change(TouchAdminSession { session: session.id }).await {
+            if let Err(error) = self.replica.change(TouchAdminSession { session: session.id }).await {
                 tracing::debug!(%error, "administrator's session was not touched");
             }
         }
@@ -117,7 +117,7 @@ impl Controller {
         let mut parts: Vec<Command> =
             finished.map(|transaction| FinishTransaction { transaction }.into()).into_iter().collect();
         parts.push(OpenAdminSession { session: opening.session.clone() }.into());
-        let outcome = self.propose(Command::Group(parts)).await?;
+        let outcome = self.replica.propose(Command::Group(parts)).await?;
         match outcome.reply {
             Reply::Refused(rejection) if rejection.code() == ErrorCode::SignInRefused => Err(Refusal::sign_in().into()),
             Reply::Refused(rejection) => Err(rejection.into()),
@@ -147,7 +147,7 @@ impl Controller {
         let token =
             AdminToken { head: head(collective, &bearer, collective.id.uuid(), validity), session_id: session.id };
         let expires = UnixMillis::from_seconds(token.head.exp);
-        Ok((self.sign(state, &token)?, expires))
+        Ok((self.signers.sign(state, &token)?, expires))
     }
 
     /// Ends a session, at once and everywhere.
@@ -155,7 +155,7 @@ impl Controller {
     /// # Errors
     /// `noQuorum`, `unknownOutcome`.
     pub async fn end_session(&self, administrator: &Administrator) -> Result<(), Denial> {
-        self.change(EndAdminSession { session: administrator.session.id }).await?;
+        self.replica.change(EndAdminSession { session: administrator.session.id }).await?;
         crate::audit::event::Event::by(administrator, "admin_signed_out").emit();
         Ok(())
     }

@@ -80,7 +80,7 @@ impl Controller {
     ) -> Result<LoginAnswer, Denial> {
         let now = clock::now();
         self.failures.may_try(from, now)?;
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let authenticated = self.prove_administrator(state, from, request, now).await?;
         let roles = self.roles_of(&authenticated.state, &authenticated.user.claims, &authenticated.dn, from, now);
         if roles.is_empty() {
@@ -112,21 +112,21 @@ impl Controller {
         let device = request.device_id;
         let credential = Credential::Password { username: request.username, password: request.password };
         let user = provider.as_ref().and_then(|provider| {
-            let Claimed::Name(user) = self.directories.claimed(provider, &credential) else { return None };
+            let Claimed::Name(user) = self.providers.directories.claimed(provider, &credential) else { return None };
             Some(UserDn { user, provider: ProviderName::parse(provider.base.name.clone()).ok()? })
         });
         let (Some(provider), Some(user)) = (provider, user) else {
-            self.directories.prove_nobody(&state, None, &credential).await?;
+            self.providers.directories.prove_nobody(&state, None, &credential).await?;
             self.failures.count_source(from, now);
             return Err(Refusal::sign_in().into());
         };
         let dn = SessionDn { device, user };
         let proof = if self.may_not_try(&state, &dn, false, now) {
-            self.directories.prove_nobody(&state, Some(&provider), &credential).await?;
+            self.providers.directories.prove_nobody(&state, Some(&provider), &credential).await?;
             Proof::Nobody
         } else {
             let attempt = Attempt { credential: &credential, device, key: Thumbprint([0; 32]), exporter: None };
-            self.directories.prove(&state, &provider, &attempt).await?
+            self.providers.directories.prove(&state, &provider, &attempt).await?
         };
         let user = match proof {
             Proof::User(user) if user.name == dn.user.user => Some(*user),
@@ -174,7 +174,7 @@ impl Controller {
     ) -> Result<LoginAnswer, Denial> {
         let opening = opening(authenticated, new_id(), roles);
         self.open_session(&opening, None).await?;
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let (token, expires) = self.admin_token(&state, &opening, authenticated.now)?;
         event("admin_authorization_succeeded", &state, &authenticated.dn, from).emit();
         Ok(answer(&state, &opening, token, expires, false))

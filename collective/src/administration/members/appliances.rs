@@ -138,7 +138,7 @@ impl Controller {
     }
 
     fn may_be_removed(&self, state: &State, record: &ControllerRecord) -> Result<(), Denial> {
-        if record.node == self.identity.node {
+        if record.node == self.replica.me() {
             return Err(Denial::Conflict("a Controller does not remove itself: ask another one".to_owned()));
         }
         let remaining =
@@ -160,7 +160,7 @@ impl Controller {
             return Err(Denial::field("node", format!("node {node} is no active Controller")));
         }
         use ringwall_raft::ReconfigureError as Error;
-        self.node.transfer_leader(node).await.map_err(|error| match error {
+        self.replica.node().transfer_leader(node).await.map_err(|error| match error {
             Error::Refused(why) => Denial::Conflict(why),
             Error::NoQuorum { .. } => crate::refusal::Refusal::no_quorum().into(),
         })?;

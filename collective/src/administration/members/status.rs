@@ -23,7 +23,7 @@ impl Controller {
     pub fn collective_status(&self, who: &Administrator) -> Result<CollectiveStatus, Denial> {
         require(who, PrivilegeTarget::Appliance)?;
         let collective = check::collective(&who.state)?;
-        let group = self.node.status();
+        let group = self.replica.status();
         let controllers = who.state.controllers().filter(|one| one.state != ApplianceState::Removed);
         let controllers = controllers.map(|one| ControllerStatus {
             node: one.node,
@@ -36,7 +36,7 @@ impl Controller {
         let gateways = who.state.gateways().filter(|one| one.state != ApplianceState::Removed);
         Ok(CollectiveStatus {
             collective: collective.name.clone(),
-            me: self.identity.node,
+            me: self.replica.me(),
             leader: group.leader,
             term: group.term,
             applied: group.applied,
@@ -89,7 +89,7 @@ impl Controller {
             };
             ("Gateway", health, status.sessions.unwrap_or_default())
         } else {
-            let group = self.node.status();
+            let group = self.replica.status();
             let node = state.controllers().find(|one| one.appliance == appliance.base.id).map(|one| one.node);
             let health = match (appliance.state, node.is_some_and(|node| group.has_member(node))) {
                 (ApplianceState::Inactive, _) => "n/a",

@@ -11,7 +11,7 @@ impl Controller {
     /// Hosts of an object that must not be dialled.
     pub(in crate::administration) fn forbidden_hosts(&self, object: &Object) -> Vec<FieldError> {
         let fault = |(at, host): (usize, &String)| {
-            let message = self.outbound.fault(host)?;
+            let message = self.providers.outbound.fault(host)?;
             Some(FieldError { field: format!("hostnames[{at}]"), message })
         };
         hosts(object).iter().enumerate().filter_map(fault).collect()

@@ -79,26 +79,27 @@ impl Controller {
         match object {
             Object::IdentityProvider(provider) => match &provider.settings {
                 ProviderSettings::Ldap(settings) => {
-                    let outcome = self.directories.ldap().test(settings, secret("adminPassword")?).await;
+                    let outcome = self.providers.directories.ldap().test(settings, secret("adminPassword")?).await;
                     outcome.map_err(|trouble| trouble.to_string())
                 }
                 ProviderSettings::LdapCertificate(settings) => {
-                    let outcome = self.directories.ldap().test(&settings.ldap, secret("adminPassword")?).await;
+                    let outcome =
+                        self.providers.directories.ldap().test(&settings.ldap, secret("adminPassword")?).await;
                     outcome.map_err(|trouble| trouble.to_string())
                 }
                 ProviderSettings::Radius(settings) => {
-                    let outcome = self.directories.radius().test(settings, &secret("sharedSecret")?).await;
+                    let outcome = self.providers.directories.radius().test(settings, &secret("sharedSecret")?).await;
                     outcome.map_err(|trouble| trouble.to_string())
                 }
                 ProviderSettings::Oidc(settings) => {
-                    let outcome = self.directories.oidc.test(settings).await;
+                    let outcome = self.providers.directories.oidc.test(settings).await;
                     outcome.map_err(|trouble| trouble.to_string())
                 }
                 _ => Ok(()),
             },
             Object::MfaProvider(provider) => match &provider.settings {
                 FactorSettings::Radius(settings) => {
-                    let outcome = self.factors.radius().test(settings, &secret("sharedSecret")?).await;
+                    let outcome = self.providers.factors.radius().test(settings, &secret("sharedSecret")?).await;
                     outcome.map_err(|trouble| trouble.to_string())
                 }
                 FactorSettings::DefaultTimeBased | FactorSettings::Fido2 => Ok(()),
@@ -127,13 +128,13 @@ impl Controller {
         let (raw_attributes, user) = match &provider.settings {
             ProviderSettings::Ldap(_) | ProviderSettings::LdapCertificate(_) => {
                 let name = canonical(&request.username).ok_or_else(nobody)?;
-                let asked = self.directories.ldap().attributes(&who.state, provider, &name).await;
+                let asked = self.providers.directories.ldap().attributes(&who.state, provider, &name).await;
                 asked.map_err(|trouble| Denial::Conflict(trouble.to_string()))?.ok_or_else(nobody)?
             }
             ProviderSettings::LocalDatabase => {
                 let name = UserName::parse(request.username.as_str()).map_err(|_| nobody())?;
                 let whom = Whom { name: &name, device: None };
-                match self.directories.look_up(&who.state, provider, whom).await? {
+                match self.providers.directories.look_up(&who.state, provider, whom).await? {
                     LookUp::Known(user) => (texts(&user.claims), *user),
                     LookUp::Gone | LookUp::Unreadable => return Err(nobody()),
                 }

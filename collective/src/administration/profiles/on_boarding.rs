@@ -50,7 +50,7 @@ impl Controller {
     pub(crate) async fn on_boarding_page(&self, from: IpAddr, token: &str) -> Result<String, Refusal> {
         let now = clock::now();
         self.failures.may_try(from, now)?;
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let named = self.named_by(token).filter(|named| named.expires > now);
         let profile = named.as_ref().and_then(|named| {
             let profile = state.client_profile(named.profile)?;

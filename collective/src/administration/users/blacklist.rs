@@ -60,7 +60,7 @@ impl Controller {
             .with("reason", entry.reason)
             .at(outcome.index)
             .emit();
-        let state = self.current().await?;
+        let state = self.replica.current().await?;
         let gone = || Denial::Conflict("the user was blocked, and unblocked by somebody else since".to_owned());
         state.blocked(&user).map(shown).ok_or_else(gone)
     }

@@ -24,7 +24,7 @@ pub(super) async fn version() -> HttpResponse {
 }
 
 pub(super) async fn providers(call: StrangersCall) -> Answer {
-    let state = call.controller.current().await?;
+    let state = call.controller.replica.current().await?;
     Ok(json(&json!({ "data": offers(&state) })))
 }
 

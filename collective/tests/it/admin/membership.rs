@@ -35,7 +35,7 @@ async fn a_controller_joins_with_an_exported_seed_leads_and_is_removed() {
     let joined = joining::join(&write("c2.seed", &seed), &config, &raw).await.expect("joined");
     let second = Process::start(config.clone()).await.expect("started");
     until("the second controller is active", async || {
-        let state = lab.controller(0).node.state();
+        let state = lab.controller(0).replica.state();
         state.controller(joined.node).is_some_and(|record| record.state == ApplianceState::Active)
     })
     .await;
@@ -61,7 +61,7 @@ async fn a_controller_joins_with_an_exported_seed_leads_and_is_removed() {
     assert_eq!(root.delete(&format!("/appliances/{first}")).await.status, 409, "not itself");
     assert_eq!(root.delete(&format!("/appliances/{id}")).await.status, 204);
     until("the second controller is out of the group", async || {
-        let group = lab.controller(0).node.status();
+        let group = lab.controller(0).replica.status();
         !group.has_member(joined.node)
     })
     .await;

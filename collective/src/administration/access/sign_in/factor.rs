@@ -111,7 +111,7 @@ impl Controller {
             attempts: 0,
             expires_at: UnixMillis(0),
         };
-        self.change(OpenTransaction { transaction }).await?;
+        self.replica.change(OpenTransaction { transaction }).await?;
         let (token, expires) = self.admin_token(&authenticated.state, &opening, authenticated.now)?;
         event("admin_factor_wanted", &authenticated.state, &authenticated.dn, from).emit();
         Ok(answer(&authenticated.state, &opening, token, expires, true))
@@ -134,7 +134,7 @@ impl Controller {
         }
         let seed = Seed::generate(&SystemRandom);
         let sealed = self.vault.seal(Purpose::TotpSeed(user), seed.expose());
-        self.change(PutTotpSeed { user, seed: sealed, confirmed: false }).await?;
+        self.replica.change(PutTotpSeed { user, seed: sealed, confirmed: false }).await?;
         let url = seed.expose_url(&issuer(&pending.state), &pending.transaction.dn.user.user.to_string());
         Ok(FactorOffer {
             kind: "Secret",
@@ -174,23 +174,23 @@ impl Controller {
     async fn try_take_factor(&self, pending: &PendingSignIn, code: &str) -> Result<LoginAnswer, Denial> {
         let (transaction, from, now) = (&pending.transaction, pending.address, clock::now());
         self.failures.may_try(from, now)?;
-        self.change(CountAttempt { transaction: transaction.id }).await?;
-        let state = self.current().await?;
+        self.replica.change(CountAttempt { transaction: transaction.id }).await?;
+        let state = self.replica.current().await?;
         let spend = match self.judge_factor(&state, transaction, code, now).await? {
             Verdict::Right { spend } => spend,
             // The admin API has one question and one answer.
             Verdict::Wrong | Verdict::Further(_) => return Err(refused().into()),
         };
         if !spend.is_empty() {
-            self.change(Command::Group(spend)).await?;
+            self.replica.change(Command::Group(spend)).await?;
         }
         if state.totp_seed(transaction.user_id).is_some_and(|seed| !seed.confirmed) {
-            self.change(ConfirmTotp { user: transaction.user_id }).await?;
+            self.replica.change(ConfirmTotp { user: transaction.user_id }).await?;
         }
         let provider = state.identity_provider(transaction.provider_id).filter(|provider| provider.admin_provider);
         let provider = provider.cloned().ok_or_else(Refusal::sign_in)?;
         let whom = Whom { name: &transaction.dn.user.user, device: None };
-        let user = match self.directories.look_up(&state, &provider, whom).await? {
+        let user = match self.providers.directories.look_up(&state, &provider, whom).await? {
             LookUp::Known(user) => *user,
             // It said what it knows when the password was given, a moment ago.
             LookUp::Unreadable => KnownUser {

@@ -44,7 +44,7 @@ impl Controller {
         let session = self.sessions_everywhere(state, &scope).await.sessions.into_iter().max_by_key(|one| one.since);
         let device = session.as_ref().map(|session| session.dn.device).or(device);
         let dn = SessionDn { device: device.unwrap_or(DeviceId::new(Uuid::nil())), user: user_dn };
-        let id = self.directories.id_of(state, &provider, &dn.user.user);
+        let id = self.providers.directories.id_of(state, &provider, &dn.user.user);
         let id = id.or_else(|| registered(state, &dn.user)).ok_or_else(nobody)?;
         let claims = self.claims_of(state, &provider, &dn, session.as_ref()).await?;
         let claims = claims.ok_or_else(|| Denial::NotFound(format!("the user {} is disabled or gone", dn.user)))?;
@@ -64,7 +64,7 @@ impl Controller {
         session: Option<&SessionSummary>,
     ) -> Result<Option<ClaimMap>, Denial> {
         let whom = Whom { name: &dn.user.user, device: Some(dn.device).filter(|device| !device.uuid().is_nil()) };
-        let told = self.directories.look_up(state, provider, whom).await;
+        let told = self.providers.directories.look_up(state, provider, whom).await;
         let kept = session.map(|session| &session.user).filter(|claims| !claims.0.is_empty());
         match (told, kept) {
             (Ok(LookUp::Known(known)), _) => Ok(Some(known.claims)),

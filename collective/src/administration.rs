@@ -24,3 +24,28 @@ pub mod users;
 
 pub use access::authority::{Administrator, Authority};
 pub use denial::Denial;
+
+use std::sync::Arc;
+
+use self::access::Access;
+use self::members::Members;
+use self::objects::Objects;
+use self::profiles::Profiles;
+use self::questions::Questions;
+use self::users::Users;
+
+/// What carries administrators' orders out.
+pub(crate) struct Administration {
+    /// Sign-in, sessions.
+    pub(crate) access: Access,
+    /// Administered objects.
+    pub(crate) objects: Objects,
+    /// Users, devices, sessions.
+    pub(crate) users: Users,
+    /// The Collective itself.
+    pub(crate) members: Members,
+    /// Client profiles.
+    pub(crate) profiles: Profiles,
+    /// Questions.
+    pub(crate) questions: Arc<Questions>,
+}

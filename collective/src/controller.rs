@@ -1,78 +1,64 @@
-//! The Controller: everything that its services share. HTTP handlers hold it by `web::Data`; tests start several in one
-//! process.
+//! A Controller: its services, put together. HTTP handlers hold it by `web::Data`; tests start several in one process.
+//!
+//! Decides nothing itself. What two services share is made here once and given to both.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use ringwall_actors::link::board::Board;
-use ringwall_protocol::id::{DeviceId, UserId};
-use ringwall_protocol::time::UnixMillis;
-use ringwall_protocol::token::TokenHead;
 use ringwall_raft::Node;
 use ringwall_trust::tls::Presented;
 use ringwall_trust::token::TokenSigner;
 use tokio::sync::Semaphore;
 
+use crate::administration::Administration;
+use crate::administration::access::Access;
+use crate::administration::members::Members;
+use crate::administration::objects::Objects;
+use crate::administration::profiles::Profiles;
+use crate::administration::questions::Questions;
+use crate::administration::users::Users;
 use crate::audit::client_events::Audit;
 use crate::identity::Providers;
 use crate::identity::hashing::HashingPool;
 use crate::identity::outbound::Outbound;
-use crate::issuing::device_claims::LastSaid;
 use crate::issuing::intermediates::{Intermediates, IssuerKeys};
+use crate::issuing::keys::OwnKeys;
 use crate::issuing::policies::CompiledPolicies;
 use crate::issuing::signers::Signers;
-use crate::limits::{DEVICE_REQUESTS_PER_MINUTE, MAX_SIGN_INS};
+use crate::issuing::{self, Issuing};
+use crate::limits::MAX_SIGN_INS;
+use crate::peers::Peers;
 use crate::peers::connector::Connector;
-use crate::peers::session_directory::SessionDirectory;
 use crate::process::clock;
-use crate::refusal::Refusal;
 use crate::replica::Replica;
+use crate::revocation::Revocation;
 use crate::setup::data_dir::{DataDir, NodeIdentity};
 use crate::setup::vault::Vault;
+use crate::sign_in::challenges::Challenges;
 use crate::sign_in::failures::Failures;
-use crate::sign_in::throttle::Throttle;
-
-/// Requests that are counted for each device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DeviceRequest {
-    /// Certificates.
-    Certificate,
-    /// Entitlement tokens.
-    Entitlements,
-    /// Renewals of claims.
-    Renew,
-    /// Answers to interactions.
-    StepUp,
-}
+use crate::sign_in::lockout::Lockout;
+use crate::sign_in::{self, SignIn};
+use crate::step_up::StepUps;
 
 /// A Controller.
 pub struct Controller {
     /// The replicated state.
     pub replica: Replica,
-    pub(crate) audit: Audit,
-    /// Where its keys are.
-    pub(crate) data_dir: DataDir,
     /// The Collective's stored secrets.
     pub vault: Arc<Vault>,
-    /// Keys that sign tokens.
-    pub(crate) signers: Arc<Signers>,
-    pub(crate) providers: Arc<Providers>,
-    /// Sessions that Gateways report here.
-    pub(crate) sessions: SessionDirectory,
-    /// What Gateways enforce.
-    pub(crate) board: Arc<Board>,
-    /// Compiled policies.
-    pub(crate) policies: Arc<CompiledPolicies>,
-    pub(crate) failures: Failures,
-    pub(crate) sign_ins: Semaphore,
-    pub(crate) requests: Mutex<Throttle<(UserId, DeviceId, DeviceRequest)>>,
-    pub(crate) intermediates: Arc<Intermediates>,
-    pub(crate) connector: Connector,
-    pub(crate) presented: Arc<Presented>,
-    /// One renewal of the own certificate at a time.
-    pub(crate) renewing: Arc<Semaphore>,
-    /// What devices said of themselves last, for questions that come without it.
-    pub(crate) device_claims: LastSaid,
+    /// Sign-in of users.
+    pub(crate) sign_in: SignIn,
+    /// Further authentication for conditions.
+    pub(crate) step_up: StepUps,
+    /// Tokens and certificates.
+    pub(crate) issuing: Arc<Issuing>,
+    /// What this Controller has of its own.
+    pub own_keys: Arc<OwnKeys>,
+    /// The end of rights before their time.
+    pub revocation: Arc<Revocation>,
+    /// Administrators' orders and questions.
+    pub(crate) administration: Administration,
+    /// Gateways and other Controllers.
+    pub(crate) peers: Arc<Peers>,
 }
 
 /// What a Controller is made of.
@@ -89,35 +75,139 @@ pub(crate) struct Parts {
     pub(crate) presented: Arc<Presented>,
 }
 
+/// What several services use.
+struct Shared {
+    replica: Replica,
+    audit: Audit,
+    vault: Arc<Vault>,
+    providers: Arc<Providers>,
+    signers: Arc<Signers>,
+    intermediates: Arc<Intermediates>,
+    policies: Arc<CompiledPolicies>,
+    lockout: Arc<Lockout>,
+    challenges: Arc<Challenges>,
+    places: Arc<Semaphore>,
+}
+
 impl Controller {
+    /// Puts the services together.
     pub(crate) fn new(parts: Parts) -> Self {
-        let vault = Arc::new(parts.vault);
-        let me = parts.identity.node;
+        let Parts { identity, data_dir, node, vault, signer, hashing, outbound, issuer_keys, connector, presented } =
+            parts;
+        let replica = Replica::new(node, clock::now);
+        let audit = Audit::new(identity.collective_id, identity.node);
+        let shared = Shared::new(replica, audit, vault, (hashing, outbound), (signer, issuer_keys));
+        let Shared { replica, vault, signers, intermediates, .. } = &shared;
+        let own_keys =
+            OwnKeys::new(replica.clone(), data_dir, Arc::clone(signers), Arc::clone(intermediates), presented);
+        let peers = Peers::new(replica.clone(), audit, Arc::clone(vault), Arc::clone(intermediates), connector.clone());
+        let revocation = Revocation::new(replica.clone(), audit, Arc::clone(&peers.board), connector);
+        let (issuing, peers, revocation) = (Arc::new(shared.issuing()), Arc::new(peers), Arc::new(revocation));
         Self {
-            replica: Replica::new(parts.node, clock::now),
-            audit: Audit::new(parts.identity.collective_id, me),
-            data_dir: parts.data_dir,
-            signers: Arc::new(Signers::new(me, parts.signer)),
-            providers: Arc::new(Providers::new(parts.hashing, &vault, parts.outbound)),
+            sign_in: shared.sign_in(),
+            step_up: shared.step_up(&issuing),
+            administration: shared.administration(&peers, &revocation),
+            replica: shared.replica,
+            vault: shared.vault,
+            issuing,
+            own_keys: Arc::new(own_keys),
+            revocation,
+            peers,
+        }
+    }
+}
+
+impl Shared {
+    fn new(
+        replica: Replica,
+        audit: Audit,
+        vault: Vault,
+        (hashing, outbound): (HashingPool, Outbound),
+        (signer, issuer_keys): (TokenSigner, IssuerKeys),
+    ) -> Self {
+        let (me, vault) = (replica.me(), Arc::new(vault));
+        let providers = Arc::new(Providers::new(hashing, &vault, outbound));
+        let failures = Arc::new(Failures::default());
+        let lockout = Lockout::new(replica.clone(), audit, Arc::clone(&failures));
+        let challenges = Challenges::new(replica.clone(), Arc::clone(&vault), Arc::clone(&providers), failures);
+        Self {
+            replica,
+            audit,
             vault,
-            sessions: SessionDirectory::default(),
-            board: Arc::new(Board::default()),
+            providers,
+            signers: Arc::new(Signers::new(me, signer)),
+            intermediates: Arc::new(Intermediates::new(me, issuer_keys)),
             policies: Arc::new(CompiledPolicies::default()),
-            failures: Failures::default(),
-            sign_ins: Semaphore::new(MAX_SIGN_INS),
-            requests: Mutex::new(Throttle::new(2 * DEVICE_REQUESTS_PER_MINUTE, Duration::from_secs(120))),
-            intermediates: Arc::new(Intermediates::new(me, parts.issuer_keys)),
-            connector: parts.connector,
-            presented: parts.presented,
-            renewing: Arc::new(Semaphore::new(1)),
-            device_claims: LastSaid::default(),
+            lockout: Arc::new(lockout),
+            challenges: Arc::new(challenges),
+            places: Arc::new(Semaphore::new(MAX_SIGN_INS)),
         }
     }
 
-    /// Counts a request of a device.
-    pub(crate) fn count_request(&self, head: &TokenHead, kind: DeviceRequest, now: UnixMillis) -> Result<(), Refusal> {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        if requests.take(&(head.user_id, head.device_id, kind), now) { Ok(()) } else { Err(Refusal::busy()) }
+    fn issuing(&self) -> Issuing {
+        Issuing::new(issuing::Parts {
+            replica: self.replica.clone(),
+            audit: self.audit,
+            vault: Arc::clone(&self.vault),
+            providers: Arc::clone(&self.providers),
+            signers: Arc::clone(&self.signers),
+            intermediates: Arc::clone(&self.intermediates),
+            policies: Arc::clone(&self.policies),
+        })
+    }
+
+    fn sign_in(&self) -> SignIn {
+        SignIn::new(sign_in::Parts {
+            replica: self.replica.clone(),
+            audit: self.audit,
+            vault: Arc::clone(&self.vault),
+            providers: Arc::clone(&self.providers),
+            signers: Arc::clone(&self.signers),
+            lockout: Arc::clone(&self.lockout),
+            challenges: Arc::clone(&self.challenges),
+            places: Arc::clone(&self.places),
+        })
+    }
+
+    fn step_up(&self, issuing: &Arc<Issuing>) -> StepUps {
+        let (providers, challenges) = (Arc::clone(&self.providers), Arc::clone(&self.challenges));
+        StepUps::new(self.replica.clone(), self.audit, providers, Arc::clone(issuing), challenges)
+    }
+
+    fn administration(&self, peers: &Arc<Peers>, revocation: &Arc<Revocation>) -> Administration {
+        let (replica, vault, providers) = (&self.replica, &self.vault, &self.providers);
+        let questions = Arc::new(Questions {
+            providers: Arc::clone(providers),
+            policies: Arc::clone(&self.policies),
+            peers: Arc::clone(peers),
+        });
+        Administration {
+            access: Access {
+                replica: replica.clone(),
+                vault: Arc::clone(vault),
+                providers: Arc::clone(providers),
+                policies: Arc::clone(&self.policies),
+                signers: Arc::clone(&self.signers),
+                lockout: Arc::clone(&self.lockout),
+                challenges: Arc::clone(&self.challenges),
+                places: Arc::clone(&self.places),
+            },
+            objects: Objects { replica: replica.clone(), vault: Arc::clone(vault), providers: Arc::clone(providers) },
+            users: Users {
+                replica: replica.clone(),
+                vault: Arc::clone(vault),
+                revocation: Arc::clone(revocation),
+                peers: Arc::clone(peers),
+                questions: Arc::clone(&questions),
+            },
+            members: Members { replica: replica.clone(), vault: Arc::clone(vault), board: Arc::clone(&peers.board) },
+            profiles: Profiles {
+                replica: replica.clone(),
+                vault: Arc::clone(vault),
+                lockout: Arc::clone(&self.lockout),
+            },
+            questions,
+        }
     }
 }
 

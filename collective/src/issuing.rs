@@ -8,9 +8,86 @@ pub(crate) mod certificate;
 pub(crate) mod check;
 pub(crate) mod device_claims;
 pub(crate) mod entitle;
+pub(crate) mod interactions;
 pub(crate) mod intermediates;
 pub mod keys;
 pub(crate) mod mint;
 pub mod policies;
 pub(crate) mod renew;
 pub mod signers;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ringwall_protocol::id::{DeviceId, UserId};
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::token::TokenHead;
+
+use self::device_claims::LastSaid;
+use self::intermediates::Intermediates;
+use self::policies::CompiledPolicies;
+use self::signers::Signers;
+use crate::audit::client_events::Audit;
+use crate::identity::Providers;
+use crate::limits::DEVICE_REQUESTS_PER_MINUTE;
+use crate::refusal::Refusal;
+use crate::replica::Replica;
+use crate::setup::vault::Vault;
+use crate::sign_in::throttle::Throttle;
+
+/// Requests that are counted for each device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum DeviceRequest {
+    /// Certificates.
+    Certificate,
+    /// Entitlement tokens.
+    Entitlements,
+    /// Renewals of claims.
+    Renew,
+    /// Answers to interactions.
+    StepUp,
+}
+
+/// What issues tokens and certificates for sessions.
+pub(crate) struct Issuing {
+    replica: Replica,
+    audit: Audit,
+    vault: Arc<Vault>,
+    providers: Arc<Providers>,
+    signers: Arc<Signers>,
+    intermediates: Arc<Intermediates>,
+    policies: Arc<CompiledPolicies>,
+    /// What devices said of themselves last, for questions that come without it.
+    pub(crate) device_claims: LastSaid,
+    requests: Mutex<Throttle<(UserId, DeviceId, DeviceRequest)>>,
+}
+
+/// What issuing is made of.
+pub(crate) struct Parts {
+    pub(crate) replica: Replica,
+    pub(crate) audit: Audit,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) providers: Arc<Providers>,
+    pub(crate) signers: Arc<Signers>,
+    pub(crate) intermediates: Arc<Intermediates>,
+    pub(crate) policies: Arc<CompiledPolicies>,
+}
+
+impl Issuing {
+    /// Issuing with these parts.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { replica, audit, vault, providers, signers, intermediates, policies } = parts;
+        let requests = Mutex::new(Throttle::new(2 * DEVICE_REQUESTS_PER_MINUTE, Duration::from_secs(120)));
+        let device_claims = LastSaid::default();
+        Self { replica, audit, vault, providers, signers, intermediates, policies, device_claims, requests }
+    }
+
+    /// Counts a request of a device.
+    ///
+    /// # Errors
+    /// `busy`, after too many of its kind.
+    pub(crate) fn count_request(&self, head: &TokenHead, kind: DeviceRequest, now: UnixMillis) -> Result<(), Refusal> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.take(&(head.user_id, head.device_id, kind), now) { Ok(()) } else { Err(Refusal::busy()) }
+    }
+}

@@ -25,8 +25,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::controller::Controller;
+use self::connector::Connector;
+use self::session_directory::SessionDirectory;
+use crate::audit::client_events::Audit;
+use crate::issuing::intermediates::Intermediates;
 use crate::listener::gates::{Gates, Peer};
+use crate::replica::Replica;
+use crate::setup::vault::Vault;
+use ringwall_actors::link::board::Board;
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_raft::State;
 
 /// What a Controller sends first on a connection to another: which of its conversations this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +48,50 @@ pub(crate) enum Conversation {
     Sessions = b'S',
 }
 
+/// What is known of peers, and how they are reached.
+pub struct Peers {
+    pub(crate) replica: Replica,
+    pub(crate) audit: Audit,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) intermediates: Arc<Intermediates>,
+    /// Sessions that Gateways report here.
+    pub(crate) sessions: SessionDirectory,
+    /// What Gateways enforce.
+    pub(crate) board: Arc<Board>,
+    pub(crate) connector: Connector,
+}
+
+impl Peers {
+    /// Peers that `connector` reaches; those that join get certificates of `intermediates`.
+    pub(crate) fn new(
+        replica: Replica,
+        audit: Audit,
+        vault: Arc<Vault>,
+        intermediates: Arc<Intermediates>,
+        connector: Connector,
+    ) -> Self {
+        let (sessions, board) = (SessionDirectory::default(), Arc::new(Board::default()));
+        Self { replica, audit, vault, intermediates, sessions, board, connector }
+    }
+}
+
+impl std::fmt::Debug for Peers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peers").field("sessions", &self.sessions).finish_non_exhaustive()
+    }
+}
+
+/// Active Controllers but `me`.
+pub(crate) fn other_controllers(state: &State, me: NodeId) -> Vec<NodeId> {
+    let others = state.controllers().filter(|one| one.node != me && one.state == ApplianceState::Active);
+    others.map(|one| one.node).collect()
+}
+
 /// Accepts peers until told to stop. Connections that are open then are dropped.
 pub async fn serve(
     listener: TcpListener,
     gates: Arc<Gates>,
-    controller: Arc<Controller>,
+    peers: Arc<Peers>,
     feeds: feed::Feeds,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -57,10 +104,10 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, address)) => {
-                let (gates, controller, feeds) = (Arc::clone(&gates), Arc::clone(&controller), feeds.clone());
+                let (gates, peers, feeds) = (Arc::clone(&gates), Arc::clone(&peers), feeds.clone());
                 connections.spawn(async move {
                     match gates.peer(stream).await {
-                        Ok(peer) => converse(peer, controller, feeds).await,
+                        Ok(peer) => converse(peer, peers, feeds).await,
                         Err(error) => tracing::debug!(%address, %error, "peer was not let in"),
                     }
                 });
@@ -75,33 +122,33 @@ pub async fn serve(
     connections.shutdown().await;
 }
 
-async fn converse(peer: Peer, controller: Arc<Controller>, feeds: feed::Feeds) {
+async fn converse(peer: Peer, peers: Arc<Peers>, feeds: feed::Feeds) {
     let identity = peer.leaf.as_ref().map(|leaf| leaf.identity);
     match (peer.protocol, identity) {
         (Alpn::Raft, Some(LeafIdentity::Controller { node, .. })) => {
             let address: SocketAddr = peer.address;
             tracing::debug!(%node, %address, "controller connected");
-            controller_conversation(node, peer, &controller).await;
+            controller_conversation(node, peer, &peers).await;
         }
         (Alpn::Feed, Some(LeafIdentity::Gateway { appliance, .. })) => feeds.serve(appliance, peer).await,
-        (Alpn::Join, None) => join::answer(peer, &controller).await,
+        (Alpn::Join, None) => join::answer(peer, &peers).await,
         (protocol, _) => tracing::warn!(%protocol, "peer's role does not fit its protocol"),
     }
 }
 
-async fn controller_conversation(node: NodeId, mut peer: Peer, controller: &Arc<Controller>) {
+async fn controller_conversation(node: NodeId, mut peer: Peer, peers: &Peers) {
     use tokio::io::AsyncReadExt;
     match peer.stream.read_u8().await {
         Ok(kind) if kind == Conversation::Raft as u8 => {
-            if let Err(error) = controller.replica.node().serve_peer(peer.stream, node).await {
+            if let Err(error) = peers.replica.node().serve_peer(peer.stream, node).await {
                 tracing::debug!(%error, "raft connection ended");
             }
         }
         Ok(kind) if kind == Conversation::Enforcement as u8 => {
-            enforcement::answer(peer.stream, &controller.board).await;
+            enforcement::answer(peer.stream, &peers.board).await;
         }
         Ok(kind) if kind == Conversation::Sessions as u8 => {
-            sessions::answer(peer.stream, &controller.sessions).await;
+            sessions::answer(peer.stream, &peers.sessions).await;
         }
         Ok(kind) => tracing::warn!(kind, "controller began an unknown conversation"),
         Err(error) => tracing::debug!(%error, "controller said nothing"),

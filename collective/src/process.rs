@@ -124,15 +124,15 @@ impl Process {
             connector,
         };
         let audit = Arc::new(AuditFile::open(data_dir.path()).context("opening the audit file")?);
-        let (reports, recording) = Reports::new(&controller, audit);
+        let (reports, recording) = Reports::new(&controller.peers, audit);
         let (http, arbiter) = HttpServers::start(listeners.http()?, &config, &gates, &controller).await?;
-        let feeds = Feeds::new(arbiter, &controller, identity.incarnation, reports);
+        let feeds = Feeds::new(arbiter, &controller.peers, identity.incarnation, reports);
         let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
         let tasks = vec![
             tokio::spawn(follower.follow(stopping.clone())),
             tokio::spawn(recording),
             tokio::spawn(duties::run(Arc::clone(&controller), root, config.advertise.clone(), stopping.clone())),
-            tokio::spawn(peer::serve(peer_listener, gates, Arc::clone(&controller), feeds, stopping)),
+            tokio::spawn(peer::serve(peer_listener, gates, Arc::clone(&controller.peers), feeds, stopping)),
         ];
         tracing::info!(node = %identity.node, client = %bound.client, admin = %bound.admin, peer = %bound.peer, "serving");
         Ok(Self { controller, bound, stop, http, tasks })

@@ -6,3 +6,28 @@
 pub mod enforcement;
 pub mod revoke;
 pub(crate) mod sign_out;
+
+use std::sync::Arc;
+
+use ringwall_actors::link::board::Board;
+
+use crate::audit::client_events::Audit;
+use crate::peers::connector::Connector;
+use crate::replica::Replica;
+
+/// What ends rights, and learns when they have ended.
+pub struct Revocation {
+    replica: Replica,
+    audit: Audit,
+    /// What Gateways enforce whose feed ends here.
+    board: Arc<Board>,
+    /// To the Controllers at which the other feeds end.
+    connector: Connector,
+}
+
+impl Revocation {
+    /// Revocations that Gateways enforce which `board` and other Controllers know of.
+    pub(crate) const fn new(replica: Replica, audit: Audit, board: Arc<Board>, connector: Connector) -> Self {
+        Self { replica, audit, board, connector }
+    }
+}

@@ -2,6 +2,7 @@
 //! token's `idx` is that of the state in which the first check was made, however late it is minted (T4).
 
 mod begin;
+pub(crate) mod challenges;
 pub(crate) mod devices;
 pub mod failures;
 pub(crate) mod lockout;
@@ -23,15 +24,22 @@ use ringwall_raft::State;
 use ringwall_raft::state::device::{DeviceMatch, match_device};
 use uuid::Uuid;
 
+use self::challenges::Challenges;
 use self::devices::{Cookie, Registered, Registering, Standing, standing};
+use self::lockout::Lockout;
 use crate::api::extract::Stranger;
-use crate::controller::Controller;
+use crate::audit::client_events::Audit;
+use crate::identity::Providers;
 use crate::identity::directory::{Attempt, Claimed, Directory, Further, KnownUser, Proof};
 use crate::issuing::check;
 use crate::issuing::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head, minutes};
+use crate::issuing::signers::Signers;
 use crate::limits::REFUSAL_FLOOR;
 use crate::process::clock;
 use crate::refusal::Refusal;
+use crate::replica::Replica;
+use crate::setup::vault::Vault;
+use tokio::sync::Semaphore;
 
 /// A user who authenticated himself, on a device, in a sign-in that is not finished.
 #[derive(Debug, Clone)]
@@ -70,14 +78,45 @@ pub(crate) struct PendingChallenge {
     pub(crate) further: Further,
 }
 
-impl Controller {
+/// What signs users in.
+pub(crate) struct SignIn {
+    replica: Replica,
+    audit: Audit,
+    vault: Arc<Vault>,
+    providers: Arc<Providers>,
+    signers: Arc<Signers>,
+    lockout: Arc<Lockout>,
+    challenges: Arc<Challenges>,
+    places: Arc<Semaphore>,
+}
+
+/// What sign-ins are made of.
+pub(crate) struct Parts {
+    pub(crate) replica: Replica,
+    pub(crate) audit: Audit,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) providers: Arc<Providers>,
+    pub(crate) signers: Arc<Signers>,
+    pub(crate) lockout: Arc<Lockout>,
+    pub(crate) challenges: Arc<Challenges>,
+    /// One place for each sign-in in progress, of users and administrators alike.
+    pub(crate) places: Arc<Semaphore>,
+}
+
+impl SignIn {
+    /// Sign-ins with these parts.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { replica, audit, vault, providers, signers, lockout, challenges, places } = parts;
+        Self { replica, audit, vault, providers, signers, lockout, challenges, places }
+    }
+
     /// First request of a sign-in.
     ///
     /// # Errors
     /// `signInRefused` for whatever is wrong with user, password or permission; `providerUnavailable`; after the password
     /// was right also `deviceConflict` and `deviceLimit`; `busy`, `noQuorum`.
-    pub async fn sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
-        let _place = self.sign_ins.try_acquire().map_err(|_| Refusal::busy())?;
+    pub(crate) async fn sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
+        let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
         let came = tokio::time::Instant::now();
         let outcome = self.try_sign_in(caller, request).await;
         if outcome.is_err() {
@@ -88,7 +127,7 @@ impl Controller {
 
     async fn try_sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
         let now = clock::now();
-        self.failures.may_try(caller.address, now)?;
+        self.lockout.failures.may_try(caller.address, now)?;
         let state = self.replica.current().await?;
         match self.prove(&state, caller, &request, now).await? {
             CredentialOutcome::Authenticated(authenticated) => {
@@ -141,7 +180,7 @@ impl Controller {
             Claimed::Later => None,
         };
         if let Some(dn) = &claimed
-            && self.may_not_try(state, dn, known_device(dn), now)
+            && self.lockout.may_not_try(state, dn, known_device(dn), now)
         {
             return self.refuse(state, caller.address, Some((dn, known_device(dn), provider)), request, now).await;
         }
@@ -159,8 +198,8 @@ impl Controller {
                 let dn = dn_of(user.name.clone());
                 // A name that only the provider knew is judged now; one that was claimed must be the one that answers.
                 let another = claimed.as_ref().is_some_and(|claimed| *claimed != dn);
-                if another || self.may_not_try(state, &dn, known_device(&dn), now) {
-                    self.failed(caller.address, &dn, false, provider, now).await;
+                if another || self.lockout.may_not_try(state, &dn, known_device(&dn), now) {
+                    self.lockout.failed(caller.address, &dn, false, provider, now).await;
                     return Err(Refusal::sign_in());
                 }
                 Ok(CredentialOutcome::Authenticated(Box::new(AuthenticatedUser {
@@ -183,20 +222,15 @@ impl Controller {
                 Ok(CredentialOutcome::ChallengeNeeded(Box::new(pending)))
             }
             (Proof::Nobody, Some(dn)) => {
-                self.failed(caller.address, &dn, known_device(&dn), provider, now).await;
+                self.lockout.failed(caller.address, &dn, known_device(&dn), provider, now).await;
                 Err(Refusal::sign_in())
             }
             // Without a name there is nobody to whom a transaction could be bound.
             (Proof::Nobody | Proof::Further(_), None) => {
-                self.failures.count_source(caller.address, now);
+                self.lockout.failures.count_source(caller.address, now);
                 Err(Refusal::sign_in())
             }
         }
-    }
-
-    /// Blocked or locked out.
-    pub(crate) fn may_not_try(&self, state: &State, dn: &SessionDn, known_device: bool, now: UnixMillis) -> bool {
-        state.blocked(&dn.user).is_some() || self.is_locked(state, dn, known_device, now)
     }
 
     /// The one refusal, after the work that a right user would have cost.
@@ -211,8 +245,8 @@ impl Controller {
         let provider = who.map(|(_, _, provider)| provider);
         self.providers.directories.prove_nobody(state, provider, &request.credential).await?;
         match who {
-            Some((dn, known, provider)) => self.failed(address, dn, known, provider, now).await,
-            None => self.failures.count_source(address, now),
+            Some((dn, known, provider)) => self.lockout.failed(address, dn, known, provider, now).await,
+            None => self.lockout.failures.count_source(address, now),
         }
         Err(Refusal::sign_in())
     }

@@ -1,12 +1,11 @@
 //! Step-up: another proof for a condition. The Client names an interaction; kind, provider and claim suffix come from
 //! the condition in this Controller's state, and only if an entitlement of this user uses it (T5).
 
-pub(crate) mod factors;
-mod interactions;
+use std::sync::Arc;
 
 use ringwall_protocol::claims::{StepUp, StepUpKind, UntrustedClaims};
 use ringwall_protocol::id::{MfaProviderId, PromptId, ProviderId, TransactionId};
-use ringwall_protocol::interaction::{InteractionKind, InteractionRef};
+use ringwall_protocol::interaction::{Interaction, InteractionKind, InteractionRef};
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::{IdentityProvider, MfaProvider};
 use ringwall_protocol::time::UnixMillis;
@@ -22,30 +21,57 @@ use ringwall_raft::{Reply, State};
 use ringwall_trust::token::Verified;
 use uuid::Uuid;
 
-use self::factors::Answered;
 use crate::api::extract::CertifiedClient;
-use crate::controller::{Controller, DeviceRequest};
+use crate::audit::client_events::Audit;
+use crate::identity::Providers;
 use crate::identity::directory::oidc::Going;
 use crate::identity::directory::{Attempt, Directory, Further, Proof};
 use crate::identity::factor::{Bearer, Factor, refused};
 use crate::issuing::check;
+use crate::issuing::interactions::{answered_here, factor_of};
 use crate::issuing::renew::ReMint;
+use crate::issuing::{DeviceRequest, Issuing};
 use crate::process::clock;
 use crate::refusal::Refusal;
-use interactions::{answered_here, factor_of};
+use crate::replica::Replica;
+use crate::sign_in::challenges::{Answered, Challenges, wanted};
 
-impl Controller {
+/// What takes answers to interactions.
+pub(crate) struct StepUps {
+    replica: Replica,
+    audit: Audit,
+    providers: Arc<Providers>,
+    issuing: Arc<Issuing>,
+    challenges: Arc<Challenges>,
+}
+
+impl StepUps {
+    /// Step-ups that these providers verify, for tokens that `issuing` mints.
+    pub(crate) const fn new(
+        replica: Replica,
+        audit: Audit,
+        providers: Arc<Providers>,
+        issuing: Arc<Issuing>,
+        challenges: Arc<Challenges>,
+    ) -> Self {
+        Self { replica, audit, providers, issuing, challenges }
+    }
+
     /// Verifies an answer to an interaction and gives a claims token that tells of it; or says what else is to be
     /// answered first.
     ///
     /// # Errors
     /// `notEntitled` if no entitlement of the user has that interaction; `mfaRefused` for a wrong answer;
     /// `providerUnavailable`.
-    pub async fn step_up(&self, caller: &CertifiedClient, request: StepUpRequest) -> Result<StepUpAnswer, Refusal> {
+    pub(crate) async fn step_up(
+        &self,
+        caller: &CertifiedClient,
+        request: StepUpRequest,
+    ) -> Result<StepUpAnswer, Refusal> {
         let state = self.replica.current().await?;
         let now = clock::now();
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
-        self.count_request(&claims.head, DeviceRequest::StepUp, now)?;
+        self.issuing.count_request(&claims.head, DeviceRequest::StepUp, now)?;
         self.hear_device(&claims, request.device_claims.as_ref(), now)?;
         let asked = Asked {
             interaction: InteractionRef {
@@ -65,11 +91,11 @@ impl Controller {
                 }
                 something(&request.answer)?;
                 let transaction = self.open_step_up(&claims, asked, factor, Opening::Answered).await?;
-                match self.answer_factor(&state, &transaction, &request.answer, now).await? {
+                match self.challenges.answer_factor(&state, &transaction, &request.answer, now).await? {
                     Answered::Finished(finished) => finished,
                     Answered::Further(further) => {
-                        let wanted = factors::wanted(transaction.id, InteractionKind::OtpAuthentication, further);
-                        return Ok(StepUpAnswer::Wanted(wanted));
+                        let asked = wanted(transaction.id, InteractionKind::OtpAuthentication, further);
+                        return Ok(StepUpAnswer::Wanted(asked));
                     }
                 }
             }
@@ -87,9 +113,9 @@ impl Controller {
                 match self.verify_password(&state, &claims, ProviderId::new(factor), &request.answer).await? {
                     None => self.finish(transaction.id).await?,
                     Some(further) => {
-                        self.keep_further(transaction.id, &further).await?;
-                        let wanted = factors::wanted(transaction.id, InteractionKind::PasswordAuthentication, further);
-                        return Ok(StepUpAnswer::Wanted(wanted));
+                        self.challenges.keep_further(transaction.id, &further).await?;
+                        let asked = wanted(transaction.id, InteractionKind::PasswordAuthentication, further);
+                        return Ok(StepUpAnswer::Wanted(asked));
                     }
                 }
             }
@@ -101,7 +127,11 @@ impl Controller {
     ///
     /// # Errors
     /// `mfaRefused` for a wrong answer, another key, or a transaction that is over; otherwise as for the first request.
-    pub async fn finish_step_up(&self, caller: &CertifiedClient, answer: MfaAnswer) -> Result<StepUpAnswer, Refusal> {
+    pub(crate) async fn finish_step_up(
+        &self,
+        caller: &CertifiedClient,
+        answer: MfaAnswer,
+    ) -> Result<StepUpAnswer, Refusal> {
         let state = self.replica.current().await?;
         let now = clock::now();
         let own = |one: &&Transaction| {
@@ -114,7 +144,7 @@ impl Controller {
         let known = state.transaction(answer.transaction).filter(own).filter(|_| fits).ok_or_else(refused)?;
         let claims_token = answer.claims_token.as_deref().ok_or_else(|| Refusal::invalid("claimsToken is missing"))?;
         let claims = check::bound_claims_token(&state, claims_token, &caller.leaf, now)?;
-        self.count_request(&claims.head, DeviceRequest::StepUp, now)?;
+        self.issuing.count_request(&claims.head, DeviceRequest::StepUp, now)?;
         self.hear_device(&claims, answer.device_claims.as_ref(), now)?;
         // The condition may have changed since: what is answered must be what it asks for now.
         let reference = known.interaction.ok_or_else(refused)?;
@@ -127,19 +157,19 @@ impl Controller {
             return Err(Refusal::internal());
         };
         let finished = match kind {
-            StepUpKind::Otp => match self.answer_factor(&state, &counted, &answer.answer, now).await? {
+            StepUpKind::Otp => match self.challenges.answer_factor(&state, &counted, &answer.answer, now).await? {
                 Answered::Finished(finished) => finished,
                 Answered::Further(further) => {
-                    let wanted = factors::wanted(known.id, InteractionKind::OtpAuthentication, further);
-                    return Ok(StepUpAnswer::Wanted(wanted));
+                    let asked = wanted(known.id, InteractionKind::OtpAuthentication, further);
+                    return Ok(StepUpAnswer::Wanted(asked));
                 }
             },
             StepUpKind::Password => match self.go_on_password(&state, &claims, &counted, &answer.answer).await? {
                 None => self.finish(known.id).await?,
                 Some(further) => {
-                    self.keep_further(known.id, &further).await?;
-                    let wanted = factors::wanted(known.id, InteractionKind::PasswordAuthentication, further);
-                    return Ok(StepUpAnswer::Wanted(wanted));
+                    self.challenges.keep_further(known.id, &further).await?;
+                    let asked = wanted(known.id, InteractionKind::PasswordAuthentication, further);
+                    return Ok(StepUpAnswer::Wanted(asked));
                 }
             },
         };
@@ -155,7 +185,7 @@ impl Controller {
     ) -> Result<(), Refusal> {
         let Some(device) = device else { return Ok(()) };
         device.0.check().map_err(|error| Refusal::invalid(format!("deviceClaims: {error}")))?;
-        self.device_claims.hear((claims.head.user_id, claims.head.device_id), device, now);
+        self.issuing.device_claims.hear((claims.head.user_id, claims.head.device_id), device, now);
         Ok(())
     }
 
@@ -168,10 +198,10 @@ impl Controller {
         provider: &MfaProvider,
     ) -> Result<MfaWanted, Refusal> {
         let bearer = Bearer { user: claims.head.user_id, dn: &claims.head.sub.user, device: claims.head.device_id };
-        let further = self.begin_factor(state, provider, bearer).await?;
+        let further = self.challenges.begin_factor(state, provider, bearer).await?;
         let opening = Opening::Asked(&further);
         let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;
-        Ok(factors::wanted(transaction.id, InteractionKind::OtpAuthentication, further))
+        Ok(wanted(transaction.id, InteractionKind::OtpAuthentication, further))
     }
 
     /// Has a user prove himself anew in a browser.
@@ -195,7 +225,7 @@ impl Controller {
             Further { challenge: Challenge::Browser { url: gone.url }, message: String::new(), kept: gone.kept };
         let opening = Opening::Asked(&further);
         let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;
-        Ok(factors::wanted(transaction.id, InteractionKind::PasswordAuthentication, further))
+        Ok(wanted(transaction.id, InteractionKind::PasswordAuthentication, further))
     }
 
     /// The claims token of a step-up that was proved: its former one, and the proof.
@@ -229,8 +259,33 @@ impl Controller {
         let mut step_ups = claims.step_ups.clone();
         step_ups.insert(suffix, proof);
         let user = claims.user.clone();
-        let claims_token = self.mint_again(claims, ReMint { user, step_ups, life: None }).await?;
+        let claims_token = self.issuing.mint_again(claims, ReMint { user, step_ups, life: None }).await?;
         Ok(ClaimsAnswer { claims_token })
+    }
+
+    /// The interaction, if the user's present entitlements lead to it.
+    fn interaction_of(
+        &self,
+        state: &State,
+        claims: &ClaimsToken,
+        caller: &CertifiedClient,
+        reference: InteractionRef,
+        now: UnixMillis,
+    ) -> Result<Interaction, Refusal> {
+        let not_entitled = || Refusal::new(ErrorCode::NotEntitled, "no entitlement of yours asks for this");
+        let device =
+            self.issuing.device_claims.of((claims.head.user_id, claims.head.device_id), now).unwrap_or_default();
+        let assignment = self.issuing.assign(state, claims, &device, caller.address, now);
+        let uses = assignment
+            .entitlements
+            .keys()
+            .filter_map(|(id, _)| state.entitlement(*id))
+            .any(|entitlement| !entitlement.disabled && entitlement.conditions.contains(&reference.condition_id));
+        if assignment.stopped.is_some() || !uses {
+            return Err(not_entitled());
+        }
+        let condition = state.condition(reference.condition_id).ok_or_else(not_entitled)?;
+        condition.remedy_methods.get(usize::from(reference.interaction_index)).cloned().ok_or_else(not_entitled)
     }
 
     async fn finish(&self, transaction: TransactionId) -> Result<Box<Transaction>, Refusal> {
@@ -251,7 +306,7 @@ impl Controller {
         let id = TransactionId::new(Uuid::new_v4());
         tracing::debug!(transaction = %id, prompt = %asked.prompt, "step-up");
         let provider_state = match opening {
-            Opening::Asked(further) => self.seal_kept(id, further),
+            Opening::Asked(further) => self.challenges.seal_kept(id, further),
             Opening::Answered => None,
         };
         let transaction = Transaction {
@@ -318,7 +373,7 @@ impl Controller {
     ) -> Result<Option<Further>, Refusal> {
         let provider = ProviderId::new(transaction.factor_provider_id);
         let provider = state.identity_provider(provider).ok_or_else(refused)?;
-        let (kept, name) = (self.kept(transaction)?, &claims.head.sub.user.user);
+        let (kept, name) = (self.challenges.kept(transaction)?, &claims.head.sub.user.user);
         let proof = self.providers.directories.go_on(state, provider, name, &kept, answer).await?;
         right_user(proof, provider, claims)
     }

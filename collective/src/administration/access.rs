@@ -7,3 +7,28 @@ pub mod authority;
 pub mod granting;
 pub mod session;
 pub mod sign_in;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::identity::Providers;
+use crate::issuing::policies::CompiledPolicies;
+use crate::issuing::signers::Signers;
+use crate::replica::Replica;
+use crate::setup::vault::Vault;
+use crate::sign_in::challenges::Challenges;
+use crate::sign_in::lockout::Lockout;
+
+/// What signs administrators in, and knows their sessions.
+pub(crate) struct Access {
+    pub(crate) replica: Replica,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) providers: Arc<Providers>,
+    pub(crate) policies: Arc<CompiledPolicies>,
+    pub(crate) signers: Arc<Signers>,
+    pub(crate) lockout: Arc<Lockout>,
+    pub(crate) challenges: Arc<Challenges>,
+    /// One place for each sign-in in progress, of users and administrators alike.
+    pub(crate) places: Arc<Semaphore>,
+}

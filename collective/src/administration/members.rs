@@ -3,3 +3,18 @@
 pub mod appliances;
 pub mod settings;
 pub mod status;
+
+use std::sync::Arc;
+
+use ringwall_actors::link::board::Board;
+
+use crate::replica::Replica;
+use crate::setup::vault::Vault;
+
+/// What keeps the Collective's members and settings.
+pub(crate) struct Members {
+    pub(crate) replica: Replica,
+    pub(crate) vault: Arc<Vault>,
+    /// What Gateways enforce whose feed ends here.
+    pub(crate) board: Arc<Board>,
+}

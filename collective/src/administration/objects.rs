@@ -35,9 +35,12 @@ use super::access::granting;
 use super::access::granting::Change;
 use super::denial::Denial;
 use super::repeat::Repeat;
+use crate::administration::members::appliances::remove_appliance;
 use crate::audit::event as trail;
-use crate::controller::Controller;
-use crate::process::clock;
+use crate::identity::Providers;
+use crate::replica::Replica;
+use crate::setup::vault::Vault;
+use std::sync::Arc;
 
 /// An object as it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,14 +51,26 @@ pub struct Written {
     pub version: LogIndex,
 }
 
-impl Controller {
+/// What keeps administered objects.
+pub(crate) struct Objects {
+    pub(crate) replica: Replica,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) providers: Arc<Providers>,
+}
+
+impl Objects {
     /// The objects of a kind that the caller may see.
     ///
     /// # Errors
     /// [`Denial::Forbidden`] if he may see none of the kind.
-    pub fn list_objects(&self, who: &Administrator, kind: ObjectKind, wanted: &Wanted) -> Result<List<Value>, Denial> {
+    pub(crate) fn list_objects(
+        &self,
+        who: &Administrator,
+        kind: ObjectKind,
+        wanted: &Wanted,
+    ) -> Result<List<Value>, Denial> {
         who.authority.require_some(PrivilegeType::View, target_of(kind))?;
-        let now = clock::now();
+        let now = who.now;
         let visible = who.state.objects().of_kind(kind).filter(|stored| sees(who, &stored.object));
         let items = visible.map(|stored| present(&stored.object, &who.state, now)).collect();
         Ok(wanted.of(items, Habits::OBJECTS))
@@ -65,17 +80,17 @@ impl Controller {
     ///
     /// # Errors
     /// [`Denial::NotFound`], also for one that the caller may not see.
-    pub fn read_object(&self, who: &Administrator, kind: ObjectKind, id: Uuid) -> Result<Written, Denial> {
+    pub(crate) fn read_object(&self, who: &Administrator, kind: ObjectKind, id: Uuid) -> Result<Written, Denial> {
         who.authority.require_some(PrivilegeType::View, target_of(kind))?;
         let stored = find(&who.state, kind, id).filter(|stored| sees(who, &stored.object));
-        stored.map(|stored| written(stored, &who.state)).ok_or_else(|| not_found(kind, id))
+        stored.map(|stored| written(stored, &who.state, who.now)).ok_or_else(|| not_found(kind, id))
     }
 
     /// Creates an object.
     ///
     /// # Errors
     /// `Invalid` field by field, `Forbidden`, `Conflict` for a name or id that is taken.
-    pub async fn create_object(
+    pub(crate) async fn create_object(
         &self,
         who: &Administrator,
         kind: ObjectKind,
@@ -83,7 +98,7 @@ impl Controller {
         repeat: &Repeat,
     ) -> Result<Written, Denial> {
         who.authority.require_some(PrivilegeType::Create, target_of(kind))?;
-        let now = clock::now();
+        let now = who.now;
         let mut body = prepared(body, kind, &who.state)?;
         let id = body.id().map_err(Denial::Invalid)?.unwrap_or_else(|| repeat.new_id(now.0));
         add_default_tags(&mut body, who, kind);
@@ -102,16 +117,16 @@ impl Controller {
         let name = object.name().to_owned();
         let put = PutObject { object, expected: Expected::Absent };
         let order = self.with_secrets(self.with_password(put, id, password).await?, id, &given);
-        let outcome = self.order(repeat, order).await?;
+        let outcome = repeat.propose(&self.replica, order).await?;
         trail::changed(who, "entity_created", kind.collection(), &id.to_string(), &name, outcome.index);
-        self.read_back(kind, id).await
+        read_back(&self.replica, who.now, kind, id).await
     }
 
     /// Replaces an object as a whole.
     ///
     /// # Errors
     /// As for creating one; `NotFound`; `Conflict` if it is not at `expected`, or changed meanwhile.
-    pub async fn replace_object(
+    pub(crate) async fn replace_object(
         &self,
         who: &Administrator,
         (kind, id): (ObjectKind, Uuid),
@@ -152,27 +167,27 @@ impl Controller {
         };
         let given = self.new_secrets(&who.state, id, given)?;
         if new_password.is_none() && given.is_empty() && same(before, &after) {
-            return Ok(written(stored, &who.state));
+            return Ok(written(stored, &who.state, who.now));
         }
         if let (Object::CriteriaScript(script), true) = (before, before.name() != after.name()) {
             refuse_if_called(&who.state, &script.base.name)?;
         }
         let secret = new_password.is_some() || !given.is_empty();
         let change = Change { before: Some(before), after: Some(&after), password: secret };
-        granting::check(&who.authority, &who.state, change, clock::now())?;
+        granting::check(&who.authority, &who.state, change, who.now)?;
         let name = after.name().to_owned();
         let put = PutObject { object: after, expected: Expected::Version(stored.version) };
         let order = self.with_secrets(self.with_password(put, id, new_password).await?, id, &given);
-        let outcome = self.order(repeat, order).await?;
+        let outcome = repeat.propose(&self.replica, order).await?;
         trail::changed(who, "entity_updated", kind.collection(), &id.to_string(), &name, outcome.index);
-        self.read_back(kind, id).await
+        read_back(&self.replica, who.now, kind, id).await
     }
 
     /// Deletes an object that nothing refers to; an appliance that joined is removed from the Collective.
     ///
     /// # Errors
     /// `NotFound`, `Forbidden`, `Conflict` with the names of those who refer to it.
-    pub async fn delete_object(
+    pub(crate) async fn delete_object(
         &self,
         who: &Administrator,
         (kind, id): (ObjectKind, Uuid),
@@ -188,7 +203,7 @@ impl Controller {
         let object = &stored.object;
         who.authority.require(PrivilegeType::Delete, target_of(kind), Some((id, object.tags())))?;
         let change = Change { before: Some(object), after: None, password: false };
-        granting::check(&who.authority, &who.state, change, clock::now())?;
+        granting::check(&who.authority, &who.state, change, who.now)?;
         match object {
             Object::CriteriaScript(script) => refuse_if_called(&who.state, &script.base.name)?,
             Object::IdentityProvider(provider) if provider.kind() == IdentityProviderKind::LocalDatabase => {
@@ -201,21 +216,14 @@ impl Controller {
         }
         let delete = DeleteObject { kind, id, expected: expected.map_or(Expected::Present, Expected::Version) };
         let outcome = match object {
-            Object::Appliance(appliance) => self.remove_appliance(who, appliance, delete, repeat).await?,
+            Object::Appliance(appliance) => remove_appliance(&self.replica, who, appliance, delete, repeat).await?,
             Object::IdentityProvider(_) | Object::MfaProvider(_) => {
-                self.order(repeat, provider_secrets::with_removal(delete)).await?
+                repeat.propose(&self.replica, provider_secrets::with_removal(delete)).await?
             }
-            _ => self.order(repeat, delete).await?,
+            _ => repeat.propose(&self.replica, delete).await?,
         };
         trail::changed(who, "entity_deleted", kind.collection(), &id.to_string(), object.name(), outcome.index);
         Ok(())
-    }
-
-    /// The object as it is once everything that was answered is applied here.
-    pub(in crate::administration) async fn read_back(&self, kind: ObjectKind, id: Uuid) -> Result<Written, Denial> {
-        let state = self.replica.current().await?;
-        let gone = || Denial::Conflict("it was written, and deleted by somebody else since".to_owned());
-        find(&state, kind, id).map(|stored| written(stored, &state)).ok_or_else(gone)
     }
 
     /// The change, with the password's hash in the same entry.
@@ -242,6 +250,18 @@ impl Controller {
     }
 }
 
+/// The object as it is once everything that was answered is applied here.
+pub(in crate::administration) async fn read_back(
+    replica: &Replica,
+    now: UnixMillis,
+    kind: ObjectKind,
+    id: Uuid,
+) -> Result<Written, Denial> {
+    let state = replica.current().await?;
+    let gone = || Denial::Conflict("it was written, and deleted by somebody else since".to_owned());
+    find(&state, kind, id).map(|stored| written(stored, &state, now)).ok_or_else(gone)
+}
+
 fn find(state: &State, kind: ObjectKind, id: Uuid) -> Option<&Stored> {
     state.object(kind, id)
 }
@@ -256,8 +276,8 @@ fn edits(who: &Administrator, object: &Object) -> bool {
     who.authority.permits(PrivilegeType::Edit, target_of(object.kind()), scoped)
 }
 
-fn written(stored: &Stored, state: &State) -> Written {
-    Written { object: present(&stored.object, state, clock::now()), version: stored.version }
+fn written(stored: &Stored, state: &State, now: UnixMillis) -> Written {
+    Written { object: present(&stored.object, state, now), version: stored.version }
 }
 
 pub(in crate::administration) fn not_found(kind: ObjectKind, id: Uuid) -> Denial {

@@ -26,12 +26,14 @@ use super::access::authority::Administrator;
 use super::denial::Denial;
 use super::objects::not_found;
 use crate::audit::event as trail;
-use crate::controller::Controller;
 use crate::issuing::check;
 use crate::listener::spa;
-use crate::process::clock;
 use crate::refusal::Refusal;
+use crate::replica::Replica;
 use crate::setup::profile_link::{ProfileLink, ProfileSpa};
+use crate::setup::vault::Vault;
+use crate::sign_in::lockout::Lockout;
+use std::sync::Arc;
 
 /// A profile as it is told to people: what its link says, and the link.
 pub(crate) struct Told {
@@ -47,20 +49,27 @@ pub(crate) struct Told {
     pub(crate) link: String,
 }
 
-impl Controller {
+/// What gives out links.
+pub(crate) struct Profiles {
+    pub(crate) replica: Replica,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) lockout: Arc<Lockout>,
+}
+
+impl Profiles {
     /// The link of a profile.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`; `Conflict` while nobody said where the Controllers are.
-    pub async fn profile_link(&self, who: &Administrator, id: Uuid) -> Result<String, Denial> {
+    pub(crate) async fn profile_link(&self, who: &Administrator, id: Uuid) -> Result<String, Denial> {
         self.give_out(who, id, "link").await.map(|told| told.link)
     }
 
     /// The link of a profile as a picture.
     ///
     /// # Errors
-    /// As for [`Controller::profile_link`]; `Conflict` if the link is too long for a QR code.
-    pub async fn profile_barcode(
+    /// As for [`Profiles::profile_link`]; `Conflict` if the link is too long for a QR code.
+    pub(crate) async fn profile_barcode(
         &self,
         who: &Administrator,
         id: Uuid,
@@ -78,16 +87,16 @@ impl Controller {
     /// A message to those who are to use a profile.
     ///
     /// # Errors
-    /// As for [`Controller::profile_link`].
-    pub async fn profile_email(&self, who: &Administrator, id: Uuid) -> Result<ProfileEmail, Denial> {
+    /// As for [`Profiles::profile_link`].
+    pub(crate) async fn profile_email(&self, who: &Administrator, id: Uuid) -> Result<ProfileEmail, Denial> {
         Ok(email::write(&self.give_out(who, id, "email").await?))
     }
 
     /// The on-boarding page as a file.
     ///
     /// # Errors
-    /// As for [`Controller::profile_link`].
-    pub async fn profile_page(&self, who: &Administrator, id: Uuid) -> Result<ProfilePage, Denial> {
+    /// As for [`Profiles::profile_link`].
+    pub(crate) async fn profile_page(&self, who: &Administrator, id: Uuid) -> Result<ProfilePage, Denial> {
         let told = self.give_out(who, id, "page").await?;
         Ok(ProfilePage { html: page::document(&told, None) })
     }
@@ -95,8 +104,8 @@ impl Controller {
     /// Where the on-boarding page of a profile can be seen for some time.
     ///
     /// # Errors
-    /// As for [`Controller::profile_link`]; `Invalid` for a time that is too long.
-    pub async fn profile_on_boarding(
+    /// As for [`Profiles::profile_link`]; `Invalid` for a time that is too long.
+    pub(crate) async fn profile_on_boarding(
         &self,
         who: &Administrator,
         id: Uuid,
@@ -108,7 +117,7 @@ impl Controller {
         self.give_out(who, id, "on-boarding").await?;
         let profile = who.state.client_profile(ProfileId::new(id)).ok_or_else(Refusal::internal)?;
         let life = std::time::Duration::from_secs(u64::from(request.validity_hours) * 3_600);
-        let expires = clock::now().plus(life);
+        let expires = who.now.plus(life);
         let path = self.on_boarding_path(profile, expires);
         let active = who.state.controllers().filter(|one| one.state == ApplianceState::Active);
         let addresses = active.flat_map(|one| &one.admin_addresses);

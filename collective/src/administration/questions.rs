@@ -8,3 +8,16 @@ pub mod explain;
 pub mod lint;
 pub mod rehearsal;
 pub mod what_if;
+
+use std::sync::Arc;
+
+use crate::identity::Providers;
+use crate::issuing::policies::CompiledPolicies;
+use crate::peers::Peers;
+
+/// What answers questions about users, sessions and policies.
+pub(crate) struct Questions {
+    pub(crate) providers: Arc<Providers>,
+    pub(crate) policies: Arc<CompiledPolicies>,
+    pub(crate) peers: Arc<Peers>,
+}

@@ -6,7 +6,7 @@ use ringwall_raft::{Command, Outcome, RequestDigest};
 use uuid::Uuid;
 
 use super::denial::Denial;
-use crate::controller::Controller;
+use crate::replica::Replica;
 
 /// Longest key, in bytes.
 const MAX_KEY: usize = 128;
@@ -53,6 +53,16 @@ impl Repeat {
         Self { command: CommandId::from_random(bits), digest: self.digest }
     }
 
+    /// Proposes what an administrator ordered.
+    ///
+    /// # Errors
+    /// The rejection as the caller must see it; `noQuorum`, `unknownOutcome`.
+    pub(crate) async fn propose(&self, replica: &Replica, command: impl Into<Command>) -> Result<Outcome, Denial> {
+        let outcome = replica.propose_as(self.command, self.digest, command.into()).await?;
+        let reply = outcome.reply.accepted()?;
+        Ok(Outcome { index: outcome.index, reply })
+    }
+
     /// The id of what the order makes: the same for every repetition.
     #[must_use]
     pub fn new_id(&self, unix_millis: u64) -> Uuid {
@@ -77,18 +87,6 @@ fn half(parts: &[&[u8]]) -> [u8; 16] {
     let mut bits = [0; 16];
     bits.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     bits
-}
-
-impl Controller {
-    /// Proposes what an administrator ordered.
-    ///
-    /// # Errors
-    /// The rejection as the caller must see it; `noQuorum`, `unknownOutcome`.
-    pub(crate) async fn order(&self, repeat: &Repeat, command: impl Into<Command>) -> Result<Outcome, Denial> {
-        let outcome = self.replica.propose_as(repeat.command, repeat.digest, command.into()).await?;
-        let reply = outcome.reply.accepted()?;
-        Ok(Outcome { index: outcome.index, reply })
-    }
 }
 
 #[cfg(test)]

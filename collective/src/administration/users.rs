@@ -5,3 +5,20 @@ pub mod devices;
 pub mod fido2;
 pub mod live;
 pub mod otp;
+
+use std::sync::Arc;
+
+use super::questions::Questions;
+use crate::peers::Peers;
+use crate::replica::Replica;
+use crate::revocation::Revocation;
+use crate::setup::vault::Vault;
+
+/// What looks after users, devices and sessions.
+pub(crate) struct Users {
+    pub(crate) replica: Replica,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) revocation: Arc<Revocation>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) questions: Arc<Questions>,
+}

@@ -59,7 +59,7 @@ fn refuse_body(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
 }
 
 async fn begin_sign_in(controller: Data<Controller>, caller: Stranger, body: Json<BeginSignIn>) -> Answer<SignInWay> {
-    controller.begin_sign_in(&caller, &body).await.map(Json)
+    controller.sign_in.begin_sign_in(&caller, &body).await.map(Json)
 }
 
 async fn sign_in(
@@ -67,7 +67,7 @@ async fn sign_in(
     caller: Stranger,
     body: Json<SignInRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.sign_in(&caller, body.into_inner()).await?))
+    Ok(answer_sign_in(&controller.sign_in.sign_in(&caller, body.into_inner()).await?))
 }
 
 async fn sign_in_mfa(
@@ -75,7 +75,7 @@ async fn sign_in_mfa(
     caller: Stranger,
     body: Json<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.finish_sign_in(&caller, body.into_inner()).await?))
+    Ok(answer_sign_in(&controller.sign_in.finish_sign_in(&caller, body.into_inner()).await?))
 }
 
 fn answer_sign_in(answer: &SignInAnswer) -> HttpResponse {
@@ -90,7 +90,7 @@ async fn certificate(
     caller: Stranger,
     body: Json<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issue_certificate(&body, caller.address, None).await.map(Json)
+    controller.issuing.issue_certificate(&body, caller.address, None).await.map(Json)
 }
 
 async fn renew_certificate(
@@ -98,7 +98,7 @@ async fn renew_certificate(
     caller: CertifiedClient,
     body: Json<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issue_certificate(&body, caller.address, Some(&caller)).await.map(Json)
+    controller.issuing.issue_certificate(&body, caller.address, Some(&caller)).await.map(Json)
 }
 
 async fn entitlements(
@@ -106,7 +106,7 @@ async fn entitlements(
     caller: CertifiedClient,
     body: Json<EntitlementsRequest>,
 ) -> Answer<EntitlementsAnswer> {
-    controller.entitle(&caller, &body).await.map(Json)
+    controller.issuing.entitle(&caller, &body).await.map(Json)
 }
 
 async fn renew(
@@ -114,7 +114,7 @@ async fn renew(
     caller: CertifiedClient,
     body: Json<RenewRequest>,
 ) -> Answer<ClaimsAnswer> {
-    controller.renew(&caller, &body).await.map(Json)
+    controller.issuing.renew(&caller, &body).await.map(Json)
 }
 
 async fn step_up(
@@ -122,7 +122,7 @@ async fn step_up(
     caller: CertifiedClient,
     body: Json<StepUpRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.step_up(&caller, body.into_inner()).await?))
+    Ok(answer_step_up(&controller.step_up.step_up(&caller, body.into_inner()).await?))
 }
 
 async fn step_up_mfa(
@@ -130,7 +130,7 @@ async fn step_up_mfa(
     caller: CertifiedClient,
     body: Json<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.finish_step_up(&caller, body.into_inner()).await?))
+    Ok(answer_step_up(&controller.step_up.finish_step_up(&caller, body.into_inner()).await?))
 }
 
 fn answer_step_up(answer: &StepUpAnswer) -> HttpResponse {
@@ -145,6 +145,6 @@ async fn sign_out(
     caller: CertifiedClient,
     body: Json<SignOutRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    controller.sign_out(&caller, &body).await?;
+    controller.revocation.sign_out(&caller, &body).await?;
     Ok(HttpResponse::NoContent().finish())
 }

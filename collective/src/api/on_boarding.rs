@@ -16,7 +16,7 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
 
 async fn show(controller: Data<Controller>, request: HttpRequest, token: Path<String>) -> HttpResponse {
     let shown = match request.conn_data::<Connection>() {
-        Some(connection) => controller.on_boarding_page(connection.peer.ip(), &token).await,
+        Some(connection) => controller.administration.profiles.on_boarding_page(connection.peer.ip(), &token).await,
         None => Err(Refusal::internal()),
     };
     match shown {

@@ -10,20 +10,21 @@ use ringwall_trust::ca::SessionSubject;
 use ringwall_trust::identity::VerifiedRequest;
 use ringwall_trust::secret::SystemRandom;
 
+use super::Issuing;
 use super::check;
 use super::mint::minutes;
 use crate::api::extract::CertifiedClient;
-use crate::controller::{Controller, DeviceRequest};
+use crate::issuing::DeviceRequest;
 use crate::process::clock;
 use crate::refusal::Refusal;
 
-impl Controller {
+impl Issuing {
     /// Issues a certificate for a claims token's session. Without a former certificate the request's own signature
     /// proves the key; with one, the connection does too.
     ///
     /// # Errors
     /// Token errors; `tokenMismatch` if the request is for another key; `busy` while this Controller has no issuer.
-    pub async fn issue_certificate(
+    pub(crate) async fn issue_certificate(
         &self,
         request: &CertificateRequest,
         from: IpAddr,

@@ -16,19 +16,20 @@ use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::State;
 
 use self::site_plan::{SitePlan, plan_sites};
+use super::Issuing;
 use super::check;
 use super::mint::{Bearer, Validity, entitlement_life, head};
 use crate::api::extract::CertifiedClient;
-use crate::controller::{Controller, DeviceRequest};
+use crate::issuing::DeviceRequest;
 use crate::process::clock;
 use crate::refusal::Refusal;
 
-impl Controller {
+impl Issuing {
     /// One entitlement token for each Site that the user's policies lead to. None is a success, with the reason.
     ///
     /// # Errors
     /// Token errors; `policyTooLarge` if a token would exceed its bound; `noQuorum`.
-    pub async fn entitle(
+    pub(crate) async fn entitle(
         &self,
         caller: &CertifiedClient,
         request: &EntitlementsRequest,

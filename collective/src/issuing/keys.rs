@@ -15,16 +15,43 @@ use ringwall_trust::secret::SystemRandom;
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;
 
-use crate::controller::Controller;
+use super::intermediates::Intermediates;
+use super::signers::Signers;
 use crate::refusal::Refusal;
+use crate::replica::Replica;
 use crate::setup::config::Advertise;
+use crate::setup::data_dir::DataDir;
+use ringwall_trust::tls::Presented;
+use tokio::sync::Semaphore;
 
 /// By then every Gateway and Controller has heard of a new key.
 const KEY_IS_KNOWN: Duration = Duration::from_secs(5);
 /// Life of a signing key.
 pub const SIGNING_KEY_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-impl Controller {
+/// What a Controller holds of its own: keys, certificate, addresses.
+pub struct OwnKeys {
+    replica: Replica,
+    data_dir: DataDir,
+    signers: Arc<Signers>,
+    intermediates: Arc<Intermediates>,
+    presented: Arc<Presented>,
+    /// One renewal of the own certificate at a time.
+    renewing: Arc<Semaphore>,
+}
+
+impl OwnKeys {
+    /// Keys that lie in `data_dir`; `presented` is what peers and Clients are shown.
+    pub(crate) fn new(
+        replica: Replica,
+        data_dir: DataDir,
+        signers: Arc<Signers>,
+        intermediates: Arc<Intermediates>,
+        presented: Arc<Presented>,
+    ) -> Self {
+        Self { replica, data_dir, signers, intermediates, presented, renewing: Arc::new(Semaphore::new(1)) }
+    }
+
     /// Makes the newest signing key known, if the state does not know it, and replaces one that has become old.
     ///
     /// # Errors
@@ -108,10 +135,10 @@ impl Controller {
         self.replica.change(update).await?;
         let root = chain.last().cloned().unwrap_or_else(|| issuer.certificate().clone());
         let chain = vec![renewed, issuer.certificate().clone(), root];
-        let controller = Arc::clone(self);
+        let own = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(KEY_IS_KNOWN).await;
-            controller.show(&key, chain);
+            own.show(&key, chain);
             drop(renewing);
         });
         Ok(())

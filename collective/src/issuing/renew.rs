@@ -14,11 +14,12 @@ use ringwall_raft::state::device::TouchDevices;
 use ringwall_raft::{Reply, State};
 use ringwall_trust::token::Verified;
 
+use super::Issuing;
 use super::check;
 use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head};
 use crate::api::extract::CertifiedClient;
-use crate::controller::{Controller, DeviceRequest};
 use crate::identity::directory::{Directory, LookUp, Whom};
+use crate::issuing::DeviceRequest;
 use crate::process::clock;
 use crate::refusal::Refusal;
 
@@ -31,13 +32,17 @@ pub(crate) struct ReMint {
     pub(crate) life: Option<Duration>,
 }
 
-impl Controller {
+impl Issuing {
     /// A new claims token.
     ///
     /// # Errors
     /// Token errors; `tokenRevoked` if the user is gone or disabled; `mfaRequired` where every sign-in needs a factor
     /// and the former one has reached its end.
-    pub async fn renew(&self, caller: &CertifiedClient, request: &RenewRequest) -> Result<ClaimsAnswer, Refusal> {
+    pub(crate) async fn renew(
+        &self,
+        caller: &CertifiedClient,
+        request: &RenewRequest,
+    ) -> Result<ClaimsAnswer, Refusal> {
         let state = self.replica.current().await?;
         let now = clock::now();
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;

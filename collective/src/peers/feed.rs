@@ -18,9 +18,9 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::server::TlsStream;
 
+use super::Peers;
 use super::reports::Reports;
 use super::source::Source;
-use crate::controller::Controller;
 use crate::listener::gates::Peer;
 use crate::process::clock;
 
@@ -36,12 +36,12 @@ pub struct Feeds {
 impl Feeds {
     /// Feeds of a Controller, whose links run in `arbiter`.
     #[must_use]
-    pub fn new(arbiter: ArbiterHandle, controller: &Arc<Controller>, joined: Incarnation, reports: Reports) -> Self {
+    pub fn new(arbiter: ArbiterHandle, peers: &Arc<Peers>, joined: Incarnation, reports: Reports) -> Self {
         Self {
             arbiter,
-            source: Arc::new(Source { controller: Arc::clone(controller), joined }),
+            source: Arc::new(Source { peers: Arc::clone(peers), joined }),
             reports: Arc::new(reports),
-            board: Arc::clone(&controller.board),
+            board: Arc::clone(&peers.board),
         }
     }
 

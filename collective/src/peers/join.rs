@@ -22,8 +22,8 @@ use ringwall_trust::spa::PeerRole;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
+use super::Peers;
 use super::frame;
-use crate::controller::Controller;
 use crate::issuing::check;
 use crate::listener::gates::Peer;
 use crate::process::clock;
@@ -42,15 +42,15 @@ pub fn issuer_request_name(node: NodeId, kind: IssuerKind) -> String {
 }
 
 /// Answers one joiner and closes.
-pub(super) async fn answer(mut peer: Peer, controller: &Controller) {
+pub(super) async fn answer(mut peer: Peer, peers: &Peers) {
     let request = match timeout(REQUEST_TIME, frame::read::<JoinRequest>(&mut peer.stream, MAX_JOIN_MESSAGE)).await {
         Ok(Ok(request)) => request,
         Ok(Err(error)) => return tracing::debug!(address = %peer.address, %error, "join request is not readable"),
         Err(_) => return tracing::debug!(address = %peer.address, "join request did not come"),
     };
-    let reply = match admit(controller, &request).await {
+    let reply = match admit(peers, &request).await {
         Ok(answer) => {
-            controller
+            peers
                 .audit
                 .event("join_token_used", None, peer.address.ip())
                 .with("appliance_id", request.appliance_id.to_string())
@@ -58,7 +58,7 @@ pub(super) async fn answer(mut peer: Peer, controller: &Controller) {
             JoinReply::Admitted(Box::new(answer))
         }
         Err(refusal) => {
-            controller
+            peers
                 .audit
                 .event("join_refused", None, peer.address.ip())
                 .with("appliance_id", request.appliance_id.to_string())
@@ -73,25 +73,25 @@ pub(super) async fn answer(mut peer: Peer, controller: &Controller) {
     let _ = tokio::io::AsyncWriteExt::shutdown(&mut peer.stream).await; // the answer is out or it is not
 }
 
-async fn admit(controller: &Controller, request: &JoinRequest) -> Result<JoinAnswer, Refusal> {
-    let state = controller.replica.current().await?;
+async fn admit(peers: &Peers, request: &JoinRequest) -> Result<JoinAnswer, Refusal> {
+    let state = peers.replica.current().await?;
     let token: SecretKey = request.join_token.parse().map_err(|_| unknown_token())?;
     let token = JoinTokenHash::new(token.digest());
     let known = state.join_token(&token).filter(|known| known.appliance == request.appliance_id);
     let known = known.ok_or_else(unknown_token)?.clone();
     let csr = verified_request(&request.csr, "csr")?;
-    let issuer = controller.intermediates.appliance(&state)?;
+    let issuer = peers.intermediates.appliance(&state)?;
     let again = known.used.as_ref().is_some_and(|(key, _)| *key == csr.thumbprint());
     match request.role {
         JoinRole::Gateway => {
             if !again {
-                admit_gateway(controller, request, token, &csr).await?;
+                admit_gateway(peers, request, token, &csr).await?;
             }
-            let state = controller.replica.current().await?;
+            let state = peers.replica.current().await?;
             let leaf = issuer.issue_gateway(&csr, request.appliance_id, &[], clock::now(), &SystemRandom);
             let leaf = leaf.map_err(|error| not_issued(&error))?;
             let site_id = state.gateway(request.appliance_id).map(|record| record.site);
-            let knock = crate::listener::spa::peer_key(&state, &controller.vault, PeerRole::Feed)?;
+            let knock = crate::listener::spa::peer_key(&state, &peers.vault, PeerRole::Feed)?;
             build_answer(&state, request, chain(&leaf, &issuer, &state), |answer| {
                 answer.site_id = site_id;
                 answer.peer_spa_key = Some(knock.expose_text().to_string());
@@ -100,41 +100,41 @@ async fn admit(controller: &Controller, request: &JoinRequest) -> Result<JoinAns
         JoinRole::Controller => {
             let brought = request.controller.as_ref().ok_or_else(|| Refusal::invalid("controller: is missing"))?;
             if !again {
-                admit_controller(controller, request, token, &csr, brought).await?;
+                admit_controller(peers, request, token, &csr, brought).await?;
             }
-            let state = controller.replica.current().await?;
+            let state = peers.replica.current().await?;
             let record = living_controller(&state, request.appliance_id)?;
             let leaf = issuer.issue_controller(&csr, record.node, &[], clock::now(), &SystemRandom);
             let leaf = leaf.map_err(|error| not_issued(&error))?;
-            let record = wait_for_issuers(controller, record).await;
+            let record = wait_for_issuers(peers, record).await;
             let admission = ControllerAdmission {
                 node: record.node,
                 client_issuer: record.client_issuer.clone(),
                 appliance_issuer: record.appliance_issuer,
-                kek: controller.vault.expose_kek().expose_text().to_string(),
+                kek: peers.vault.expose_kek().expose_text().to_string(),
             };
-            let state = controller.replica.state();
+            let state = peers.replica.state();
             build_answer(&state, request, chain(&leaf, &issuer, &state), |answer| answer.controller = Some(admission))
         }
     }
 }
 
 async fn admit_gateway(
-    controller: &Controller,
+    peers: &Peers,
     request: &JoinRequest,
     token: JoinTokenHash,
     csr: &VerifiedRequest,
 ) -> Result<(), Refusal> {
     let spa_key = SecretKey::generate(&SystemRandom);
-    let sealed = controller.vault.seal(Purpose::GatewaySpa(request.appliance_id), spa_key.expose());
+    let sealed = peers.vault.seal(Purpose::GatewaySpa(request.appliance_id), spa_key.expose());
     let admit = AdmitGateway { token, key: csr.thumbprint(), spa_key: sealed };
-    let outcome = controller.replica.propose_as(request.command_id, None, admit.into()).await?;
+    let outcome = peers.replica.propose_as(request.command_id, None, admit.into()).await?;
     outcome.reply.accepted().map(|_| ()).map_err(|rejection| Refusal::rejected(&rejection))
 }
 
 /// Admits a Controller and keeps its requests for intermediates until the root has signed them.
 async fn admit_controller(
-    controller: &Controller,
+    peers: &Peers,
     request: &JoinRequest,
     token: JoinTokenHash,
     csr: &VerifiedRequest,
@@ -152,23 +152,23 @@ async fn admit_controller(
         client_addresses: brought.client_addresses.clone(),
         admin_addresses: brought.admin_addresses.clone(),
     };
-    let outcome = controller.replica.propose_as(request.command_id, None, admit.into()).await?;
+    let outcome = peers.replica.propose_as(request.command_id, None, admit.into()).await?;
     let Reply::Controller(record) = outcome.reply.accepted().map_err(|rejection| Refusal::rejected(&rejection))? else {
         return Err(Refusal::internal());
     };
     let keep = requests.map(|(kind, text)| {
-        let sealed = controller.vault.seal(Purpose::IssuerRequest(record.node, kind), text.as_bytes());
+        let sealed = peers.vault.seal(Purpose::IssuerRequest(record.node, kind), text.as_bytes());
         Command::from(PutSecret { name: issuer_request_name(record.node, kind), sealed })
     });
-    controller.replica.change(Command::Group(keep.to_vec())).await.map(|_| ())
+    peers.replica.change(Command::Group(keep.to_vec())).await.map(|_| ())
 }
 
 /// The record once it has issuers, or as it is when the time is up.
-async fn wait_for_issuers(controller: &Controller, record: ControllerRecord) -> ControllerRecord {
-    let mut applied = controller.replica.watch_applied();
+async fn wait_for_issuers(peers: &Peers, record: ControllerRecord) -> ControllerRecord {
+    let mut applied = peers.replica.watch_applied();
     let signed = async {
         loop {
-            let now = controller.replica.state().controller(record.node).cloned();
+            let now = peers.replica.state().controller(record.node).cloned();
             if let Some(now) = now.filter(|now| now.client_issuer.is_some()) {
                 return now;
             }

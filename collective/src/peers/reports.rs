@@ -18,8 +18,8 @@ use ringwall_trust::identity::VerifiedRequest;
 use ringwall_trust::secret::SystemRandom;
 use tokio::sync::mpsc;
 
+use super::Peers;
 use crate::audit::file::AuditFile;
-use crate::controller::Controller;
 use crate::process::clock;
 use crate::refusal::Refusal;
 
@@ -31,7 +31,7 @@ const BATCH: Duration = Duration::from_millis(100);
 /// Hears Gateways.
 #[derive(Debug)]
 pub struct Reports {
-    controller: Arc<Controller>,
+    peers: Arc<Peers>,
     bindings: mpsc::Sender<Report>,
     audit: Arc<AuditFile>,
 }
@@ -44,15 +44,15 @@ enum Report {
 
 impl Reports {
     /// A listener, and the task that turns its reports into log entries until the listener is gone.
-    pub fn new(controller: &Arc<Controller>, audit: Arc<AuditFile>) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub fn new(peers: &Arc<Peers>, audit: Arc<AuditFile>) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (bindings, waiting) = mpsc::channel(WAITING);
-        let task = bind(Arc::clone(controller), waiting);
-        (Self { controller: Arc::clone(controller), bindings, audit }, task)
+        let task = bind(Arc::clone(peers), waiting);
+        (Self { peers: Arc::clone(peers), bindings, audit }, task)
     }
 
     /// A Gateway speaks for itself, in its own Site: what it says of others could end their sessions.
     fn may_speak_of(&self, gateway: ApplianceId, session: &SessionSummary) -> bool {
-        let state = self.controller.replica.state();
+        let state = self.peers.replica.state();
         session.gateway == gateway && state.gateway(gateway).is_some_and(|record| record.site == session.site)
     }
 
@@ -74,22 +74,22 @@ impl GatewayReports for Reports {
             }
             GatewayReport::SessionOpened(session) => {
                 self.put(Report::Opened(binding(gateway, &session)));
-                self.controller.sessions.put(gateway, session);
+                self.peers.sessions.put(gateway, session);
             }
-            GatewayReport::SessionUpdated(session) => self.controller.sessions.put(gateway, session),
+            GatewayReport::SessionUpdated(session) => self.peers.sessions.put(gateway, session),
             GatewayReport::SessionEnded { session, dn, code } => {
                 tracing::info!(%gateway, %dn, ?code, "session ended");
-                if let Some(site) = self.controller.replica.state().gateway(gateway).map(|record| record.site) {
+                if let Some(site) = self.peers.replica.state().gateway(gateway).map(|record| record.site) {
                     self.put(Report::Ended(dn, site, session));
                 }
-                self.controller.sessions.remove(gateway, session);
+                self.peers.sessions.remove(gateway, session);
             }
             GatewayReport::Load { sessions, rule_sets } => {
                 let labels = [("gateway", gateway.to_string())];
                 metrics::gauge!("ringwall_gateway_sessions", &labels).set(f64::from(sessions));
                 metrics::gauge!("ringwall_gateway_rule_sets", &labels).set(f64::from(rule_sets));
             }
-            GatewayReport::Connected | GatewayReport::Disconnected => self.controller.sessions.forget_gateway(gateway),
+            GatewayReport::Connected | GatewayReport::Disconnected => self.peers.sessions.forget_gateway(gateway),
         }
     }
 
@@ -104,8 +104,8 @@ impl GatewayReports for Reports {
         command: CommandId,
         csr: String,
     ) -> BoxFuture<'static, Result<Vec<String>, ErrorCode>> {
-        let controller = Arc::clone(&self.controller);
-        async move { renew(&controller, gateway, command, &csr).await.map_err(|refusal| refusal.code) }.boxed()
+        let peers = Arc::clone(&self.peers);
+        async move { renew(&peers, gateway, command, &csr).await.map_err(|refusal| refusal.code) }.boxed()
     }
 }
 
@@ -122,7 +122,7 @@ fn binding(gateway: ApplianceId, session: &SessionSummary) -> Binding {
     }
 }
 
-async fn bind(controller: Arc<Controller>, mut waiting: mpsc::Receiver<Report>) {
+async fn bind(peers: Arc<Peers>, mut waiting: mpsc::Receiver<Report>) {
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, MAX_BOUND).await > 0 {
         tokio::time::sleep(BATCH).await;
@@ -131,14 +131,14 @@ async fn bind(controller: Arc<Controller>, mut waiting: mpsc::Receiver<Report>) 
         {
             batch.push(more);
         }
-        record(&controller, std::mem::take(&mut batch)).await;
+        record(&peers, std::mem::take(&mut batch)).await;
     }
 }
 
 /// Binds sessions of sign-ins that have happened. One from the future would win over every true one after it.
-async fn open(controller: &Controller, mut bindings: Vec<Binding>) -> Result<(), Refusal> {
+async fn open(peers: &Peers, mut bindings: Vec<Binding>) -> Result<(), Refusal> {
     // As new as every sign-in that a Gateway can have seen.
-    let newest = controller.replica.current().await?.index();
+    let newest = peers.replica.current().await?.index();
     bindings.retain(|binding| {
         let happened = binding.sign_in_idx <= newest;
         if !happened {
@@ -147,12 +147,12 @@ async fn open(controller: &Controller, mut bindings: Vec<Binding>) -> Result<(),
         happened
     });
     if !bindings.is_empty() {
-        controller.replica.change(BindSessions { bindings }).await?;
+        peers.replica.change(BindSessions { bindings }).await?;
     }
     Ok(())
 }
 
-async fn record(controller: &Controller, batch: Vec<Report>) {
+async fn record(peers: &Peers, batch: Vec<Report>) {
     let (mut bindings, mut ended) = (Vec::new(), Vec::new());
     for report in batch {
         match report {
@@ -162,36 +162,31 @@ async fn record(controller: &Controller, batch: Vec<Report>) {
     }
     // Openings first: an end names its session, so that it cannot end a later one.
     if !bindings.is_empty()
-        && let Err(error) = open(controller, bindings).await
+        && let Err(error) = open(peers, bindings).await
     {
         tracing::warn!(%error, "sessions were not recorded");
     }
     if !ended.is_empty()
-        && let Err(error) = controller.replica.change(EndSessions { ended }).await
+        && let Err(error) = peers.replica.change(EndSessions { ended }).await
     {
         tracing::warn!(%error, "ends of sessions were not recorded");
     }
 }
 
 /// A further certificate for a Gateway, which proved itself on the feed. Its present key and the new one both count.
-async fn renew(
-    controller: &Controller,
-    gateway: ApplianceId,
-    command: CommandId,
-    csr: &str,
-) -> Result<Vec<String>, Refusal> {
+async fn renew(peers: &Peers, gateway: ApplianceId, command: CommandId, csr: &str) -> Result<Vec<String>, Refusal> {
     let der = BASE64URL_NOPAD.decode(csr.as_bytes()).map_err(|_| Refusal::invalid("csr: expected base64url"))?;
     let request = VerifiedRequest::verify(&der).map_err(|error| Refusal::invalid(format!("csr: {error}")))?;
-    let state = controller.replica.current().await?;
+    let state = peers.replica.current().await?;
     let record = state.gateway(gateway).ok_or_else(|| Refusal::new(ErrorCode::NotFound, "no such gateway"))?;
-    let issuer = controller.intermediates.appliance(&state)?;
+    let issuer = peers.intermediates.appliance(&state)?;
     let leaf = issuer.issue_gateway(&request, gateway, &[], clock::now(), &SystemRandom).map_err(|error| {
         tracing::error!(%error, "gateway's certificate was not issued");
         Refusal::internal()
     })?;
     let mut keys = vec![request.thumbprint()];
     keys.extend(record.keys.first().filter(|present| **present != request.thumbprint()));
-    let outcome = controller.replica.propose_as(command, None, RenewGatewayKey { gateway, keys }.into()).await?;
+    let outcome = peers.replica.propose_as(command, None, RenewGatewayKey { gateway, keys }.into()).await?;
     outcome.reply.accepted().map_err(|rejection| Refusal::rejected(&rejection))?;
     tracing::info!(%gateway, "gateway's certificate renewed");
     Ok(super::join::chain(&leaf, &issuer, &state))

@@ -12,9 +12,8 @@ use ringwall_protocol::id::{NodeId, SessionId};
 use ringwall_protocol::name::DnScope;
 use ringwall_raft::State;
 
-use super::Conversation;
 use super::sessions::ask;
-use crate::controller::Controller;
+use super::{Conversation, Peers, other_controllers};
 
 /// Another Controller answers within this, or counts as silent.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -28,11 +27,12 @@ pub struct Everywhere {
     pub silent: Vec<NodeId>,
 }
 
-impl Controller {
+impl Peers {
     /// Sessions that `scope` covers, wherever their feed ends.
     pub async fn sessions_everywhere(&self, state: &State, scope: &DnScope) -> Everywhere {
-        let asked =
-            self.other_controllers(state).into_iter().map(async |node| (node, self.ask_sessions(node, scope).await));
+        let asked = other_controllers(state, self.replica.me())
+            .into_iter()
+            .map(async |node| (node, self.ask_sessions(node, scope).await));
         let answers = join_all(asked).await;
         let mut newest: BTreeMap<SessionId, SessionSummary> = BTreeMap::new();
         let mut silent = Vec::new();

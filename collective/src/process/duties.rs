@@ -105,9 +105,9 @@ async fn tend_self(
         if let Some(root) = root {
             log("signing intermediates", sign_waiting(controller, root, &state).await);
         }
-        log("tending the signing key", controller.tend_signing_key(clock::now()).await);
-        log("tending the certificate", controller.tend_certificate(clock::now()).await);
-        log("tending addresses", controller.tend_addresses(advertise).await);
+        log("tending the signing key", controller.own_keys.tend_signing_key(clock::now()).await);
+        log("tending the certificate", controller.own_keys.tend_certificate(clock::now()).await);
+        log("tending addresses", controller.own_keys.tend_addresses(advertise).await);
     }
 }
 

@@ -2,7 +2,7 @@
 //! That list is the proof of a revocation.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -13,9 +13,9 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
 use tokio::sync::Notify;
 
-use crate::controller::Controller;
-use crate::peers::Conversation;
+use super::Revocation;
 use crate::peers::enforcement::{Told, ask, wait_for_one};
+use crate::peers::{Conversation, other_controllers};
 use crate::process::clock;
 
 /// What became of one Gateway.
@@ -45,11 +45,11 @@ pub enum EnforcementOutcome {
     },
 }
 
-impl Controller {
+impl Revocation {
     /// Waits until every Gateway (of a Site) that some Controller reaches enforces `index`, at most until `deadline`.
     /// `since` is when the clock of the promise began to run.
     pub async fn wait_enforced(
-        self: &Arc<Self>,
+        &self,
         index: LogIndex,
         site: Option<SiteId>,
         since: Instant,
@@ -60,7 +60,7 @@ impl Controller {
         let ids: Vec<ApplianceId> = gateways.iter().map(|(id, _, _)| *id).collect();
         let hearing = Hearing::default();
         let here = self.watch_own(&ids, index, since, deadline, &hearing);
-        let others = self.other_controllers(&state);
+        let others = other_controllers(&state, self.replica.me());
         let there =
             join_all(others.into_iter().map(|node| self.ask_other(node, &ids, index, since, deadline, &hearing)));
         tokio::select! {
@@ -136,12 +136,6 @@ impl Controller {
             Ok(Err(error)) => tracing::debug!(%node, %error, "controller did not tell what its gateways enforce"),
             Err(_) => tracing::debug!(%node, "controller did not tell in time what its gateways enforce"),
         }
-    }
-
-    pub(crate) fn other_controllers(&self, state: &State) -> Vec<NodeId> {
-        let me = self.replica.me();
-        let others = state.controllers().filter(|one| one.node != me && one.state == ApplianceState::Active);
-        others.map(|one| one.node).collect()
     }
 }
 

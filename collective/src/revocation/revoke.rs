@@ -10,7 +10,7 @@ use ringwall_raft::state::blocklist::{BlockUser, UnblockUser};
 use ringwall_raft::state::device::RemoveDevice;
 use ringwall_raft::state::revocation::{Reevaluate, Revoke, SLICE_STEP};
 
-use crate::controller::Controller;
+use super::Revocation;
 use crate::refusal::Refusal;
 
 /// How fast a revocation is to take hold.
@@ -59,7 +59,7 @@ impl Pace {
     }
 }
 
-impl Controller {
+impl Revocation {
     /// Revokes tokens. Answers the index of the entry: its id and its cut-off.
     ///
     /// # Errors

@@ -5,13 +5,13 @@ use ringwall_protocol::revocation::{RevocationMode, RevocationScope, TokenKind};
 use ringwall_protocol::wire::client::SignOutRequest;
 use ringwall_raft::state::revocation::Revoke;
 
+use super::Revocation;
 use crate::api::extract::CertifiedClient;
-use crate::controller::Controller;
 use crate::issuing::check;
 use crate::process::clock;
 use crate::refusal::Refusal;
 
-impl Controller {
+impl Revocation {
     /// Revokes every token of the caller's session.
     ///
     /// # Errors

@@ -6,25 +6,25 @@
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::wire::client::{BeginSignIn, SignInWay};
 
+use super::SignIn;
 use super::permitted_provider;
 use crate::api::extract::Stranger;
-use crate::controller::Controller;
 use crate::identity::directory::oidc::Going;
 use crate::process::clock;
 use crate::refusal::Refusal;
 
-impl Controller {
+impl SignIn {
     /// How users of a provider prove themselves; for browsers also where.
     ///
     /// # Errors
     /// `providerUnavailable`, `invalid` for a place to come back to that is not the Client's own; `busy`, `noQuorum`.
-    pub async fn begin_sign_in(&self, caller: &Stranger, request: &BeginSignIn) -> Result<SignInWay, Refusal> {
-        let _place = self.sign_ins.try_acquire().map_err(|_| Refusal::busy())?;
+    pub(crate) async fn begin_sign_in(&self, caller: &Stranger, request: &BeginSignIn) -> Result<SignInWay, Refusal> {
+        let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
         let now = clock::now();
-        self.failures.may_try(caller.address, now)?;
+        self.lockout.failures.may_try(caller.address, now)?;
         let state = self.replica.current().await?;
         let Some(provider) = permitted_provider(&state, caller, &request.identity_provider, request.device_id) else {
-            self.failures.count_source(caller.address, now);
+            self.lockout.failures.count_source(caller.address, now);
             return Ok(SignInWay::Password {});
         };
         match provider.kind() {

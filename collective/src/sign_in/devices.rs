@@ -14,8 +14,8 @@ use ringwall_raft::state::device::{DeviceMatch, RegisterDevice, match_device};
 use ringwall_raft::{Command, Rejection, Reply, State};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
 
+use super::SignIn;
 use super::{AuthenticatedUser, device_conflict};
-use crate::controller::Controller;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
 
@@ -67,7 +67,7 @@ pub(crate) struct Registered {
     pub(crate) matched: bool,
 }
 
-impl Controller {
+impl SignIn {
     /// Records the device and its addresses in one entry.
     pub(crate) async fn register(&self, it: Registering<'_>) -> Result<Registered, Refusal> {
         let state = self.replica.state();

@@ -21,17 +21,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::SignIn;
+use super::challenges::{Answered, wanted};
 use super::devices::Cookie;
 use super::{AuthenticatedUser, PendingChallenge};
 use crate::api::extract::Stranger;
-use crate::controller::Controller;
 use crate::identity::directory::{Directory, KnownUser, Proof};
 use crate::identity::factor::{Bearer, refused};
 use crate::limits::REFUSAL_FLOOR;
 use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
-use crate::step_up::factors::{Answered, wanted};
 
 /// What the first half of a sign-in knew, for the second, perhaps on another Controller. Sealed in the state.
 #[derive(Serialize, Deserialize)]
@@ -53,7 +53,7 @@ struct ProvedUser {
     until: Option<UnixMillis>,
 }
 
-impl Controller {
+impl SignIn {
     /// The factor that this sign-in needs: always, or only where the device is not registered yet.
     pub(crate) fn wanted_factor(
         &self,
@@ -79,7 +79,7 @@ impl Controller {
         let factor = state.mfa_provider(wanted.mfa_provider_id).ok_or_else(refused)?;
         let bearer =
             Bearer { user: authenticated.user.id, dn: &authenticated.dn.user, device: authenticated.dn.device };
-        let further = self.begin_factor(state, factor, bearer).await?;
+        let further = self.challenges.begin_factor(state, factor, bearer).await?;
         let context = Context {
             user: Some(ProvedUser {
                 claims: authenticated.user.claims,
@@ -103,7 +103,7 @@ impl Controller {
             started_idx: authenticated.started_idx,
             factor_provider_id: wanted.mfa_provider_id.uuid(),
             interaction: None,
-            provider_state: self.seal_kept(id, &further),
+            provider_state: self.challenges.seal_kept(id, &further),
             context: Some(self.seal_context(id, &context)?),
             on_page: further.challenge.is_page(),
             attempts: 0,
@@ -139,7 +139,7 @@ impl Controller {
             started_idx: pending.started_idx,
             factor_provider_id: pending.provider.base.id.uuid(),
             interaction: None,
-            provider_state: self.seal_kept(id, &pending.further),
+            provider_state: self.challenges.seal_kept(id, &pending.further),
             context: Some(self.seal_context(id, &context)?),
             on_page: pending.further.challenge.is_page(),
             attempts: 0,
@@ -162,8 +162,8 @@ impl Controller {
     ///
     /// # Errors
     /// `mfaRefused` for a wrong code, a transaction that is over, or another key; otherwise as for the first request.
-    pub async fn finish_sign_in(&self, caller: &Stranger, answer: MfaAnswer) -> Result<SignInAnswer, Refusal> {
-        let _place = self.sign_ins.try_acquire().map_err(|_| Refusal::busy())?;
+    pub(crate) async fn finish_sign_in(&self, caller: &Stranger, answer: MfaAnswer) -> Result<SignInAnswer, Refusal> {
+        let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
         let came = tokio::time::Instant::now();
         let outcome = self.try_finish(caller, answer).await;
         if outcome.is_err() {
@@ -174,12 +174,12 @@ impl Controller {
 
     async fn try_finish(&self, caller: &Stranger, answer: MfaAnswer) -> Result<SignInAnswer, Refusal> {
         let now = clock::now();
-        self.failures.may_try(caller.address, now)?;
+        self.lockout.failures.may_try(caller.address, now)?;
         let state = self.replica.current().await?;
         let of_sign_in = |one: &&Transaction| one.kind == TransactionKind::SignIn && one.key == answer.key_thumbprint;
         let fits = answer.answer.len() <= MAX_FACTOR_ANSWER;
         let Some(known) = state.transaction(answer.transaction).filter(of_sign_in).filter(|_| fits) else {
-            self.failures.count_source(caller.address, now);
+            self.lockout.failures.count_source(caller.address, now);
             return Err(refused());
         };
         let provider = state.identity_provider(known.provider_id).cloned().ok_or_else(refused)?;
@@ -200,7 +200,7 @@ impl Controller {
             Ok(Judged::Wanted(wanted)) => return Ok(SignInAnswer::MfaWanted(wanted)),
             Err(refusal) => {
                 if matches!(refusal.code, ErrorCode::MfaRefused | ErrorCode::SignInRefused) {
-                    self.failures.count_source(caller.address, now);
+                    self.lockout.failures.count_source(caller.address, now);
                 }
                 return Err(refusal);
             }
@@ -222,7 +222,7 @@ impl Controller {
         now: UnixMillis,
     ) -> Result<Judged, Refusal> {
         let wanted_factor = provider.on_boarding_2fa.clone().ok_or_else(refused)?;
-        let finished = match self.answer_factor(state, transaction, &answer.answer, now).await? {
+        let finished = match self.challenges.answer_factor(state, transaction, &answer.answer, now).await? {
             Answered::Finished(finished) => finished,
             Answered::Further(further) => {
                 return Ok(Judged::Wanted(wanted(transaction.id, InteractionKind::OtpAuthentication, further)));
@@ -255,8 +255,8 @@ impl Controller {
         answer: &MfaAnswer,
         now: UnixMillis,
     ) -> Result<Judged, Refusal> {
-        let (kept, name) = (self.kept(transaction)?, &transaction.dn.user.user);
-        if self.may_not_try(state, &transaction.dn, false, now) {
+        let (kept, name) = (self.challenges.kept(transaction)?, &transaction.dn.user.user);
+        if self.lockout.may_not_try(state, &transaction.dn, false, now) {
             return Err(Refusal::sign_in());
         }
         match self.providers.directories.go_on(state, &provider, name, &kept, &answer.answer).await? {
@@ -266,11 +266,11 @@ impl Controller {
                 Ok(begun.authenticated(&finished, provider, *user, BTreeMap::new()))
             }
             Proof::Further(further) => {
-                self.keep_further(transaction.id, &further).await?;
+                self.challenges.keep_further(transaction.id, &further).await?;
                 Ok(Judged::Wanted(wanted(transaction.id, InteractionKind::PasswordAuthentication, further)))
             }
             Proof::User(_) | Proof::Nobody => {
-                self.failed(begun.from, &transaction.dn, false, &provider, now).await;
+                self.lockout.failed(begun.from, &transaction.dn, false, &provider, now).await;
                 Err(refused())
             }
         }

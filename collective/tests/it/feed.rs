@@ -94,10 +94,9 @@ async fn waiting_for_enforcement_tells_of_each_gateway_how_long_it_took() {
     let controller = Arc::clone(&lab.process(0).controller);
     let begun = Instant::now();
     let index = controller.block("CN=alice,OU=local".parse().expect("a DN"), String::new()).await.expect("blocked");
-    let waiting =
-        tokio::spawn(
-            async move { controller.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await },
-        );
+    let waiting = tokio::spawn(async move {
+        controller.revocation.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await
+    });
     feed.until(|frame| matches!(frame, FromController::Change { index: at, .. } if at >= index).then_some(())).await;
     feed.say(&FromGateway::Enforced { index, failed: vec![] }).await;
     let outcome = waiting.await.expect("no panic");
@@ -241,10 +240,9 @@ async fn enforcement_is_asked_of_the_controller_that_has_the_feed() {
     let controller = Arc::clone(&lab.process(0).controller);
     let begun = Instant::now();
     let index = controller.block("CN=alice,OU=local".parse().expect("a DN"), String::new()).await.expect("blocked");
-    let waiting =
-        tokio::spawn(
-            async move { controller.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await },
-        );
+    let waiting = tokio::spawn(async move {
+        controller.revocation.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await
+    });
     feed.until(|frame| matches!(frame, FromController::Change { index: at, .. } if at >= index).then_some(())).await;
     feed.say(&FromGateway::Enforced { index, failed: vec![] }).await;
     let outcome = waiting.await.expect("no panic");

@@ -99,7 +99,8 @@ impl Lab {
     pub(crate) async fn until_ready(&self, at: usize) {
         until("the controller can decide", async || {
             let controller = self.controller(at);
-            controller.replica.current().await.is_ok_and(|state| state.collective().is_some()) && controller.can_sign()
+            controller.replica.current().await.is_ok_and(|state| state.collective().is_some())
+                && controller.own_keys.can_sign()
         })
         .await;
     }

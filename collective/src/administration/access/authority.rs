@@ -127,6 +127,8 @@ pub struct Administrator {
     pub authority: Authority,
     /// The state in which all of this was checked, as new as the request.
     pub state: Arc<State>,
+    /// When it was checked.
+    pub now: UnixMillis,
 }
 
 /// Privileges.

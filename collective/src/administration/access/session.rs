@@ -21,8 +21,8 @@ use ringwall_trust::token::{Expected, KeySet, UnverifiedToken, Verified};
 use uuid::Uuid;
 
 use super::authority::{Administrator, Authority};
+use crate::administration::access::Access;
 use crate::administration::denial::Denial;
-use crate::controller::Controller;
 use crate::issuing::check;
 use crate::issuing::mint::{Bearer, Validity, head, minutes};
 use crate::process::clock;
@@ -64,13 +64,13 @@ pub(in crate::administration) struct Opening {
     pub(in crate::administration) dn: SessionDn,
 }
 
-impl Controller {
+impl Access {
     /// The administrator whom an `Authorization` header names.
     ///
     /// # Errors
     /// `NotSignedIn` for whatever is wrong with the token or its session, [`Denial::FactorMissing`] for a sign-in that is
     /// not finished, `noQuorum` where this Controller cannot know.
-    pub async fn administrator(&self, header: Option<&str>, address: IpAddr) -> Result<Administrator, Denial> {
+    pub(crate) async fn administrator(&self, header: Option<&str>, address: IpAddr) -> Result<Administrator, Denial> {
         match self.caller(header, address).await? {
             Caller::SignedIn(administrator) => Ok(*administrator),
             Caller::PendingFactor(_) => Err(Denial::FactorMissing),
@@ -81,7 +81,7 @@ impl Controller {
     ///
     /// # Errors
     /// `NotSignedIn`, `noQuorum`.
-    pub async fn caller(&self, header: Option<&str>, address: IpAddr) -> Result<Caller, Denial> {
+    pub(crate) async fn caller(&self, header: Option<&str>, address: IpAddr) -> Result<Caller, Denial> {
         let text = bearer(header)?;
         let state = self.replica.current().await?;
         let now = clock::now();
@@ -105,7 +105,7 @@ impl Controller {
         }
         let authority = Authority::of(&state, &session.roles);
         let session = session.clone();
-        Ok(Caller::SignedIn(Box::new(Administrator { session, dn, expires, address, authority, state })))
+        Ok(Caller::SignedIn(Box::new(Administrator { session, dn, expires, address, authority, state, now })))
     }
 
     /// Opens a session and answers its token. A finished transaction's token stays valid: the session has its id.
@@ -154,7 +154,7 @@ impl Controller {
     ///
     /// # Errors
     /// `noQuorum`, `unknownOutcome`.
-    pub async fn end_session(&self, administrator: &Administrator) -> Result<(), Denial> {
+    pub(crate) async fn end_session(&self, administrator: &Administrator) -> Result<(), Denial> {
         self.replica.change(EndAdminSession { session: administrator.session.id }).await?;
         crate::audit::event::Event::by(administrator, "admin_signed_out").emit();
         Ok(())

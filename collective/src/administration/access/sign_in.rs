@@ -21,9 +21,9 @@ use std::collections::BTreeSet;
 
 use super::authority::{Administrator, Authority};
 use super::session::{Opening, life, new_id};
+use crate::administration::access::Access;
 use crate::administration::denial::Denial;
 use crate::audit::event::{Event, collective};
-use crate::controller::Controller;
 use crate::identity::directory::{Attempt, Claimed, Directory, KnownUser, Proof};
 use crate::limits::REFUSAL_FLOOR;
 use crate::process::clock;
@@ -51,19 +51,19 @@ struct AuthenticatedAdministrator {
     now: UnixMillis,
 }
 
-impl Controller {
+impl Access {
     /// Signs an administrator in.
     ///
     /// # Errors
     /// `signInRefused` for whatever is wrong with name, password or provider; [`Denial::Forbidden`] for a user without
     /// roles; `mfaRequired` if [`Steps::One`] does not suffice; `busy`, `noQuorum`.
-    pub async fn sign_in_administrator(
+    pub(crate) async fn sign_in_administrator(
         &self,
         from: IpAddr,
         request: LoginRequest,
         steps: Steps,
     ) -> Result<LoginAnswer, Denial> {
-        let _place = self.sign_ins.try_acquire().map_err(|_| Refusal::busy())?;
+        let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
         let came = tokio::time::Instant::now();
         let outcome = self.try_sign_in_administrator(from, request, steps).await;
         if outcome.is_err() {
@@ -79,7 +79,7 @@ impl Controller {
         steps: Steps,
     ) -> Result<LoginAnswer, Denial> {
         let now = clock::now();
-        self.failures.may_try(from, now)?;
+        self.lockout.failures.may_try(from, now)?;
         let state = self.replica.current().await?;
         let authenticated = self.prove_administrator(state, from, request, now).await?;
         let roles = self.roles_of(&authenticated.state, &authenticated.user.claims, &authenticated.dn, from, now);
@@ -117,11 +117,11 @@ impl Controller {
         });
         let (Some(provider), Some(user)) = (provider, user) else {
             self.providers.directories.prove_nobody(&state, None, &credential).await?;
-            self.failures.count_source(from, now);
+            self.lockout.failures.count_source(from, now);
             return Err(Refusal::sign_in().into());
         };
         let dn = SessionDn { device, user };
-        let proof = if self.may_not_try(&state, &dn, false, now) {
+        let proof = if self.lockout.may_not_try(&state, &dn, false, now) {
             self.providers.directories.prove_nobody(&state, Some(&provider), &credential).await?;
             Proof::Nobody
         } else {
@@ -134,7 +134,7 @@ impl Controller {
             Proof::User(_) | Proof::Nobody | Proof::Further(_) => None,
         };
         let Some(user) = user else {
-            self.failed(from, &dn, false, &provider, now).await;
+            self.lockout.failed(from, &dn, false, &provider, now).await;
             event("authentication_failed", &state, &dn, from).emit();
             return Err(Refusal::sign_in().into());
         };

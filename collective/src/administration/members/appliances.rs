@@ -20,26 +20,26 @@ use uuid::Uuid;
 
 use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
-use crate::administration::objects::{Written, not_found};
+use crate::administration::members::Members;
+use crate::administration::objects::{Written, not_found, read_back};
 use crate::administration::repeat::Repeat;
 use crate::audit::event as trail;
 use crate::audit::event::Event;
-use crate::controller::Controller;
 use crate::issuing::check;
 use crate::listener::spa;
-use crate::process::clock;
+use crate::replica::Replica;
 
 /// Days that a join token lives unless the caller says otherwise.
 const DEFAULT_DAYS: u32 = 1;
 /// Most days that it can live.
 const MAX_DAYS: u32 = 30;
 
-impl Controller {
+impl Members {
     /// A seed for an appliance that has not joined; an earlier one is void.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`; `Conflict` if it has joined already.
-    pub async fn export_seed(
+    pub(crate) async fn export_seed(
         &self,
         who: &Administrator,
         id: Uuid,
@@ -58,10 +58,10 @@ impl Controller {
             return Err(Denial::Conflict("no active Controller has an address for peers".to_owned()));
         }
         let token = SecretKey::generate(&SystemRandom);
-        let not_after = clock::now().plus(Duration::from_secs(u64::from(days) * 24 * 3600));
+        let not_after = who.now.plus(Duration::from_secs(u64::from(days) * 24 * 3600));
         let create =
             CreateJoinToken { appliance: appliance.base.id, token: JoinTokenHash::new(token.digest()), not_after };
-        let outcome = self.order(repeat, create).await?;
+        let outcome = repeat.propose(&self.replica, create).await?;
         let (name, id) = (&appliance.base.name, appliance.base.id.to_string());
         trail::changed(who, "join_token_created", "appliances", &id, name, outcome.index);
         trail::secret_read(who, "appliances", name);
@@ -87,7 +87,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`; `Conflict` if it is no Gateway that has joined.
-    pub async fn set_suspended(
+    pub(crate) async fn set_suspended(
         &self,
         who: &Administrator,
         id: Uuid,
@@ -102,58 +102,17 @@ impl Controller {
             true => (ApplianceState::Suspended, "appliance_suspended"),
             false => (ApplianceState::Active, "appliance_resumed"),
         };
-        let outcome = self.order(repeat, ChangeGatewayState { gateway: appliance.base.id, state }).await?;
+        let outcome = repeat.propose(&self.replica, ChangeGatewayState { gateway: appliance.base.id, state }).await?;
         let id = appliance.base.id;
         trail::changed(who, kind, "appliances", &id.to_string(), &appliance.base.name, outcome.index);
-        self.read_back(ObjectKind::Appliance, id.uuid()).await
-    }
-
-    /// Deletes an appliance; one that joined is a member no more in the same entry. The leader then takes a Controller
-    /// out of the Raft group.
-    pub(in crate::administration) async fn remove_appliance(
-        &self,
-        who: &Administrator,
-        appliance: &Appliance,
-        delete: DeleteObject,
-        repeat: &Repeat,
-    ) -> Result<Outcome, Denial> {
-        let id = appliance.base.id;
-        let mut parts: Vec<Command> = Vec::new();
-        if let Some(record) = living_controller(&who.state, id) {
-            self.may_be_removed(&who.state, record)?;
-            parts.push(ChangeControllerState { node: record.node, state: ApplianceState::Removed }.into());
-        }
-        let gateway = who.state.gateway(id).filter(|record| record.state != ApplianceState::Removed);
-        if gateway.is_some() {
-            parts.push(ChangeGatewayState { gateway: id, state: ApplianceState::Removed }.into());
-        }
-        let was_member = !parts.is_empty();
-        // The first part changes the object's version; its checks were made above.
-        parts.push(DeleteObject { expected: Default::default(), ..delete }.into());
-        let outcome = self.order(repeat, Command::Group(parts)).await?;
-        if was_member {
-            Event::by(who, "member_removed").with("entity_name", appliance.base.name.as_str()).at(outcome.index).emit();
-        }
-        Ok(outcome)
-    }
-
-    fn may_be_removed(&self, state: &State, record: &ControllerRecord) -> Result<(), Denial> {
-        if record.node == self.replica.me() {
-            return Err(Denial::Conflict("a Controller does not remove itself: ask another one".to_owned()));
-        }
-        let remaining =
-            state.controllers().filter(|one| one.state == ApplianceState::Active && one.node != record.node);
-        if remaining.count() == 0 {
-            return Err(Denial::Conflict("the last active Controller stays".to_owned()));
-        }
-        Ok(())
+        read_back(&self.replica, who.now, ObjectKind::Appliance, id.uuid()).await
     }
 
     /// Makes another Controller the leader.
     ///
     /// # Errors
     /// `Forbidden`; `Invalid` for a node that is no active Controller; `Conflict` if the group refuses.
-    pub async fn transfer_leadership(&self, who: &Administrator, node: NodeId) -> Result<(), Denial> {
+    pub(crate) async fn transfer_leadership(&self, who: &Administrator, node: NodeId) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Edit, PrivilegeTarget::Appliance, None)?;
         let known = who.state.controller(node).filter(|record| record.state == ApplianceState::Active);
         if known.is_none() {
@@ -167,6 +126,46 @@ impl Controller {
         Event::by(who, "leadership_transferred").with("node", node.0).emit();
         Ok(())
     }
+}
+
+/// Deletes an appliance; one that joined is a member no more in the same entry. The leader then takes a Controller
+/// out of the Raft group.
+pub(in crate::administration) async fn remove_appliance(
+    replica: &Replica,
+    who: &Administrator,
+    appliance: &Appliance,
+    delete: DeleteObject,
+    repeat: &Repeat,
+) -> Result<Outcome, Denial> {
+    let id = appliance.base.id;
+    let mut parts: Vec<Command> = Vec::new();
+    if let Some(record) = living_controller(&who.state, id) {
+        may_be_removed(replica.me(), &who.state, record)?;
+        parts.push(ChangeControllerState { node: record.node, state: ApplianceState::Removed }.into());
+    }
+    let gateway = who.state.gateway(id).filter(|record| record.state != ApplianceState::Removed);
+    if gateway.is_some() {
+        parts.push(ChangeGatewayState { gateway: id, state: ApplianceState::Removed }.into());
+    }
+    let was_member = !parts.is_empty();
+    // The first part changes the object's version; its checks were made above.
+    parts.push(DeleteObject { expected: Default::default(), ..delete }.into());
+    let outcome = repeat.propose(replica, Command::Group(parts)).await?;
+    if was_member {
+        Event::by(who, "member_removed").with("entity_name", appliance.base.name.as_str()).at(outcome.index).emit();
+    }
+    Ok(outcome)
+}
+
+fn may_be_removed(me: NodeId, state: &State, record: &ControllerRecord) -> Result<(), Denial> {
+    if record.node == me {
+        return Err(Denial::Conflict("a Controller does not remove itself: ask another one".to_owned()));
+    }
+    let remaining = state.controllers().filter(|one| one.state == ApplianceState::Active && one.node != record.node);
+    if remaining.count() == 0 {
+        return Err(Denial::Conflict("the last active Controller stays".to_owned()));
+    }
+    Ok(())
 }
 
 fn appliance(who: &Administrator, id: Uuid, action: PrivilegeType) -> Result<&Appliance, Denial> {

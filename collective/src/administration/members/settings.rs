@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
+use crate::administration::members::Members;
 use crate::administration::objects::decode::{find_unknown, locate, without_nulls};
 use crate::administration::repeat::Repeat;
 use crate::audit::event as trail;
-use crate::controller::Controller;
 use crate::issuing::check;
 use crate::setup::config::is_host_and_port;
 
@@ -22,12 +22,12 @@ const MAX_MINUTES: u32 = 10 * 366 * 24 * 60;
 /// Fields of the vendor's settings whose default is what Ringwall does anyway.
 const FOREIGN_DEFAULTS: &[(&str, &str)] = &[("auditLogPersistenceMode", "Default")];
 
-impl Controller {
+impl Members {
     /// The settings.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn read_settings(&self, who: &Administrator) -> Result<GlobalSettings, Denial> {
+    pub(crate) fn read_settings(&self, who: &Administrator) -> Result<GlobalSettings, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::GlobalSetting, None)?;
         Ok(who.state.settings().clone())
     }
@@ -36,7 +36,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Invalid` field by field, `Forbidden`, `Conflict` if they changed meanwhile.
-    pub async fn replace_settings(
+    pub(crate) async fn replace_settings(
         &self,
         who: &Administrator,
         body: Value,
@@ -51,8 +51,8 @@ impl Controller {
     /// Puts every setting but the Controllers' address back to its default.
     ///
     /// # Errors
-    /// As for [`Controller::replace_settings`].
-    pub async fn reset_settings(&self, who: &Administrator, repeat: &Repeat) -> Result<(), Denial> {
+    /// As for [`Members::replace_settings`].
+    pub(crate) async fn reset_settings(&self, who: &Administrator, repeat: &Repeat) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Edit, PrivilegeTarget::GlobalSetting, None)?;
         let profile_hostname = who.state.settings().profile_hostname.clone();
         let settings = GlobalSettings { profile_hostname, ..GlobalSettings::default() };
@@ -70,7 +70,7 @@ impl Controller {
         }
         let expected_version = Some(check::collective(&who.state)?.settings_version);
         let change = ChangeSettings { settings: settings.clone(), expected_version };
-        let outcome = self.order(repeat, change).await?;
+        let outcome = repeat.propose(&self.replica, change).await?;
         trail::changed(who, "entity_updated", "global-settings", "global-settings", "global settings", outcome.index);
         Ok(settings)
     }

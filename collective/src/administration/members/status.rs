@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 
 use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
+use crate::administration::members::Members;
 use crate::administration::objects::listing::{Habits, Wanted};
 use crate::administration::objects::present::plain;
-use crate::controller::Controller;
 use crate::issuing::check;
 
-impl Controller {
+impl Members {
     /// Controllers with their lag, Gateways with what they enforce.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn collective_status(&self, who: &Administrator) -> Result<CollectiveStatus, Denial> {
+    pub(crate) fn collective_status(&self, who: &Administrator) -> Result<CollectiveStatus, Denial> {
         require(who, PrivilegeTarget::Appliance)?;
         let collective = check::collective(&who.state)?;
         let group = self.replica.status();
@@ -66,7 +66,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn appliances_status(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
+    pub(crate) fn appliances_status(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         require(who, PrivilegeTarget::Appliance)?;
         let visible = who.state.appliances().filter(|one| {
             let scoped = Some((one.base.id.uuid(), &one.base.tags));
@@ -114,7 +114,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn sites_status(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
+    pub(crate) fn sites_status(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         require(who, PrivilegeTarget::Site)?;
         let visible = who.state.sites().filter(|one| {
             let scoped = Some((one.base.id.uuid(), &one.base.tags));

@@ -5,9 +5,9 @@ use ringwall_protocol::object::Object;
 use ringwall_protocol::object::identity_provider::{FactorSettings, ProviderSettings};
 use ringwall_protocol::wire::admin::FieldError;
 
-use crate::controller::Controller;
+use crate::administration::objects::Objects;
 
-impl Controller {
+impl Objects {
     /// Hosts of an object that must not be dialled.
     pub(in crate::administration) fn forbidden_hosts(&self, object: &Object) -> Vec<FieldError> {
         let fault = |(at, host): (usize, &String)| {

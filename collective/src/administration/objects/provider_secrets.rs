@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::decode::Secrets;
-use crate::controller::Controller;
+use crate::administration::objects::Objects;
 use crate::identity::directory::secrets;
 use crate::refusal::Refusal;
 
@@ -51,7 +51,7 @@ pub(in crate::administration) fn with_removal(delete: DeleteObject) -> Command {
     Command::Group(parts)
 }
 
-impl Controller {
+impl Objects {
     /// The order, with secrets in the same entry.
     pub(in crate::administration) fn with_secrets(&self, order: Command, provider: Uuid, given: &Secrets) -> Command {
         if given.is_empty() {

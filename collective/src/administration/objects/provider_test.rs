@@ -19,7 +19,7 @@ use super::validate::validate;
 use crate::administration::access::authority::{Administrator, target_of};
 use crate::administration::denial::Denial;
 use crate::administration::objects;
-use crate::controller::Controller;
+use crate::administration::objects::Objects;
 use crate::identity::directory::{Directory, LookUp, Whom, canonical, secrets};
 
 /// Answer to a test.
@@ -45,12 +45,17 @@ pub struct UserAttributes {
     mapped_attributes: ClaimMap,
 }
 
-impl Controller {
+impl Objects {
     /// Whether a provider as it is described can be asked. Nothing is saved.
     ///
     /// # Errors
     /// `Forbidden`; `Invalid` for what could not be saved either.
-    pub async fn test_provider(&self, who: &Administrator, kind: ObjectKind, body: Value) -> Result<Tested, Denial> {
+    pub(crate) async fn test_provider(
+        &self,
+        who: &Administrator,
+        kind: ObjectKind,
+        body: Value,
+    ) -> Result<Tested, Denial> {
         who.authority.require_some(PrivilegeType::Test, target_of(kind))?;
         let mut body = Body::new(body).map_err(Denial::Invalid)?;
         let id = body.id().map_err(Denial::Invalid)?;
@@ -112,7 +117,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`; `Conflict` where the provider does not say, with the reason.
-    pub async fn user_attributes(
+    pub(crate) async fn user_attributes(
         &self,
         who: &Administrator,
         provider: Uuid,

@@ -15,8 +15,8 @@ use ringwall_protocol::object::ClientProfile;
 use ringwall_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
+use crate::administration::profiles::Profiles;
 use crate::audit::event::Event;
-use crate::controller::Controller;
 use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
@@ -35,7 +35,7 @@ struct Named {
     expires: UnixMillis,
 }
 
-impl Controller {
+impl Profiles {
     /// The path of a profile's page until `expires`.
     pub(crate) fn on_boarding_path(&self, profile: &ClientProfile, expires: UnixMillis) -> String {
         let named = Named { profile: profile.base.id, generation: profile.key_generation, expires };
@@ -49,7 +49,7 @@ impl Controller {
     /// `notFound` whatever is wrong with the name; `busy` for a source that tried too many; `noQuorum`.
     pub(crate) async fn on_boarding_page(&self, from: IpAddr, token: &str) -> Result<String, Refusal> {
         let now = clock::now();
-        self.failures.may_try(from, now)?;
+        self.lockout.failures.may_try(from, now)?;
         let state = self.replica.current().await?;
         let named = self.named_by(token).filter(|named| named.expires > now);
         let profile = named.as_ref().and_then(|named| {
@@ -57,7 +57,7 @@ impl Controller {
             (profile.enrolment && profile.key_generation == named.generation).then_some(profile)
         });
         let (Some(named), Some(profile)) = (named, profile) else {
-            self.failures.count_source(from, now);
+            self.lockout.failures.count_source(from, now);
             return Err(unknown());
         };
         let told = self.tell_profile(&state, profile).map_err(|denial| {

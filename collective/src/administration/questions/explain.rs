@@ -25,23 +25,27 @@ pub(in crate::administration) use known::{Known, prepare};
 use self::question::Question;
 use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
-use crate::controller::Controller;
+use crate::administration::questions::Questions;
 use crate::process::clock;
 
 /// Most entitlements that an explanation names because the user does not have them.
 const MAX_MISSED: usize = 20;
 
-impl Controller {
+impl Questions {
     /// Explains a flow.
     ///
     /// # Errors
     /// `Forbidden`, `Invalid` for a malformed question, `NotFound` for an unknown user.
-    pub async fn explain_flow(&self, who: &Administrator, request: &ExplainRequest) -> Result<Explanation, Denial> {
+    pub(crate) async fn explain_flow(
+        &self,
+        who: &Administrator,
+        request: &ExplainRequest,
+    ) -> Result<Explanation, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::SessionInfo, None)?;
         let question = Question::read(&request.destination, &request.protocol)?;
         request.device_claims.check().map_err(|error| Denial::field("deviceClaims", error.to_string()))?;
         let subject = self.subject(&who.state, &request.user).await?;
-        let known = Known::of(&who.state, &subject, &request.device_claims, clock::now());
+        let known = Known::of(&who.state, &subject, &request.device_claims, who.now);
         let policies = self.policies.of(&who.state);
         let mut explanation = explain_with(&who.state, &policies, &subject, &known, &question)?;
         explanation.hinder(obstacles::of(&who.state, &subject, &explanation, known.now));

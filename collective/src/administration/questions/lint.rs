@@ -20,7 +20,6 @@ use super::what_if::Drafted;
 use crate::administration::access::authority::{Administrator, target_of};
 use crate::administration::denial::Denial;
 use crate::administration::objects::validate::scripts;
-use crate::process::clock;
 
 /// The objects that rules look at, and what they have in common.
 struct View<'a> {
@@ -103,7 +102,7 @@ pub fn lint(who: &Administrator, draft: &Draft) -> Result<LintAnswer, Denial> {
     let found = if draft.objects.is_empty() && draft.deletions.is_empty() {
         visible(who, &who.state)
     } else {
-        visible(who, &Drafted::new(who, draft, clock::now())?.state)
+        visible(who, &Drafted::new(who, draft, who.now)?.state)
     };
     let total = found.len();
     Ok(LintAnswer { findings: found.into_iter().take(MAX_FINDINGS).collect(), total })

@@ -25,24 +25,23 @@ use self::rights::{Rights, shifts};
 use super::lint;
 use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
-use crate::controller::Controller;
-use crate::process::clock;
+use crate::administration::questions::Questions;
 use crate::refusal::Refusal;
 
 /// Longest time that one simulation takes; whoever was not looked at by then is counted.
 pub(in crate::administration) const TIME: Duration = Duration::from_secs(20);
 
-impl Controller {
+impl Questions {
     /// What would come of a draft.
     ///
     /// # Errors
     /// `Forbidden` without the privileges for the change or for sessions; `Invalid` and `Conflict` as for the change.
-    pub async fn simulate(&self, who: &Administrator, draft: &Draft) -> Result<Simulation, Denial> {
+    pub(crate) async fn simulate(&self, who: &Administrator, draft: &Draft) -> Result<Simulation, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::SessionInfo, None)?;
         let deadline = Instant::now() + TIME;
-        let now = clock::now();
+        let now = who.now;
         let drafted = Drafted::new(who, draft, now)?;
-        let everywhere = self.sessions_everywhere(&who.state, &DnScope::Everyone).await;
+        let everywhere = self.peers.sessions_everywhere(&who.state, &DnScope::Everyone).await;
         let (people, mut examined) = self.people(&who.state, &drafted.state, everywhere.sessions, deadline).await;
         let work = Work { before: Arc::clone(&who.state), drafted, people, now, deadline };
         let compared = tokio::task::spawn_blocking(move || work.run()).await;

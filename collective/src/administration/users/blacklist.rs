@@ -10,8 +10,8 @@ use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
 use crate::administration::objects::listing::{Habits, Wanted};
 use crate::administration::repeat::Repeat;
+use crate::administration::users::Users;
 use crate::audit::event::Event;
-use crate::controller::Controller;
 use crate::identity::directory::spelled;
 
 /// How entries are searched and sorted.
@@ -19,12 +19,12 @@ const HABITS: Habits = Habits { searched: &["userDistinguishedName", "reason"], 
 /// Longest reason, in bytes.
 const MAX_REASON: usize = 1_024;
 
-impl Controller {
+impl Users {
     /// Blocked users.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn list_blacklist(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
+    pub(crate) fn list_blacklist(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::Blacklist, None)?;
         let entries = who.state.blocklist().map(|entry| serde_json::to_value(shown(entry)).unwrap_or_default());
         Ok(wanted.of(entries.collect(), HABITS))
@@ -34,7 +34,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`; `Conflict` for whoever would block himself.
-    pub async fn blacklist(
+    pub(crate) async fn blacklist(
         &self,
         who: &Administrator,
         entry: BlacklistEntry,
@@ -54,7 +54,8 @@ impl Controller {
                 format!("there is no identity provider {}", user.provider),
             ));
         }
-        let outcome = self.order(repeat, BlockUser { user: user.clone(), reason: entry.reason.clone() }).await?;
+        let outcome =
+            repeat.propose(&self.replica, BlockUser { user: user.clone(), reason: entry.reason.clone() }).await?;
         Event::by(who, "user_blacklisted")
             .with("user", user.to_string())
             .with("reason", entry.reason)
@@ -69,10 +70,10 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
-    pub async fn unblock_user(&self, who: &Administrator, user: UserDn, repeat: &Repeat) -> Result<(), Denial> {
+    pub(crate) async fn unblock_user(&self, who: &Administrator, user: UserDn, repeat: &Repeat) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Delete, PrivilegeTarget::Blacklist, None)?;
         let user = spelled(&who.state, user);
-        let outcome = self.order(repeat, UnblockUser { user: user.clone() }).await?;
+        let outcome = repeat.propose(&self.replica, UnblockUser { user: user.clone() }).await?;
         Event::by(who, "user_pardoned").with("user", user.to_string()).at(outcome.index).emit();
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! Registered devices, and the tokens that they hold: list, revoke, have evaluated anew, remove.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringwall_protocol::device::DeviceRegistration;
@@ -21,10 +20,9 @@ use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
 use crate::administration::objects::listing::{Habits, Wanted};
 use crate::administration::repeat::Repeat;
+use crate::administration::users::Users;
 use crate::audit::event as trail;
 use crate::audit::event::Event;
-use crate::controller::Controller;
-use crate::process::clock;
 use crate::revocation::enforcement::EnforcementOutcome;
 use crate::revocation::revoke::{Pace, live_sessions};
 
@@ -52,12 +50,12 @@ struct Order {
     wait: bool,
 }
 
-impl Controller {
+impl Users {
     /// Registered devices.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn list_devices(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
+    pub(crate) fn list_devices(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::RegisteredDevice, None)?;
         let devices = who.state.devices().map(|device| serde_json::to_value(shown(device)).unwrap_or_default());
         Ok(wanted.of(devices.collect(), HABITS))
@@ -67,7 +65,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
-    pub fn read_device(&self, who: &Administrator, dn: &SessionDn) -> Result<OnBoardedDevice, Denial> {
+    pub(crate) fn read_device(&self, who: &Administrator, dn: &SessionDn) -> Result<OnBoardedDevice, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::RegisteredDevice, None)?;
         registration(&who.state, dn).map(shown)
     }
@@ -76,7 +74,12 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
-    pub async fn forget_device(&self, who: &Administrator, dn: &SessionDn, repeat: &Repeat) -> Result<(), Denial> {
+    pub(crate) async fn forget_device(
+        &self,
+        who: &Administrator,
+        dn: &SessionDn,
+        repeat: &Repeat,
+    ) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Delete, PrivilegeTarget::RegisteredDevice, None)?;
         let device = registration(&who.state, dn)?;
         let remove = RemoveDevice {
@@ -84,7 +87,7 @@ impl Controller {
             device_id: device.device_id,
             reason: format!("removed by {}", who.dn.user),
         };
-        let outcome = self.order(repeat, remove).await?;
+        let outcome = repeat.propose(&self.replica, remove).await?;
         trail::changed(who, "device_removed", "on-boarded-devices", &dn.to_string(), &dn.to_string(), outcome.index);
         Ok(())
     }
@@ -93,7 +96,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
-    pub async fn revoke_device_spa_key(
+    pub(crate) async fn revoke_device_spa_key(
         &self,
         who: &Administrator,
         dn: &SessionDn,
@@ -102,7 +105,7 @@ impl Controller {
         who.authority.require(PrivilegeType::Revoke, PrivilegeTarget::RegisteredDevice, None)?;
         let device = registration(&who.state, dn)?;
         let revoke = RevokeDeviceSpaKey { user_id: device.user_id, device_id: device.device_id };
-        let outcome = self.order(repeat, revoke).await?;
+        let outcome = repeat.propose(&self.replica, revoke).await?;
         let dn = dn.to_string();
         trail::changed(who, "device_spa_key_revoked", "on-boarded-devices", &dn, &dn, outcome.index);
         Ok(())
@@ -112,7 +115,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `Invalid` if the DN is none.
-    pub async fn reevaluate_sessions(
+    pub(crate) async fn reevaluate_sessions(
         &self,
         who: &Administrator,
         filter: &str,
@@ -120,7 +123,7 @@ impl Controller {
     ) -> Result<Vec<SessionDn>, Denial> {
         who.authority.require(PrivilegeType::Reevaluate, PrivilegeTarget::RegisteredDevice, None)?;
         let scope = parse_filter(filter).map_err(|message| Denial::field("distinguished-name", message))?;
-        let outcome = self.order(repeat, Reevaluate { scope: scope.clone() }).await?;
+        let outcome = repeat.propose(&self.replica, Reevaluate { scope: scope.clone() }).await?;
         Event::by(who, "sessions_reevaluated").with("distinguished_name_filter", filter).at(outcome.index).emit();
         let live: BTreeSet<&SessionDn> =
             who.state.bindings().map(|one| &one.dn).filter(|dn| scope.matches(dn)).collect();
@@ -131,8 +134,8 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `Invalid` field by field.
-    pub async fn revoke_tokens(
-        self: &Arc<Self>,
+    pub(crate) async fn revoke_tokens(
+        &self,
         who: &Administrator,
         request: &RevokeRequest,
         repeat: &Repeat,
@@ -146,7 +149,7 @@ impl Controller {
             let mode = order.pace.mode(live_sessions(&who.state, &scope));
             let revoke =
                 Revoke { scope, kinds: order.kinds.clone(), site: order.site, mode, reason: order.reason.clone() };
-            let outcome = self.order(&repeat.nth(nth), revoke).await?;
+            let outcome = repeat.nth(nth).propose(&self.replica, revoke).await?;
             let index = outcome.reply.revocation().ok_or_else(crate::refusal::Refusal::internal)?;
             indexes.push(index);
         }
@@ -166,7 +169,7 @@ impl Controller {
     }
 
     async fn enforcement_of(
-        self: &Arc<Self>,
+        &self,
         state: &State,
         index: ringwall_protocol::id::LogIndex,
         site: Option<SiteId>,
@@ -178,11 +181,11 @@ impl Controller {
         };
         let concerned = state.gateways().filter(|gateway| site.is_none_or(|only| gateway.site == only));
         let longest = concerned.map(|gateway| lease(gateway.site)).max().unwrap_or_default();
-        let found = self.wait_enforced(index, site, since, since + longest + BEYOND_LEASE).await;
+        let found = self.revocation.wait_enforced(index, site, since, since + longest + BEYOND_LEASE).await;
         let told = found.into_iter().map(|one| {
             let (enforced_after_ms, lease_ends) = match one.outcome {
                 EnforcementOutcome::Enforced(after) => (Some(after.as_secs_f64() * 1_000.0), None),
-                EnforcementOutcome::Pending => (None, Some(clock::now().plus(lease(one.site)))),
+                EnforcementOutcome::Pending => (None, Some(self.replica.now().plus(lease(one.site)))),
                 EnforcementOutcome::Unreachable { lease_ends } => (None, lease_ends),
             };
             let lease_ends = lease_ends.map(|ends| ends.to_string());

@@ -20,20 +20,19 @@ use crate::administration::access::granting::check_credential;
 use crate::administration::denial::Denial;
 use crate::administration::objects::listing::{Habits, Wanted};
 use crate::administration::repeat::Repeat;
+use crate::administration::users::Users;
 use crate::audit::event as trail;
-use crate::controller::Controller;
 use crate::identity::directory::{canonical, user_id_of};
-use crate::process::clock;
 
 /// How keys are searched and sorted.
 const HABITS: Habits = Habits { searched: &["distinguishedName"], order_by: "distinguishedName" };
 
-impl Controller {
+impl Users {
     /// Security keys, and users who may register one.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn list_security_keys(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
+    pub(crate) fn list_security_keys(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::OtpSeed, None)?;
         let rows = who.state.security_keys().flat_map(|(_, known)| rows(known));
         Ok(wanted.of(rows.filter_map(|row| serde_json::to_value(row).ok()).collect(), HABITS))
@@ -43,7 +42,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, also where the user holds more than the caller; `NotFound`; `Invalid` for a time that is too long.
-    pub async fn permit_security_key(
+    pub(crate) async fn permit_security_key(
         &self,
         who: &Administrator,
         permit: &Fido2Permit,
@@ -56,9 +55,9 @@ impl Controller {
         }
         let user = self.may_touch(who, dn)?;
         let code = SecretKey::generate(&SystemRandom);
-        let expires = clock::now().plus(Duration::from_secs(u64::from(permit.validity_hours) * 3_600));
+        let expires = who.now.plus(Duration::from_secs(u64::from(permit.validity_hours) * 3_600));
         let permission = Permission { code: RegistrationCode::new(code.digest()), not_after: expires };
-        let outcome = self.order(repeat, PermitSecurityKey { user, dn: dn.clone(), permission }).await?;
+        let outcome = repeat.propose(&self.replica, PermitSecurityKey { user, dn: dn.clone(), permission }).await?;
         let (id, name) = (user.to_string(), dn.to_string());
         trail::changed(who, "fido2_registration_permitted", "fido2-devices", &id, &name, outcome.index);
         Ok(Fido2Code { user_distinguished_name: dn.clone(), code: code.expose_text().to_string(), expires })
@@ -68,13 +67,18 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, also where the user holds more than the caller; `NotFound`.
-    pub async fn remove_security_keys(&self, who: &Administrator, dn: &UserDn, repeat: &Repeat) -> Result<(), Denial> {
+    pub(crate) async fn remove_security_keys(
+        &self,
+        who: &Administrator,
+        dn: &UserDn,
+        repeat: &Repeat,
+    ) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Delete, PrivilegeTarget::OtpSeed, None)?;
         let user = self.may_touch(who, dn)?;
         if who.state.security_keys_of(user).is_none() {
             return Err(Denial::NotFound(format!("{dn} has no security key")));
         }
-        let outcome = self.order(repeat, RemoveSecurityKeys { user }).await?;
+        let outcome = repeat.propose(&self.replica, RemoveSecurityKeys { user }).await?;
         let (id, name) = (user.to_string(), dn.to_string());
         trail::changed(who, "fido2_device_deleted", "fido2-devices", &id, &name, outcome.index);
         Ok(())
@@ -86,7 +90,7 @@ impl Controller {
         let provider = who.state.identity_provider_named(dn.provider.as_str()).ok_or_else(missing)?;
         if provider.kind() == IdentityProviderKind::LocalDatabase {
             let user = who.state.local_user_named(dn.user.as_str()).ok_or_else(missing)?;
-            check_credential(&who.authority, &who.state, user, clock::now())?;
+            check_credential(&who.authority, &who.state, user, who.now)?;
             return Ok(user.base.id);
         }
         // What a foreign user holds is known when he signs in only. Who may change the provider could become him anyway.

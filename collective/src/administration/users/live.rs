@@ -16,17 +16,17 @@ use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
 use crate::administration::objects::listing::{Habits, Wanted};
 use crate::administration::questions::explain::Subject;
-use crate::controller::Controller;
+use crate::administration::users::Users;
 
 /// How sessions are searched and sorted.
 const HABITS: Habits = Habits { searched: &["distinguishedName", "sites"], order_by: "distinguishedName" };
 
-impl Controller {
+impl Users {
     /// Live sessions by DN.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn list_sessions(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
+    pub(crate) fn list_sessions(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::SessionInfo, None)?;
         let sessions = self.live(&who.state).into_iter().map(|(distinguished_name, sites)| {
             serde_json::to_value(ActiveSession { distinguished_name, sites }).unwrap_or_default()
@@ -38,7 +38,7 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn session_figures(&self, who: &Administrator) -> Result<Value, Denial> {
+    pub(crate) fn session_figures(&self, who: &Administrator) -> Result<Value, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::SessionInfo, None)?;
         let live = self.live(&who.state);
         let mut by_site: BTreeMap<&str, u64> = BTreeMap::new();
@@ -54,13 +54,13 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`.
-    pub async fn session_info(&self, who: &Administrator, dn: &SessionDn) -> Result<SessionInfo, Denial> {
+    pub(crate) async fn session_info(&self, who: &Administrator, dn: &SessionDn) -> Result<SessionInfo, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::SessionInfo, None)?;
-        let sessions = self.sessions_everywhere(&who.state, &DnScope::Device(dn.clone())).await.sessions;
+        let sessions = self.peers.sessions_everywhere(&who.state, &DnScope::Device(dn.clone())).await.sessions;
         let sites = combined(&who.state, &sessions).remove(dn);
         let sites = sites.ok_or_else(|| Denial::NotFound(format!("there is no live session {dn}")))?;
         let (device_claims, reasons) = facts(&sessions);
-        let policy_names = match self.subject(&who.state, &dn.to_string()).await {
+        let policy_names = match self.questions.subject(&who.state, &dn.to_string()).await {
             Ok(subject) => self.matching_policies(&who.state, &subject),
             Err(_) => Vec::new(),
         };
@@ -68,13 +68,13 @@ impl Controller {
     }
 
     fn matching_policies(&self, state: &State, subject: &Subject) -> Vec<String> {
-        let assignment = self.assign_subject(state, subject, &ClaimMap::default());
+        let assignment = self.questions.assign_subject(state, subject, &ClaimMap::default());
         assignment.matched().map(|finding| finding.name.clone()).collect()
     }
 
     /// All sessions: reported here in full, elsewhere as they are recorded.
     fn live(&self, state: &State) -> BTreeMap<SessionDn, Vec<SessionAtSite>> {
-        combined(state, &self.sessions.all())
+        combined(state, &self.peers.sessions.all())
     }
 }
 

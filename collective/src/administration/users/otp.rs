@@ -17,21 +17,20 @@ use crate::administration::denial::Denial;
 use crate::administration::objects::listing::{Habits, Wanted};
 use crate::administration::objects::present::user_dn;
 use crate::administration::repeat::Repeat;
+use crate::administration::users::Users;
 use crate::audit::event as trail;
-use crate::controller::Controller;
 use crate::identity::directory::{spelled, user_id_of};
-use crate::process::clock;
 use crate::setup::vault::Purpose;
 
 /// How seeds are searched and sorted.
 const HABITS: Habits = Habits { searched: &["userDistinguishedName"], order_by: "userDistinguishedName" };
 
-impl Controller {
+impl Users {
     /// Users with a seed.
     ///
     /// # Errors
     /// `Forbidden`.
-    pub fn list_seeds(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
+    pub(crate) fn list_seeds(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::OtpSeed, None)?;
         let seeds = who.state.totp_seeds().filter_map(|(user, seed)| {
             // Users of other providers are known by their devices.
@@ -51,13 +50,19 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, also where the user holds more than the caller; `NotFound`.
-    pub async fn make_seed(&self, who: &Administrator, user: &UserDn, repeat: &Repeat) -> Result<OtpSeed, Denial> {
+    pub(crate) async fn make_seed(
+        &self,
+        who: &Administrator,
+        user: &UserDn,
+        repeat: &Repeat,
+    ) -> Result<OtpSeed, Denial> {
         who.authority.require(PrivilegeType::Create, PrivilegeTarget::OtpSeed, None)?;
         let user = &spelled(&who.state, user.clone());
         let bearer = bearer(who, user)?;
         let seed = Seed::generate(&SystemRandom);
         let sealed = self.vault.seal(Purpose::TotpSeed(bearer), seed.expose());
-        let outcome = self.order(repeat, PutTotpSeed { user: bearer, seed: sealed, confirmed: true }).await?;
+        let outcome =
+            repeat.propose(&self.replica, PutTotpSeed { user: bearer, seed: sealed, confirmed: true }).await?;
         trail::changed(who, "otp_seed_created", "otp/seeds", &bearer.to_string(), &user.to_string(), outcome.index);
         Ok(OtpSeed {
             user_distinguished_name: user.clone(),
@@ -70,14 +75,14 @@ impl Controller {
     ///
     /// # Errors
     /// `Forbidden`, also where the user holds more than the caller; `NotFound`.
-    pub async fn remove_seed(&self, who: &Administrator, user: &UserDn, repeat: &Repeat) -> Result<(), Denial> {
+    pub(crate) async fn remove_seed(&self, who: &Administrator, user: &UserDn, repeat: &Repeat) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Delete, PrivilegeTarget::OtpSeed, None)?;
         let user = &spelled(&who.state, user.clone());
         let bearer = bearer(who, user)?;
         if who.state.totp_seed(bearer).is_none() {
             return Err(Denial::NotFound(format!("{user} has no seed")));
         }
-        let outcome = self.order(repeat, RemoveTotpSeed { user: bearer }).await?;
+        let outcome = repeat.propose(&self.replica, RemoveTotpSeed { user: bearer }).await?;
         trail::changed(who, "otp_seed_deleted", "otp/seeds", &bearer.to_string(), &user.to_string(), outcome.index);
         Ok(())
     }
@@ -95,6 +100,6 @@ fn bearer(who: &Administrator, user: &UserDn) -> Result<UserId, Denial> {
         return Ok(user_id_of(provider.base.id, &user.user));
     }
     let local = who.state.local_user_named(user.user.as_str()).ok_or_else(nobody)?;
-    check_credential(&who.authority, &who.state, local, clock::now())?;
+    check_credential(&who.authority, &who.state, local, who.now)?;
     Ok(local.base.id)
 }

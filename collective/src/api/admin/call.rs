@@ -54,7 +54,7 @@ impl FromRequest for Call {
         async move {
             let controller = controller(&request)?;
             let address = address(&request)?;
-            let who = controller.administrator(authorization(&request), address).await?;
+            let who = controller.administration.access.administrator(authorization(&request), address).await?;
             let body = body::read(payload, MAX_ADMIN_BODY).await?;
             Ok(Self { who, controller, request, body })
         }

@@ -17,12 +17,12 @@ type Answer = Result<HttpResponse, Denial>;
 
 pub(super) async fn explain(call: Call) -> Answer {
     let request: ExplainRequest = call.strict_json()?;
-    Ok(json(&call.controller.explain_flow(&call.who, &request).await?))
+    Ok(json(&call.controller.administration.questions.explain_flow(&call.who, &request).await?))
 }
 
 pub(super) async fn simulate(call: Call) -> Answer {
     let draft: Draft = call.strict_json()?;
-    Ok(json(&call.controller.simulate(&call.who, &draft).await?))
+    Ok(json(&call.controller.administration.questions.simulate(&call.who, &draft).await?))
 }
 
 pub(super) async fn lint(call: Call) -> Answer {

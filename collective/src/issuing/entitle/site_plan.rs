@@ -12,7 +12,7 @@ use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::token::{GatewayOffer, GrantedCondition, GrantedEntitlement};
 use ringwall_raft::State;
 
-use crate::controller::Controller;
+use crate::issuing::Issuing;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
 
@@ -72,7 +72,7 @@ fn conditions_of(state: &State, entitlement: &Entitlement) -> Option<Vec<(Condit
     entitlement.conditions.iter().map(granted).collect()
 }
 
-impl Controller {
+impl Issuing {
     /// The Gateways of a Site that a Client may use, with the keys to knock on them.
     pub(super) fn gateway_offers(&self, state: &State, site: &Site) -> Result<Vec<GatewayOffer>, Refusal> {
         let usable = |state: ApplianceState| matches!(state, ApplianceState::Active | ApplianceState::Suspended);

@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{AuthenticatedAdministrator, answer, event, issuer, opening};
+use crate::administration::access::Access;
 use crate::administration::access::session::{PendingSignIn, new_id};
 use crate::administration::denial::Denial;
 use crate::administration::profiles::picture::barcode;
-use crate::controller::Controller;
 use crate::identity::directory::{Directory, KnownUser, LookUp, Whom};
 use crate::identity::factor::{Bearer, Verdict, refused};
 use crate::limits::REFUSAL_FLOOR;
@@ -66,7 +66,7 @@ struct Context {
     elsewhere: bool,
 }
 
-impl Controller {
+impl Access {
     /// Opens the transaction in which the other factor is awaited; its id will be the session's.
     pub(super) async fn ask_factor(
         &self,
@@ -87,7 +87,7 @@ impl Controller {
                     .to_owned(),
             });
         }
-        let further = self.begin_factor(&authenticated.state, provider, bearer).await?;
+        let further = self.challenges.begin_factor(&authenticated.state, provider, bearer).await?;
         let context = Context {
             claims: authenticated.user.claims.clone(),
             message: further.message.clone(),
@@ -105,7 +105,7 @@ impl Controller {
             started_idx: authenticated.state.index(),
             factor_provider_id: factor.uuid(),
             interaction: None,
-            provider_state: self.seal_kept(id, &further),
+            provider_state: self.challenges.seal_kept(id, &further),
             context: Some(self.seal_admin(id, &context)?),
             on_page: further.challenge.is_page(),
             attempts: 0,
@@ -122,7 +122,7 @@ impl Controller {
     ///
     /// # Errors
     /// `noQuorum`, `unknownOutcome`.
-    pub async fn offer_factor(&self, pending: &PendingSignIn) -> Result<FactorOffer, Denial> {
+    pub(crate) async fn offer_factor(&self, pending: &PendingSignIn) -> Result<FactorOffer, Denial> {
         let user = pending.transaction.user_id;
         let factor = pending.state.mfa_provider(MfaProviderId::new(pending.transaction.factor_provider_id));
         let seeded_here = factor.is_some_and(|factor| factor.kind() == MfaProviderKind::DefaultTimeBased);
@@ -161,11 +161,11 @@ impl Controller {
     ///
     /// # Errors
     /// `mfaRefused` for a wrong code or a transaction that is over.
-    pub async fn take_factor(&self, pending: &PendingSignIn, code: &str) -> Result<LoginAnswer, Denial> {
+    pub(crate) async fn take_factor(&self, pending: &PendingSignIn, code: &str) -> Result<LoginAnswer, Denial> {
         let came = tokio::time::Instant::now();
         let outcome = self.try_take_factor(pending, code).await;
         if outcome.is_err() {
-            self.failures.count_source(pending.address, clock::now());
+            self.lockout.failures.count_source(pending.address, clock::now());
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
         outcome
@@ -173,10 +173,10 @@ impl Controller {
 
     async fn try_take_factor(&self, pending: &PendingSignIn, code: &str) -> Result<LoginAnswer, Denial> {
         let (transaction, from, now) = (&pending.transaction, pending.address, clock::now());
-        self.failures.may_try(from, now)?;
+        self.lockout.failures.may_try(from, now)?;
         self.replica.change(CountAttempt { transaction: transaction.id }).await?;
         let state = self.replica.current().await?;
-        let spend = match self.judge_factor(&state, transaction, code, now).await? {
+        let spend = match self.challenges.judge_factor(&state, transaction, code, now).await? {
             Verdict::Right { spend } => spend,
             // The admin API has one question and one answer.
             Verdict::Wrong | Verdict::Further(_) => return Err(refused().into()),

@@ -9,7 +9,7 @@ use ringwall_raft::State;
 use uuid::Uuid;
 
 use crate::administration::denial::Denial;
-use crate::controller::Controller;
+use crate::administration::questions::Questions;
 use crate::identity::directory::{Directory, LookUp, Whom, spelled};
 
 /// The user that a question is about, with what is known of his session.
@@ -27,12 +27,12 @@ pub struct Subject {
     pub session: Option<SessionSummary>,
 }
 
-impl Controller {
+impl Questions {
     /// Finds a user by session DN, user DN, or the bare name of a local user; his session wherever its feed ends.
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn subject(&self, state: &State, text: &str) -> Result<Subject, Denial> {
+    pub(crate) async fn subject(&self, state: &State, text: &str) -> Result<Subject, Denial> {
         let nobody = || Denial::NotFound(format!("there is no user {text:?}"));
         let (user_dn, device) = named(state, text).ok_or_else(nobody)?;
         let user_dn = spelled(state, user_dn);
@@ -41,7 +41,8 @@ impl Controller {
             Some(device) => DnScope::Device(SessionDn { device, user: user_dn.clone() }),
             None => DnScope::User(user_dn.clone()),
         };
-        let session = self.sessions_everywhere(state, &scope).await.sessions.into_iter().max_by_key(|one| one.since);
+        let session =
+            self.peers.sessions_everywhere(state, &scope).await.sessions.into_iter().max_by_key(|one| one.since);
         let device = session.as_ref().map(|session| session.dn.device).or(device);
         let dn = SessionDn { device: device.unwrap_or(DeviceId::new(Uuid::nil())), user: user_dn };
         let id = self.providers.directories.id_of(state, &provider, &dn.user.user);

@@ -14,7 +14,7 @@ use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::wire::what_if::{Examined, MAX_EXAMINED};
 use ringwall_raft::State;
 
-use crate::controller::Controller;
+use crate::administration::questions::Questions;
 use crate::identity::directory::claims_of_local_user;
 
 /// One device of one user.
@@ -29,7 +29,7 @@ pub(super) struct Person {
     pub(super) after: Option<ClaimMap>,
 }
 
-impl Controller {
+impl Questions {
     /// Everybody whom a draft could concern, and how many there are.
     pub(super) async fn people(
         &self,

@@ -2,6 +2,8 @@
 //! provider needs with the next answer waits sealed in the transaction; who may be asked or heard, and how often, is
 //! counted here. What a right answer is good for is left to the callers.
 
+use std::sync::Arc;
+
 use ringwall_protocol::id::{MfaProviderId, TransactionId, UserId};
 use ringwall_protocol::interaction::InteractionKind;
 use ringwall_protocol::object::MfaProvider;
@@ -12,14 +14,33 @@ use ringwall_raft::state::transaction::{FinishTransaction, Transaction, UpdateTr
 use ringwall_raft::{Command, Reply, State};
 use zeroize::Zeroizing;
 
-use crate::controller::Controller;
+use super::failures::Failures;
+use crate::identity::Providers;
 use crate::identity::directory::Further;
 use crate::identity::factor::{Bearer, Disturbs, Factor, Given, Verdict, refused};
-use crate::process::clock;
 use crate::refusal::Refusal;
-use crate::setup::vault::Purpose;
+use crate::replica::Replica;
+use crate::setup::vault::{Purpose, Vault};
 
-impl Controller {
+/// Opens questions to users and judges the answers.
+pub(crate) struct Challenges {
+    replica: Replica,
+    vault: Arc<Vault>,
+    providers: Arc<Providers>,
+    failures: Arc<Failures>,
+}
+
+impl Challenges {
+    /// Questions of these providers, counted in `failures`.
+    pub(crate) const fn new(
+        replica: Replica,
+        vault: Arc<Vault>,
+        providers: Arc<Providers>,
+        failures: Arc<Failures>,
+    ) -> Self {
+        Self { replica, vault, providers, failures }
+    }
+
     /// What a provider needs again, sealed; nothing if it needs nothing.
     pub(crate) fn seal_kept(&self, id: TransactionId, further: &Further) -> Option<Sealed> {
         (!further.kept.is_empty()).then(|| self.vault.seal(Purpose::TransactionState(id), &further.kept))
@@ -48,7 +69,7 @@ impl Controller {
         bearer: Bearer<'_>,
     ) -> Result<Further, Refusal> {
         if self.providers.factors.disturbs(provider) == Disturbs::WhenAsked {
-            self.failures.may_disturb(bearer.user, clock::now())?;
+            self.failures.may_disturb(bearer.user, self.replica.now())?;
         }
         self.providers.factors.begin(state, provider, bearer).await
     }

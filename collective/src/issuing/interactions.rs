@@ -1,25 +1,22 @@
-//! Which interaction a step-up is for, who verifies it, and how it begins: from the condition in this Controller's state,
-//! never from the Client (T5).
+//! Interactions of conditions: which ones a Controller takes the answer to, who verifies it, and what is asked first. All of
+//! it from the condition in this Controller's state, never from the Client (T5).
 
 use std::collections::BTreeSet;
 
 use ringwall_protocol::claims::StepUpKind;
 use ringwall_protocol::id::{MfaProviderId, ProviderId};
-use ringwall_protocol::interaction::{Interaction, InteractionKind, InteractionRef};
+use ringwall_protocol::interaction::{Interaction, InteractionKind};
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
-use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::State;
 use uuid::Uuid;
 
-use crate::api::extract::CertifiedClient;
-use crate::controller::Controller;
+use super::{Issuing, check};
 use crate::identity::factor::Factor;
-use crate::issuing::check;
 use crate::refusal::Refusal;
 
-impl Controller {
+impl Issuing {
     /// Which interactions a user has to be asked for before he can answer: on a page, or elsewhere. What cannot be asked
     /// at all is left to the refusal of its answer.
     pub(crate) fn asked_first(
@@ -41,34 +38,10 @@ impl Controller {
         let numbered = (0_u8..).zip(interactions);
         numbered.filter(|(_, interaction)| asks_first(interaction) == Some(true)).map(|(index, _)| index).collect()
     }
-
-    /// The interaction, if the user's present entitlements lead to it.
-    pub(super) fn interaction_of(
-        &self,
-        state: &State,
-        claims: &ClaimsToken,
-        caller: &CertifiedClient,
-        reference: InteractionRef,
-        now: UnixMillis,
-    ) -> Result<Interaction, Refusal> {
-        let not_entitled = || Refusal::new(ErrorCode::NotEntitled, "no entitlement of yours asks for this");
-        let device = self.device_claims.of((claims.head.user_id, claims.head.device_id), now).unwrap_or_default();
-        let assignment = self.assign(state, claims, &device, caller.address, now);
-        let uses = assignment
-            .entitlements
-            .keys()
-            .filter_map(|(id, _)| state.entitlement(*id))
-            .any(|entitlement| !entitlement.disabled && entitlement.conditions.contains(&reference.condition_id));
-        if assignment.stopped.is_some() || !uses {
-            return Err(not_entitled());
-        }
-        let condition = state.condition(reference.condition_id).ok_or_else(not_entitled)?;
-        condition.remedy_methods.get(usize::from(reference.interaction_index)).cloned().ok_or_else(not_entitled)
-    }
 }
 
 /// The proof that an interaction asks a Controller for.
-pub(super) fn answered_here(interaction: &Interaction) -> Result<StepUpKind, Refusal> {
+pub(crate) fn answered_here(interaction: &Interaction) -> Result<StepUpKind, Refusal> {
     match (interaction.kind, &interaction.claim_suffix) {
         (InteractionKind::OtpAuthentication, Some(_)) => Ok(StepUpKind::Otp),
         (InteractionKind::PasswordAuthentication, Some(_)) => Ok(StepUpKind::Password),
@@ -77,7 +50,7 @@ pub(super) fn answered_here(interaction: &Interaction) -> Result<StepUpKind, Ref
 }
 
 /// Who verifies: as the interaction says, else the provider of the sign-in (passwords) or the only MFA provider.
-pub(super) fn factor_of(state: &State, claims: &ClaimsToken, interaction: &Interaction) -> Result<Uuid, Refusal> {
+pub(crate) fn factor_of(state: &State, claims: &ClaimsToken, interaction: &Interaction) -> Result<Uuid, Refusal> {
     if let Some(provider) = interaction.provider_id {
         return Ok(provider);
     }

@@ -58,7 +58,7 @@ pub struct Controller {
     /// Administrators' orders and questions.
     pub(crate) administration: Administration,
     /// Gateways and other Controllers.
-    pub(crate) peers: Arc<Peers>,
+    pub peers: Arc<Peers>,
 }
 
 /// What a Controller is made of.

@@ -55,7 +55,7 @@ pub struct Peers {
     pub(crate) vault: Arc<Vault>,
     pub(crate) intermediates: Arc<Intermediates>,
     /// Sessions that Gateways report here.
-    pub(crate) sessions: SessionDirectory,
+    pub sessions: SessionDirectory,
     /// What Gateways enforce.
     pub(crate) board: Arc<Board>,
     pub(crate) connector: Connector,

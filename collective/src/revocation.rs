@@ -4,7 +4,7 @@
 //! removal from kernels is left to Gateways; this waits for their acknowledgements.
 
 pub mod enforcement;
-pub mod revoke;
+pub(crate) mod pace;
 pub(crate) mod sign_out;
 
 use std::sync::Arc;

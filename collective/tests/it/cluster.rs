@@ -28,7 +28,7 @@ async fn a_new_signing_key_leaves_older_tokens_valid_and_outlives_a_restart() {
     alice.sign_in(lab.client_address(0)).await;
     let kids = |lab: &Lab| lab.controller(0).replica.state().keys().map(|key| key.kid.clone()).collect::<Vec<_>>();
     assert_eq!(kids(&lab).len(), 1);
-    lab.controller(0).rotate_signing_key().await.expect("rotated");
+    lab.controller(0).own_keys.rotate_signing_key().await.expect("rotated");
     assert_eq!(kids(&lab).len(), 2);
     let renewed = alice.renew(lab.client_address(0)).await.ok();
     alice.claims = renewed["claimsToken"].as_str().map(str::to_owned);

@@ -211,6 +211,6 @@ async fn a_gateway_speaks_for_no_user_and_for_no_other_site() {
         "not one from the future"
     );
     assert!(state().binding(&dn, other).is_none(), "nothing in another Site");
-    assert!(lab.controller(0).sessions.of(&dn).iter().all(|one| one.site == own && one.gateway == gateway.id));
+    assert!(lab.controller(0).peers.sessions.of(&dn).iter().all(|one| one.site == own && one.gateway == gateway.id));
     alice.renew(at).await.ok();
 }

@@ -59,8 +59,7 @@ async fn a_feed_gives_the_full_state_then_changes_and_confirms_behind_them() {
     let view = feed.view().await;
     assert_eq!(view.site.id, site.base.id);
     assert!(view.gateways.contains_key(&gateway.id));
-    let user = "CN=alice,OU=local".parse().expect("a DN");
-    let index = lab.controller(0).block(user, "test".to_owned()).await.expect("blocked");
+    let index = lab.block("CN=alice,OU=local").await;
     feed.say(&FromGateway::Poll { nonce: 7 }).await;
     let mut seen = false;
     let read_index = feed
@@ -93,7 +92,7 @@ async fn waiting_for_enforcement_tells_of_each_gateway_how_long_it_took() {
     feed.view().await;
     let controller = Arc::clone(&lab.process(0).controller);
     let begun = Instant::now();
-    let index = controller.block("CN=alice,OU=local".parse().expect("a DN"), String::new()).await.expect("blocked");
+    let index = lab.block("CN=alice,OU=local").await;
     let waiting = tokio::spawn(async move {
         controller.revocation.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await
     });
@@ -200,7 +199,7 @@ async fn sessions_that_gateways_report_are_known_to_the_collective() {
         lab.controller(0).replica.state().binding(&session.dn, site.base.id).is_some()
     })
     .await;
-    assert_eq!(lab.controller(0).sessions.of(&session.dn).len(), 1);
+    assert_eq!(lab.controller(0).peers.sessions.of(&session.dn).len(), 1);
     let ended =
         FromGateway::SessionEnded { session: session.session, dn: session.dn.clone(), code: ErrorCode::Revoked };
     feed.say(&ended).await;
@@ -239,7 +238,7 @@ async fn enforcement_is_asked_of_the_controller_that_has_the_feed() {
     feed.view().await;
     let controller = Arc::clone(&lab.process(0).controller);
     let begun = Instant::now();
-    let index = controller.block("CN=alice,OU=local".parse().expect("a DN"), String::new()).await.expect("blocked");
+    let index = lab.block("CN=alice,OU=local").await;
     let waiting = tokio::spawn(async move {
         controller.revocation.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await
     });
@@ -262,17 +261,17 @@ async fn a_session_is_shown_in_full_by_a_controller_that_does_not_have_its_feed(
     feed.view().await;
     let session = reported(site.base.id, gateway.id);
     feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
-    until("the other controller knows", async || !lab.controller(1).sessions.of(&session.dn).is_empty()).await;
+    until("the other controller knows", async || !lab.controller(1).peers.sessions.of(&session.dn).is_empty()).await;
     let here = lab.controller(0);
-    assert!(here.sessions.of(&session.dn).is_empty(), "its feed does not end here");
-    let state = here.current().await.expect("a quorum");
+    assert!(here.peers.sessions.of(&session.dn).is_empty(), "its feed does not end here");
+    let state = here.replica.current().await.expect("a quorum");
     let scope = ringwall_protocol::name::DnScope::Device(session.dn.clone());
-    let known = here.sessions_everywhere(&state, &scope).await;
+    let known = here.peers.sessions_everywhere(&state, &scope).await;
     assert_eq!(known.silent, []);
     assert_eq!(known.sessions.len(), 1);
     assert_eq!(known.sessions[0].step_ups, session.step_ups, "proofs come with it");
     assert_eq!(known.sessions[0].client_address, session.client_address);
     lab.stop(1).await;
-    let known = lab.controller(0).sessions_everywhere(&state, &scope).await;
+    let known = lab.controller(0).peers.sessions_everywhere(&state, &scope).await;
     assert_eq!(known.silent.len(), 1, "who does not answer is named");
 }

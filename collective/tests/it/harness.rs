@@ -11,7 +11,7 @@ use ringwall_collective::setup::config::{Advertise, Config, RaftPace, RawConfig}
 use ringwall_collective::setup::data_dir::DataDir;
 use ringwall_collective::setup::founding::{FoundingOptions, found};
 use ringwall_collective::setup::joining;
-use ringwall_protocol::id::{SiteId, UserId};
+use ringwall_protocol::id::{LogIndex, SiteId, UserId};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::{Appliance, LocalUser, Object};
 use ringwall_protocol::wire::join::{JoinRole, SEED_VERSION, Seed, SeedController};
@@ -24,6 +24,8 @@ use ringwall_trust::secret::{SecretKey, SystemRandom, write_private};
 use ringwall_trust::spa::PeerRole;
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::admin::caller::Admin;
 
 /// Password of every user in these tests.
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -191,6 +193,13 @@ impl Lab {
     pub(crate) fn some_controller(&self) -> &Controller {
         let mut running = self.nodes.iter().filter_map(|node| node.process.as_ref());
         &running.next().expect("one runs").controller
+    }
+
+    /// Blocks a user as an administrator does; returns the index of the revocation.
+    pub(crate) async fn block(&self, user: &str) -> LogIndex {
+        Admin::root(self).await.block(user).await;
+        let state = self.some_controller().replica.current().await.expect("a quorum");
+        state.revocations().iter().map(|revocation| revocation.index).max().expect("a revocation")
     }
 
     /// Writes an object given as the admin API writes it.

@@ -144,7 +144,7 @@ async fn an_appliances_own_mode_counts_for_it_and_for_nobody_else() {
     let profile = state.client_profiles().next().expect("the default profile");
     let key = profile_key(&state, &lab.controller(0).vault, profile).expect("a key");
     let (own, other) = (lab.client_address(1), lab.client_address(0));
-    let second = lab.controller(1).identity.appliance;
+    let second = state.controller(lab.controller(1).replica.me()).expect("a member").appliance;
     let set = async |mode: Option<&str>| {
         let appliance =
             lab.controller(0).replica.current().await.expect("a quorum").appliance(second).expect("there").clone();

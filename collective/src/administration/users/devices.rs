@@ -24,7 +24,7 @@ use crate::administration::users::Users;
 use crate::audit::event as trail;
 use crate::audit::event::Event;
 use crate::revocation::enforcement::EnforcementOutcome;
-use crate::revocation::revoke::{Pace, live_sessions};
+use crate::revocation::pace::{Pace, live_sessions};
 
 /// Most devices that one request names one by one: each is a log entry.
 const MAX_SPECIFIC: usize = 1_000;

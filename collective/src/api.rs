@@ -6,6 +6,9 @@ pub mod extract;
 pub mod health;
 mod on_boarding;
 pub mod openapi;
+mod refusal;
+mod server;
+pub(crate) mod servers;
 
 use actix_web::web::ServiceConfig;
 

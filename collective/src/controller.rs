@@ -126,7 +126,7 @@ impl Shared {
         (signer, issuer_keys): (TokenSigner, IssuerKeys),
     ) -> Self {
         let (me, vault) = (replica.me(), Arc::new(vault));
-        let providers = Arc::new(Providers::new(hashing, &vault, outbound));
+        let providers = Arc::new(Providers::new(hashing, &vault, outbound, clock::now));
         let failures = Arc::new(Failures::default());
         let lockout = Lockout::new(replica.clone(), audit, Arc::clone(&failures));
         let challenges = Challenges::new(replica.clone(), Arc::clone(&vault), Arc::clone(&providers), failures);

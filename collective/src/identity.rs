@@ -12,6 +12,8 @@ pub mod outbound;
 
 use std::sync::Arc;
 
+use ringwall_protocol::time::UnixMillis;
+
 use self::directory::Directories;
 use self::factor::Factors;
 use self::hashing::HashingPool;
@@ -37,9 +39,9 @@ pub(crate) struct Providers {
 impl Providers {
     /// Providers whose password work runs in `hashing`, whose secrets `vault` opens, and that are where `outbound`
     /// permits.
-    pub(crate) fn new(hashing: HashingPool, vault: &Arc<Vault>, outbound: Outbound) -> Self {
+    pub(crate) fn new(hashing: HashingPool, vault: &Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
         Self {
-            directories: Directories::new(hashing.clone(), Arc::clone(vault), outbound.clone()),
+            directories: Directories::new(hashing.clone(), Arc::clone(vault), outbound.clone(), clock),
             factors: Factors::new(Arc::clone(vault), outbound.clone()),
             outages: Outages::default(),
             outbound,

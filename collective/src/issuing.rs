@@ -22,6 +22,8 @@ use std::time::Duration;
 use ringwall_protocol::id::{DeviceId, UserId};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::TokenHead;
+use ringwall_trust::identity::Leaf;
+use std::net::IpAddr;
 
 use self::device_claims::LastSaid;
 use self::intermediates::Intermediates;
@@ -34,6 +36,15 @@ use crate::refusal::Refusal;
 use crate::replica::Replica;
 use crate::setup::vault::Vault;
 use crate::sign_in::throttle::Throttle;
+
+/// A caller with a client certificate of a current issuer. Its tokens must be bound to the certificate's key.
+#[derive(Debug, Clone)]
+pub struct CertifiedClient {
+    /// Where the connection comes from.
+    pub address: IpAddr,
+    /// The proved certificate.
+    pub leaf: Arc<Leaf>,
+}
 
 /// Requests that are counted for each device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,16 +8,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::web::Data;
 use anyhow::Context;
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_raft::{Node, State};
 use ringwall_trust::spa::Receiver;
 use ringwall_trust::tls::{CurrentMembers, Members, Presented};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::api::servers::HttpServers;
 use crate::audit::file::AuditFile;
 use crate::controller::{Controller, Parts};
 use crate::identity::hashing::HashingPool;
@@ -26,6 +26,7 @@ use crate::listener::dark::Dark;
 use crate::listener::gates::Gates;
 use crate::listener::spa;
 use crate::listener::spa::Places;
+use crate::peers;
 use crate::peers::connector::Connector;
 use crate::peers::feed::Feeds;
 use crate::peers::reports::Reports;
@@ -33,7 +34,6 @@ use crate::setup::bootstrap;
 use crate::setup::config::Config;
 use crate::setup::data_dir::{DataDir, NodeIdentity, NodeKeys};
 use crate::setup::vault::Vault;
-use crate::{api, listener, peers as peer};
 
 /// Connections get this long to finish what they do.
 const GRACE: Duration = Duration::from_secs(3);
@@ -69,12 +69,6 @@ struct Listeners {
     metrics: Option<TcpListener>,
 }
 
-/// The thread in which HTTP servers and links live.
-struct HttpServers {
-    handles: Vec<actix_server::ServerHandle>,
-    thread: std::thread::JoinHandle<()>,
-}
-
 impl Process {
     /// Starts a Controller whose data directory `init` or `join` has made. Must be called on a multi-threaded runtime.
     ///
@@ -108,7 +102,7 @@ impl Process {
             connector: connector.clone(),
             presented: Arc::clone(&presented),
         }));
-        let receiver = spa::receiver(&data_dir).context("opening the journal of knocks")?;
+        let receiver = spa::receiver(&data_dir, clock::now()).context("opening the journal of knocks")?;
         let dark = Dark::new(&config, &receiver);
         let gates = Arc::new(Gates::new(&presented, &members, &receiver, &dark, config.admin_sources.clone()));
         let (stop, stopping) = watch::channel(false);
@@ -132,7 +126,7 @@ impl Process {
             tokio::spawn(follower.follow(stopping.clone())),
             tokio::spawn(recording),
             tokio::spawn(duties::run(Arc::clone(&controller), root, config.advertise.clone(), stopping.clone())),
-            tokio::spawn(peer::serve(peer_listener, gates, Arc::clone(&controller.peers), feeds, stopping)),
+            tokio::spawn(peers::serve(peer_listener, gates, Arc::clone(&controller.peers), feeds, stopping)),
         ];
         tracing::info!(node = %identity.node, client = %bound.client, admin = %bound.admin, peer = %bound.peer, "serving");
         Ok(Self { controller, bound, stop, http, tasks })
@@ -157,9 +151,7 @@ impl Process {
     /// Stops: listeners first, then links and duties, the log last.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        for handle in &self.http.handles {
-            handle.stop(true).await;
-        }
+        self.http.stop().await;
         for task in self.tasks {
             let abort = task.abort_handle();
             if tokio::time::timeout(GRACE, task).await.is_err() {
@@ -167,9 +159,7 @@ impl Process {
             }
         }
         self.controller.replica.node().shutdown().await;
-        let thread = self.http.thread;
-        // The thread ends by itself once its servers have; waiting for it blocks no runtime thread.
-        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        self.http.join().await;
     }
 }
 
@@ -201,63 +191,6 @@ impl Listeners {
     fn http(&self) -> anyhow::Result<(TcpListener, TcpListener, Option<TcpListener>)> {
         let metrics = self.metrics.as_ref().map(TcpListener::try_clone).transpose()?;
         Ok((self.client.try_clone()?, self.admin.try_clone()?, metrics))
-    }
-}
-
-impl HttpServers {
-    /// Starts the servers in an actix system of their own; answers when they serve, with an arbiter for links.
-    async fn start(
-        (client, admin, metrics): (TcpListener, TcpListener, Option<TcpListener>),
-        config: &Config,
-        gates: &Arc<Gates>,
-        controller: &Arc<Controller>,
-    ) -> anyhow::Result<(Self, actix_rt::ArbiterHandle)> {
-        let (ready, started) = oneshot::channel();
-        let workers = config.http_workers;
-        let (client_gates, admin_gates) = (Arc::clone(gates), Arc::clone(gates));
-        let data = Data::from(Arc::clone(controller));
-        let serve = move || -> std::io::Result<Vec<actix_server::Server>> {
-            let client_gate = move |stream| {
-                let gates = Arc::clone(&client_gates);
-                async move { gates.client(stream).await }
-            };
-            let admin_gate = move |stream| {
-                let gates = Arc::clone(&admin_gates);
-                async move { gates.admin(stream).await }
-            };
-            let mut servers = vec![
-                listener::http::serve(
-                    "client-api",
-                    client,
-                    workers,
-                    client_gate,
-                    api::client::configure,
-                    data.clone(),
-                )?,
-                listener::http::serve("admin-api", admin, 1, admin_gate, api::admin_routes, data.clone())?,
-            ];
-            if let Some(metrics) = metrics {
-                servers.push(api::health::serve(metrics, data)?);
-            }
-            Ok(servers)
-        };
-        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
-            actix_rt::System::new().block_on(async move {
-                let arbiter = actix_rt::Arbiter::new();
-                match serve() {
-                    Ok(servers) => {
-                        let handles = servers.iter().map(actix_server::Server::handle).collect();
-                        if ready.send(Ok((handles, arbiter.handle()))).is_ok() {
-                            futures_util::future::join_all(servers).await;
-                        }
-                    }
-                    Err(error) => drop(ready.send(Err(error))),
-                }
-                arbiter.stop();
-            });
-        })?;
-        let (handles, arbiter) = started.await.context("the HTTP thread ended")??;
-        Ok((Self { handles, thread }, arbiter))
     }
 }
 

@@ -27,7 +27,6 @@ use uuid::Uuid;
 use self::challenges::Challenges;
 use self::devices::{Cookie, Registered, Registering, Standing, standing};
 use self::lockout::Lockout;
-use crate::api::extract::Stranger;
 use crate::audit::client_events::Audit;
 use crate::identity::Providers;
 use crate::identity::directory::{Attempt, Claimed, Directory, Further, KnownUser, Proof};
@@ -35,11 +34,22 @@ use crate::issuing::check;
 use crate::issuing::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head, minutes};
 use crate::issuing::signers::Signers;
 use crate::limits::REFUSAL_FLOOR;
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::replica::Replica;
 use crate::setup::vault::Vault;
+use ringwall_trust::spa::KeyOwner;
 use tokio::sync::Semaphore;
+
+/// A caller without a certificate, on a sign-in connection.
+#[derive(Debug, Clone)]
+pub struct UnauthenticatedClient {
+    /// Where the connection comes from.
+    pub address: IpAddr,
+    /// Whose key knocked.
+    pub knock: Option<KeyOwner>,
+    /// Exporter of the connection, to which a certificate's proof is bound.
+    pub exporter: Option<[u8; 32]>,
+}
 
 /// A user who authenticated himself, on a device, in a sign-in that is not finished.
 #[derive(Debug, Clone)]
@@ -115,18 +125,27 @@ impl SignIn {
     /// # Errors
     /// `signInRefused` for whatever is wrong with user, password or permission; `providerUnavailable`; after the password
     /// was right also `deviceConflict` and `deviceLimit`; `busy`, `noQuorum`.
-    pub(crate) async fn sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
+    pub(crate) async fn sign_in(
+        &self,
+        caller: &UnauthenticatedClient,
+        request: SignInRequest,
+        now: UnixMillis,
+    ) -> Result<SignInAnswer, Refusal> {
         let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
         let came = tokio::time::Instant::now();
-        let outcome = self.try_sign_in(caller, request).await;
+        let outcome = self.try_sign_in(caller, request, now).await;
         if outcome.is_err() {
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
         outcome
     }
 
-    async fn try_sign_in(&self, caller: &Stranger, request: SignInRequest) -> Result<SignInAnswer, Refusal> {
-        let now = clock::now();
+    async fn try_sign_in(
+        &self,
+        caller: &UnauthenticatedClient,
+        request: SignInRequest,
+        now: UnixMillis,
+    ) -> Result<SignInAnswer, Refusal> {
         self.lockout.failures.may_try(caller.address, now)?;
         let state = self.replica.current().await?;
         match self.prove(&state, caller, &request, now).await? {
@@ -157,7 +176,7 @@ impl SignIn {
     async fn prove(
         &self,
         state: &Arc<State>,
-        caller: &Stranger,
+        caller: &UnauthenticatedClient,
         request: &SignInRequest,
         now: UnixMillis,
     ) -> Result<CredentialOutcome, Refusal> {
@@ -314,7 +333,7 @@ impl SignIn {
             return Err(Refusal::sign_in());
         }
         let collective = check::collective(&state)?;
-        let now = clock::now();
+        let now = self.replica.now();
         let bearer = Bearer {
             dn: authenticated.dn.clone(),
             sid: SignInId::new(Uuid::new_v4()),
@@ -367,17 +386,17 @@ fn name_of(provider: &IdentityProvider) -> Option<ProviderName> {
 /// The provider that the request names, if the knock permits it (T21).
 pub(crate) fn permitted_provider<'a>(
     state: &'a State,
-    caller: &Stranger,
+    caller: &UnauthenticatedClient,
     named: &str,
     from: DeviceId,
 ) -> Option<&'a IdentityProvider> {
     let provider = state.identity_providers().find(|provider| provider.base.name == named)?;
     let permitted = match &caller.knock {
         None => true,
-        Some(ringwall_trust::spa::KeyOwner::Profile(name)) => state
+        Some(KeyOwner::Profile(name)) => state
             .client_profiles()
             .any(|profile| crate::listener::spa::opens(profile, name) && profile.identity_provider == provider.base.id),
-        Some(ringwall_trust::spa::KeyOwner::Device(user, device)) => {
+        Some(KeyOwner::Device(user, device)) => {
             *device == from && state.device(*user, *device).is_some_and(|known| known.provider_id == provider.base.id)
         }
         Some(_) => false,

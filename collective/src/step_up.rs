@@ -21,17 +21,16 @@ use ringwall_raft::{Reply, State};
 use ringwall_trust::token::Verified;
 use uuid::Uuid;
 
-use crate::api::extract::CertifiedClient;
 use crate::audit::client_events::Audit;
 use crate::identity::Providers;
 use crate::identity::directory::oidc::Going;
 use crate::identity::directory::{Attempt, Directory, Further, Proof};
 use crate::identity::factor::{Bearer, Factor, refused};
+use crate::issuing::CertifiedClient;
 use crate::issuing::check;
 use crate::issuing::interactions::{answered_here, factor_of};
 use crate::issuing::renew::ReMint;
 use crate::issuing::{DeviceRequest, Issuing};
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::replica::Replica;
 use crate::sign_in::challenges::{Answered, Challenges, wanted};
@@ -67,9 +66,9 @@ impl StepUps {
         &self,
         caller: &CertifiedClient,
         request: StepUpRequest,
+        now: UnixMillis,
     ) -> Result<StepUpAnswer, Refusal> {
         let state = self.replica.current().await?;
-        let now = clock::now();
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
         self.issuing.count_request(&claims.head, DeviceRequest::StepUp, now)?;
         self.hear_device(&claims, request.device_claims.as_ref(), now)?;
@@ -131,9 +130,9 @@ impl StepUps {
         &self,
         caller: &CertifiedClient,
         answer: MfaAnswer,
+        now: UnixMillis,
     ) -> Result<StepUpAnswer, Refusal> {
         let state = self.replica.current().await?;
-        let now = clock::now();
         let own = |one: &&Transaction| {
             one.kind == TransactionKind::StepUp
                 && one.key == answer.key_thumbprint

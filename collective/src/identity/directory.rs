@@ -34,7 +34,6 @@ pub use user_name::{canonical, spelled, user_id_of};
 
 use super::hashing::HashingPool;
 use super::outbound::Outbound;
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::vault::Vault;
 use oidc::OidcDirectory;
@@ -176,6 +175,7 @@ pub trait Directory {
 /// All providers.
 #[derive(Debug)]
 pub struct Directories {
+    clock: fn() -> UnixMillis,
     hashing: HashingPool,
     local: LocalDirectory,
     ldap: LdapDirectory,
@@ -186,15 +186,16 @@ pub struct Directories {
 
 impl Directories {
     /// Providers whose password work runs in `hashing`, whose secrets `vault` opens, and that are where `outbound`
-    /// permits.
+    /// permits; `clock` is asked once they have answered.
     #[must_use]
-    pub fn new(hashing: HashingPool, vault: Arc<Vault>, outbound: Outbound) -> Self {
+    pub fn new(hashing: HashingPool, vault: Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
         Self {
+            clock,
             local: LocalDirectory::new(hashing.clone()),
             hashing,
-            ldap: LdapDirectory::new(Arc::clone(&vault), outbound.clone()),
+            ldap: LdapDirectory::new(Arc::clone(&vault), outbound.clone(), clock),
             radius: RadiusDirectory::new(Arc::clone(&vault), outbound.clone()),
-            oidc: OidcDirectory::new(vault, outbound),
+            oidc: OidcDirectory::new(vault, outbound, clock),
         }
     }
 
@@ -209,7 +210,7 @@ impl Directories {
     /// would be left out could be what a policy forbids.
     async fn with_scripts(&self, provider: &IdentityProvider, user: KnownUser) -> Result<KnownUser, Refusal> {
         let (claims, left_out) =
-            scripts::run(&self.hashing, &provider.claim_scripts, user.claims, clock::now()).await?;
+            scripts::run(&self.hashing, &provider.claim_scripts, user.claims, (self.clock)()).await?;
         for scripts::LeftOut { claim, why } in left_out {
             tracing::warn!(provider = provider.base.name, claim, why, "a script made no claim");
         }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_protocol::object::settings::MAX_CERTIFICATE_MINUTES;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{CertificateAnswer, CertificateRequest};
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_trust::ca::SessionSubject;
@@ -13,9 +14,8 @@ use ringwall_trust::secret::SystemRandom;
 use super::Issuing;
 use super::check;
 use super::mint::minutes;
-use crate::api::extract::CertifiedClient;
+use crate::issuing::CertifiedClient;
 use crate::issuing::DeviceRequest;
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 impl Issuing {
@@ -29,9 +29,9 @@ impl Issuing {
         request: &CertificateRequest,
         from: IpAddr,
         caller: Option<&CertifiedClient>,
+        now: UnixMillis,
     ) -> Result<CertificateAnswer, Refusal> {
         let state = self.replica.current().await?;
-        let now = clock::now();
         let token = match caller {
             Some(caller) => check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?,
             None => check::claims_token(&state, &request.claims_token, now)?,

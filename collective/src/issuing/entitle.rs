@@ -19,9 +19,8 @@ use self::site_plan::{SitePlan, plan_sites};
 use super::Issuing;
 use super::check;
 use super::mint::{Bearer, Validity, entitlement_life, head};
-use crate::api::extract::CertifiedClient;
+use crate::issuing::CertifiedClient;
 use crate::issuing::DeviceRequest;
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 impl Issuing {
@@ -33,9 +32,9 @@ impl Issuing {
         &self,
         caller: &CertifiedClient,
         request: &EntitlementsRequest,
+        now: UnixMillis,
     ) -> Result<EntitlementsAnswer, Refusal> {
         let state = self.replica.current().await?;
-        let now = clock::now();
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
         self.count_request(&claims.head, DeviceRequest::Entitlements, now)?;
         request.device_claims.0.check().map_err(|error| Refusal::invalid(format!("deviceClaims: {error}")))?;

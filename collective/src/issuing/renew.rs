@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ringwall_protocol::claims::{ClaimMap, StepUp};
 use ringwall_protocol::object::IdentityProvider;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{ClaimsAnswer, RenewRequest};
 use ringwall_protocol::wire::error::ErrorCode;
@@ -17,10 +18,9 @@ use ringwall_trust::token::Verified;
 use super::Issuing;
 use super::check;
 use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head};
-use crate::api::extract::CertifiedClient;
 use crate::identity::directory::{Directory, LookUp, Whom};
+use crate::issuing::CertifiedClient;
 use crate::issuing::DeviceRequest;
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 /// What of a claims token is new.
@@ -42,9 +42,9 @@ impl Issuing {
         &self,
         caller: &CertifiedClient,
         request: &RenewRequest,
+        now: UnixMillis,
     ) -> Result<ClaimsAnswer, Refusal> {
         let state = self.replica.current().await?;
-        let now = clock::now();
         let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
         self.count_request(&claims.head, DeviceRequest::Renew, now)?;
         request.device_claims.0.check().map_err(|error| Refusal::invalid(format!("deviceClaims: {error}")))?;
@@ -68,7 +68,7 @@ impl Issuing {
         let whom = Whom { name: &claims.head.sub.user.user, device: Some(claims.head.device_id) };
         let found = match self.providers.directories.look_up(state, provider, whom).await {
             Err(refusal) if refusal.code == ErrorCode::ProviderUnavailable => {
-                let left = self.providers.outages.failed(provider.base.id, clock::now()).ok_or(refusal)?;
+                let left = self.providers.outages.failed(provider.base.id, self.replica.now()).ok_or(refusal)?;
                 self.audit
                     .event("renewed_without_provider", Some(&claims.head.sub), caller.address)
                     .with("grace_seconds", left.as_secs())
@@ -101,7 +101,7 @@ impl Issuing {
         let collective = check::collective(&state)?;
         let validity = Validity {
             idx: state.index(),
-            now: clock::now(),
+            now: self.replica.now(),
             life: new.life.map_or(claims_life(collective), |life| life.min(claims_life(collective))),
             not_after: former.sign_in_until,
         };

@@ -16,8 +16,8 @@ use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::connection::{Channel, Connection, Secured};
 use super::dark::{Dark, Wanted};
-use super::http::{Channel, Connection, Secured};
 use super::pre_auth_limiter::PreAuthLimiter;
 use crate::limits::{CLIENT_ROOM, CONNECTIONS_PER_SOURCE, PEER_CONNECTIONS_PER_SOURCE, PEER_ROOM};
 use crate::process::clock;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ringwall_protocol::id::{DeviceId, UserId};
 use ringwall_protocol::object::ClientProfile;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{
@@ -14,7 +15,6 @@ use ringwall_trust::spa::{
     derive_profile_key, places,
 };
 
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::config::Config;
 use crate::setup::data_dir::DataDir;
@@ -66,9 +66,9 @@ pub fn peer_key(state: &State, vault: &Vault, role: PeerRole) -> Result<SecretKe
 ///
 /// # Errors
 /// If the journal in the data directory cannot be opened or read.
-pub fn receiver(data: &DataDir) -> Result<Arc<Mutex<Receiver>>, JournalError> {
-    let (journal, used) = JournalFile::open(&data.path().join("knocks.journal"), clock::now())?;
-    let receiver = Receiver::new(SpaWindow::DEFAULT, None, clock::now()).with_journal(Box::new(journal), used);
+pub fn receiver(data: &DataDir, now: UnixMillis) -> Result<Arc<Mutex<Receiver>>, JournalError> {
+    let (journal, used) = JournalFile::open(&data.path().join("knocks.journal"), now)?;
+    let receiver = Receiver::new(SpaWindow::DEFAULT, None, now).with_journal(Box::new(journal), used);
     Ok(Arc::new(Mutex::new(receiver)))
 }
 

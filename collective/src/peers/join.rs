@@ -26,7 +26,6 @@ use super::Peers;
 use super::frame;
 use crate::issuing::check;
 use crate::listener::gates::Peer;
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
 
@@ -88,7 +87,7 @@ async fn admit(peers: &Peers, request: &JoinRequest) -> Result<JoinAnswer, Refus
                 admit_gateway(peers, request, token, &csr).await?;
             }
             let state = peers.replica.current().await?;
-            let leaf = issuer.issue_gateway(&csr, request.appliance_id, &[], clock::now(), &SystemRandom);
+            let leaf = issuer.issue_gateway(&csr, request.appliance_id, &[], peers.replica.now(), &SystemRandom);
             let leaf = leaf.map_err(|error| not_issued(&error))?;
             let site_id = state.gateway(request.appliance_id).map(|record| record.site);
             let knock = crate::listener::spa::peer_key(&state, &peers.vault, PeerRole::Feed)?;
@@ -104,7 +103,7 @@ async fn admit(peers: &Peers, request: &JoinRequest) -> Result<JoinAnswer, Refus
             }
             let state = peers.replica.current().await?;
             let record = living_controller(&state, request.appliance_id)?;
-            let leaf = issuer.issue_controller(&csr, record.node, &[], clock::now(), &SystemRandom);
+            let leaf = issuer.issue_controller(&csr, record.node, &[], peers.replica.now(), &SystemRandom);
             let leaf = leaf.map_err(|error| not_issued(&error))?;
             let record = wait_for_issuers(peers, record).await;
             let admission = ControllerAdmission {

@@ -20,7 +20,6 @@ use tokio::sync::mpsc;
 
 use super::Peers;
 use crate::audit::file::AuditFile;
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 /// Reports that may wait to be bound; beyond it they are dropped, and told again when the Gateway reconnects.
@@ -180,7 +179,7 @@ async fn renew(peers: &Peers, gateway: ApplianceId, command: CommandId, csr: &st
     let state = peers.replica.current().await?;
     let record = state.gateway(gateway).ok_or_else(|| Refusal::new(ErrorCode::NotFound, "no such gateway"))?;
     let issuer = peers.intermediates.appliance(&state)?;
-    let leaf = issuer.issue_gateway(&request, gateway, &[], clock::now(), &SystemRandom).map_err(|error| {
+    let leaf = issuer.issue_gateway(&request, gateway, &[], peers.replica.now(), &SystemRandom).map_err(|error| {
         tracing::error!(%error, "gateway's certificate was not issued");
         Refusal::internal()
     })?;

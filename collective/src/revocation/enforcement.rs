@@ -16,7 +16,6 @@ use tokio::sync::Notify;
 use super::Revocation;
 use crate::peers::enforcement::{Told, ask, wait_for_one};
 use crate::peers::{Conversation, other_controllers};
-use crate::process::clock;
 
 /// What became of one Gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +67,7 @@ impl Revocation {
             // Whoever still waits for a Gateway that another Controller has heard need not be waited for.
             () = hearing.until_all(&ids) => {}
         }
+        let now = self.replica.now();
         let known = hearing.known.lock().unwrap_or_else(PoisonError::into_inner);
         let lease = |site: SiteId| {
             let seconds = state.site(site).map_or(0, |site| site.lease_seconds.max(site.grace_seconds.unwrap_or(0)));
@@ -77,7 +77,7 @@ impl Revocation {
             .into_iter()
             .map(|(gateway, name, site)| {
                 let connected = matches!(self.board.enforcement(gateway, index), Enforcement::Pending);
-                let outcome = known.outcome(gateway, lease(site), connected);
+                let outcome = known.outcome(gateway, lease(site), connected, now);
                 GatewayEnforcement { gateway, name, site, outcome }
             })
             .collect()
@@ -196,14 +196,14 @@ impl Known {
         gateways.iter().all(|gateway| self.enforced.contains_key(gateway))
     }
 
-    fn outcome(&self, gateway: ApplianceId, lease: Duration, connected: bool) -> EnforcementOutcome {
+    fn outcome(&self, gateway: ApplianceId, lease: Duration, connected: bool, now: UnixMillis) -> EnforcementOutcome {
         if let Some(after) = self.enforced.get(&gateway) {
             return EnforcementOutcome::Enforced(*after);
         }
         if connected || self.pending.contains(&gateway) {
             return EnforcementOutcome::Pending;
         }
-        let ends = |ago: &Duration| clock::now().minus(*ago).plus(lease);
+        let ends = |ago: &Duration| now.minus(*ago).plus(lease);
         EnforcementOutcome::Unreachable { lease_ends: self.last_poll.get(&gateway).map(ends) }
     }
 }

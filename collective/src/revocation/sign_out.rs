@@ -2,13 +2,13 @@
 
 use ringwall_protocol::name::DnScope;
 use ringwall_protocol::revocation::{RevocationMode, RevocationScope, TokenKind};
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::SignOutRequest;
 use ringwall_raft::state::revocation::Revoke;
 
 use super::Revocation;
-use crate::api::extract::CertifiedClient;
+use crate::issuing::CertifiedClient;
 use crate::issuing::check;
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 impl Revocation {
@@ -16,9 +16,14 @@ impl Revocation {
     ///
     /// # Errors
     /// Token errors, `noQuorum`.
-    pub async fn sign_out(&self, caller: &CertifiedClient, request: &SignOutRequest) -> Result<(), Refusal> {
+    pub async fn sign_out(
+        &self,
+        caller: &CertifiedClient,
+        request: &SignOutRequest,
+        now: UnixMillis,
+    ) -> Result<(), Refusal> {
         let state = self.replica.current().await?;
-        let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, clock::now())?;
+        let claims = check::bound_claims_token(&state, &request.claims_token, &caller.leaf, now)?;
         let revoke = Revoke {
             scope: RevocationScope::Dn(DnScope::Device(claims.head.sub.clone())),
             kinds: TokenKind::ALL.into(),

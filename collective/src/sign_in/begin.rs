@@ -4,23 +4,27 @@
 //! kind does.
 
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{BeginSignIn, SignInWay};
 
 use super::SignIn;
 use super::permitted_provider;
-use crate::api::extract::Stranger;
 use crate::identity::directory::oidc::Going;
-use crate::process::clock;
 use crate::refusal::Refusal;
+use crate::sign_in::UnauthenticatedClient;
 
 impl SignIn {
     /// How users of a provider prove themselves; for browsers also where.
     ///
     /// # Errors
     /// `providerUnavailable`, `invalid` for a place to come back to that is not the Client's own; `busy`, `noQuorum`.
-    pub(crate) async fn begin_sign_in(&self, caller: &Stranger, request: &BeginSignIn) -> Result<SignInWay, Refusal> {
+    pub(crate) async fn begin_sign_in(
+        &self,
+        caller: &UnauthenticatedClient,
+        request: &BeginSignIn,
+        now: UnixMillis,
+    ) -> Result<SignInWay, Refusal> {
         let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
-        let now = clock::now();
         self.lockout.failures.may_try(caller.address, now)?;
         let state = self.replica.current().await?;
         let Some(provider) = permitted_provider(&state, caller, &request.identity_provider, request.device_id) else {

@@ -25,13 +25,12 @@ use super::SignIn;
 use super::challenges::{Answered, wanted};
 use super::devices::Cookie;
 use super::{AuthenticatedUser, PendingChallenge};
-use crate::api::extract::Stranger;
 use crate::identity::directory::{Directory, KnownUser, Proof};
 use crate::identity::factor::{Bearer, refused};
 use crate::limits::REFUSAL_FLOOR;
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
+use crate::sign_in::UnauthenticatedClient;
 
 /// What the first half of a sign-in knew, for the second, perhaps on another Controller. Sealed in the state.
 #[derive(Serialize, Deserialize)]
@@ -162,18 +161,27 @@ impl SignIn {
     ///
     /// # Errors
     /// `mfaRefused` for a wrong code, a transaction that is over, or another key; otherwise as for the first request.
-    pub(crate) async fn finish_sign_in(&self, caller: &Stranger, answer: MfaAnswer) -> Result<SignInAnswer, Refusal> {
+    pub(crate) async fn finish_sign_in(
+        &self,
+        caller: &UnauthenticatedClient,
+        answer: MfaAnswer,
+        now: UnixMillis,
+    ) -> Result<SignInAnswer, Refusal> {
         let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
         let came = tokio::time::Instant::now();
-        let outcome = self.try_finish(caller, answer).await;
+        let outcome = self.try_finish(caller, answer, now).await;
         if outcome.is_err() {
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
         outcome
     }
 
-    async fn try_finish(&self, caller: &Stranger, answer: MfaAnswer) -> Result<SignInAnswer, Refusal> {
-        let now = clock::now();
+    async fn try_finish(
+        &self,
+        caller: &UnauthenticatedClient,
+        answer: MfaAnswer,
+        now: UnixMillis,
+    ) -> Result<SignInAnswer, Refusal> {
         self.lockout.failures.may_try(caller.address, now)?;
         let state = self.replica.current().await?;
         let of_sign_in = |one: &&Transaction| one.kind == TransactionKind::SignIn && one.key == answer.key_thumbprint;

@@ -25,7 +25,6 @@ use crate::administration::access::Access;
 use crate::administration::denial::Denial;
 use crate::issuing::check;
 use crate::issuing::mint::{Bearer, Validity, head, minutes};
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 /// Longest `Authorization` header that is looked at, in bytes.
@@ -55,6 +54,8 @@ pub struct PendingSignIn {
     pub address: IpAddr,
     /// The state in which this was checked.
     pub state: Arc<State>,
+    /// When it was checked.
+    pub now: UnixMillis,
 }
 
 /// A session about to be opened, and whose.
@@ -70,8 +71,13 @@ impl Access {
     /// # Errors
     /// `NotSignedIn` for whatever is wrong with the token or its session, [`Denial::FactorMissing`] for a sign-in that is
     /// not finished, `noQuorum` where this Controller cannot know.
-    pub(crate) async fn administrator(&self, header: Option<&str>, address: IpAddr) -> Result<Administrator, Denial> {
-        match self.caller(header, address).await? {
+    pub(crate) async fn administrator(
+        &self,
+        header: Option<&str>,
+        address: IpAddr,
+        now: UnixMillis,
+    ) -> Result<Administrator, Denial> {
+        match self.caller(header, address, now).await? {
             Caller::SignedIn(administrator) => Ok(*administrator),
             Caller::PendingFactor(_) => Err(Denial::FactorMissing),
         }
@@ -81,10 +87,14 @@ impl Access {
     ///
     /// # Errors
     /// `NotSignedIn`, `noQuorum`.
-    pub(crate) async fn caller(&self, header: Option<&str>, address: IpAddr) -> Result<Caller, Denial> {
+    pub(crate) async fn caller(
+        &self,
+        header: Option<&str>,
+        address: IpAddr,
+        now: UnixMillis,
+    ) -> Result<Caller, Denial> {
         let text = bearer(header)?;
         let state = self.replica.current().await?;
-        let now = clock::now();
         let token = verified(&state, text, now)?;
         let expires = UnixMillis::from_seconds(token.head.exp);
         let Some(session) = state.admin_session(token.session_id) else {
@@ -183,7 +193,7 @@ fn pending(
         |one: &Transaction| one.kind == TransactionKind::Admin && now < one.expires_at && one.dn == token.head.sub;
     let transaction = transaction.filter(open).ok_or_else(ended)?;
     let expires = UnixMillis::from_seconds(token.head.exp);
-    Ok(PendingSignIn { transaction, expires, token: text.to_owned(), address, state })
+    Ok(PendingSignIn { transaction, expires, token: text.to_owned(), address, state, now })
 }
 
 fn verified(state: &State, text: &str, now: UnixMillis) -> Result<Verified<AdminToken>, Denial> {

@@ -26,7 +26,6 @@ use crate::administration::denial::Denial;
 use crate::audit::event::{Event, collective};
 use crate::identity::directory::{Attempt, Claimed, Directory, KnownUser, Proof};
 use crate::limits::REFUSAL_FLOOR;
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 mod factor;
@@ -62,10 +61,11 @@ impl Access {
         from: IpAddr,
         request: LoginRequest,
         steps: Steps,
+        now: UnixMillis,
     ) -> Result<LoginAnswer, Denial> {
         let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
         let came = tokio::time::Instant::now();
-        let outcome = self.try_sign_in_administrator(from, request, steps).await;
+        let outcome = self.try_sign_in_administrator(from, request, steps, now).await;
         if outcome.is_err() {
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
@@ -77,8 +77,8 @@ impl Access {
         from: IpAddr,
         request: LoginRequest,
         steps: Steps,
+        now: UnixMillis,
     ) -> Result<LoginAnswer, Denial> {
-        let now = clock::now();
         self.lockout.failures.may_try(from, now)?;
         let state = self.replica.current().await?;
         let authenticated = self.prove_administrator(state, from, request, now).await?;

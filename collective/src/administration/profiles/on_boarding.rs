@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::administration::profiles::Profiles;
 use crate::audit::event::Event;
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
 
@@ -47,8 +46,7 @@ impl Profiles {
     ///
     /// # Errors
     /// `notFound` whatever is wrong with the name; `busy` for a source that tried too many; `noQuorum`.
-    pub(crate) async fn on_boarding_page(&self, from: IpAddr, token: &str) -> Result<String, Refusal> {
-        let now = clock::now();
+    pub(crate) async fn on_boarding_page(&self, from: IpAddr, token: &str, now: UnixMillis) -> Result<String, Refusal> {
         self.lockout.failures.may_try(from, now)?;
         let state = self.replica.current().await?;
         let named = self.named_by(token).filter(|named| named.expires > now);

@@ -15,6 +15,7 @@ use ringwall_protocol::explain::{Explanation, MissedEntitlement, Scene, SiteView
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::policy::Policy;
 use ringwall_protocol::rules::Verdict;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::ExplainRequest;
 use ringwall_raft::State;
 
@@ -26,7 +27,6 @@ use self::question::Question;
 use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
 use crate::administration::questions::Questions;
-use crate::process::clock;
 
 /// Most entitlements that an explanation names because the user does not have them.
 const MAX_MISSED: usize = 20;
@@ -58,8 +58,9 @@ impl Questions {
         state: &State,
         subject: &Subject,
         assumed: &ClaimMap,
+        now: UnixMillis,
     ) -> Assignment {
-        assign(state, &self.policies.of(state), subject, &Known::of(state, subject, assumed, clock::now()))
+        assign(state, &self.policies.of(state), subject, &Known::of(state, subject, assumed, now))
     }
 }
 

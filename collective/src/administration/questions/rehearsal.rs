@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
 use crate::administration::objects::validate::scripts;
-use crate::process::clock;
 
 /// What is tried.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,7 +73,7 @@ impl Rehearsal {
             system: &self.system_claims,
             step_ups: &step_ups,
             reasons: &reasons,
-            now: self.time.map_or_else(clock::now, |moment| moment.0),
+            now: self.time.map_or(who.now, |moment| moment.0),
         };
         let started = Instant::now();
         let arena = ClaimArena::new(&facts);

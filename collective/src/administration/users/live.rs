@@ -61,14 +61,14 @@ impl Users {
         let sites = sites.ok_or_else(|| Denial::NotFound(format!("there is no live session {dn}")))?;
         let (device_claims, reasons) = facts(&sessions);
         let policy_names = match self.questions.subject(&who.state, &dn.to_string()).await {
-            Ok(subject) => self.matching_policies(&who.state, &subject),
+            Ok(subject) => self.matching_policies(who, &subject),
             Err(_) => Vec::new(),
         };
         Ok(SessionInfo { distinguished_name: dn.clone(), device_claims, reasons, policy_names, sites })
     }
 
-    fn matching_policies(&self, state: &State, subject: &Subject) -> Vec<String> {
-        let assignment = self.questions.assign_subject(state, subject, &ClaimMap::default());
+    fn matching_policies(&self, who: &Administrator, subject: &Subject) -> Vec<String> {
+        let assignment = self.questions.assign_subject(&who.state, subject, &ClaimMap::default(), who.now);
         assignment.matched().map(|finding| finding.name.clone()).collect()
     }
 

@@ -6,7 +6,7 @@ use ringwall_protocol::wire::admin::{AdminError, LOWEST_VERSION, VERSION};
 use serde_json::Value;
 
 use crate::administration::Denial;
-use crate::refusal::status_of;
+use crate::api::refusal::status_of;
 
 impl ResponseError for Denial {
     fn status_code(&self) -> StatusCode {

@@ -10,6 +10,7 @@ use super::call::{Call, StrangersCall};
 use crate::administration::Denial;
 use crate::administration::access::session::{Caller, PendingSignIn};
 use crate::administration::access::sign_in::{Steps, again, offers};
+use crate::process::clock;
 
 type Answer = Result<HttpResponse, Denial>;
 
@@ -38,7 +39,14 @@ pub(super) async fn authenticate(call: StrangersCall) -> Answer {
 
 async fn enter(call: StrangersCall, steps: Steps) -> Answer {
     let request: LoginRequest = call.json()?;
-    Ok(json(&call.controller.administration.access.sign_in_administrator(call.address, request, steps).await?))
+    Ok(json(
+        &call
+            .controller
+            .administration
+            .access
+            .sign_in_administrator(call.address, request, steps, clock::now())
+            .await?,
+    ))
 }
 
 pub(super) async fn initialize(call: StrangersCall) -> Answer {
@@ -54,7 +62,7 @@ pub(super) async fn otp(call: StrangersCall) -> Answer {
 
 /// Whoever is signed in already needs no other factor.
 async fn pending(call: &StrangersCall) -> Result<Box<PendingSignIn>, Denial> {
-    match call.controller.administration.access.caller(call.authorization(), call.address).await? {
+    match call.controller.administration.access.caller(call.authorization(), call.address, clock::now()).await? {
         Caller::PendingFactor(pending) => Ok(pending),
         Caller::SignedIn(_) => Err(Denial::Conflict("no other factor is wanted: this session is complete".to_owned())),
     }

@@ -8,6 +8,7 @@ use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::ProviderSettings;
 use ringwall_protocol::object::identity_provider::certificate::UsernameFrom;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{Credential, MAX_USER_CHAIN, certificate_statement};
 use ringwall_raft::State;
 use ringwall_trust::user_certificate::{Presentation, UserAuthorities, UserCertificate};
@@ -15,7 +16,6 @@ use serde_json::Value;
 
 use super::mapping::map_foreign;
 use super::{Attempt, Claimed, KnownUser, LdapDirectory, LookUp, Proof, Whom, canonical, user_id_of};
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 /// Whose name a certificate claims: only its verification tells.
@@ -33,7 +33,7 @@ pub(super) async fn prove(
     provider: &IdentityProvider,
     attempt: &Attempt<'_>,
 ) -> Result<Proof, Refusal> {
-    let Some((certificate, leaf, from)) = verified(provider, attempt) else { return Ok(Proof::Nobody) };
+    let Some((certificate, leaf, from)) = verified(provider, attempt, ldap.now()) else { return Ok(Proof::Nobody) };
     let Some(named) = named(&certificate, from) else {
         tracing::info!(
             provider = provider.base.name,
@@ -68,7 +68,11 @@ pub(super) async fn look_up(
 }
 
 /// The certificate, its DER, and where its name stands, if it is good and its key signed this sign-in.
-fn verified(provider: &IdentityProvider, attempt: &Attempt<'_>) -> Option<(UserCertificate, Vec<u8>, UsernameFrom)> {
+fn verified(
+    provider: &IdentityProvider,
+    attempt: &Attempt<'_>,
+    now: UnixMillis,
+) -> Option<(UserCertificate, Vec<u8>, UsernameFrom)> {
     let Credential::Certificate { chain, scheme, signature } = attempt.credential else { return None };
     let (authorities, lists, from) = match &provider.settings {
         ProviderSettings::Certificate(one) => (&one.ca_certificates, &one.revocation_lists, one.username_from),
@@ -85,7 +89,7 @@ fn verified(provider: &IdentityProvider, attempt: &Attempt<'_>) -> Option<(UserC
     let statement = certificate_statement(&provider.base.name, attempt.device, &attempt.key, exporter);
     let presented = Presentation { chain: &chain, statement: &statement, scheme: *scheme, signature: &signature };
     let certificate = authorities
-        .prove(presented, clock::now())
+        .prove(presented, now)
         .inspect_err(|error| tracing::info!(provider = provider.base.name, %error, "a certificate proves nobody"))
         .ok()?;
     let leaf = chain.into_iter().next()?;

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::{LdapSettings, ProviderSettings};
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::Credential;
 use ringwall_raft::State;
 use serde_json::Value;
@@ -28,7 +29,6 @@ use self::ask::{Entry, Question, Wanted};
 use super::mapping::map_foreign;
 use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, Whom, canonical, secrets, user_id_of};
 use crate::identity::outbound::Outbound;
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::vault::Vault;
 
@@ -38,13 +38,14 @@ pub use self::trouble::Trouble;
 pub struct LdapDirectory {
     vault: Arc<Vault>,
     outbound: Outbound,
+    clock: fn() -> UnixMillis,
 }
 
 impl LdapDirectory {
     /// Directories whose secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
-    pub const fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
-        Self { vault, outbound }
+    pub const fn new(vault: Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
+        Self { vault, outbound, clock }
     }
 
     /// Whether a directory can be asked, with a secret that need not be saved yet.
@@ -69,7 +70,7 @@ impl LdapDirectory {
         let (settings, secret) = self.settings(state, provider)?;
         let question = self.question(settings, secret, Wanted::Find(name.clone()), vec!["*".to_owned()]);
         let found = ask::ask(question).await?;
-        Ok(found.map(|entry| (attributes(&entry), known(provider, settings, entry))))
+        Ok(found.map(|entry| (attributes(&entry), known(provider, settings, entry, self.now()))))
     }
 
     /// A user by name, unproved.
@@ -107,7 +108,7 @@ impl LdapDirectory {
                     .any(|(_, all)| all.iter().any(|one| one == wanted))
             })
         };
-        Ok(found.filter(same).map(|entry| known(provider, settings, entry)))
+        Ok(found.filter(same).map(|entry| known(provider, settings, entry, self.now())))
     }
 
     fn settings<'a>(
@@ -123,6 +124,11 @@ impl LdapDirectory {
         let secret = secrets::read(&self.vault, state, provider.base.id.uuid(), "adminPassword");
         let secret = secret.ok().flatten().ok_or(Trouble::NoPassword)?;
         Ok((settings, secret))
+    }
+
+    /// The time, for what is judged of an answer.
+    pub(super) fn now(&self) -> UnixMillis {
+        (self.clock)()
     }
 
     fn question(
@@ -145,7 +151,7 @@ impl LdapDirectory {
         let (settings, secret) = self.settings(state, provider).map_err(refuse)?;
         let question = self.question(settings, secret, wanted, wanted_attributes(provider));
         let found = ask::ask(question).await.map_err(refuse)?;
-        Ok(found.map(|entry| known(provider, settings, entry)))
+        Ok(found.map(|entry| known(provider, settings, entry, self.now())))
     }
 }
 
@@ -204,7 +210,7 @@ fn attributes(entry: &Entry) -> BTreeMap<String, Vec<String>> {
     attributes
 }
 
-fn known(provider: &IdentityProvider, settings: &LdapSettings, entry: Entry) -> KnownUser {
+fn known(provider: &IdentityProvider, settings: &LdapSettings, entry: Entry, now: UnixMillis) -> KnownUser {
     let attributes = attributes(&entry);
     let list = |name: &str| Value::from(attributes.get(name).cloned().unwrap_or_default());
     let fixed = BTreeMap::from([
@@ -215,7 +221,7 @@ fn known(provider: &IdentityProvider, settings: &LdapSettings, entry: Entry) -> 
     for (claim, attribute) in [("groups", "groups"), ("groupDns", "memberOf")] {
         claims.0.entry(claim.to_owned()).or_insert_with(|| list(attribute));
     }
-    let notice = expiry::notice(&settings.password_warning, entry.policy, &entry.attributes, clock::now());
+    let notice = expiry::notice(&settings.password_warning, entry.policy, &entry.attributes, now);
     KnownUser {
         id: user_id_of(provider.base.id, &entry.name),
         name: entry.name,

@@ -22,13 +22,13 @@ use ringwall_protocol::id::{DeviceId, Thumbprint};
 use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::{OidcSettings, ProviderSettings};
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{BrowserAnswer, Credential};
 use ringwall_raft::State;
 use zeroize::Zeroizing;
 
 use super::{Attempt, Claimed, Directory, LookUp, Proof, Whom, secrets};
 use crate::identity::outbound::Outbound;
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::vault::{Purpose, Vault};
 use discovery::{Discovered, Published};
@@ -64,13 +64,14 @@ pub struct Gone {
 pub struct OidcDirectory {
     vault: Arc<Vault>,
     discovered: Discovered,
+    clock: fn() -> UnixMillis,
 }
 
 impl OidcDirectory {
     /// Providers whose client secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
-    pub fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
-        Self { vault, discovered: Discovered::new(outbound) }
+    pub fn new(vault: Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
+        Self { vault, discovered: Discovered::new(outbound), clock }
     }
 
     /// Where a user proves himself.
@@ -100,7 +101,7 @@ impl OidcDirectory {
         if url.scheme() != "https" {
             return Err(unavailable("its authorization endpoint", &http_only()));
         }
-        let now = clock::now();
+        let now = (self.clock)();
         let request = BrowserRequest {
             provider: provider.base.id,
             device: going.device,
@@ -146,7 +147,7 @@ impl OidcDirectory {
         }
         let secret = self.secret(state, provider)?;
         let secret = secret.as_ref().map(|text| text.as_str());
-        let now = clock::now();
+        let now = (self.clock)();
         let mut redeemed = redeem::redeem(settings, &published, secret, request, &answer.code, now).await?;
         if let Redeemed::UnknownKey(token) = redeemed {
             // The code is spent; what it brought is looked at once more, with the keys of now.
@@ -189,7 +190,7 @@ impl Directory for OidcDirectory {
         let Credential::Oidc { request, answer } = attempt.credential else { return Ok(Proof::Nobody) };
         let opened = self.vault.open_foreign(Purpose::BrowserRequest, request);
         let request = opened.and_then(|bytes| BrowserRequest::from_bytes(&bytes));
-        match request.filter(|one| one.is_for(provider.base.id, attempt.device, attempt.key, clock::now())) {
+        match request.filter(|one| one.is_for(provider.base.id, attempt.device, attempt.key, (self.clock)())) {
             Some(request) => self.come_back(state, provider, &request, answer).await,
             None => Ok(nobody(provider, "the browser's request was made for another device, key, provider or time")),
         }
@@ -204,7 +205,7 @@ impl Directory for OidcDirectory {
         answer: &str,
     ) -> Result<Proof, Refusal> {
         let request = BrowserRequest::from_bytes(kept).ok_or_else(Refusal::internal)?;
-        if request.provider != provider.base.id || request.expires <= clock::now() {
+        if request.provider != provider.base.id || request.expires <= (self.clock)() {
             return Ok(nobody(provider, "the browser came back too late"));
         }
         let Ok(answer) = serde_json::from_str::<BrowserAnswer>(answer) else { return Ok(Proof::Nobody) };

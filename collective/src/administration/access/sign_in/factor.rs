@@ -28,7 +28,6 @@ use crate::administration::profiles::picture::barcode;
 use crate::identity::directory::{Directory, KnownUser, LookUp, Whom};
 use crate::identity::factor::{Bearer, Verdict, refused};
 use crate::limits::REFUSAL_FLOOR;
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
 
@@ -165,14 +164,14 @@ impl Access {
         let came = tokio::time::Instant::now();
         let outcome = self.try_take_factor(pending, code).await;
         if outcome.is_err() {
-            self.lockout.failures.count_source(pending.address, clock::now());
+            self.lockout.failures.count_source(pending.address, self.replica.now());
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
         outcome
     }
 
     async fn try_take_factor(&self, pending: &PendingSignIn, code: &str) -> Result<LoginAnswer, Denial> {
-        let (transaction, from, now) = (&pending.transaction, pending.address, clock::now());
+        let (transaction, from, now) = (&pending.transaction, pending.address, pending.now);
         self.lockout.failures.may_try(from, now)?;
         self.replica.change(CountAttempt { transaction: transaction.id }).await?;
         let state = self.replica.current().await?;

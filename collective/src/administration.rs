@@ -11,19 +11,19 @@
 //!
 //! Everything decides from one state that is at least as new as the request. HTTP is left to `api::admin`.
 
-pub mod access;
-pub mod denial;
+pub(crate) mod access;
+pub(crate) mod denial;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod members;
-pub mod objects;
-pub mod profiles;
-pub mod questions;
-pub mod repeat;
-pub mod users;
+pub(crate) mod members;
+pub(crate) mod objects;
+pub(crate) mod profiles;
+pub(crate) mod questions;
+pub(crate) mod repeat;
+pub(crate) mod users;
 
-pub use access::authority::{Administrator, Authority};
-pub use denial::Denial;
+pub(crate) use access::authority::Administrator;
+pub(crate) use denial::Denial;
 
 use std::sync::Arc;
 

@@ -4,5 +4,5 @@
 //! is left to the operator.
 
 pub(crate) mod client_events;
-pub mod event;
-pub mod file;
+pub(crate) mod event;
+pub(crate) mod file;

@@ -4,11 +4,12 @@
 //! Promises that whatever is not certain is no proof, and that no provider's address leads to this machine itself. What a
 //! proof is good for is left to `sign_in`, `step_up` and `issuing`.
 
-pub mod directory;
-pub mod factor;
-pub mod hashing;
-pub mod outages;
-pub mod outbound;
+pub(crate) mod directory;
+pub(crate) mod factor;
+pub(crate) mod hashing;
+pub(crate) mod outages;
+pub(crate) mod outbound;
+pub(crate) mod throttle;
 
 use std::sync::Arc;
 

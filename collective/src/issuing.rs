@@ -10,11 +10,11 @@ pub(crate) mod device_claims;
 pub(crate) mod entitle;
 pub(crate) mod interactions;
 pub(crate) mod intermediates;
-pub mod keys;
+pub(crate) mod keys;
 pub(crate) mod mint;
-pub mod policies;
+pub(crate) mod policies;
 pub(crate) mod renew;
-pub mod signers;
+pub(crate) mod signers;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,12 +31,13 @@ use self::policies::CompiledPolicies;
 use self::signers::Signers;
 use crate::audit::client_events::Audit;
 use crate::identity::Providers;
-use crate::limits::DEVICE_REQUESTS_PER_MINUTE;
+use crate::identity::throttle::Throttle;
 use crate::refusal::Refusal;
 use crate::replica::Replica;
 use crate::setup::vault::Vault;
-use crate::sign_in::throttle::Throttle;
 
+/// Requests of one kind that a device may make in a minute, on average; twice as many in a burst.
+const DEVICE_REQUESTS_PER_MINUTE: u32 = 6;
 /// A caller with a client certificate of a current issuer. Its tokens must be bound to the certificate's key.
 #[derive(Debug, Clone)]
 pub struct CertifiedClient {

@@ -4,13 +4,13 @@
 //! who its certificate says, and speaks the protocol of its role only. What Gateways are told is left to the replicated
 //! state and `ringwall-actors`.
 
-pub mod connector;
-pub mod enforcement;
-pub mod feed;
+pub(crate) mod connector;
+pub(crate) mod enforcement;
+pub(crate) mod feed;
 pub mod frame;
-pub mod join;
-pub mod reports;
-pub mod session_directory;
+pub(crate) mod join;
+pub(crate) mod reports;
+pub(crate) mod session_directory;
 pub(crate) mod sessions;
 pub(crate) mod sessions_everywhere;
 mod source;
@@ -88,7 +88,7 @@ pub(crate) fn other_controllers(state: &State, me: NodeId) -> Vec<NodeId> {
 }
 
 /// Accepts peers until told to stop. Connections that are open then are dropped.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     gates: Arc<Gates>,
     peers: Arc<Peers>,

@@ -1,8 +1,8 @@
 //! A Controller as a running process: listeners, the Raft node, links, duties; started together, stopped in good order.
 //! Tests run several in one process.
 
-pub mod clock;
-pub mod duties;
+pub(crate) mod clock;
+pub(crate) mod duties;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,7 +3,7 @@
 //! Promises that what was minted before a revocation is refused by everything that has applied its log entry. The
 //! removal from kernels is left to Gateways; this waits for their acknowledgements.
 
-pub mod enforcement;
+pub(crate) mod enforcement;
 pub(crate) mod pace;
 pub(crate) mod sign_out;
 

@@ -4,12 +4,12 @@
 //! Owns the data directory and the key-encryption key. Promises that nothing begins with a configuration that is not
 //! usable, and that an unfinished founding or joining leaves nothing that looks finished. What runs is left to `process`.
 
-pub mod bootstrap;
-pub mod cli;
-pub mod config;
-pub mod data_dir;
-pub mod founding;
-pub mod joining;
-pub mod logging;
-pub mod profile_link;
-pub mod vault;
+pub(crate) mod bootstrap;
+pub(crate) mod cli;
+pub(crate) mod config;
+pub(crate) mod data_dir;
+pub(crate) mod founding;
+pub(crate) mod joining;
+pub(crate) mod logging;
+pub(crate) mod profile_link;
+pub(crate) mod vault;

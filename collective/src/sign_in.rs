@@ -4,10 +4,9 @@
 mod begin;
 pub(crate) mod challenges;
 pub(crate) mod devices;
-pub mod failures;
+pub(crate) mod failures;
 pub(crate) mod lockout;
 pub(crate) mod mfa;
-pub mod throttle;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -33,22 +32,26 @@ use crate::identity::directory::{Attempt, Claimed, Directory, Further, KnownUser
 use crate::issuing::check;
 use crate::issuing::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head, minutes};
 use crate::issuing::signers::Signers;
-use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 use crate::replica::Replica;
 use crate::setup::vault::Vault;
 use ringwall_trust::spa::KeyOwner;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// Sign-ins in progress at once; beyond it `busy`.
+pub(crate) const MAX_SIGN_INS: usize = 256;
+/// Refused sign-ins leave no earlier than this after they came (T39): what was wrong does not show in time.
+pub(crate) const REFUSAL_FLOOR: Duration = Duration::from_millis(250);
 /// A caller without a certificate, on a sign-in connection.
 #[derive(Debug, Clone)]
-pub struct UnauthenticatedClient {
+pub(crate) struct UnauthenticatedClient {
     /// Where the connection comes from.
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// Whose key knocked.
-    pub knock: Option<KeyOwner>,
+    pub(crate) knock: Option<KeyOwner>,
     /// Exporter of the connection, to which a certificate's proof is bound.
-    pub exporter: Option<[u8; 32]>,
+    pub(crate) exporter: Option<[u8; 32]>,
 }
 
 /// A user who authenticated himself, on a device, in a sign-in that is not finished.

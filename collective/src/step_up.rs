@@ -196,7 +196,7 @@ impl StepUps {
         asked: Asked,
         provider: &MfaProvider,
     ) -> Result<MfaWanted, Refusal> {
-        let bearer = Bearer { user: claims.head.user_id, dn: &claims.head.sub.user, device: claims.head.device_id };
+        let bearer = Bearer { user: claims.head.user_id, dn: &claims.head.sub.user };
         let further = self.challenges.begin_factor(state, provider, bearer).await?;
         let opening = Opening::Asked(&further);
         let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;

@@ -3,10 +3,10 @@
 //! Promises that a session ends when it is idle or after twelve hours, that every order is checked against the privileges
 //! of the present state, and that nobody grants what he does not hold (T40).
 
-pub mod authority;
-pub mod granting;
-pub mod session;
-pub mod sign_in;
+pub(crate) mod authority;
+pub(crate) mod granting;
+pub(crate) mod session;
+pub(crate) mod sign_in;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use crate::refusal::Refusal;
 
 /// Why an order was refused. Its text reaches the caller.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Denial {
+pub(crate) enum Denial {
     /// The request cannot be read at all.
     #[error("{0}")]
     Malformed(String),
@@ -50,7 +50,7 @@ pub enum Denial {
 impl Denial {
     /// One field is wrong.
     #[must_use]
-    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
     }
 
@@ -58,7 +58,7 @@ impl Denial {
     ///
     /// # Errors
     /// [`Denial::Invalid`] unless the list is empty.
-    pub fn unless_empty(errors: Vec<FieldError>) -> Result<(), Self> {
+    pub(crate) fn unless_empty(errors: Vec<FieldError>) -> Result<(), Self> {
         if errors.is_empty() { Ok(()) } else { Err(Self::Invalid(errors)) }
     }
 }

@@ -1,8 +1,8 @@
 //! The Collective itself: appliances that join and leave, settings, and how it is.
 
-pub mod appliances;
-pub mod settings;
-pub mod status;
+pub(crate) mod appliances;
+pub(crate) mod settings;
+pub(crate) mod status;
 
 use std::sync::Arc;
 

@@ -3,13 +3,13 @@
 //! A replacement is proposed for the version that was checked, so that nothing is written over what nobody looked at.
 //! Replacing an object by itself proposes nothing.
 
-pub mod decode;
-pub mod listing;
-pub mod present;
+pub(crate) mod decode;
+pub(crate) mod listing;
+pub(crate) mod present;
 mod provider_hosts;
 pub(crate) mod provider_secrets;
-pub mod provider_test;
-pub mod validate;
+pub(crate) mod provider_test;
+pub(crate) mod validate;
 
 use ringwall_protocol::id::{LogIndex, UserId};
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
@@ -44,11 +44,11 @@ use std::sync::Arc;
 
 /// An object as it is now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Written {
+pub(crate) struct Written {
     /// As JSON.
-    pub object: Value,
+    pub(crate) object: Value,
     /// Its version.
-    pub version: LogIndex,
+    pub(crate) version: LogIndex,
 }
 
 /// What keeps administered objects.

@@ -3,7 +3,7 @@
 
 mod email;
 pub(crate) mod on_boarding;
-pub mod picture;
+pub(crate) mod picture;
 pub(crate) mod template;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};

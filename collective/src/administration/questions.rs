@@ -3,11 +3,11 @@
 //!
 //! Each asks for the privileges of the change that it is about (T40), and decides by the functions that decide in earnest.
 
-pub mod claim_names;
-pub mod explain;
-pub mod lint;
-pub mod rehearsal;
-pub mod what_if;
+pub(crate) mod claim_names;
+pub(crate) mod explain;
+pub(crate) mod lint;
+pub(crate) mod rehearsal;
+pub(crate) mod what_if;
 
 use std::sync::Arc;
 

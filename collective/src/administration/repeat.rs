@@ -13,7 +13,7 @@ const MAX_KEY: usize = 128;
 
 /// Under which id an order is proposed, and what tells it from another one under the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Repeat {
+pub(crate) struct Repeat {
     command: CommandId,
     digest: Option<RequestDigest>,
 }
@@ -21,7 +21,7 @@ pub struct Repeat {
 impl Repeat {
     /// An order that is not repeated.
     #[must_use]
-    pub fn once() -> Self {
+    pub(crate) fn once() -> Self {
         Self { command: CommandId::new(Uuid::new_v4()), digest: None }
     }
 
@@ -29,7 +29,7 @@ impl Repeat {
     ///
     /// # Errors
     /// [`Denial::Invalid`] if the key is empty or too long.
-    pub fn under_key(caller: &SessionDn, key: &str, request: &[&[u8]]) -> Result<Self, Denial> {
+    pub(crate) fn under_key(caller: &SessionDn, key: &str, request: &[&[u8]]) -> Result<Self, Denial> {
         if key.is_empty() || key.len() > MAX_KEY {
             return Err(Denial::field("Idempotency-Key", format!("has 1 to {MAX_KEY} bytes")));
         }
@@ -39,13 +39,13 @@ impl Repeat {
 
     /// An order under a command id that the caller chose.
     #[must_use]
-    pub fn under_id(command: CommandId, request: &[&[u8]]) -> Self {
+    pub(crate) fn under_id(command: CommandId, request: &[&[u8]]) -> Self {
         Self { command, digest: Some(RequestDigest(half(request))) }
     }
 
     /// The same for the nth of several entries that one order makes; the first is the order itself.
     #[must_use]
-    pub fn nth(&self, nth: usize) -> Self {
+    pub(crate) fn nth(&self, nth: usize) -> Self {
         if nth == 0 {
             return *self;
         }
@@ -65,7 +65,7 @@ impl Repeat {
 
     /// The id of what the order makes: the same for every repetition.
     #[must_use]
-    pub fn new_id(&self, unix_millis: u64) -> Uuid {
+    pub(crate) fn new_id(&self, unix_millis: u64) -> Uuid {
         let bits = half(&[b"new object", self.command.uuid().as_bytes()]);
         let mut random = [0; 10];
         random.copy_from_slice(&bits[..10]);

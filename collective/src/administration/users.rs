@@ -1,10 +1,10 @@
 //! Users, their devices and their sessions, as administrators see and end them.
 
-pub mod blacklist;
-pub mod devices;
-pub mod fido2;
-pub mod live;
-pub mod otp;
+pub(crate) mod blacklist;
+pub(crate) mod devices;
+pub(crate) mod fido2;
+pub(crate) mod live;
+pub(crate) mod otp;
 
 use std::sync::Arc;
 

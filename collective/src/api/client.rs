@@ -18,7 +18,7 @@ use crate::sign_in::UnauthenticatedClient;
 type Answer<T> = Result<Json<T>, Refusal>;
 
 /// Registers the routes of the client API.
-pub fn configure(routes: &mut ServiceConfig) {
+pub(crate) fn configure(routes: &mut ServiceConfig) {
     routes.service(
         scope("/client/v1/sign-in")
             .app_data(json(MAX_SIGN_IN_BODY))
@@ -41,7 +41,7 @@ pub fn configure(routes: &mut ServiceConfig) {
 
 /// JSON bodies of at most `limit` bytes; what does not parse is answered in the form of every refusal.
 #[must_use]
-pub fn json(limit: usize) -> JsonConfig {
+pub(crate) fn json(limit: usize) -> JsonConfig {
     JsonConfig::default().limit(limit).error_handler(refuse_body)
 }
 

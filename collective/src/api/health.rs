@@ -35,7 +35,7 @@ fn recorder() -> &'static PrometheusHandle {
 }
 
 /// Registers `/healthz`, also on the admin API.
-pub fn configure(routes: &mut web::ServiceConfig) {
+pub(crate) fn configure(routes: &mut web::ServiceConfig) {
     routes.route("/healthz", web::get().to(health));
 }
 
@@ -43,7 +43,7 @@ pub fn configure(routes: &mut web::ServiceConfig) {
 ///
 /// # Errors
 /// If the listener cannot be registered.
-pub fn serve(listener: TcpListener, controller: Data<Controller>) -> std::io::Result<actix_server::Server> {
+pub(crate) fn serve(listener: TcpListener, controller: Data<Controller>) -> std::io::Result<actix_server::Server> {
     recorder();
     let app =
         move || App::new().app_data(controller.clone()).configure(configure).route("/metrics", web::get().to(render));

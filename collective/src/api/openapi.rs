@@ -14,24 +14,24 @@ use super::admin::SPECIAL;
 
 /// One operation of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operation {
+pub(crate) struct Operation {
     /// `get`, `post`, `put` or `delete`.
-    pub method: &'static str,
+    pub(crate) method: &'static str,
     /// Below `/admin`, parameters in braces.
-    pub path: &'static str,
+    pub(crate) path: &'static str,
     /// Group.
-    pub tag: &'static str,
+    pub(crate) tag: &'static str,
     /// One sentence.
-    pub summary: &'static str,
+    pub(crate) summary: &'static str,
     /// What it takes.
-    pub body: Shape,
+    pub(crate) body: Shape,
     /// What it gives.
-    pub answer: Shape,
+    pub(crate) answer: Shape,
 }
 
 /// Form of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// No body; as an answer 204.
     Nothing,
     /// JSON that is not described further.
@@ -44,7 +44,7 @@ pub enum Shape {
 
 /// The document.
 #[must_use]
-pub fn document() -> &'static Value {
+pub(crate) fn document() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(make)
 }

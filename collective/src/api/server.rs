@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use actix_http::{HttpService, Protocol};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
@@ -14,9 +15,12 @@ use actix_web::{App, web};
 use tokio::net::TcpStream;
 
 use crate::controller::Controller;
-use crate::limits::{KEEP_ALIVE, REQUEST_HEAD_TIMEOUT};
 use crate::listener::connection::Secured;
 
+/// A request's head must be complete within this.
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// An idle connection to an API is closed after this.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Serves routes on a listener behind `gate`, which turns a TCP connection into a proved one or drops it silently.
 /// The returned server must be awaited inside an actix system.
 ///

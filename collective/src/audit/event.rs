@@ -19,14 +19,19 @@ const VERSION: u16 = 1;
 
 /// One event in the making.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub(crate) struct Event {
     fields: Map<String, Value>,
 }
 
 impl Event {
     /// An event of a kind, by somebody at some address.
     #[must_use]
-    pub fn new(kind: &'static str, collective: Option<CollectiveId>, who: Option<&SessionDn>, from: IpAddr) -> Self {
+    pub(crate) fn new(
+        kind: &'static str,
+        collective: Option<CollectiveId>,
+        who: Option<&SessionDn>,
+        from: IpAddr,
+    ) -> Self {
         let mut fields = Map::new();
         fields.insert("version".to_owned(), VERSION.into());
         fields.insert("event_type".to_owned(), kind.into());
@@ -45,25 +50,25 @@ impl Event {
 
     /// An event by a signed-in administrator.
     #[must_use]
-    pub fn by(administrator: &Administrator, kind: &'static str) -> Self {
+    pub(crate) fn by(administrator: &Administrator, kind: &'static str) -> Self {
         Self::new(kind, collective(&administrator.state), Some(&administrator.dn), administrator.address)
     }
 
     /// With another field.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(name.to_owned(), value.into());
         self
     }
 
     /// With the index of the log entry that did it.
     #[must_use]
-    pub fn at(self, index: LogIndex) -> Self {
+    pub(crate) fn at(self, index: LogIndex) -> Self {
         self.with("index", index.0)
     }
 
     /// Writes it.
-    pub fn emit(self) {
+    pub(crate) fn emit(self) {
         let kind = self.fields.get("event_type").and_then(Value::as_str).unwrap_or_default().to_owned();
         let event = Value::Object(self.fields);
         tracing::info!(target: "audit", %event, "{kind}");
@@ -72,7 +77,7 @@ impl Event {
 
 /// The Collective's id, once it is known.
 #[must_use]
-pub fn collective(state: &State) -> Option<CollectiveId> {
+pub(crate) fn collective(state: &State) -> Option<CollectiveId> {
     state.collective().map(|collective| collective.id)
 }
 

@@ -9,26 +9,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ringwall_protocol::id::ApplianceId;
 
 /// Name of the file in a data directory.
-pub const FILE_NAME: &str = "audit.jsonl";
+pub(crate) const FILE_NAME: &str = "audit.jsonl";
 /// Longest record, in bytes.
 const MAX_RECORD: usize = 16 * 1024;
 
 /// The file.
 #[derive(Debug)]
-pub struct AuditFile(Arc<Mutex<File>>);
+pub(crate) struct AuditFile(Arc<Mutex<File>>);
 
 impl AuditFile {
     /// Opens or makes the file, mode 0600.
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn open(directory: &Path) -> std::io::Result<Self> {
+    pub(crate) fn open(directory: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(directory.join(FILE_NAME))?;
         Ok(Self(Arc::new(Mutex::new(file))))
     }
 
     /// Appends records; true once they are on disk. What is no JSON object of a bearable length is left out.
-    pub async fn append(&self, gateway: ApplianceId, seq: u64, records: Vec<String>) -> bool {
+    pub(crate) async fn append(&self, gateway: ApplianceId, seq: u64, records: Vec<String>) -> bool {
         let file = Arc::clone(&self.0);
         let written = tokio::task::spawn_blocking(move || {
             let lines = lines(gateway, seq, &records);

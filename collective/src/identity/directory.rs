@@ -5,14 +5,14 @@
 //! not answer is an error ([`Refusal::provider_unavailable`]), never a user.
 
 mod certificate;
-pub mod ldap;
-pub mod local;
-pub mod mapping;
-pub mod oidc;
-pub mod radius;
-pub mod scripts;
-pub mod secrets;
-pub mod user_name;
+pub(crate) mod ldap;
+pub(crate) mod local;
+pub(crate) mod mapping;
+pub(crate) mod oidc;
+pub(crate) mod radius;
+pub(crate) mod scripts;
+pub(crate) mod secrets;
+pub(crate) mod user_name;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use ringwall_protocol::wire::client::{Challenge, Credential};
 use ringwall_raft::State;
 use zeroize::Zeroizing;
 
-pub use ldap::LdapDirectory;
-pub use local::{LocalDirectory, claims_of_local_user};
-pub use radius::RadiusDirectory;
-pub use user_name::{canonical, spelled, user_id_of};
+pub(crate) use ldap::LdapDirectory;
+pub(crate) use local::{LocalDirectory, claims_of_local_user};
+pub(crate) use radius::RadiusDirectory;
+pub(crate) use user_name::{canonical, spelled, user_id_of};
 
 use super::hashing::HashingPool;
 use super::outbound::Outbound;
@@ -40,35 +40,35 @@ use oidc::OidcDirectory;
 
 /// A user whom a provider knows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KnownUser {
+pub(crate) struct KnownUser {
     /// The user.
-    pub id: UserId,
+    pub(crate) id: UserId,
     /// The name, as it stands in the session's DN.
-    pub name: UserName,
+    pub(crate) name: UserName,
     /// User claims, mapped as the provider is configured.
-    pub claims: ClaimMap,
+    pub(crate) claims: ClaimMap,
     /// What the user should read after the sign-in.
-    pub notices: Vec<String>,
+    pub(crate) notices: Vec<String>,
     /// The sign-in ends no later than this (a certificate's end).
-    pub until: Option<UnixMillis>,
+    pub(crate) until: Option<UnixMillis>,
 }
 
 /// What a credential comes with. No `Debug`: the credential holds secrets.
 #[derive(Clone, Copy)]
-pub struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     /// What is to prove the user.
-    pub credential: &'a Credential,
+    pub(crate) credential: &'a Credential,
     /// The device that it comes from.
-    pub device: DeviceId,
+    pub(crate) device: DeviceId,
     /// The key that everything will be bound to.
-    pub key: Thumbprint,
+    pub(crate) key: Thumbprint,
     /// Exporter of the TLS connection, where there is one: what is signed for another connection proves nothing.
-    pub exporter: Option<&'a [u8; 32]>,
+    pub(crate) exporter: Option<&'a [u8; 32]>,
 }
 
 /// Whose name a credential claims, before anybody is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claimed {
+pub(crate) enum Claimed {
     /// This one, in the only form that the provider has of it.
     Name(UserName),
     /// Only the provider can tell.
@@ -79,7 +79,7 @@ pub enum Claimed {
 
 /// What a credential came to.
 #[derive(Debug)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// It proves this user.
     User(Box<KnownUser>),
     /// It proves nobody.
@@ -89,13 +89,13 @@ pub enum Proof {
 }
 
 /// Another answer that a provider wants.
-pub struct Further {
+pub(crate) struct Further {
     /// What it is made of.
-    pub challenge: Challenge,
+    pub(crate) challenge: Challenge,
     /// What the user reads; empty: the Client's own words.
-    pub message: String,
+    pub(crate) message: String,
     /// What the provider needs again with the answer. Sealed into the transaction, so that any Controller can go on.
-    pub kept: Zeroizing<Vec<u8>>,
+    pub(crate) kept: Zeroizing<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Further {
@@ -104,18 +104,9 @@ impl std::fmt::Debug for Further {
     }
 }
 
-/// Of whom a provider is asked again.
-#[derive(Debug, Clone, Copy)]
-pub struct Whom<'a> {
-    /// The name, as it stands in the session's DN.
-    pub name: &'a UserName,
-    /// On which device, where one is meant.
-    pub device: Option<DeviceId>,
-}
-
 /// What a provider says of a user without his credential.
 #[derive(Debug)]
-pub enum LookUp {
+pub(crate) enum LookUp {
     /// He is this.
     Known(Box<KnownUser>),
     /// He is gone or disabled.
@@ -125,7 +116,7 @@ pub enum LookUp {
 }
 
 /// What a provider must be able to do.
-pub trait Directory {
+pub(crate) trait Directory {
     /// Whose name the credential claims.
     fn claimed(&self, provider: &IdentityProvider, credential: &Credential) -> Claimed;
 
@@ -168,27 +159,27 @@ pub trait Directory {
         &self,
         state: &State,
         provider: &IdentityProvider,
-        whom: Whom<'_>,
+        name: &UserName,
     ) -> impl Future<Output = Result<LookUp, Refusal>> + Send;
 }
 
 /// All providers.
 #[derive(Debug)]
-pub struct Directories {
+pub(crate) struct Directories {
     clock: fn() -> UnixMillis,
     hashing: HashingPool,
     local: LocalDirectory,
     ldap: LdapDirectory,
     radius: RadiusDirectory,
     /// OpenID Connect; also sends users to their browsers.
-    pub oidc: OidcDirectory,
+    pub(crate) oidc: OidcDirectory,
 }
 
 impl Directories {
     /// Providers whose password work runs in `hashing`, whose secrets `vault` opens, and that are where `outbound`
     /// permits; `clock` is asked once they have answered.
     #[must_use]
-    pub fn new(hashing: HashingPool, vault: Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
+    pub(crate) fn new(hashing: HashingPool, vault: Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
         Self {
             clock,
             local: LocalDirectory::new(hashing.clone()),
@@ -223,13 +214,13 @@ impl Directories {
 
     /// Directories that speak LDAP.
     #[must_use]
-    pub const fn ldap(&self) -> &LdapDirectory {
+    pub(crate) const fn ldap(&self) -> &LdapDirectory {
         &self.ldap
     }
 
     /// RADIUS servers.
     #[must_use]
-    pub const fn radius(&self) -> &RadiusDirectory {
+    pub(crate) const fn radius(&self) -> &RadiusDirectory {
         &self.radius
     }
 }
@@ -298,15 +289,15 @@ impl Directory for Directories {
         }
     }
 
-    async fn look_up(&self, state: &State, provider: &IdentityProvider, whom: Whom<'_>) -> Result<LookUp, Refusal> {
+    async fn look_up(&self, state: &State, provider: &IdentityProvider, name: &UserName) -> Result<LookUp, Refusal> {
         let found = match &provider.settings {
-            ProviderSettings::LocalDatabase => self.local.look_up(state, provider, whom).await,
-            ProviderSettings::Ldap(_) => self.ldap.look_up(state, provider, whom).await,
-            ProviderSettings::Radius(_) => self.radius.look_up(state, provider, whom).await,
+            ProviderSettings::LocalDatabase => self.local.look_up(state, provider, name).await,
+            ProviderSettings::Ldap(_) => self.ldap.look_up(state, provider, name).await,
+            ProviderSettings::Radius(_) => self.radius.look_up(state, provider, name).await,
             ProviderSettings::Certificate(_) | ProviderSettings::LdapCertificate(_) => {
-                certificate::look_up(&self.ldap, state, provider, whom).await
+                certificate::look_up(&self.ldap, state, provider, name).await
             }
-            ProviderSettings::Oidc(_) => self.oidc.look_up(state, provider, whom).await,
+            ProviderSettings::Oidc(_) => self.oidc.look_up(state, provider, name).await,
             other => Err(unusable(other.kind())),
         };
         match found? {

@@ -3,14 +3,14 @@
 //! A [`Factor`] knows nothing of sign-ins, step-ups or attempts: those count before it is asked. What it must remember
 //! between question and answer is sealed into the replicated transaction, so that any Controller takes the answer.
 
-pub mod fido2;
-pub mod radius;
-pub mod totp;
+pub(crate) mod fido2;
+pub(crate) mod radius;
+pub(crate) mod totp;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use ringwall_protocol::id::{DeviceId, UserId};
+use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::UserDn;
 use ringwall_protocol::object::MfaProvider;
 use ringwall_protocol::object::identity_provider::FactorSettings;
@@ -28,18 +28,16 @@ use totp::TotpFactor;
 
 /// Whose factor it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Bearer<'a> {
+pub(crate) struct Bearer<'a> {
     /// The user.
-    pub user: UserId,
+    pub(crate) user: UserId,
     /// The user's name and provider.
-    pub dn: &'a UserDn,
-    /// On which device.
-    pub device: DeviceId,
+    pub(crate) dn: &'a UserDn,
 }
 
 /// What an answer came to.
 #[derive(Debug)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is right. What it spends (a time step, a counter) is proposed in one entry with the end of its transaction: if
     /// that is refused, the answer was not right after all.
     Right {
@@ -53,7 +51,7 @@ pub enum Verdict {
 }
 
 /// What an MFA provider must be able to do.
-pub trait Factor {
+pub(crate) trait Factor {
     /// Whether the user can only answer after [`Factor::begin`] has asked the provider.
     fn asks_first(&self, provider: &MfaProvider) -> bool;
 
@@ -80,7 +78,7 @@ pub trait Factor {
 
 /// When a factor disturbs its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disturbs {
+pub(crate) enum Disturbs {
     /// Never.
     Never,
     /// When [`Factor::begin`] asks.
@@ -91,18 +89,18 @@ pub enum Disturbs {
 
 /// An answer. No `Debug`: it is a secret.
 #[derive(Clone, Copy)]
-pub struct Given<'a> {
+pub(crate) struct Given<'a> {
     /// What [`Further::kept`] was.
-    pub kept: &'a [u8],
+    pub(crate) kept: &'a [u8],
     /// What came back.
-    pub answer: &'a str,
+    pub(crate) answer: &'a str,
     /// When.
-    pub now: UnixMillis,
+    pub(crate) now: UnixMillis,
 }
 
 /// All MFA providers.
 #[derive(Debug)]
-pub struct Factors {
+pub(crate) struct Factors {
     totp: TotpFactor,
     radius: RadiusFactor,
     fido2: Fido2Factor,
@@ -111,7 +109,7 @@ pub struct Factors {
 impl Factors {
     /// Providers whose secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
-    pub fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
+    pub(crate) fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
         Self {
             totp: TotpFactor::new(Arc::clone(&vault)),
             radius: RadiusFactor::new(Arc::clone(&vault), outbound),
@@ -121,7 +119,7 @@ impl Factors {
 
     /// RADIUS servers.
     #[must_use]
-    pub const fn radius(&self) -> &RadiusFactor {
+    pub(crate) const fn radius(&self) -> &RadiusFactor {
         &self.radius
     }
 }
@@ -168,6 +166,6 @@ impl Factor for Factors {
 
 /// A code was wrong, used before, or nobody asked for it.
 #[must_use]
-pub fn refused() -> Refusal {
+pub(crate) fn refused() -> Refusal {
     Refusal::new(ErrorCode::MfaRefused, "the code was not accepted")
 }

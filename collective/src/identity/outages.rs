@@ -9,20 +9,20 @@ use ringwall_protocol::id::ProviderId;
 use ringwall_protocol::time::UnixMillis;
 
 /// From the first failure on.
-pub const GRACE: Duration = Duration::from_secs(15 * 60);
+pub(crate) const GRACE: Duration = Duration::from_secs(15 * 60);
 
 /// Since when providers do not answer this Controller.
 #[derive(Debug, Default)]
-pub struct Outages(Mutex<BTreeMap<ProviderId, UnixMillis>>);
+pub(crate) struct Outages(Mutex<BTreeMap<ProviderId, UnixMillis>>);
 
 impl Outages {
     /// A provider answered.
-    pub fn answered(&self, provider: ProviderId) {
+    pub(crate) fn answered(&self, provider: ProviderId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&provider);
     }
 
     /// A provider did not answer. How much of the grace is left; nothing when it is used up.
-    pub fn failed(&self, provider: ProviderId, now: UnixMillis) -> Option<Duration> {
+    pub(crate) fn failed(&self, provider: ProviderId, now: UnixMillis) -> Option<Duration> {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let end = since.entry(provider).or_insert(now).plus(GRACE);
         Some(now.until(end)).filter(|left| !left.is_zero())

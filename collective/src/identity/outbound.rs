@@ -5,7 +5,7 @@
 //! A name is resolved once, every address is judged, and exactly a judged address is dialled: a name that changes its
 //! mind in between gains nothing.
 
-pub mod tls;
+pub(crate) mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

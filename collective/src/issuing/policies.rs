@@ -10,7 +10,7 @@ use ringwall_raft::State;
 
 /// The compiled policies of the last state that was asked about.
 #[derive(Debug, Default)]
-pub struct CompiledPolicies(Mutex<Option<Kept>>);
+pub(crate) struct CompiledPolicies(Mutex<Option<Kept>>);
 
 #[derive(Debug)]
 struct Kept {
@@ -24,7 +24,7 @@ struct Kept {
 impl CompiledPolicies {
     /// The policies of `state`.
     #[must_use]
-    pub fn of(&self, state: &State) -> Arc<PolicySet> {
+    pub(crate) fn of(&self, state: &State) -> Arc<PolicySet> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.index == state.index()) {
             return Arc::clone(&kept.set);

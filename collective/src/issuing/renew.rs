@@ -18,7 +18,7 @@ use ringwall_trust::token::Verified;
 use super::Issuing;
 use super::check;
 use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head};
-use crate::identity::directory::{Directory, LookUp, Whom};
+use crate::identity::directory::{Directory, LookUp};
 use crate::issuing::CertifiedClient;
 use crate::issuing::DeviceRequest;
 use crate::refusal::Refusal;
@@ -65,8 +65,7 @@ impl Issuing {
         provider: &IdentityProvider,
         claims: &ClaimsToken,
     ) -> Result<(ClaimMap, Option<Duration>), Refusal> {
-        let whom = Whom { name: &claims.head.sub.user.user, device: Some(claims.head.device_id) };
-        let found = match self.providers.directories.look_up(state, provider, whom).await {
+        let found = match self.providers.directories.look_up(state, provider, &claims.head.sub.user.user).await {
             Err(refusal) if refusal.code == ErrorCode::ProviderUnavailable => {
                 let left = self.providers.outages.failed(provider.base.id, self.replica.now()).ok_or(refusal)?;
                 self.audit
@@ -79,7 +78,9 @@ impl Issuing {
         };
         self.providers.outages.answered(provider.base.id);
         match found {
-            LookUp::Known(user) if user.id == claims.head.user_id && user.name == *whom.name => Ok((user.claims, None)),
+            LookUp::Known(user) if user.id == claims.head.user_id && user.name == claims.head.sub.user.user => {
+                Ok((user.claims, None))
+            }
             LookUp::Unreadable => Ok((claims.user.clone(), None)),
             LookUp::Known(_) | LookUp::Gone => {
                 Err(Refusal::new(ErrorCode::TokenRevoked, "the user is gone or disabled"))

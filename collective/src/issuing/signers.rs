@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 const KEPT: usize = 3;
 
 /// Signing keys of one node, newest first. No `Debug`.
-pub struct Signers {
+pub(crate) struct Signers {
     me: NodeId,
     keys: RwLock<Vec<Arc<TokenSigner>>>,
 }
@@ -23,12 +23,12 @@ pub struct Signers {
 impl Signers {
     /// One key of node `me`.
     #[must_use]
-    pub fn new(me: NodeId, signer: TokenSigner) -> Self {
+    pub(crate) fn new(me: NodeId, signer: TokenSigner) -> Self {
         Self { me, keys: RwLock::new(vec![Arc::new(signer)]) }
     }
 
     /// Adds a newer key.
-    pub fn add(&self, signer: TokenSigner) {
+    pub(crate) fn add(&self, signer: TokenSigner) {
         let mut signers = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         signers.insert(0, Arc::new(signer));
         signers.truncate(KEPT);
@@ -36,14 +36,14 @@ impl Signers {
 
     /// The newest key, whether the state knows it or not.
     #[must_use]
-    pub fn newest(&self) -> Option<Arc<TokenSigner>> {
+    pub(crate) fn newest(&self) -> Option<Arc<TokenSigner>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).first().map(Arc::clone)
     }
 
     /// The key with which this node may sign a token of this index, as `state` knows it (T35): the present one, or a
     /// former one for what was first checked while that was in use.
     #[must_use]
-    pub fn covering(&self, state: &State, idx: LogIndex) -> Option<Arc<TokenSigner>> {
+    pub(crate) fn covering(&self, state: &State, idx: LogIndex) -> Option<Arc<TokenSigner>> {
         let signers = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let covers = |kid: &str| state.key(kid).is_some_and(|key| key.controller == self.me && key.covers(idx));
         signers.iter().find(|signer| covers(signer.kid())).map(Arc::clone)

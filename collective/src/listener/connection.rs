@@ -14,18 +14,18 @@ use tokio_rustls::server::TlsStream;
 
 /// What the gate proved of a connection.
 #[derive(Debug, Clone)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// The other end.
-    pub peer: SocketAddr,
+    pub(crate) peer: SocketAddr,
     /// What was agreed on.
-    pub channel: Channel,
+    pub(crate) channel: Channel,
     /// Whose key knocked; `None` while knocks are not wanted.
-    pub knock: Option<KeyOwner>,
+    pub(crate) knock: Option<KeyOwner>,
 }
 
 /// What a connection to an API is for.
 #[derive(Debug, Clone)]
-pub enum Channel {
+pub(crate) enum Channel {
     /// Client API before a certificate (`ringwall/sign-in/1`).
     SignIn {
         /// What both ends, and nobody else, know of this connection (RFC 8446 §7.5).
@@ -39,7 +39,7 @@ pub enum Channel {
 
 /// A connection that passed the gate.
 #[derive(Debug)]
-pub struct Secured {
+pub(crate) struct Secured {
     stream: TlsStream<TcpStream>,
     connection: Connection,
     _permit: SourcePermit,
@@ -53,7 +53,7 @@ impl Secured {
 
     /// A stream and what was proved of it.
     #[must_use]
-    pub const fn new(stream: TlsStream<TcpStream>, connection: Connection, permit: SourcePermit) -> Self {
+    pub(crate) const fn new(stream: TlsStream<TcpStream>, connection: Connection, permit: SourcePermit) -> Self {
         Self { stream, connection, _permit: permit }
     }
 }

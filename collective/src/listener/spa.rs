@@ -23,17 +23,17 @@ use crate::setup::vault::{Purpose, SPA_MASTER, Vault};
 /// How often the addresses of this machine are asked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Generation of the Collective's own keys.
-pub const PEER_GENERATION: u32 = 0;
+pub(crate) const PEER_GENERATION: u32 = 0;
 
 /// Name of a profile's SPA key: equal names are equal keys (S8).
 #[must_use]
-pub fn key_name(profile: &ClientProfile) -> &str {
+pub(crate) fn key_name(profile: &ClientProfile) -> &str {
     if profile.spa_key_name.is_empty() { &profile.base.name } else { &profile.spa_key_name }
 }
 
 /// Whether the key of this name is for first contact with this profile.
 #[must_use]
-pub fn opens(profile: &ClientProfile, name: &str) -> bool {
+pub(crate) fn opens(profile: &ClientProfile, name: &str) -> bool {
     profile.enrolment && key_name(profile) == name
 }
 
@@ -41,7 +41,7 @@ pub fn opens(profile: &ClientProfile, name: &str) -> bool {
 ///
 /// # Errors
 /// `noQuorum` before the founding is known; `internal` if it does not open.
-pub fn master(state: &State, vault: &Vault) -> Result<SecretKey, Refusal> {
+pub(crate) fn master(state: &State, vault: &Vault) -> Result<SecretKey, Refusal> {
     let sealed = state.secret(SPA_MASTER).ok_or_else(Refusal::no_quorum)?;
     vault.open_key(Purpose::SpaMaster, sealed.as_str())
 }
@@ -66,7 +66,7 @@ pub fn peer_key(state: &State, vault: &Vault, role: PeerRole) -> Result<SecretKe
 ///
 /// # Errors
 /// If the journal in the data directory cannot be opened or read.
-pub fn receiver(data: &DataDir, now: UnixMillis) -> Result<Arc<Mutex<Receiver>>, JournalError> {
+pub(crate) fn receiver(data: &DataDir, now: UnixMillis) -> Result<Arc<Mutex<Receiver>>, JournalError> {
     let (journal, used) = JournalFile::open(&data.path().join("knocks.journal"), now)?;
     let receiver = Receiver::new(SpaWindow::DEFAULT, None, now).with_journal(Box::new(journal), used);
     Ok(Arc::new(Mutex::new(receiver)))
@@ -74,7 +74,7 @@ pub fn receiver(data: &DataDir, now: UnixMillis) -> Result<Arc<Mutex<Receiver>>,
 
 /// Where this Controller's ports can be dialled, as far as this machine knows.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub(crate) struct Places {
     listeners: Vec<(SocketAddr, Vec<String>)>,
     bound: bool,
 }
@@ -82,7 +82,7 @@ pub struct Places {
 impl Places {
     /// The places of a configuration.
     #[must_use]
-    pub fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &Config) -> Self {
         let told = &config.advertise;
         let listeners = vec![
             (config.listen_client, told.client.clone()),
@@ -103,7 +103,7 @@ impl Places {
 
 /// What the receiver was given last: only differences are applied, because a Collective has many devices.
 #[derive(Debug)]
-pub struct Followed {
+pub(crate) struct Followed {
     places: Places,
     window: Option<SpaWindow>,
     looked: Option<Instant>,
@@ -115,13 +115,13 @@ pub struct Followed {
 impl Followed {
     /// Nothing was given yet.
     #[must_use]
-    pub const fn new(places: Places) -> Self {
+    pub(crate) const fn new(places: Places) -> Self {
         Self { places, window: None, looked: None, profiles: BTreeSet::new(), devices: BTreeMap::new(), peers: false }
     }
 
     /// Brings `receiver` to what `state` says; true if keys were taken away, with which pinholes may be open. Keys that do
     /// not open are left out, with an error in the log.
-    pub fn follow(&mut self, receiver: &mut Receiver, state: &State, vault: &Vault) -> bool {
+    pub(crate) fn follow(&mut self, receiver: &mut Receiver, state: &State, vault: &Vault) -> bool {
         let Ok(master) = master(state, vault) else { return false };
         let window = SpaWindow::new(state.settings().spa_time_window_seconds).unwrap_or(SpaWindow::DEFAULT);
         // Interfaces come and go: what this machine's addresses are is asked again now and then.

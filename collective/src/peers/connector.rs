@@ -22,7 +22,7 @@ use crate::setup::vault::Vault;
 
 /// Dials Controllers by node id. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Connector(Arc<Shared>);
+pub(crate) struct Connector(Arc<Shared>);
 
 struct Shared {
     own: Arc<Presented>,
@@ -39,7 +39,7 @@ struct Known {
 impl Connector {
     /// A connector that shows `own` and begins with the members known from joining.
     #[must_use]
-    pub fn new(own: &Arc<Presented>, members: &Arc<CurrentMembers>, first: &[ControllerRecord]) -> Self {
+    pub(crate) fn new(own: &Arc<Presented>, members: &Arc<CurrentMembers>, first: &[ControllerRecord]) -> Self {
         // Without a key nobody is knocked on; who was admitted just now is called on by the others.
         let known = Known { peers: peers(first.iter(), |_| SpaMode::default()), key: None };
         let (own, members) = (Arc::clone(own), Arc::clone(members));
@@ -47,7 +47,7 @@ impl Connector {
     }
 
     /// Takes over addresses, modes and the knock key from the state.
-    pub fn follow(&self, state: &State, vault: &Vault) {
+    pub(crate) fn follow(&self, state: &State, vault: &Vault) {
         let key = crate::listener::spa::peer_key(state, vault, PeerRole::Raft).ok();
         let peers = peers(state.controllers(), |record| state.spa_mode_of(record.appliance));
         let mut known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -29,15 +29,15 @@ struct Question {
 /// What is known here of some Gateways.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Told {
+pub(crate) struct Told {
     /// They enforce the index.
-    pub enforced: Vec<ApplianceId>,
+    pub(crate) enforced: Vec<ApplianceId>,
     /// Milliseconds since the last confirmed poll of each that is not connected here.
-    pub last_poll_ms: BTreeMap<ApplianceId, u64>,
+    pub(crate) last_poll_ms: BTreeMap<ApplianceId, u64>,
     /// With the last answer: connected here, and not there yet.
-    pub pending: Vec<ApplianceId>,
+    pub(crate) pending: Vec<ApplianceId>,
     /// Nothing more will be told.
-    pub last: bool,
+    pub(crate) last: bool,
 }
 
 /// Answers a Controller's question about the Gateways that are connected here, each as soon as it is known.

@@ -26,7 +26,7 @@ use crate::process::clock;
 
 /// What all feeds share.
 #[derive(Clone)]
-pub struct Feeds {
+pub(crate) struct Feeds {
     arbiter: ArbiterHandle,
     source: Arc<dyn ChangeSource>,
     reports: Arc<dyn GatewayReports>,
@@ -36,7 +36,7 @@ pub struct Feeds {
 impl Feeds {
     /// Feeds of a Controller, whose links run in `arbiter`.
     #[must_use]
-    pub fn new(arbiter: ArbiterHandle, peers: &Arc<Peers>, joined: Incarnation, reports: Reports) -> Self {
+    pub(crate) fn new(arbiter: ArbiterHandle, peers: &Arc<Peers>, joined: Incarnation, reports: Reports) -> Self {
         Self {
             arbiter,
             source: Arc::new(Source { peers: Arc::clone(peers), joined }),
@@ -46,7 +46,7 @@ impl Feeds {
     }
 
     /// Serves one Gateway until either side ends the connection.
-    pub async fn serve(&self, gateway: ApplianceId, peer: Peer) {
+    pub(crate) async fn serve(&self, gateway: ApplianceId, peer: Peer) {
         let Peer { stream, address, permit, .. } = peer;
         tracing::info!(%gateway, %address, "gateway's feed connected");
         let (outbox, outgoing) = mpsc::channel(OUTBOX);

@@ -36,7 +36,7 @@ const SIGNING_TIME: Duration = Duration::from_secs(5);
 
 /// Name of the stored request of a Controller for an intermediate.
 #[must_use]
-pub fn issuer_request_name(node: NodeId, kind: IssuerKind) -> String {
+pub(crate) fn issuer_request_name(node: NodeId, kind: IssuerKind) -> String {
     format!("issuer-request/{node}/{kind}")
 }
 

@@ -29,7 +29,7 @@ const BATCH: Duration = Duration::from_millis(100);
 
 /// Hears Gateways.
 #[derive(Debug)]
-pub struct Reports {
+pub(crate) struct Reports {
     peers: Arc<Peers>,
     bindings: mpsc::Sender<Report>,
     audit: Arc<AuditFile>,
@@ -43,7 +43,7 @@ enum Report {
 
 impl Reports {
     /// A listener, and the task that turns its reports into log entries until the listener is gone.
-    pub fn new(peers: &Arc<Peers>, audit: Arc<AuditFile>) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub(crate) fn new(peers: &Arc<Peers>, audit: Arc<AuditFile>) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (bindings, waiting) = mpsc::channel(WAITING);
         let task = bind(Arc::clone(peers), waiting);
         (Self { peers: Arc::clone(peers), bindings, audit }, task)

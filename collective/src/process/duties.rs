@@ -31,7 +31,12 @@ const TICK: Duration = Duration::from_millis(500);
 const CHORES: Duration = Duration::from_secs(60);
 
 /// Does its duties until told to stop.
-pub async fn run(controller: Arc<Controller>, root: Option<RootCa>, advertise: Advertise, stop: watch::Receiver<bool>) {
+pub(crate) async fn run(
+    controller: Arc<Controller>,
+    root: Option<RootCa>,
+    advertise: Advertise,
+    stop: watch::Receiver<bool>,
+) {
     // Apart, so that none waits for another: a change of the group takes seconds, the promise of `renewNow` does not.
     tokio::join!(
         move_revocations(&controller, stop.clone()),

@@ -10,20 +10,17 @@ use uuid::Uuid;
 
 use super::config::Config;
 use super::data_dir::{DataDir, NodeIdentity};
-use crate::limits::{PROPOSAL_TIMEOUT, READ_TIMEOUT};
 use crate::process::clock;
 
 /// What the node of this Controller is started with.
 #[must_use]
-pub fn raft_config(config: &Config, identity: &NodeIdentity, directory: &DataDir) -> NodeConfig {
+pub(crate) fn raft_config(config: &Config, identity: &NodeIdentity, directory: &DataDir) -> NodeConfig {
     NodeConfig {
         timing: Timing {
             heartbeat: config.raft.heartbeat,
             election_min: config.raft.election_min,
             election_max: config.raft.election_max,
         },
-        proposal_deadline: PROPOSAL_TIMEOUT,
-        read_deadline: READ_TIMEOUT,
         ..NodeConfig::new(raft_identity(identity), directory.raft())
     }
 }
@@ -32,7 +29,7 @@ pub fn raft_config(config: &Config, identity: &NodeIdentity, directory: &DataDir
 ///
 /// # Errors
 /// If it cannot be made.
-pub fn create_log(directory: &DataDir, identity: &NodeIdentity) -> anyhow::Result<()> {
+pub(crate) fn create_log(directory: &DataDir, identity: &NodeIdentity) -> anyhow::Result<()> {
     ringwall_raft::data_dir::create(&directory.raft(), &raft_identity(identity)).context("making the replicated log")
 }
 

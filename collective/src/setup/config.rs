@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::outbound::Outbound;
 
 /// Name of the configuration file in a data directory.
-pub const FILE_NAME: &str = "controller.toml";
+pub(crate) const FILE_NAME: &str = "controller.toml";
 /// Largest configuration file that is read.
 const MAX_FILE: usize = 64 * 1024;
 
@@ -285,7 +285,7 @@ fn advertised(faults: &mut Vec<String>, key: &str, given: &[String], listen: Soc
 
 /// Whether a text is `host:port` with a port that can be dialled.
 #[must_use]
-pub fn is_host_and_port(text: &str) -> bool {
+pub(crate) fn is_host_and_port(text: &str) -> bool {
     text.len() <= 280
         && text.rsplit_once(':').is_some_and(|(host, port)| {
             let plain = !host.contains([':', '/', ' ']) || (host.starts_with('[') && host.ends_with(']'));

@@ -35,11 +35,11 @@ use super::data_dir::{NodeIdentity, NodeKeys};
 use super::vault::{Purpose, SPA_MASTER, Vault};
 
 /// The first Controller's id in the Raft group.
-pub const FIRST_NODE: NodeId = NodeId(1);
+pub(crate) const FIRST_NODE: NodeId = NodeId(1);
 /// Name of the identity provider that keeps its users in the Collective.
-pub const LOCAL_PROVIDER: &str = "local";
+pub(crate) const LOCAL_PROVIDER: &str = "local";
 /// Name of the default client profile.
-pub const DEFAULT_PROFILE: &str = "default";
+pub(crate) const DEFAULT_PROFILE: &str = "default";
 /// Tunnel addresses until the administrator chooses others.
 const DEFAULT_POOLS: [(&str, &str); 2] =
     [("default pool v4", "10.99.0.0/16"), ("default pool v6", "fd52:6977:616c::/64")];
@@ -387,7 +387,7 @@ fn policy(admin: &UserName, ids: &Ids) -> Policy {
 
 /// A password that nobody has chosen: 120 bits, in groups that can be typed.
 #[must_use]
-pub fn one_time_password(random: &dyn Random) -> zeroize::Zeroizing<String> {
+pub(crate) fn one_time_password(random: &dyn Random) -> zeroize::Zeroizing<String> {
     let bits: [u8; 15] = random.array();
     let text = data_encoding::BASE32_NOPAD.encode(&bits).to_lowercase();
     let groups: Vec<&str> = (0..text.len()).step_by(6).map(|at| &text[at..(at + 6).min(text.len())]).collect();

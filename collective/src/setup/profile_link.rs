@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// A profile as Clients take it. `Display` is the link.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ProfileLink {
+pub(crate) struct ProfileLink {
     host: String,
     content: Content,
 }
@@ -43,19 +43,19 @@ struct Spa {
 }
 
 /// How a Client knocks.
-pub struct ProfileSpa {
+pub(crate) struct ProfileSpa {
     /// Whether, and how.
-    pub mode: SpaMode,
+    pub(crate) mode: SpaMode,
     /// Name of the key.
-    pub name: String,
+    pub(crate) name: String,
     /// The key.
-    pub key: SecretKey,
+    pub(crate) key: SecretKey,
 }
 
 impl ProfileLink {
     /// A link to the Controllers at `host` (`host:port`).
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         host: &str,
         profile: &str,
         identity_provider: &str,
@@ -76,7 +76,7 @@ impl ProfileLink {
 
     /// With further addresses of Controllers, each once, at most [`MAX_FURTHER_HOSTNAMES`].
     #[must_use]
-    pub fn with_controllers<'a>(mut self, addresses: impl IntoIterator<Item = &'a String>) -> Self {
+    pub(crate) fn with_controllers<'a>(mut self, addresses: impl IntoIterator<Item = &'a String>) -> Self {
         for address in addresses {
             let listed = *address == self.host || self.content.controllers.contains(address);
             if !listed && self.content.controllers.len() < MAX_FURTHER_HOSTNAMES {

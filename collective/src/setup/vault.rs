@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::refusal::Refusal;
 
 /// Name of the SPA master secret among the replicated secrets.
-pub const SPA_MASTER: &str = "spa/master";
+pub(crate) const SPA_MASTER: &str = "spa/master";
 
 /// What a secret is for; also its label under the seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

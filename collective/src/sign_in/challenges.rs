@@ -118,7 +118,7 @@ impl Challenges {
         if self.providers.factors.disturbs(provider) == Disturbs::WhenAnswered {
             self.failures.may_disturb(user, now)?;
         }
-        let bearer = Bearer { user, dn: &transaction.dn.user, device: transaction.device_id };
+        let bearer = Bearer { user, dn: &transaction.dn.user };
         let kept = self.kept(transaction)?;
         let verdict =
             self.providers.factors.verify(state, provider, bearer, Given { kept: &kept, answer, now }).await?;

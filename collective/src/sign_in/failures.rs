@@ -12,12 +12,21 @@ use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::lockout::LockoutSubject;
 use ringwall_trust::spa::Source;
 
-use super::throttle::Throttle;
-use crate::limits::{
-    DISTURBANCES_PER_SPAN, FACTOR_SPAN, FAILURES_PER_SOURCE, STRANGER_PROPOSALS_PER_SECOND, WRONG_FACTORS_PER_SPAN,
-};
+use crate::identity::throttle::Throttle;
 use crate::refusal::Refusal;
 
+/// Failed sign-ins of one source (/32, /64) in a minute.
+const FAILURES_PER_SOURCE: u32 = 10;
+/// Proposals a second that strangers can cause (lock-outs).
+const STRANGER_PROPOSALS_PER_SECOND: u32 = 20;
+/// Wrong answers of a user to another factor in [`FACTOR_SPAN`]: of a million codes, with three valid at a time, a thief
+/// of the password guesses one in years.
+const WRONG_FACTORS_PER_SPAN: u32 = 10;
+/// Questions that reach a user on another device in [`FACTOR_SPAN`]: enough for a bad connection, too few to wear
+/// somebody down.
+const DISTURBANCES_PER_SPAN: u32 = 5;
+/// Over which wrong factors and disturbances are counted.
+const FACTOR_SPAN: Duration = Duration::from_secs(10 * 60);
 /// Failures are counted over this span.
 const SPAN: Duration = Duration::from_secs(60);
 /// Largest threshold that a provider can set with effect.
@@ -25,7 +34,7 @@ const MAX_THRESHOLD: u32 = 100;
 
 /// Counters of failed sign-ins.
 #[derive(Debug)]
-pub struct Failures {
+pub(crate) struct Failures {
     sources: Mutex<Throttle<Source>>,
     /// Hundredths of a lock-out: a failure takes 100 ÷ threshold of them.
     subjects: Mutex<Throttle<LockoutSubject>>,
@@ -53,13 +62,13 @@ impl Failures {
     ///
     /// # Errors
     /// `busy`, after too many failures.
-    pub fn may_try(&self, from: IpAddr, now: UnixMillis) -> Result<(), Refusal> {
+    pub(crate) fn may_try(&self, from: IpAddr, now: UnixMillis) -> Result<(), Refusal> {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         if sources.has_one(&from.into(), now) { Ok(()) } else { Err(Refusal::busy()) }
     }
 
     /// A source failed.
-    pub fn count_source(&self, from: IpAddr, now: UnixMillis) {
+    pub(crate) fn count_source(&self, from: IpAddr, now: UnixMillis) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).take(&from.into(), now);
     }
 
@@ -67,13 +76,13 @@ impl Failures {
     ///
     /// # Errors
     /// `mfaRefused`, after too many wrong ones.
-    pub fn may_answer(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
+    pub(crate) fn may_answer(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.has_one(&user, now) { Ok(()) } else { Err(too_often()) }
     }
 
     /// An answer of this user was wrong.
-    pub fn count_answer(&self, user: UserId, now: UnixMillis) {
+    pub(crate) fn count_answer(&self, user: UserId, now: UnixMillis) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).take(&user, now);
     }
 
@@ -81,13 +90,13 @@ impl Failures {
     ///
     /// # Errors
     /// `mfaRefused`, after too many.
-    pub fn may_disturb(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
+    pub(crate) fn may_disturb(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
         let mut disturbances = self.disturbances.lock().unwrap_or_else(PoisonError::into_inner);
         if disturbances.take(&user, now) { Ok(()) } else { Err(too_often()) }
     }
 
     /// A subject failed. True if it did so `threshold` times within a minute, and a lock-out may be proposed now.
-    pub fn count_subject(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) -> bool {
+    pub(crate) fn count_subject(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) -> bool {
         let weight = MAX_THRESHOLD / threshold.clamp(1, MAX_THRESHOLD);
         let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..weight {

@@ -21,13 +21,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::REFUSAL_FLOOR;
 use super::SignIn;
 use super::challenges::{Answered, wanted};
 use super::devices::Cookie;
 use super::{AuthenticatedUser, PendingChallenge};
 use crate::identity::directory::{Directory, KnownUser, Proof};
 use crate::identity::factor::{Bearer, refused};
-use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
 use crate::sign_in::UnauthenticatedClient;
@@ -76,8 +76,7 @@ impl SignIn {
         wanted: SignInMfa,
     ) -> Result<MfaWanted, Refusal> {
         let factor = state.mfa_provider(wanted.mfa_provider_id).ok_or_else(refused)?;
-        let bearer =
-            Bearer { user: authenticated.user.id, dn: &authenticated.dn.user, device: authenticated.dn.device };
+        let bearer = Bearer { user: authenticated.user.id, dn: &authenticated.dn.user };
         let further = self.challenges.begin_factor(state, factor, bearer).await?;
         let context = Context {
             user: Some(ProvedUser {

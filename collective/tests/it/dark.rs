@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ringwall_collective::listener::spa::profile_key;
-use ringwall_collective::setup::config::{Advertise, Config};
+use ringwall_collective::profile_key;
+use ringwall_collective::{Advertise, Config};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::object::{ClientProfile, ObjectKind};
 use ringwall_protocol::spa::{KNOCK_LEN, Service};
@@ -130,7 +130,7 @@ impl Dark {
 }
 
 fn now() -> UnixMillis {
-    ringwall_collective::process::clock::now()
+    ringwall_collective::now()
 }
 
 #[test]
@@ -368,8 +368,7 @@ fn without_the_right_to_guard_clients_are_closed_out_and_the_peer_port_goes_on()
                 until("clients are closed out", async || alice.sign_in_request(dark.at, "wrong").await.is_err()).await;
                 let controller = dark.lab.controller(0);
                 let state = controller.replica.state();
-                let role = ringwall_collective::listener::spa::peer_key(&state, &controller.vault, PeerRole::Join)
-                    .expect("a key");
+                let role = ringwall_collective::peer_key(&state, &controller.vault, PeerRole::Join).expect("a key");
                 let mut seed = dark.lab.seed("c2", ringwall_protocol::wire::join::JoinRole::Controller, None).await;
                 seed.spa_key = Some(role.expose_text().to_string());
                 let request = crate::gateway::join_request(&seed, &alice.key);

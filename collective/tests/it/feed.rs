@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringwall_collective::limits::PEER_ROOM;
-use ringwall_collective::revocation::enforcement::EnforcementOutcome;
+use ringwall_collective::EnforcementOutcome;
+use ringwall_collective::PEER_ROOM;
 use ringwall_protocol::claims::{ClaimMap, StepUp, StepUpKind};
 use ringwall_protocol::feed::{FeedEvent, FromController, FromGateway, SessionSummary};
 use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId, SignInId, SiteId};

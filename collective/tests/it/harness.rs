@@ -4,13 +4,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ringwall_collective::controller::Controller;
-use ringwall_collective::process::Process;
-use ringwall_collective::setup::bootstrap;
-use ringwall_collective::setup::config::{Advertise, Config, RaftPace, RawConfig};
-use ringwall_collective::setup::data_dir::DataDir;
-use ringwall_collective::setup::founding::{FoundingOptions, found};
-use ringwall_collective::setup::joining;
+use ringwall_collective::Controller;
+use ringwall_collective::DataDir;
+use ringwall_collective::Process;
+use ringwall_collective::{Advertise, Config, RaftPace, RawConfig};
+use ringwall_collective::{FoundingOptions, found};
 use ringwall_protocol::id::{LogIndex, SiteId, UserId};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::{Appliance, LocalUser, Object};
@@ -60,12 +58,11 @@ impl Lab {
             advertise: config.advertise.clone(),
             keep_root: true,
         };
-        let founded = found(&options, "a long password", ringwall_collective::process::clock::now(), &SystemRandom)
-            .expect("founded");
+        let founded = found(&options, "a long password", ringwall_collective::now(), &SystemRandom).expect("founded");
         let root = founded.root.fingerprint();
         let data = DataDir::create(&config.data_dir).expect("a fresh directory");
         data.write_keys(&founded.keys, &SystemRandom).expect("keys");
-        bootstrap::begin(&data, &config, &founded.identity, founded.command).await.expect("begun");
+        ringwall_collective::begin(&data, &config, &founded.identity, founded.command).await.expect("begun");
         data.write_identity(&founded.identity).expect("identity");
         let process = Process::start(config.clone()).await.expect("started");
         let lab = Self { directory, nodes: vec![Node { config, process: Some(process) }], root };
@@ -118,7 +115,7 @@ impl Lab {
             }))
             .await;
         let token = SecretKey::generate(&SystemRandom);
-        let not_after = ringwall_collective::process::clock::now().plus(Duration::from_secs(600));
+        let not_after = ringwall_collective::now().plus(Duration::from_secs(600));
         let create =
             CreateJoinToken { appliance: appliance.base.id, token: JoinTokenHash::new(token.digest()), not_after };
         self.some_controller().replica.change(create).await.expect("created");
@@ -126,7 +123,7 @@ impl Lab {
         let collective = state.collective().expect("founded");
         let running = self.nodes.iter().filter_map(|node| node.process.as_ref());
         let vault = &self.some_controller().vault;
-        let join_key = ringwall_collective::listener::spa::peer_key(&state, vault, PeerRole::Join).expect("a key");
+        let join_key = ringwall_collective::peer_key(&state, vault, PeerRole::Join).expect("a key");
         Seed {
             version: SEED_VERSION,
             collective_id: collective.id,
@@ -162,7 +159,7 @@ impl Lab {
         write_private(&file, &serde_json::to_vec(&seed).expect("JSON")).expect("written");
         let config = config(self.directory.path().join(&name));
         let raw = RawConfig { data_dir: config.data_dir.clone(), ..RawConfig::default() };
-        let joined = joining::join(&file, &config, &raw).await.expect("joined");
+        let joined = ringwall_collective::join(&file, &config, &raw).await.expect("joined");
         assert!(joined.signed, "the founding node holds the root");
         assert!(!file.exists(), "the seed is used up");
         let process = Process::start(config.clone()).await.expect("started");
@@ -263,7 +260,7 @@ pub(crate) fn config(data_dir: PathBuf) -> Config {
         },
         http_workers: 1,
         password_hashes: 2,
-        providers: ringwall_collective::identity::outbound::Outbound { allow_local: true, networks: Vec::new() },
+        providers: ringwall_collective::Outbound { allow_local: true, networks: Vec::new() },
         bind_destination: true,
     }
 }

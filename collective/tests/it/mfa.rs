@@ -19,7 +19,7 @@ use crate::harness::{Lab, PASSWORD};
 /// Gives a user a seed; answers it.
 pub(crate) async fn enrol(lab: &Lab, user: UserId) -> Seed {
     let seed = Seed::generate(&SystemRandom);
-    let purpose = ringwall_collective::setup::vault::Purpose::TotpSeed(user);
+    let purpose = ringwall_collective::Purpose::TotpSeed(user);
     let sealed = lab.controller(0).vault.seal(purpose, seed.expose());
     lab.controller(0).replica.change(PutTotpSeed { user, seed: sealed, confirmed: true }).await.expect("enrolled");
     seed
@@ -34,7 +34,7 @@ pub(crate) async fn want_factor(lab: &Lab, always: bool) {
 }
 
 pub(crate) fn code(seed: &Seed) -> String {
-    seed.code(ringwall_collective::process::clock::now())
+    seed.code(ringwall_collective::now())
 }
 
 pub(crate) async fn answer_factor(lab: &Lab, at: usize, client: &Client, wanted: &Value, code: &str) -> Answer {
@@ -92,10 +92,7 @@ async fn blocklist_during_mfa_voids_the_sign_in() {
         .replica
         .change(PutTotpSeed {
             user,
-            seed: lab
-                .controller(0)
-                .vault
-                .seal(ringwall_collective::setup::vault::Purpose::TotpSeed(user), seed.expose()),
+            seed: lab.controller(0).vault.seal(ringwall_collective::Purpose::TotpSeed(user), seed.expose()),
             confirmed: true,
         })
         .await

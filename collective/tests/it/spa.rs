@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringwall_collective::listener::spa::profile_key;
+use ringwall_collective::profile_key;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::join::JoinRole;

@@ -58,7 +58,7 @@ pub const TARGETS: [PrivilegeTarget; 21] = [
 
 /// The target that stands for a kind of objects.
 #[must_use]
-pub const fn target_of(kind: ObjectKind) -> PrivilegeTarget {
+pub(crate) const fn target_of(kind: ObjectKind) -> PrivilegeTarget {
     match kind {
         ObjectKind::Site => PrivilegeTarget::Site,
         ObjectKind::Appliance => PrivilegeTarget::Appliance,
@@ -114,61 +114,61 @@ pub fn applies(action: PrivilegeType, target: PrivilegeTarget) -> bool {
 
 /// An administrator whose order is being carried out.
 #[derive(Debug, Clone)]
-pub struct Administrator {
+pub(crate) struct Administrator {
     /// The session behind his token.
-    pub session: AdminSession,
+    pub(crate) session: AdminSession,
     /// User and device.
-    pub dn: SessionDn,
+    pub(crate) dn: SessionDn,
     /// When the token ends.
-    pub expires: UnixMillis,
+    pub(crate) expires: UnixMillis,
     /// Where the request came from.
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// What he may do.
-    pub authority: Authority,
+    pub(crate) authority: Authority,
     /// The state in which all of this was checked, as new as the request.
-    pub state: Arc<State>,
+    pub(crate) state: Arc<State>,
     /// When it was checked.
-    pub now: UnixMillis,
+    pub(crate) now: UnixMillis,
 }
 
 /// Privileges.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Authority {
+pub(crate) struct Authority {
     privileges: Vec<Privilege>,
 }
 
 /// Id and tags of an object, as scopes look at them.
-pub type Scoped<'a> = (Uuid, &'a BTreeSet<String>);
+pub(crate) type Scoped<'a> = (Uuid, &'a BTreeSet<String>);
 
 impl Authority {
     /// With these privileges.
-    #[must_use]
-    pub const fn new(privileges: Vec<Privilege>) -> Self {
+    #[cfg(test)]
+    pub(crate) const fn new(privileges: Vec<Privilege>) -> Self {
         Self { privileges }
     }
 
     /// What roles give now. A role that is gone gives nothing.
     #[must_use]
-    pub fn of<'a>(state: &State, roles: impl IntoIterator<Item = &'a RoleId>) -> Self {
+    pub(crate) fn of<'a>(state: &State, roles: impl IntoIterator<Item = &'a RoleId>) -> Self {
         let roles = roles.into_iter().filter_map(|role| state.administrative_role(*role));
         Self { privileges: roles.flat_map(|role| role.privileges.iter().cloned()).collect() }
     }
 
     /// All of them.
     #[must_use]
-    pub fn privileges(&self) -> &[Privilege] {
+    pub(crate) fn privileges(&self) -> &[Privilege] {
         &self.privileges
     }
 
     /// Whether `action` is permitted on `target`, on one object or, without one, on all of them.
     #[must_use]
-    pub fn permits(&self, action: PrivilegeType, target: PrivilegeTarget, object: Option<Scoped<'_>>) -> bool {
+    pub(crate) fn permits(&self, action: PrivilegeType, target: PrivilegeTarget, object: Option<Scoped<'_>>) -> bool {
         self.privileges.iter().any(|privilege| privilege.permits(action, target, object))
     }
 
     /// Whether `action` is permitted on some objects of `target`.
     #[must_use]
-    pub fn permits_some(&self, action: PrivilegeType, target: PrivilegeTarget) -> bool {
+    pub(crate) fn permits_some(&self, action: PrivilegeType, target: PrivilegeTarget) -> bool {
         let anywhere = PrivilegeScope::default();
         self.privileges
             .iter()
@@ -180,7 +180,7 @@ impl Authority {
     ///
     /// # Errors
     /// [`Denial::Forbidden`] that names the missing privilege.
-    pub fn require(
+    pub(crate) fn require(
         &self,
         action: PrivilegeType,
         target: PrivilegeTarget,
@@ -193,13 +193,13 @@ impl Authority {
     ///
     /// # Errors
     /// [`Denial::Forbidden`].
-    pub fn require_some(&self, action: PrivilegeType, target: PrivilegeTarget) -> Result<(), Denial> {
+    pub(crate) fn require_some(&self, action: PrivilegeType, target: PrivilegeTarget) -> Result<(), Denial> {
         if self.permits_some(action, target) { Ok(()) } else { Err(missing(action, target)) }
     }
 
     /// Tags that objects get which are created by these privileges.
     #[must_use]
-    pub fn default_tags(&self, target: PrivilegeTarget) -> BTreeSet<String> {
+    pub(crate) fn default_tags(&self, target: PrivilegeTarget) -> BTreeSet<String> {
         let creates = |privilege: &&Privilege| {
             privilege.action == PrivilegeType::Create
                 && (privilege.target == PrivilegeTarget::All || privilege.target == target)
@@ -209,7 +209,7 @@ impl Authority {
 
     /// Whether everything that `privilege` permits is permitted here: what nobody may hand on without.
     #[must_use]
-    pub fn covers(&self, privilege: &Privilege) -> bool {
+    pub(crate) fn covers(&self, privilege: &Privilege) -> bool {
         atoms(privilege).all(|atom| self.privileges.iter().any(|held| holds(held, &atom)))
     }
 }

@@ -25,20 +25,20 @@ const MAX_PLACES: usize = 64;
 
 /// A change to an object, about to be proposed.
 #[derive(Debug, Clone, Copy)]
-pub struct Change<'a> {
+pub(crate) struct Change<'a> {
     /// As it is.
-    pub before: Option<&'a Object>,
+    pub(crate) before: Option<&'a Object>,
     /// As it will be; absent: deleted.
-    pub after: Option<&'a Object>,
+    pub(crate) after: Option<&'a Object>,
     /// A local user gets another password, or a provider another secret.
-    pub password: bool,
+    pub(crate) password: bool,
 }
 
 /// Refuses a change that hands on more than `authority` holds.
 ///
 /// # Errors
 /// [`Denial::Forbidden`] that names a privilege that is missing.
-pub fn check(authority: &Authority, state: &State, change: Change<'_>, now: UnixMillis) -> Result<(), Denial> {
+pub(crate) fn check(authority: &Authority, state: &State, change: Change<'_>, now: UnixMillis) -> Result<(), Denial> {
     let handed_on = match (change.before, change.after) {
         (before, Some(Object::AdministrativeRole(role))) => {
             let had = match before {
@@ -61,7 +61,7 @@ pub fn check(authority: &Authority, state: &State, change: Change<'_>, now: Unix
 
 /// The roles that a local user has or would have as an administrator.
 #[must_use]
-pub fn roles_of_local_user(state: &State, user: &LocalUser, now: UnixMillis) -> BTreeSet<RoleId> {
+pub(crate) fn roles_of_local_user(state: &State, user: &LocalUser, now: UnixMillis) -> BTreeSet<RoleId> {
     let Some(provider) = state.local_provider().filter(|provider| provider.admin_provider) else {
         return BTreeSet::new();
     };
@@ -72,7 +72,12 @@ pub fn roles_of_local_user(state: &State, user: &LocalUser, now: UnixMillis) -> 
 ///
 /// # Errors
 /// [`Denial::Forbidden`].
-pub fn check_credential(authority: &Authority, state: &State, user: &LocalUser, now: UnixMillis) -> Result<(), Denial> {
+pub(crate) fn check_credential(
+    authority: &Authority,
+    state: &State,
+    user: &LocalUser,
+    now: UnixMillis,
+) -> Result<(), Denial> {
     let object = Object::LocalUser(user.clone());
     check(authority, state, Change { before: Some(&object), after: Some(&object), password: true }, now)
 }
@@ -171,7 +176,7 @@ fn roles_behind_script<'a>(state: &'a State, name: &str) -> BTreeSet<&'a RoleId>
 
 /// Whether an expression calls a criteria script: without it, and with all others, it does not compile.
 #[must_use]
-pub fn calls(state: &State, expression: &str, script: &str) -> bool {
+pub(crate) fn calls(state: &State, expression: &str, script: &str) -> bool {
     let mut others = Scripts::default();
     for other in state.criteria_scripts().filter(|other| other.base.name != script) {
         // One that does not compile is unknown to everybody.

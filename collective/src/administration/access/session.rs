@@ -34,7 +34,7 @@ const UNBOUND: Thumbprint = Thumbprint([0; 32]);
 
 /// Who a token names, and how far his sign-in is.
 #[derive(Debug, Clone)]
-pub enum Caller {
+pub(crate) enum Caller {
     /// Signed in.
     SignedIn(Box<Administrator>),
     /// The password was right; another factor is wanted in this transaction.
@@ -43,19 +43,19 @@ pub enum Caller {
 
 /// A sign-in that waits for another factor.
 #[derive(Debug, Clone)]
-pub struct PendingSignIn {
+pub(crate) struct PendingSignIn {
     /// Its transaction.
-    pub transaction: Transaction,
+    pub(crate) transaction: Transaction,
     /// When the token ends.
-    pub expires: UnixMillis,
+    pub(crate) expires: UnixMillis,
     /// The token itself: it stays the same when the sign-in is finished.
-    pub token: String,
+    pub(crate) token: String,
     /// Where the request came from.
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// The state in which this was checked.
-    pub state: Arc<State>,
+    pub(crate) state: Arc<State>,
     /// When it was checked.
-    pub now: UnixMillis,
+    pub(crate) now: UnixMillis,
 }
 
 /// A session about to be opened, and whose.

@@ -25,16 +25,14 @@ use crate::administration::access::Access;
 use crate::administration::denial::Denial;
 use crate::audit::event::{Event, collective};
 use crate::identity::directory::{Attempt, Claimed, Directory, KnownUser, Proof};
-use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
+use crate::sign_in::REFUSAL_FLOOR;
 
 mod factor;
 
-pub use factor::FactorOffer;
-
 /// Whether a sign-in may pause for another factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Steps {
+pub(crate) enum Steps {
     /// `POST /login`: whoever needs another factor is refused.
     One,
     /// `POST /authentication`: the answer may be a token that wants another factor first.
@@ -183,7 +181,7 @@ impl Access {
 
 /// Providers at which administrators can sign in.
 #[must_use]
-pub fn offers(state: &State) -> Vec<ProviderOffer> {
+pub(crate) fn offers(state: &State) -> Vec<ProviderOffer> {
     let admin = state.identity_providers().filter(|provider| provider.admin_provider);
     admin
         .map(|provider| ProviderOffer {
@@ -201,7 +199,7 @@ pub fn offers(state: &State) -> Vec<ProviderOffer> {
 
 /// What a signed-in administrator is told of himself.
 #[must_use]
-pub fn again(administrator: &Administrator, token: &str) -> LoginAnswer {
+pub(crate) fn again(administrator: &Administrator, token: &str) -> LoginAnswer {
     LoginAnswer {
         user: admin_user(&administrator.session, &administrator.authority, false),
         token: token.to_owned(),

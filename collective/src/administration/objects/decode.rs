@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-pub use locate::locate;
+pub(crate) use locate::locate;
 
 use crate::identity::directory::secrets;
 
@@ -42,28 +42,28 @@ const READ_ONLY: &[&str] = &[
 const FOREIGN_ACTION_FIELDS: &[&str] = &["methods", "monitor"];
 
 /// What an operator hears who would connect a SAML provider.
-pub const NO_SAML: &str = "Saml is not supported: no library for it withstood our tests. Connect the provider as Oidc, which nearly \
+pub(crate) const NO_SAML: &str = "Saml is not supported: no library for it withstood our tests. Connect the provider as Oidc, which nearly \
                            every provider that speaks SAML speaks too";
 
 /// Longest secret of a provider, in bytes: a RADIUS secret has at most 253 in practice, a client secret some hundred.
 const MAX_SECRET: usize = 1_024;
 
 /// An object's body, read.
-pub struct Body {
+pub(crate) struct Body {
     fields: Map<String, Value>,
     password: Option<Zeroizing<String>>,
     secrets: Secrets,
 }
 
 /// Secrets that came with a provider, by field.
-pub type Secrets = BTreeMap<&'static str, Zeroizing<String>>;
+pub(crate) type Secrets = BTreeMap<&'static str, Zeroizing<String>>;
 
 impl Body {
     /// Takes a body apart: the password, if it has one, is kept aside.
     ///
     /// # Errors
     /// If it is no JSON object.
-    pub fn new(body: Value) -> Result<Self, Vec<FieldError>> {
+    pub(crate) fn new(body: Value) -> Result<Self, Vec<FieldError>> {
         let Value::Object(mut fields) = body else {
             return Err(vec![error("", "expected an object")]);
         };
@@ -87,23 +87,23 @@ impl Body {
     }
 
     /// The password that came with it.
-    pub fn take_password(&mut self) -> Option<Zeroizing<String>> {
+    pub(crate) fn take_password(&mut self) -> Option<Zeroizing<String>> {
         self.password.take()
     }
 
     /// The secrets that came with it.
-    pub fn take_secrets(&mut self) -> Secrets {
+    pub(crate) fn take_secrets(&mut self) -> Secrets {
         std::mem::take(&mut self.secrets)
     }
 
     /// A field as it came.
     #[must_use]
-    pub fn field(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn field(&self, name: &str) -> Option<&Value> {
         self.fields.get(name)
     }
 
     /// Sets a field that the caller gave in another form.
-    pub fn set(&mut self, name: &str, value: Value) {
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
         self.fields.insert(name.to_owned(), value);
     }
 
@@ -111,7 +111,7 @@ impl Body {
     ///
     /// # Errors
     /// If it is no UUID.
-    pub fn id(&self) -> Result<Option<Uuid>, Vec<FieldError>> {
+    pub(crate) fn id(&self) -> Result<Option<Uuid>, Vec<FieldError>> {
         match self.fields.get("id") {
             None => Ok(None),
             Some(Value::String(text)) => match text.parse() {
@@ -126,7 +126,7 @@ impl Body {
     ///
     /// # Errors
     /// Field by field: what is missing, of the wrong type, or not known.
-    pub fn into_object(mut self, kind: ObjectKind, id: Uuid) -> Result<Object, Vec<FieldError>> {
+    pub(crate) fn into_object(mut self, kind: ObjectKind, id: Uuid) -> Result<Object, Vec<FieldError>> {
         if self.password.is_some() && kind != ObjectKind::LocalUser {
             return Err(vec![error("password", "is not known here")]);
         }
@@ -154,7 +154,7 @@ impl Body {
 }
 
 /// Adds what `sent` asks for and `known` does not have.
-pub fn find_unknown(sent: &Value, known: &Value, path: &str, unknown: &mut Vec<FieldError>) {
+pub(crate) fn find_unknown(sent: &Value, known: &Value, path: &str, unknown: &mut Vec<FieldError>) {
     match (sent, known) {
         (Value::Object(sent), Value::Object(known)) => {
             for (name, value) in sent {

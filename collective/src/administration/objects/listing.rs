@@ -13,7 +13,7 @@ const MAX_PARAMETERS: usize = 32;
 
 /// What a caller wants of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     queries: Vec<String>,
     range: Option<(usize, usize)>,
     order_by: Option<String>,
@@ -23,16 +23,16 @@ pub struct Wanted {
 
 /// How a kind of list is searched and sorted unless the caller says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Habits {
+pub(crate) struct Habits {
     /// Fields that `query` looks at.
-    pub searched: &'static [&'static str],
+    pub(crate) searched: &'static [&'static str],
     /// Field that it is sorted by.
-    pub order_by: &'static str,
+    pub(crate) order_by: &'static str,
 }
 
 impl Habits {
     /// Of administered objects.
-    pub const OBJECTS: Self = Self { searched: &["name", "tags", "id"], order_by: "name" };
+    pub(crate) const OBJECTS: Self = Self { searched: &["name", "tags", "id"], order_by: "name" };
 }
 
 impl Wanted {
@@ -40,7 +40,7 @@ impl Wanted {
     ///
     /// # Errors
     /// What is wrong with them, field by field.
-    pub fn parse(parameters: &[(String, String)]) -> Result<Self, Vec<FieldError>> {
+    pub(crate) fn parse(parameters: &[(String, String)]) -> Result<Self, Vec<FieldError>> {
         let wrong = |field: &str, message: &str| FieldError { field: field.to_owned(), message: message.to_owned() };
         if parameters.len() > MAX_PARAMETERS {
             return Err(vec![wrong("query", "too many parameters")]);
@@ -69,7 +69,7 @@ impl Wanted {
 
     /// The list that is wanted, of everything that the caller may read.
     #[must_use]
-    pub fn of(&self, mut items: Vec<Value>, habits: Habits) -> List<Value> {
+    pub(crate) fn of(&self, mut items: Vec<Value>, habits: Habits) -> List<Value> {
         let total_count = items.len();
         items.retain(|item| self.matches(item, habits.searched));
         let order_by = self.order_by.as_deref().unwrap_or(habits.order_by);

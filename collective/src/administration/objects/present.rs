@@ -13,7 +13,7 @@ use crate::identity::directory::secrets;
 
 /// The object as JSON.
 #[must_use]
-pub fn present(object: &Object, state: &State, now: UnixMillis) -> Value {
+pub(crate) fn present(object: &Object, state: &State, now: UnixMillis) -> Value {
     let mut value = plain(object);
     match object {
         Object::Entitlement(one) => {
@@ -66,7 +66,7 @@ fn secrets_set(state: &State, provider: uuid::Uuid, fields: &[&str]) -> Value {
 
 /// The object's own fields.
 #[must_use]
-pub fn plain(object: &Object) -> Value {
+pub(crate) fn plain(object: &Object) -> Value {
     let mut value = serde_json::to_value(object).unwrap_or_default();
     if let Some(map) = value.as_object_mut() {
         map.remove("kind");
@@ -81,7 +81,7 @@ fn is_locked(state: &State, user: UserId, now: UnixMillis) -> bool {
 
 /// The DN of a local user.
 #[must_use]
-pub fn user_dn(state: &State, user: UserId) -> Option<UserDn> {
+pub(crate) fn user_dn(state: &State, user: UserId) -> Option<UserDn> {
     let user = UserName::parse(state.local_user(user)?.base.name.clone()).ok()?;
     let provider = ProviderName::parse(state.local_provider()?.base.name.clone()).ok()?;
     Some(UserDn { user, provider })

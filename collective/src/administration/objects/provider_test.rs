@@ -20,11 +20,11 @@ use crate::administration::access::authority::{Administrator, target_of};
 use crate::administration::denial::Denial;
 use crate::administration::objects;
 use crate::administration::objects::Objects;
-use crate::identity::directory::{Directory, LookUp, Whom, canonical, secrets};
+use crate::identity::directory::{Directory, LookUp, canonical, secrets};
 
 /// Answer to a test.
 #[derive(Debug, Serialize)]
-pub struct Tested {
+pub(crate) struct Tested {
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -33,14 +33,14 @@ pub struct Tested {
 /// Of whom attributes are wanted.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AttributesRequest {
+pub(crate) struct AttributesRequest {
     username: String,
 }
 
 /// What a provider knows of a user.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct UserAttributes {
+pub(crate) struct UserAttributes {
     raw_attributes: BTreeMap<String, Vec<String>>,
     mapped_attributes: ClaimMap,
 }
@@ -138,8 +138,7 @@ impl Objects {
             }
             ProviderSettings::LocalDatabase => {
                 let name = UserName::parse(request.username.as_str()).map_err(|_| nobody())?;
-                let whom = Whom { name: &name, device: None };
-                match self.providers.directories.look_up(&who.state, provider, whom).await? {
+                match self.providers.directories.look_up(&who.state, provider, &name).await? {
                     LookUp::Known(user) => (texts(&user.claims), *user),
                     LookUp::Gone | LookUp::Unreadable => return Err(nobody()),
                 }

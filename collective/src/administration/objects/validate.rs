@@ -18,7 +18,7 @@ use ringwall_protocol::wire::admin::FieldError;
 use ringwall_raft::State;
 use ringwall_raft::state::object::reference;
 
-pub use people::check_password;
+pub(crate) use people::check_password;
 
 /// Longest tag, in bytes.
 const MAX_TAG: usize = 128;
@@ -47,7 +47,7 @@ impl Faults {
 
 /// What is wrong with `object` in place of `before`, in `state`.
 #[must_use]
-pub fn validate(object: &Object, before: Option<&Object>, state: &State) -> Vec<FieldError> {
+pub(crate) fn validate(object: &Object, before: Option<&Object>, state: &State) -> Vec<FieldError> {
     let mut faults = Faults::default();
     base(object, &mut faults);
     references(object, state, &mut faults);
@@ -70,7 +70,7 @@ pub fn validate(object: &Object, before: Option<&Object>, state: &State) -> Vec<
 
 /// All criteria scripts, compiled; those that do not compile are left out.
 #[must_use]
-pub fn scripts(state: &State) -> Scripts {
+pub(crate) fn scripts(state: &State) -> Scripts {
     let mut scripts = Scripts::default();
     for script in state.criteria_scripts() {
         // One that does not compile is unknown to whoever calls it, as it is when policies are evaluated.

@@ -14,7 +14,7 @@ const MAX_BLOCK: usize = 65_535;
 
 /// The picture in base64; `None` if the text is longer than a QR code holds.
 #[must_use]
-pub fn barcode(text: &str) -> Option<String> {
+pub(crate) fn barcode(text: &str) -> Option<String> {
     let code = code(text)?;
     let dark = |row: usize, column: usize| code[row][column].value();
     Some(BASE64.encode(&png(code.size, dark)))
@@ -22,7 +22,7 @@ pub fn barcode(text: &str) -> Option<String> {
 
 /// The same as an SVG document (W3C SVG 1.1); nothing of `text` stands in it as text.
 #[must_use]
-pub fn drawing(text: &str) -> Option<String> {
+pub(crate) fn drawing(text: &str) -> Option<String> {
     let code = code(text)?;
     let side = code.size + 2 * MARGIN;
     let mut path = String::new();

@@ -35,7 +35,7 @@ const SYSTEM: &[(&str, &str, bool)] = &[
 /// All names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ClaimNames {
+pub(crate) struct ClaimNames {
     user: Vec<ClaimName>,
     device: Vec<ClaimName>,
     system: Vec<ClaimName>,
@@ -44,7 +44,7 @@ pub struct ClaimNames {
 
 impl ClaimNames {
     /// Names of user claims.
-    pub fn user(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn user(&self) -> impl Iterator<Item = &str> {
         self.user.iter().map(|name| name.claim_name.as_str())
     }
 }
@@ -52,7 +52,7 @@ impl ClaimNames {
 /// One name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ClaimName {
+pub(crate) struct ClaimName {
     claim_name: String,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -61,7 +61,7 @@ pub struct ClaimName {
 
 /// The names that exist in a state: fixed ones, users' labels, and what identity providers map.
 #[must_use]
-pub fn claim_names(state: &State) -> ClaimNames {
+pub(crate) fn claim_names(state: &State) -> ClaimNames {
     let mut user: BTreeMap<String, &'static str> =
         USER.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
     for label in state.local_users().flat_map(|user| user.labels.keys()) {

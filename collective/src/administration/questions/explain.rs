@@ -19,7 +19,7 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::ExplainRequest;
 use ringwall_raft::State;
 
-pub use subject::Subject;
+pub(crate) use subject::Subject;
 
 pub(in crate::administration) use known::{Known, prepare};
 

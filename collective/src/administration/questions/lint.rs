@@ -62,7 +62,7 @@ impl View<'_> {
 
 /// Everything that the rules find in a state, worst first.
 #[must_use]
-pub fn findings(state: &State) -> Vec<LintFinding> {
+pub(crate) fn findings(state: &State) -> Vec<LintFinding> {
     let view = View { state, scripts: scripts(state) };
     let mut found = Found::default();
     for rule in [
@@ -94,7 +94,7 @@ pub fn findings(state: &State) -> Vec<LintFinding> {
 ///
 /// # Errors
 /// `Forbidden` for whoever may see nothing; as the draft's changes.
-pub fn lint(who: &Administrator, draft: &Draft) -> Result<LintAnswer, Denial> {
+pub(crate) fn lint(who: &Administrator, draft: &Draft) -> Result<LintAnswer, Denial> {
     let sees_some = |kind: &ObjectKind| who.authority.permits_some(PrivilegeType::View, target_of(*kind));
     if !ObjectKind::ALL.iter().any(sees_some) {
         who.authority.require_some(PrivilegeType::View, target_of(ObjectKind::Policy))?;

@@ -16,7 +16,7 @@ use crate::administration::objects::validate::scripts;
 /// What is tried.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Rehearsal {
+pub(crate) struct Rehearsal {
     expression: String,
     #[serde(default)]
     user_claims: ClaimMap,
@@ -35,7 +35,7 @@ struct Moment(#[serde(with = "rfc3339")] UnixMillis);
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Rehearsed {
+pub(crate) struct Rehearsed {
     result: bool,
     output: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ impl Rehearsal {
     ///
     /// # Errors
     /// `Forbidden`; `Invalid` if it does not compile or its claims exceed their bounds.
-    pub fn run(&self, who: &Administrator) -> Result<Rehearsed, Denial> {
+    pub(crate) fn run(&self, who: &Administrator) -> Result<Rehearsed, Denial> {
         let targets = [PrivilegeTarget::Condition, PrivilegeTarget::Policy, PrivilegeTarget::CriteriaScript];
         if !targets.into_iter().any(|target| who.authority.permits_some(PrivilegeType::Test, target)) {
             who.authority.require_some(PrivilegeType::Test, PrivilegeTarget::Condition)?;

@@ -14,7 +14,7 @@ macro_rules! routes {
         }
 
         /// Everything but the generic routes of objects.
-        pub const SPECIAL: &[Operation] = &[$(Operation {
+        pub(crate) const SPECIAL: &[Operation] = &[$(Operation {
             method: stringify!($method),
             path: $path,
             tag: $tag,

@@ -15,7 +15,7 @@ use ringwall_trust::user_certificate::{Presentation, UserAuthorities, UserCertif
 use serde_json::Value;
 
 use super::mapping::map_foreign;
-use super::{Attempt, Claimed, KnownUser, LdapDirectory, LookUp, Proof, Whom, canonical, user_id_of};
+use super::{Attempt, Claimed, KnownUser, LdapDirectory, LookUp, Proof, canonical, user_id_of};
 use crate::refusal::Refusal;
 
 /// Whose name a certificate claims: only its verification tells.
@@ -58,10 +58,10 @@ pub(super) async fn look_up(
     ldap: &LdapDirectory,
     state: &State,
     provider: &IdentityProvider,
-    whom: Whom<'_>,
+    name: &UserName,
 ) -> Result<LookUp, Refusal> {
     match &provider.settings {
-        ProviderSettings::LdapCertificate(_) => ldap.find(state, provider, whom).await,
+        ProviderSettings::LdapCertificate(_) => ldap.find(state, provider, name).await,
         // The sign-in ends with the certificate.
         _ => Ok(LookUp::Unreadable),
     }

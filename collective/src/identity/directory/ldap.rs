@@ -27,15 +27,15 @@ use zeroize::Zeroizing;
 
 use self::ask::{Entry, Question, Wanted};
 use super::mapping::map_foreign;
-use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, Whom, canonical, secrets, user_id_of};
+use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, canonical, secrets, user_id_of};
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::setup::vault::Vault;
 
-pub use self::trouble::Trouble;
+pub(crate) use self::trouble::Trouble;
 
 /// Directories that speak LDAP.
-pub struct LdapDirectory {
+pub(crate) struct LdapDirectory {
     vault: Arc<Vault>,
     outbound: Outbound,
     clock: fn() -> UnixMillis,
@@ -44,7 +44,7 @@ pub struct LdapDirectory {
 impl LdapDirectory {
     /// Directories whose secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
-    pub const fn new(vault: Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
+    pub(crate) const fn new(vault: Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
         Self { vault, outbound, clock }
     }
 
@@ -52,7 +52,7 @@ impl LdapDirectory {
     ///
     /// # Errors
     /// Why not, for operators.
-    pub async fn test(&self, settings: &LdapSettings, secret: Zeroizing<String>) -> Result<(), Trouble> {
+    pub(crate) async fn test(&self, settings: &LdapSettings, secret: Zeroizing<String>) -> Result<(), Trouble> {
         let question = self.question(settings, secret, Wanted::Test, Vec::new());
         ask::ask(question).await.map(|_| ())
     }
@@ -61,7 +61,7 @@ impl LdapDirectory {
     ///
     /// # Errors
     /// Why there is no answer.
-    pub async fn attributes(
+    pub(crate) async fn attributes(
         &self,
         state: &State,
         provider: &IdentityProvider,
@@ -78,9 +78,9 @@ impl LdapDirectory {
         &self,
         state: &State,
         provider: &IdentityProvider,
-        whom: Whom<'_>,
+        name: &UserName,
     ) -> Result<LookUp, Refusal> {
-        let found = self.user(state, provider, Wanted::Find(whom.name.clone())).await?;
+        let found = self.user(state, provider, Wanted::Find(name.clone())).await?;
         Ok(found.map_or(LookUp::Gone, |user| LookUp::Known(Box::new(user))))
     }
 
@@ -190,8 +190,8 @@ impl Directory for LdapDirectory {
         self.user(state, provider, Wanted::Nobody(Zeroizing::new("no password".to_owned()))).await.map(|_| ())
     }
 
-    async fn look_up(&self, state: &State, provider: &IdentityProvider, whom: Whom<'_>) -> Result<LookUp, Refusal> {
-        self.find(state, provider, whom).await
+    async fn look_up(&self, state: &State, provider: &IdentityProvider, name: &UserName) -> Result<LookUp, Refusal> {
+        self.find(state, provider, name).await
     }
 }
 

@@ -13,20 +13,20 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mapping::map_claims;
-use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, Whom};
+use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof};
 use crate::identity::hashing::HashingPool;
 use crate::refusal::Refusal;
 
 /// The local provider.
 #[derive(Debug)]
-pub struct LocalDirectory {
+pub(crate) struct LocalDirectory {
     hashing: HashingPool,
 }
 
 impl LocalDirectory {
     /// A provider whose hashes are computed in `hashing`.
     #[must_use]
-    pub const fn new(hashing: HashingPool) -> Self {
+    pub(crate) const fn new(hashing: HashingPool) -> Self {
         Self { hashing }
     }
 
@@ -71,8 +71,8 @@ impl Directory for LocalDirectory {
         self.check(password, None).await.map(|_| ())
     }
 
-    async fn look_up(&self, state: &State, provider: &IdentityProvider, whom: Whom<'_>) -> Result<LookUp, Refusal> {
-        let user = state.local_user_named(whom.name.as_str()).filter(|user| !user.disabled);
+    async fn look_up(&self, state: &State, provider: &IdentityProvider, name: &UserName) -> Result<LookUp, Refusal> {
+        let user = state.local_user_named(name.as_str()).filter(|user| !user.disabled);
         let known = user.and_then(|user| known(user, provider));
         Ok(known.map_or(LookUp::Gone, |user| LookUp::Known(Box::new(user))))
     }
@@ -86,7 +86,7 @@ fn known(user: &LocalUser, provider: &IdentityProvider) -> Option<KnownUser> {
 
 /// The claims that a local user has.
 #[must_use]
-pub fn claims_of_local_user(user: &LocalUser, provider: &IdentityProvider) -> ClaimMap {
+pub(crate) fn claims_of_local_user(user: &LocalUser, provider: &IdentityProvider) -> ClaimMap {
     map_claims(attributes(user, provider), &provider.claim_mappings)
 }
 

@@ -7,7 +7,7 @@ use ringwall_protocol::object::identity_provider::ClaimMapping;
 use serde_json::Value;
 
 /// Attributes keep their names, and get those of the mappings in addition.
-pub fn map_claims(attributes: BTreeMap<String, Value>, mappings: &[ClaimMapping]) -> ClaimMap {
+pub(crate) fn map_claims(attributes: BTreeMap<String, Value>, mappings: &[ClaimMapping]) -> ClaimMap {
     let mut claims = attributes.clone();
     for mapping in mappings {
         let Some(value) = attributes.get(&mapping.attribute_name) else { continue };
@@ -24,7 +24,7 @@ pub fn map_claims(attributes: BTreeMap<String, Value>, mappings: &[ClaimMapping]
 /// Attributes of a foreign provider: every one has a list of values, and only what is mapped becomes a claim, the first
 /// value of it unless the mapping says `list`. No mapping writes one of the `fixed` claims: who somebody is, and where
 /// he signed in, is not the provider's word.
-pub fn map_foreign(
+pub(crate) fn map_foreign(
     attributes: &BTreeMap<String, Vec<String>>,
     mappings: &[ClaimMapping],
     fixed: BTreeMap<String, Value>,

@@ -27,41 +27,41 @@ use ringwall_protocol::wire::client::{BrowserAnswer, Credential};
 use ringwall_raft::State;
 use zeroize::Zeroizing;
 
-use super::{Attempt, Claimed, Directory, LookUp, Proof, Whom, secrets};
+use super::{Attempt, Claimed, Directory, LookUp, Proof, secrets};
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::setup::vault::{Purpose, Vault};
 use discovery::{Discovered, Published};
 use redeem::Redeemed;
 use request::{BrowserRequest, is_loopback_redirect};
-pub use trouble::Trouble;
+pub(crate) use trouble::Trouble;
 
 /// What we ask for that we would not use: we keep no refresh tokens.
 const UNUSED_SCOPE: &str = "offline_access";
 
 /// Who wants to go to a browser, and where it comes back to.
 #[derive(Debug, Clone, Copy)]
-pub struct Going<'a> {
+pub(crate) struct Going<'a> {
     /// The device.
-    pub device: DeviceId,
+    pub(crate) device: DeviceId,
     /// Its key.
-    pub key: Thumbprint,
+    pub(crate) key: Thumbprint,
     /// On the user's machine.
-    pub redirect_uri: &'a str,
+    pub(crate) redirect_uri: &'a str,
     /// The user must prove himself anew: a sign-in that the browser remembers does not do.
-    pub fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 /// What a browser is to open, and what must come back with its answer.
-pub struct Gone {
+pub(crate) struct Gone {
     /// For the browser.
-    pub url: String,
+    pub(crate) url: String,
     /// The request. To be sealed.
-    pub kept: Zeroizing<Vec<u8>>,
+    pub(crate) kept: Zeroizing<Vec<u8>>,
 }
 
 /// OpenID Connect providers.
-pub struct OidcDirectory {
+pub(crate) struct OidcDirectory {
     vault: Arc<Vault>,
     discovered: Discovered,
     clock: fn() -> UnixMillis,
@@ -70,7 +70,7 @@ pub struct OidcDirectory {
 impl OidcDirectory {
     /// Providers whose client secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
-    pub fn new(vault: Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
+    pub(crate) fn new(vault: Arc<Vault>, outbound: Outbound, clock: fn() -> UnixMillis) -> Self {
         Self { vault, discovered: Discovered::new(outbound), clock }
     }
 
@@ -78,7 +78,12 @@ impl OidcDirectory {
     ///
     /// # Errors
     /// `invalid` for a place to come back to that is not the Client's own; `providerUnavailable`.
-    pub async fn go(&self, state: &State, provider: &IdentityProvider, going: Going<'_>) -> Result<Gone, Refusal> {
+    pub(crate) async fn go(
+        &self,
+        state: &State,
+        provider: &IdentityProvider,
+        going: Going<'_>,
+    ) -> Result<Gone, Refusal> {
         let settings = settings(provider)?;
         if !is_loopback_redirect(going.redirect_uri) {
             return Err(Refusal::invalid("redirectUri: expected http://127.0.0.1:<port>/signed-in"));
@@ -121,14 +126,14 @@ impl OidcDirectory {
     ///
     /// # Errors
     /// Why not, for operators.
-    pub async fn test(&self, settings: &OidcSettings) -> Result<(), Trouble> {
+    pub(crate) async fn test(&self, settings: &OidcSettings) -> Result<(), Trouble> {
         let published = self.discovered.read(settings).await?;
         published.check(settings)
     }
 
     /// Seals a request for the Client to carry.
     #[must_use]
-    pub fn seal(&self, kept: &[u8]) -> String {
+    pub(crate) fn seal(&self, kept: &[u8]) -> String {
         self.vault.seal(Purpose::BrowserRequest, kept).as_str().to_owned()
     }
 
@@ -220,7 +225,7 @@ impl Directory for OidcDirectory {
         Ok(())
     }
 
-    async fn look_up(&self, _: &State, _: &IdentityProvider, _: Whom<'_>) -> Result<LookUp, Refusal> {
+    async fn look_up(&self, _: &State, _: &IdentityProvider, _: &UserName) -> Result<LookUp, Refusal> {
         Ok(LookUp::Unreadable)
     }
 }

@@ -1,8 +1,8 @@
 //! RADIUS as an identity provider (S17): a server says whether name and password belong together, and may ask for more.
 //! It is asked with the user's password only; nothing is kept of that.
 
-pub mod exchange;
-pub mod packet;
+pub(crate) mod exchange;
+pub(crate) mod packet;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use zeroize::Zeroizing;
 use self::exchange::{Servers, Trouble, ask};
 use self::packet::{Asked, Decision, Response, attribute};
 use super::mapping::map_foreign;
-use super::{Attempt, Claimed, Directory, Further, KnownUser, LookUp, Proof, Whom, canonical, secrets, user_id_of};
+use super::{Attempt, Claimed, Directory, Further, KnownUser, LookUp, Proof, canonical, secrets, user_id_of};
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::setup::vault::Vault;
 
 /// RADIUS servers.
-pub struct RadiusDirectory {
+pub(crate) struct RadiusDirectory {
     vault: Arc<Vault>,
     outbound: Outbound,
 }
@@ -34,7 +34,7 @@ pub struct RadiusDirectory {
 /// What is kept of a challenge: a state is good at the server that gave it only.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Kept {
+pub(crate) struct Kept {
     host: String,
     state: Vec<u8>,
 }
@@ -42,7 +42,7 @@ pub struct Kept {
 impl RadiusDirectory {
     /// Servers whose secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
-    pub const fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
+    pub(crate) const fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
         Self { vault, outbound }
     }
 
@@ -50,7 +50,7 @@ impl RadiusDirectory {
     ///
     /// # Errors
     /// Why not, for operators.
-    pub async fn test(&self, settings: &RadiusSettings, secret: &str) -> Result<(), Trouble> {
+    pub(crate) async fn test(&self, settings: &RadiusSettings, secret: &str) -> Result<(), Trouble> {
         let name = format!("ringwall-test-{}", uuid::Uuid::new_v4().simple());
         let asked =
             Asked { name: &name, password: "no password", state: None, protocol: settings.authentication_protocol };
@@ -140,7 +140,7 @@ impl Directory for RadiusDirectory {
         self.exchange(state, provider, (&name, "no password"), None).await.map(|_| ())
     }
 
-    async fn look_up(&self, _: &State, _: &IdentityProvider, _: Whom<'_>) -> Result<LookUp, Refusal> {
+    async fn look_up(&self, _: &State, _: &IdentityProvider, _: &UserName) -> Result<LookUp, Refusal> {
         Ok(LookUp::Unreadable)
     }
 }
@@ -155,7 +155,7 @@ fn judge(provider: &IdentityProvider, name: UserName, (host, response): (String,
 
 /// What a server's challenge asks the user; nothing if it has no state to answer to.
 #[must_use]
-pub fn further(host: String, response: &Response, input: InputType) -> Option<Further> {
+pub(crate) fn further(host: String, response: &Response, input: InputType) -> Option<Further> {
     let state = response.values(attribute::STATE).next()?.to_vec();
     // Prompt 1: what is typed may be seen (RFC 2869 §5.10).
     let shown = response.values(attribute::PROMPT).next().is_some_and(|value| value == [0, 0, 0, 1]);
@@ -167,13 +167,13 @@ pub fn further(host: String, response: &Response, input: InputType) -> Option<Fu
 impl Kept {
     /// Which server gave the state.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// The state.
     #[must_use]
-    pub fn state(&self) -> &[u8] {
+    pub(crate) fn state(&self) -> &[u8] {
         &self.state
     }
 }

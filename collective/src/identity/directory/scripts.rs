@@ -12,7 +12,7 @@ use crate::identity::hashing::HashingPool;
 use crate::refusal::Refusal;
 
 /// Longest source of a script, in bytes.
-pub const MAX_SOURCE: usize = 1_024;
+pub(crate) const MAX_SOURCE: usize = 1_024;
 /// Deepest nesting of list operations in a script.
 const MAX_NESTING: usize = 1;
 /// All scripts of one sign-in; what comes later is left out.
@@ -20,18 +20,18 @@ const BUDGET: Duration = Duration::from_millis(250);
 
 /// A claim that was left out, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub(crate) struct LeftOut {
     /// The claim.
-    pub claim: String,
+    pub(crate) claim: String,
     /// The reason, for operators.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// The claims with those that the scripts make, and what was left out. Runs beside the runtime.
 ///
 /// # Errors
 /// `busy`, `internal`.
-pub async fn run(
+pub(crate) async fn run(
     pool: &HashingPool,
     scripts: &[ClaimScript],
     claims: ClaimMap,
@@ -48,7 +48,7 @@ pub async fn run(
 ///
 /// # Errors
 /// What is wrong, for operators.
-pub fn compile(source: &str) -> Result<Expression, String> {
+pub(crate) fn compile(source: &str) -> Result<Expression, String> {
     if source.len() > MAX_SOURCE {
         return Err(format!("a script has at most {MAX_SOURCE} bytes"));
     }

@@ -10,29 +10,29 @@ use crate::refusal::Refusal;
 use crate::setup::vault::{Purpose, Vault};
 
 /// Every field that any provider keeps as a secret.
-pub const FIELDS: [&str; 4] = ["adminPassword", "sharedSecret", "challengeSharedSecret", "clientSecret"];
+pub(crate) const FIELDS: [&str; 4] = ["adminPassword", "sharedSecret", "challengeSharedSecret", "clientSecret"];
 
 /// Name of a provider's secret in the replicated state.
 #[must_use]
-pub fn name(provider: Uuid, field: &str) -> String {
+pub(crate) fn name(provider: Uuid, field: &str) -> String {
     format!("provider/{provider}/{field}")
 }
 
 /// The command that keeps a secret.
 #[must_use]
-pub fn put(vault: &Vault, provider: Uuid, field: &'static str, secret: &str) -> PutSecret {
+pub(crate) fn put(vault: &Vault, provider: Uuid, field: &'static str, secret: &str) -> PutSecret {
     PutSecret { name: name(provider, field), sealed: vault.seal(Purpose::Provider(provider, field), secret.as_bytes()) }
 }
 
 /// The command that forgets a secret.
 #[must_use]
-pub fn remove(provider: Uuid, field: &str) -> RemoveSecret {
+pub(crate) fn remove(provider: Uuid, field: &str) -> RemoveSecret {
     RemoveSecret { name: name(provider, field) }
 }
 
 /// Whether a provider has this secret.
 #[must_use]
-pub fn is_set(state: &State, provider: Uuid, field: &str) -> bool {
+pub(crate) fn is_set(state: &State, provider: Uuid, field: &str) -> bool {
     state.secret(&name(provider, field)).is_some()
 }
 
@@ -40,7 +40,7 @@ pub fn is_set(state: &State, provider: Uuid, field: &str) -> bool {
 ///
 /// # Errors
 /// `internal`: it does not open, and the log says why.
-pub fn read(
+pub(crate) fn read(
     vault: &Vault,
     state: &State,
     provider: Uuid,

@@ -10,7 +10,7 @@ use ringwall_raft::State;
 /// another name than it reads: control and format characters, white space but single blanks inside, and letters
 /// outside ASCII that compatibility forms or case rules fold onto others.
 #[must_use]
-pub fn canonical(claimed: &str) -> Option<UserName> {
+pub(crate) fn canonical(claimed: &str) -> Option<UserName> {
     let folded: String = claimed.chars().flat_map(char::to_lowercase).collect();
     let edges = claimed.starts_with(' ') || claimed.ends_with(' ') || claimed.contains("  ");
     if edges || !folded.chars().all(is_plain) || !one_script(&folded) {
@@ -21,7 +21,7 @@ pub fn canonical(claimed: &str) -> Option<UserName> {
 
 /// A user's DN in the only form in which the provider's users have it.
 #[must_use]
-pub fn spelled(state: &State, user: UserDn) -> UserDn {
+pub(crate) fn spelled(state: &State, user: UserDn) -> UserDn {
     let provider = state.identity_provider_named(user.provider.as_str());
     let folded =
         provider.filter(|provider| provider.kind().disregards_case()).and_then(|_| canonical(user.user.as_str()));
@@ -34,7 +34,7 @@ pub fn spelled(state: &State, user: UserDn) -> UserDn {
 /// The id of a foreign provider's user: made from provider and name, so that every Controller has the same without
 /// asking. A user who is renamed there is another one here.
 #[must_use]
-pub fn user_id_of(provider: ProviderId, name: &UserName) -> UserId {
+pub(crate) fn user_id_of(provider: ProviderId, name: &UserName) -> UserId {
     let mut hash = blake3::Hasher::new_derive_key("ringwall 2026 user id of a foreign identity provider v1");
     hash.update(provider.uuid().as_bytes());
     hash.update(name.as_str().as_bytes());

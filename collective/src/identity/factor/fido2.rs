@@ -43,7 +43,7 @@ enum Asked {
 }
 
 /// Security keys.
-pub struct Fido2Factor {
+pub(crate) struct Fido2Factor {
     vault: Arc<Vault>,
     verifier: Webauthn,
 }
@@ -51,7 +51,7 @@ pub struct Fido2Factor {
 impl Fido2Factor {
     /// Keys whose records `vault` opens.
     #[must_use]
-    pub fn new(vault: Arc<Vault>) -> Self {
+    pub(crate) fn new(vault: Arc<Vault>) -> Self {
         Self { vault, verifier: verifier().expect("a constant relying party and origin") }
     }
 

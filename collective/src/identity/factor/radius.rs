@@ -21,7 +21,7 @@ use crate::refusal::Refusal;
 use crate::setup::vault::Vault;
 
 /// RADIUS servers that verify another factor.
-pub struct RadiusFactor {
+pub(crate) struct RadiusFactor {
     vault: Arc<Vault>,
     outbound: Outbound,
 }
@@ -29,7 +29,7 @@ pub struct RadiusFactor {
 impl RadiusFactor {
     /// Servers whose secrets `vault` opens, and that are where `outbound` permits.
     #[must_use]
-    pub const fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
+    pub(crate) const fn new(vault: Arc<Vault>, outbound: Outbound) -> Self {
         Self { vault, outbound }
     }
 
@@ -37,7 +37,7 @@ impl RadiusFactor {
     ///
     /// # Errors
     /// Why not, for operators.
-    pub async fn test(&self, settings: &RadiusFactorSettings, secret: &str) -> Result<(), Trouble> {
+    pub(crate) async fn test(&self, settings: &RadiusFactorSettings, secret: &str) -> Result<(), Trouble> {
         let name = format!("ringwall-test-{}", uuid::Uuid::new_v4().simple());
         let asked =
             Asked { name: &name, password: "no password", state: None, protocol: settings.authentication_protocol };

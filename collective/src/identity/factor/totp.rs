@@ -15,14 +15,14 @@ use crate::refusal::Refusal;
 use crate::setup::vault::{Purpose, Vault};
 
 /// One-time passwords.
-pub struct TotpFactor {
+pub(crate) struct TotpFactor {
     vault: Arc<Vault>,
 }
 
 impl TotpFactor {
     /// Passwords whose seeds `vault` opens.
     #[must_use]
-    pub const fn new(vault: Arc<Vault>) -> Self {
+    pub(crate) const fn new(vault: Arc<Vault>) -> Self {
         Self { vault }
     }
 }

@@ -20,7 +20,7 @@ const MAX_TEXT: usize = 64 * 1024;
 ///
 /// # Errors
 /// What is wrong, for operators.
-pub fn certificates(texts: &[String]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(texts: &[String]) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut found = Vec::new();
     for text in texts {
         if text.len() > MAX_TEXT {
@@ -44,7 +44,7 @@ pub fn certificates(texts: &[String]) -> Result<Vec<CertificateDer<'static>>, St
 ///
 /// # Errors
 /// What is wrong, for operators.
-pub fn config(trusted: &[String]) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn config(trusted: &[String]) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let named = certificates(trusted)?;
     let mut roots = RootCertStore::empty();

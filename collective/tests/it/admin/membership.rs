@@ -1,8 +1,7 @@
 //! Appliances: exported, joined, led, removed.
 
-use ringwall_collective::process::Process;
-use ringwall_collective::setup::config::RawConfig;
-use ringwall_collective::setup::joining;
+use ringwall_collective::Process;
+use ringwall_collective::RawConfig;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_trust::secret::write_private;
 use serde_json::json;
@@ -31,8 +30,11 @@ async fn a_controller_joins_with_an_exported_seed_leads_and_is_removed() {
     };
     let config = config(lab.directory.path().join("c2"));
     let raw = RawConfig { data_dir: config.data_dir.clone(), ..RawConfig::default() };
-    assert!(joining::join(&write("void.seed", &void), &config, &raw).await.is_err(), "a newer seed voids the older");
-    let joined = joining::join(&write("c2.seed", &seed), &config, &raw).await.expect("joined");
+    assert!(
+        ringwall_collective::join(&write("void.seed", &void), &config, &raw).await.is_err(),
+        "a newer seed voids the older"
+    );
+    let joined = ringwall_collective::join(&write("c2.seed", &seed), &config, &raw).await.expect("joined");
     let second = Process::start(config.clone()).await.expect("started");
     until("the second controller is active", async || {
         let state = lab.controller(0).replica.state();

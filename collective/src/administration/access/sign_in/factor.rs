@@ -25,16 +25,16 @@ use crate::administration::access::Access;
 use crate::administration::access::session::{PendingSignIn, new_id};
 use crate::administration::denial::Denial;
 use crate::administration::profiles::picture::barcode;
-use crate::identity::directory::{Directory, KnownUser, LookUp, Whom};
+use crate::identity::directory::{Directory, KnownUser, LookUp};
 use crate::identity::factor::{Bearer, Verdict, refused};
-use crate::limits::REFUSAL_FLOOR;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
+use crate::sign_in::REFUSAL_FLOOR;
 
 /// Answer to `POST /authentication/otp/initialize`.
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct FactorOffer {
+pub(crate) struct FactorOffer {
     /// `AlreadySeeded` or `Secret`.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -76,8 +76,7 @@ impl Access {
         let opening = opening(authenticated, new_id(), BTreeSet::new());
         let id = TransactionId::new(opening.session.id.uuid());
         let provider = authenticated.state.mfa_provider(factor).ok_or_else(refused)?;
-        let bearer =
-            Bearer { user: authenticated.user.id, dn: &authenticated.dn.user, device: authenticated.dn.device };
+        let bearer = Bearer { user: authenticated.user.id, dn: &authenticated.dn.user };
         if provider.kind() == MfaProviderKind::Fido2 {
             return Err(Denial::NotSignedIn {
                 id: "mfaUnsupported",
@@ -188,8 +187,7 @@ impl Access {
         }
         let provider = state.identity_provider(transaction.provider_id).filter(|provider| provider.admin_provider);
         let provider = provider.cloned().ok_or_else(Refusal::sign_in)?;
-        let whom = Whom { name: &transaction.dn.user.user, device: None };
-        let user = match self.providers.directories.look_up(&state, &provider, whom).await? {
+        let user = match self.providers.directories.look_up(&state, &provider, &transaction.dn.user.user).await? {
             LookUp::Known(user) => *user,
             // It said what it knows when the password was given, a moment ago.
             LookUp::Unreadable => KnownUser {

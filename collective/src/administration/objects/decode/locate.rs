@@ -8,7 +8,7 @@ use serde_json::Value;
 const MAX_ATTEMPTS: usize = 512;
 
 /// The place and the reason why `decode` refuses `value`, which it does.
-pub fn locate(value: &Value, decode: &dyn Fn(&Value) -> Result<(), serde_json::Error>) -> FieldError {
+pub(crate) fn locate(value: &Value, decode: &dyn Fn(&Value) -> Result<(), serde_json::Error>) -> FieldError {
     let mut search = Search { whole: value.clone(), decode, attempts: 0 };
     let Some(message) = search.failure() else {
         return FieldError { field: String::new(), message: "cannot be read".to_owned() };

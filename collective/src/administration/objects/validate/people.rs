@@ -40,7 +40,7 @@ pub(super) fn local_user(user: &LocalUser, before: Option<&Object>, faults: &mut
 
 /// What is wrong with a password of a user of `provider`.
 #[must_use]
-pub fn check_password(password: &str, provider: Option<&IdentityProvider>) -> Option<FieldError> {
+pub(crate) fn check_password(password: &str, provider: Option<&IdentityProvider>) -> Option<FieldError> {
     let least = provider.map_or(1, |provider| provider.min_password_length.max(1)) as usize;
     let wrong = |message: String| Some(FieldError { field: "password".to_owned(), message });
     if password.chars().count() < least {

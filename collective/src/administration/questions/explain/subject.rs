@@ -10,21 +10,21 @@ use uuid::Uuid;
 
 use crate::administration::denial::Denial;
 use crate::administration::questions::Questions;
-use crate::identity::directory::{Directory, LookUp, Whom, spelled};
+use crate::identity::directory::{Directory, LookUp, spelled};
 
 /// The user that a question is about, with what is known of his session.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// User and device; the device is nil where no session is live.
-    pub dn: SessionDn,
+    pub(crate) dn: SessionDn,
     /// The user.
-    pub user: UserId,
+    pub(crate) user: UserId,
     /// His provider.
-    pub provider: IdentityProvider,
+    pub(crate) provider: IdentityProvider,
     /// His claims.
-    pub claims: ClaimMap,
+    pub(crate) claims: ClaimMap,
     /// His session, as a Gateway reported it.
-    pub session: Option<SessionSummary>,
+    pub(crate) session: Option<SessionSummary>,
 }
 
 impl Questions {
@@ -64,8 +64,7 @@ impl Questions {
         dn: &SessionDn,
         session: Option<&SessionSummary>,
     ) -> Result<Option<ClaimMap>, Denial> {
-        let whom = Whom { name: &dn.user.user, device: Some(dn.device).filter(|device| !device.uuid().is_nil()) };
-        let told = self.providers.directories.look_up(state, provider, whom).await;
+        let told = self.providers.directories.look_up(state, provider, &dn.user.user).await;
         let kept = session.map(|session| &session.user).filter(|claims| !claims.0.is_empty());
         match (told, kept) {
             (Ok(LookUp::Known(known)), _) => Ok(Some(known.claims)),

@@ -15,7 +15,7 @@ const CONTROLS: u8 = 0xa0;
 /// What came is no message that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server sent what is no LDAP message, or too long or too deeply nested")]
-pub struct NoMessage;
+pub(crate) struct NoMessage;
 
 /// Length of the message at the front of `bytes`; `None` if it is not complete yet.
 ///

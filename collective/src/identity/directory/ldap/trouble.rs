@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 
 /// Why a directory gave no answer that counts.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// No connection.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
@@ -73,7 +73,7 @@ pub enum Trouble {
 impl Trouble {
     /// Whether another server of the provider may do better.
     #[must_use]
-    pub const fn is_of_this_server(&self) -> bool {
+    pub(crate) const fn is_of_this_server(&self) -> bool {
         matches!(
             self,
             Self::Outbound(_)
@@ -88,7 +88,7 @@ impl Trouble {
 
     /// The refusal for whoever signs in; the cause goes into the log.
     #[must_use]
-    pub fn refuse(&self, provider: &str) -> Refusal {
+    pub(crate) fn refuse(&self, provider: &str) -> Refusal {
         tracing::warn!(provider, cause = %self, "the directory cannot be asked");
         metrics::counter!("ringwall_provider_failures_total").increment(1);
         Refusal::provider_unavailable()

@@ -7,7 +7,7 @@ use crate::refusal::Refusal;
 /// What is wrong with a provider.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {cause}")]
-pub struct Trouble {
+pub(crate) struct Trouble {
     what: &'static str,
     cause: String,
 }

@@ -18,20 +18,20 @@ const FIRST_WAIT: Duration = Duration::from_millis(1_200);
 const LEAST_SHARE: Duration = Duration::from_millis(1_500);
 
 /// Where servers are, and for how long they are asked.
-pub struct Servers<'a> {
+pub(crate) struct Servers<'a> {
     /// In the order in which they are asked.
-    pub hosts: &'a [String],
+    pub(crate) hosts: &'a [String],
     /// Of all of them.
-    pub port: u16,
+    pub(crate) port: u16,
     /// For all of them together.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Where they may be.
-    pub outbound: &'a Outbound,
+    pub(crate) outbound: &'a Outbound,
 }
 
 /// Why no server answered.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// No way there.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
@@ -68,7 +68,7 @@ pub enum Trouble {
 impl Trouble {
     /// The refusal for whoever signs in; the cause goes into the log.
     #[must_use]
-    pub fn refuse(&self, provider: &str) -> Refusal {
+    pub(crate) fn refuse(&self, provider: &str) -> Refusal {
         tracing::warn!(provider, cause = %self, "no RADIUS server can be asked");
         metrics::counter!("ringwall_provider_failures_total").increment(1);
         Refusal::provider_unavailable()
@@ -79,7 +79,11 @@ impl Trouble {
 ///
 /// # Errors
 /// [`Trouble`] of the last one.
-pub async fn ask(servers: &Servers<'_>, asked: &Asked<'_>, secret: &[u8]) -> Result<(String, Response), Trouble> {
+pub(crate) async fn ask(
+    servers: &Servers<'_>,
+    asked: &Asked<'_>,
+    secret: &[u8],
+) -> Result<(String, Response), Trouble> {
     let end = Instant::now() + servers.timeout;
     let count = u32::try_from(servers.hosts.len()).unwrap_or(u32::MAX).max(1);
     let share = (servers.timeout / count).max(LEAST_SHARE);

@@ -7,40 +7,40 @@ use ringwall_protocol::object::identity_provider::radius::RadiusProtocol;
 use zeroize::Zeroizing;
 
 /// Longest packet (RFC 2865 §3).
-pub const MAX_PACKET: usize = 4096;
+pub(crate) const MAX_PACKET: usize = 4096;
 /// Header: code, identifier, length, authenticator.
 const HEADER: usize = 20;
 /// Longest password that can be hidden (RFC 2865 §5.2).
-pub const MAX_PASSWORD: usize = 128;
+pub(crate) const MAX_PASSWORD: usize = 128;
 /// Longest value of an attribute.
 const MAX_VALUE: usize = 253;
 
 /// Numbers of attributes (RFC 2865 §5, RFC 2869 §5).
-pub mod attribute {
+pub(crate) mod attribute {
     /// Name of the user.
-    pub const USER_NAME: u8 = 1;
+    pub(crate) const USER_NAME: u8 = 1;
     /// Hidden password.
-    pub const USER_PASSWORD: u8 = 2;
+    pub(crate) const USER_PASSWORD: u8 = 2;
     /// Answer to a CHAP challenge.
-    pub const CHAP_PASSWORD: u8 = 3;
+    pub(crate) const CHAP_PASSWORD: u8 = 3;
     /// What kind of service is wanted.
-    pub const SERVICE_TYPE: u8 = 6;
+    pub(crate) const SERVICE_TYPE: u8 = 6;
     /// Name of a filter, often of a group.
-    pub const FILTER_ID: u8 = 11;
+    pub(crate) const FILTER_ID: u8 = 11;
     /// Text for the user.
-    pub const REPLY_MESSAGE: u8 = 18;
+    pub(crate) const REPLY_MESSAGE: u8 = 18;
     /// What the server needs again with the answer.
-    pub const STATE: u8 = 24;
+    pub(crate) const STATE: u8 = 24;
     /// Class of the user.
-    pub const CLASS: u8 = 25;
+    pub(crate) const CLASS: u8 = 25;
     /// Who asks.
-    pub const NAS_IDENTIFIER: u8 = 32;
+    pub(crate) const NAS_IDENTIFIER: u8 = 32;
     /// CHAP challenge.
-    pub const CHAP_CHALLENGE: u8 = 60;
+    pub(crate) const CHAP_CHALLENGE: u8 = 60;
     /// Whether the answer to a challenge may be shown.
-    pub const PROMPT: u8 = 76;
+    pub(crate) const PROMPT: u8 = 76;
     /// HMAC over the packet.
-    pub const MESSAGE_AUTHENTICATOR: u8 = 80;
+    pub(crate) const MESSAGE_AUTHENTICATOR: u8 = 80;
 }
 
 /// Codes of packets.
@@ -51,7 +51,7 @@ const ACCESS_CHALLENGE: u8 = 11;
 
 /// Why bytes are no answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PacketError {
+pub(crate) enum PacketError {
     /// Lengths do not fit.
     #[error("no RADIUS packet")]
     Malformed,
@@ -69,49 +69,49 @@ pub enum PacketError {
 /// Why there is no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("name, password or state is too long for RADIUS")]
-pub struct TooLong;
+pub(crate) struct TooLong;
 
 /// A request that was made, with what its answer is checked against. No `Debug`: it holds a hidden password.
-pub struct Request {
+pub(crate) struct Request {
     bytes: Zeroizing<Vec<u8>>,
     identifier: u8,
     authenticator: [u8; 16],
 }
 
 /// What a request asks.
-pub struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// The user's name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Password, code or answer.
-    pub password: &'a str,
+    pub(crate) password: &'a str,
     /// What the server gave with its challenge.
-    pub state: Option<&'a [u8]>,
+    pub(crate) state: Option<&'a [u8]>,
     /// How the password travels.
-    pub protocol: RadiusProtocol,
+    pub(crate) protocol: RadiusProtocol,
 }
 
 /// Random values of one request.
-pub struct Random {
+pub(crate) struct Random {
     /// Of the packet.
-    pub identifier: u8,
+    pub(crate) identifier: u8,
     /// Of the packet; also the CHAP challenge.
-    pub authenticator: [u8; 16],
+    pub(crate) authenticator: [u8; 16],
     /// Of the CHAP answer.
-    pub chap: u8,
+    pub(crate) chap: u8,
 }
 
 /// An authentic answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Response {
+pub(crate) struct Response {
     /// What the server decided.
-    pub decision: Decision,
+    pub(crate) decision: Decision,
     /// Attributes in order.
-    pub attributes: Vec<(u8, Vec<u8>)>,
+    pub(crate) attributes: Vec<(u8, Vec<u8>)>,
 }
 
 /// What a server decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// The user is proved.
     Accept,
     /// He is not.
@@ -125,7 +125,7 @@ impl Request {
     ///
     /// # Errors
     /// [`TooLong`].
-    pub fn new(asked: &Asked<'_>, secret: &[u8], random: &Random) -> Result<Self, TooLong> {
+    pub(crate) fn new(asked: &Asked<'_>, secret: &[u8], random: &Random) -> Result<Self, TooLong> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(256));
         bytes.extend([ACCESS_REQUEST, random.identifier, 0, 0]);
         bytes.extend(random.authenticator);
@@ -159,7 +159,7 @@ impl Request {
 
     /// What is sent; the same bytes each time (RFC 5080 §2.2.1).
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -167,7 +167,7 @@ impl Request {
     ///
     /// # Errors
     /// [`PacketError`]: whatever is wrong, the answer does not count, and a better one may still come.
-    pub fn response(&self, bytes: &[u8], secret: &[u8]) -> Result<Response, PacketError> {
+    pub(crate) fn response(&self, bytes: &[u8], secret: &[u8]) -> Result<Response, PacketError> {
         let (packet, attributes) = split(bytes)?;
         if packet[1] != self.identifier {
             return Err(PacketError::Stranger);
@@ -205,13 +205,13 @@ impl Request {
 
 impl Response {
     /// Values of an attribute.
-    pub fn values(&self, kind: u8) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn values(&self, kind: u8) -> impl Iterator<Item = &[u8]> {
         self.attributes.iter().filter(move |(known, _)| *known == kind).map(|(_, value)| value.as_slice())
     }
 
     /// What the user is to read, as a screen may show it.
     #[must_use]
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let texts: Vec<_> = self.values(attribute::REPLY_MESSAGE).map(String::from_utf8_lossy).collect();
         texts.join(" ").chars().filter(|c| !c.is_control()).take(512).collect()
     }

@@ -10,7 +10,7 @@ const MAX_KEYS: usize = 65_536;
 
 /// A token bucket for each key: `capacity` at once, refilled evenly over `period`.
 #[derive(Debug)]
-pub struct Throttle<K> {
+pub(crate) struct Throttle<K> {
     capacity: u32,
     period: Duration,
     buckets: BTreeMap<K, Bucket>,
@@ -25,12 +25,12 @@ struct Bucket {
 impl<K: Ord + Clone> Throttle<K> {
     /// `capacity` at once, and as many again in each `period`.
     #[must_use]
-    pub fn new(capacity: u32, period: Duration) -> Self {
+    pub(crate) fn new(capacity: u32, period: Duration) -> Self {
         Self { capacity: capacity.max(1), period, buckets: BTreeMap::new() }
     }
 
     /// Takes one, if there is one.
-    pub fn take(&mut self, key: &K, now: UnixMillis) -> bool {
+    pub(crate) fn take(&mut self, key: &K, now: UnixMillis) -> bool {
         if !self.has_one(key, now) || (!self.buckets.contains_key(key) && !self.has_room(now)) {
             return false;
         }
@@ -42,13 +42,13 @@ impl<K: Ord + Clone> Throttle<K> {
 
     /// Whether one is left, without taking it.
     #[must_use]
-    pub fn has_one(&self, key: &K, now: UnixMillis) -> bool {
+    pub(crate) fn has_one(&self, key: &K, now: UnixMillis) -> bool {
         self.has(key, 1, now)
     }
 
     /// Whether `count` are left.
     #[must_use]
-    pub fn has(&self, key: &K, count: u32, now: UnixMillis) -> bool {
+    pub(crate) fn has(&self, key: &K, count: u32, now: UnixMillis) -> bool {
         let missing = self.buckets.get(key).map_or(Duration::ZERO, |bucket| now.until(bucket.full_at));
         missing + self.each() * count <= self.period
     }

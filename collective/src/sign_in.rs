@@ -3,6 +3,7 @@
 
 mod begin;
 pub(crate) mod challenges;
+mod decision;
 pub(crate) mod devices;
 pub(crate) mod failures;
 pub(crate) mod lockout;
@@ -18,13 +19,13 @@ use ringwall_protocol::name::{ProviderName, SessionDn, UserDn, UserName};
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{SignInAnswer, SignInRequest, SignedIn};
-use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::State;
 use ringwall_raft::state::device::{DeviceMatch, match_device};
 use uuid::Uuid;
 
 use self::challenges::Challenges;
-use self::devices::{Cookie, Registered, Registering, Standing, standing};
+use self::decision::{Decided, Decision, decide};
+use self::devices::{Cookie, Registered, Registering};
 use self::lockout::Lockout;
 use crate::audit::client_events::Audit;
 use crate::identity::Providers;
@@ -168,10 +169,16 @@ impl SignIn {
         authenticated: AuthenticatedUser,
         now: UnixMillis,
     ) -> Result<SignInAnswer, Refusal> {
-        let known = self.match_registration(state, &authenticated, now)?;
-        match self.wanted_factor(state, &authenticated, known)? {
-            Some(wanted) => self.open_sign_in(state, authenticated, wanted).await.map(SignInAnswer::MfaWanted),
-            None => self.complete_sign_in(authenticated, false).await.map(SignInAnswer::SignedIn),
+        let Decided { decision, audited } = decide(state, &authenticated, now);
+        if let Some(kind) = audited {
+            self.audit.event(kind, Some(&authenticated.dn), authenticated.from).emit();
+        }
+        match decision {
+            Decision::FactorWanted(wanted) => {
+                self.open_sign_in(state, authenticated, wanted).await.map(SignInAnswer::MfaWanted)
+            }
+            Decision::Complete => self.complete_sign_in(authenticated, false).await.map(SignInAnswer::SignedIn),
+            Decision::Refused(refusal) => Err(refusal),
         }
     }
 
@@ -290,37 +297,6 @@ impl SignIn {
         })
     }
 
-    /// How the device compares with its registration, before anybody is asked for another factor (T15).
-    pub(crate) fn match_registration(
-        &self,
-        state: &State,
-        authenticated: &AuthenticatedUser,
-        now: UnixMillis,
-    ) -> Result<bool, Refusal> {
-        let limit = authenticated.provider.device_limit_per_user;
-        let Some(known) = state.device(authenticated.user.id, authenticated.dn.device) else {
-            let has = state
-                .devices_of(authenticated.user.id)
-                .filter(|one| one.provider_id == authenticated.provider.base.id)
-                .count();
-            if has >= limit as usize {
-                return Err(Refusal::new(
-                    ErrorCode::DeviceLimit,
-                    format!("the user has {has} registered devices, at most {limit} are allowed"),
-                ));
-            }
-            return Ok(false);
-        };
-        let presented = authenticated.cookie.as_ref().map(Cookie::hash);
-        match standing(known, &authenticated.dn, presented.as_deref(), authenticated.jkt, now) {
-            Standing::Registered => Ok(true),
-            Standing::Doubtful { audited } => {
-                self.audit.event(audited, Some(&authenticated.dn), authenticated.from).emit();
-                if takeover_possible(&authenticated.provider) { Ok(false) } else { Err(device_conflict()) }
-            }
-        }
-    }
-
     /// Registers the device, allocates addresses, mints the claims token.
     pub(crate) async fn complete_sign_in(
         &self,
@@ -405,18 +381,6 @@ pub(crate) fn permitted_provider<'a>(
         Some(_) => false,
     };
     permitted.then_some(provider)
-}
-
-fn takeover_possible(provider: &IdentityProvider) -> bool {
-    use ringwall_protocol::object::identity_provider::DeviceTakeover;
-    provider.device_takeover == DeviceTakeover::ReplaceWithMfa && provider.on_boarding_2fa.is_some()
-}
-
-pub(crate) fn device_conflict() -> Refusal {
-    Refusal::new(
-        ErrorCode::DeviceConflict,
-        "this device is registered with another key or cookie; an administrator can remove the registration",
-    )
 }
 
 /// What the device calls itself, for people; cut to what is kept.

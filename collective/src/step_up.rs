@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use ringwall_protocol::claims::{StepUp, StepUpKind, UntrustedClaims};
-use ringwall_protocol::id::{MfaProviderId, PromptId, ProviderId, TransactionId};
+use ringwall_protocol::id::{PromptId, ProviderId, TransactionId};
 use ringwall_protocol::interaction::{Interaction, InteractionKind, InteractionRef};
-use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::{IdentityProvider, MfaProvider};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::ClaimsToken;
@@ -28,7 +27,7 @@ use crate::identity::directory::{Attempt, Directory, Further, Proof};
 use crate::identity::factor::{Bearer, Factor, refused};
 use crate::issuing::CertifiedClient;
 use crate::issuing::check;
-use crate::issuing::interactions::{answered_here, factor_of};
+use crate::issuing::interactions::{Plan, Way, answered_here, factor_of, permitted, plan};
 use crate::issuing::renew::ReMint;
 use crate::issuing::{DeviceRequest, Issuing};
 use crate::refusal::Refusal;
@@ -80,46 +79,30 @@ impl StepUps {
             prompt: request.prompt_id,
         };
         let interaction = self.interaction_of(&state, &claims, caller, asked.interaction, now)?;
-        let kind = answered_here(&interaction)?;
-        let factor = factor_of(&state, &claims, &interaction)?;
-        let transaction = match kind {
-            StepUpKind::Otp => {
-                let provider = state.mfa_provider(MfaProviderId::new(factor)).ok_or_else(refused)?;
-                if self.providers.factors.asks_first(provider) {
-                    return self.ask_first(&state, &claims, asked, provider).await.map(StepUpAnswer::Wanted);
-                }
+        let asks_first = |provider: &MfaProvider| self.providers.factors.asks_first(provider);
+        let Plan { kind, factor, way } = plan(&state, &claims, &interaction, asks_first)?;
+        match way {
+            Way::FactorAsksFirst(provider) => {
+                self.ask_first(&state, &claims, asked, provider).await.map(StepUpAnswer::Wanted)
+            }
+            Way::Browser(provider) => {
+                let redirect_uri = request.redirect_uri.as_deref();
+                self.send_out(&state, &claims, asked, (provider, redirect_uri)).await.map(StepUpAnswer::Wanted)
+            }
+            Way::Typed => {
                 something(&request.answer)?;
                 let transaction = self.open_step_up(&claims, asked, factor, Opening::Answered).await?;
-                match self.challenges.answer_factor(&state, &transaction, &request.answer, now).await? {
-                    Answered::Finished(finished) => finished,
-                    Answered::Further(further) => {
-                        let asked = wanted(transaction.id, InteractionKind::OtpAuthentication, further);
-                        return Ok(StepUpAnswer::Wanted(asked));
+                let answered = match kind {
+                    StepUpKind::Otp => {
+                        self.challenges.answer_factor(&state, &transaction, &request.answer, now).await?
                     }
-                }
-            }
-            StepUpKind::Password => {
-                let provider = state.identity_provider(ProviderId::new(factor)).ok_or_else(refused)?;
-                if provider.kind() == IdentityProviderKind::Oidc {
-                    let redirect_uri = request.redirect_uri.as_deref();
-                    return self
-                        .send_out(&state, &claims, asked, (provider, redirect_uri))
-                        .await
-                        .map(StepUpAnswer::Wanted);
-                }
-                something(&request.answer)?;
-                let transaction = self.open_step_up(&claims, asked, factor, Opening::Answered).await?;
-                match self.verify_password(&state, &claims, ProviderId::new(factor), &request.answer).await? {
-                    None => self.finish(transaction.id).await?,
-                    Some(further) => {
-                        self.challenges.keep_further(transaction.id, &further).await?;
-                        let asked = wanted(transaction.id, InteractionKind::PasswordAuthentication, further);
-                        return Ok(StepUpAnswer::Wanted(asked));
+                    StepUpKind::Password => {
+                        self.verify_password(&state, &claims, &transaction, &request.answer).await?
                     }
-                }
+                };
+                self.conclude(caller, &claims, (transaction.id, kind), answered, now).await
             }
-        };
-        self.stepped_up(caller, &claims, &transaction, now).await.map(StepUpAnswer::Claims)
+        }
     }
 
     /// Takes the answer to what a step-up wanted first.
@@ -155,24 +138,34 @@ impl StepUps {
         let Reply::Transaction(counted) = self.replica.change(CountAttempt { transaction: known.id }).await? else {
             return Err(Refusal::internal());
         };
-        let finished = match kind {
-            StepUpKind::Otp => match self.challenges.answer_factor(&state, &counted, &answer.answer, now).await? {
-                Answered::Finished(finished) => finished,
-                Answered::Further(further) => {
-                    let asked = wanted(known.id, InteractionKind::OtpAuthentication, further);
-                    return Ok(StepUpAnswer::Wanted(asked));
-                }
-            },
-            StepUpKind::Password => match self.go_on_password(&state, &claims, &counted, &answer.answer).await? {
-                None => self.finish(known.id).await?,
-                Some(further) => {
-                    self.challenges.keep_further(known.id, &further).await?;
-                    let asked = wanted(known.id, InteractionKind::PasswordAuthentication, further);
-                    return Ok(StepUpAnswer::Wanted(asked));
-                }
-            },
+        let answered = match kind {
+            StepUpKind::Otp => self.challenges.answer_factor(&state, &counted, &answer.answer, now).await?,
+            StepUpKind::Password => self.go_on_password(&state, &claims, &counted, &answer.answer).await?,
         };
-        self.stepped_up(caller, &claims, &finished, now).await.map(StepUpAnswer::Claims)
+        self.conclude(caller, &claims, (known.id, kind), answered, now).await
+    }
+
+    /// What comes of an answer: a claims token, or another question in the same transaction.
+    async fn conclude(
+        &self,
+        caller: &CertifiedClient,
+        claims: &Verified<ClaimsToken>,
+        (transaction, kind): (TransactionId, StepUpKind),
+        answered: Answered,
+        now: UnixMillis,
+    ) -> Result<StepUpAnswer, Refusal> {
+        match answered {
+            Answered::Finished(finished) => {
+                self.stepped_up(caller, claims, &finished, now).await.map(StepUpAnswer::Claims)
+            }
+            Answered::Further(further) => {
+                let asked_for = match kind {
+                    StepUpKind::Otp => InteractionKind::OtpAuthentication,
+                    StepUpKind::Password => InteractionKind::PasswordAuthentication,
+                };
+                Ok(StepUpAnswer::Wanted(wanted(transaction, asked_for, further)))
+            }
+        }
     }
 
     /// What the device says of itself, for this Controller's policies.
@@ -271,20 +264,10 @@ impl StepUps {
         reference: InteractionRef,
         now: UnixMillis,
     ) -> Result<Interaction, Refusal> {
-        let not_entitled = || Refusal::new(ErrorCode::NotEntitled, "no entitlement of yours asks for this");
         let device =
             self.issuing.device_claims.of((claims.head.user_id, claims.head.device_id), now).unwrap_or_default();
         let assignment = self.issuing.assign(state, claims, &device, caller.address, now);
-        let uses = assignment
-            .entitlements
-            .keys()
-            .filter_map(|(id, _)| state.entitlement(*id))
-            .any(|entitlement| !entitlement.disabled && entitlement.conditions.contains(&reference.condition_id));
-        if assignment.stopped.is_some() || !uses {
-            return Err(not_entitled());
-        }
-        let condition = state.condition(reference.condition_id).ok_or_else(not_entitled)?;
-        condition.remedy_methods.get(usize::from(reference.interaction_index)).cloned().ok_or_else(not_entitled)
+        permitted(state, &assignment, reference)
     }
 
     async fn finish(&self, transaction: TransactionId) -> Result<Box<Transaction>, Refusal> {
@@ -345,21 +328,33 @@ impl StepUps {
         }
     }
 
-    /// Nothing if the password is right; what the provider wants besides it.
+    /// Judges a password.
     async fn verify_password(
         &self,
         state: &State,
         claims: &ClaimsToken,
-        provider: ProviderId,
+        transaction: &Transaction,
         password: &str,
-    ) -> Result<Option<Further>, Refusal> {
+    ) -> Result<Answered, Refusal> {
+        let provider = ProviderId::new(transaction.factor_provider_id);
         let provider = state.identity_provider(provider).ok_or_else(refused)?;
         let name = claims.head.sub.user.user.as_str().to_owned();
         let credential = Credential::Password { username: name, password: password.to_owned() };
         let (device, key) = (claims.head.device_id, claims.head.cnf.jkt);
         let attempt = Attempt { credential: &credential, device, key, exporter: None };
         let proof = self.providers.directories.prove(state, provider, &attempt).await?;
-        right_user(proof, provider, claims)
+        self.settle_password(transaction.id, right_user(proof, provider, claims)?).await
+    }
+
+    /// Ends a transaction whose password was right, or keeps what the provider wants besides it.
+    async fn settle_password(&self, id: TransactionId, further: Option<Further>) -> Result<Answered, Refusal> {
+        match further {
+            None => self.finish(id).await.map(Answered::Finished),
+            Some(further) => {
+                self.challenges.keep_further(id, &further).await?;
+                Ok(Answered::Further(further))
+            }
+        }
     }
 
     /// The same for the answer to what the provider wanted besides.
@@ -369,12 +364,12 @@ impl StepUps {
         claims: &ClaimsToken,
         transaction: &Transaction,
         answer: &str,
-    ) -> Result<Option<Further>, Refusal> {
+    ) -> Result<Answered, Refusal> {
         let provider = ProviderId::new(transaction.factor_provider_id);
         let provider = state.identity_provider(provider).ok_or_else(refused)?;
         let (kept, name) = (self.challenges.kept(transaction)?, &claims.head.sub.user.user);
         let proof = self.providers.directories.go_on(state, provider, name, &kept, answer).await?;
-        right_user(proof, provider, claims)
+        self.settle_password(transaction.id, right_user(proof, provider, claims)?).await
     }
 }
 

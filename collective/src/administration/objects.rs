@@ -3,6 +3,7 @@
 //! A replacement is proposed for the version that was checked, so that nothing is written over what nobody looked at.
 //! Replacing an object by itself proposes nothing.
 
+mod decision;
 pub(crate) mod decode;
 pub(crate) mod listing;
 pub(crate) mod present;
@@ -12,13 +13,12 @@ pub(crate) mod provider_test;
 pub(crate) mod validate;
 
 use ringwall_protocol::id::{LogIndex, UserId};
-use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::role::PrivilegeType;
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::time::UnixMillis;
-use ringwall_protocol::wire::admin::{FieldError, List};
+use ringwall_protocol::wire::admin::List;
 use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
-use ringwall_raft::state::object::{DeleteObject, Expected, PutObject, Stored};
+use ringwall_raft::state::object::{Expected, PutObject, Stored};
 use ringwall_raft::{Command, State};
 use ringwall_trust::password::{self, Cost};
 use ringwall_trust::secret::SystemRandom;
@@ -26,13 +26,11 @@ use serde_json::Value;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use self::decision::{Creation, decide_creation, decide_deletion, decide_replacement, settle_replacement};
 use self::decode::Body;
 use self::listing::{Habits, Wanted};
 use self::present::present;
-use self::validate::{check_password, validate};
 use super::access::authority::{Administrator, target_of};
-use super::access::granting;
-use super::access::granting::Change;
 use super::denial::Denial;
 use super::repeat::Repeat;
 use crate::administration::members::appliances::remove_appliance;
@@ -97,26 +95,11 @@ impl Objects {
         body: Value,
         repeat: &Repeat,
     ) -> Result<Written, Denial> {
-        who.authority.require_some(PrivilegeType::Create, target_of(kind))?;
-        let now = who.now;
-        let mut body = prepared(body, kind, &who.state)?;
-        let id = body.id().map_err(Denial::Invalid)?.unwrap_or_else(|| repeat.new_id(now.0));
-        add_default_tags(&mut body, who, kind);
-        let password = body.take_password();
-        let given = body.take_secrets();
-        let object = body.into_object(kind, id).map_err(Denial::Invalid)?;
-        who.authority.require(PrivilegeType::Create, target_of(kind), Some((id, object.tags())))?;
-        let mut errors = validate(&object, None, &who.state);
-        errors.extend(password_errors(kind, password.as_deref(), None, &who.state));
-        errors.extend(self.forbidden_hosts(&object));
-        errors.extend(provider_secrets::errors(&object, None, &given, &who.state));
-        Denial::unless_empty(errors)?;
-        let secret = password.is_some() || !given.is_empty();
-        let change = Change { before: None, after: Some(&object), password: secret };
-        granting::check(&who.authority, &who.state, change, now)?;
-        let name = object.name().to_owned();
+        let Creation { object, password, secrets } =
+            decide_creation(who, kind, body, repeat, &self.providers.outbound)?;
+        let (id, name) = (object.id(), object.name().to_owned());
         let put = PutObject { object, expected: Expected::Absent };
-        let order = self.with_secrets(self.with_password(put, id, password).await?, id, &given);
+        let order = self.with_secrets(self.with_password(put, id, password).await?, id, &secrets);
         let outcome = repeat.propose(&self.replica, order).await?;
         trail::changed(who, "entity_created", kind.collection(), &id.to_string(), &name, outcome.index);
         read_back(&self.replica, who.now, kind, id).await
@@ -134,50 +117,18 @@ impl Objects {
         expected: Option<LogIndex>,
         repeat: &Repeat,
     ) -> Result<Written, Denial> {
-        let target = target_of(kind);
-        who.authority.require_some(PrivilegeType::Edit, target)?;
-        let stored =
-            find(&who.state, kind, id).filter(|stored| sees(who, &stored.object) || edits(who, &stored.object));
-        let stored = stored.ok_or_else(|| not_found(kind, id))?;
-        let before = &stored.object;
-        let mut body = prepared(body, kind, &who.state)?;
-        if body.id().map_err(Denial::Invalid)?.is_some_and(|sent| sent != id) {
-            return Err(Denial::field("id", "is another one than the path's; ids never change"));
-        }
-        let password = body.take_password();
-        let given = body.take_secrets();
-        let after = body.into_object(kind, id).map_err(Denial::Invalid)?;
-        for object in [before, &after] {
-            who.authority.require(PrivilegeType::Edit, target, Some((id, object.tags())))?;
-        }
-        if before.tags() != after.tags() {
-            who.authority.require(PrivilegeType::Tag, target, Some((id, before.tags())))?;
-        }
-        let mut errors = validate(&after, Some(before), &who.state);
-        errors.extend(password_errors(kind, password.as_deref(), Some(before), &who.state));
-        errors.extend(self.forbidden_hosts(&after));
-        errors.extend(provider_secrets::errors(&after, Some(before), &given, &who.state));
-        Denial::unless_empty(errors)?;
-        if let Some(expected) = expected.filter(|expected| *expected != stored.version) {
-            return Err(Denial::Conflict(format!("expected version {expected}, it is at {}", stored.version)));
-        }
-        let new_password = match password {
+        let asked = decide_replacement(who, (kind, id), body, expected, &self.providers.outbound)?;
+        let password = match asked.password {
             Some(password) if self.is_password(&who.state, id, &password).await? => None,
             other => other,
         };
-        let given = self.new_secrets(&who.state, id, given)?;
-        if new_password.is_none() && given.is_empty() && same(before, &after) {
-            return Ok(written(stored, &who.state, who.now));
-        }
-        if let (Object::CriteriaScript(script), true) = (before, before.name() != after.name()) {
-            refuse_if_called(&who.state, &script.base.name)?;
-        }
-        let secret = new_password.is_some() || !given.is_empty();
-        let change = Change { before: Some(before), after: Some(&after), password: secret };
-        granting::check(&who.authority, &who.state, change, who.now)?;
-        let name = after.name().to_owned();
-        let put = PutObject { object: after, expected: Expected::Version(stored.version) };
-        let order = self.with_secrets(self.with_password(put, id, new_password).await?, id, &given);
+        let secrets = self.new_secrets(&who.state, id, asked.secrets)?;
+        let secret = password.is_some() || !secrets.is_empty();
+        let Some(put) = settle_replacement(who, asked.stored, asked.after, secret)? else {
+            return Ok(written(asked.stored, &who.state, who.now));
+        };
+        let name = put.object.name().to_owned();
+        let order = self.with_secrets(self.with_password(put, id, password).await?, id, &secrets);
         let outcome = repeat.propose(&self.replica, order).await?;
         trail::changed(who, "entity_updated", kind.collection(), &id.to_string(), &name, outcome.index);
         read_back(&self.replica, who.now, kind, id).await
@@ -194,27 +145,7 @@ impl Objects {
         expected: Option<LogIndex>,
         repeat: &Repeat,
     ) -> Result<(), Denial> {
-        who.authority.require_some(PrivilegeType::Delete, target_of(kind))?;
-        let may = |object: &Object| {
-            who.authority.permits(PrivilegeType::Delete, target_of(kind), Some((object.id(), object.tags())))
-        };
-        let stored = find(&who.state, kind, id).filter(|stored| sees(who, &stored.object) || may(&stored.object));
-        let stored = stored.ok_or_else(|| not_found(kind, id))?;
-        let object = &stored.object;
-        who.authority.require(PrivilegeType::Delete, target_of(kind), Some((id, object.tags())))?;
-        let change = Change { before: Some(object), after: None, password: false };
-        granting::check(&who.authority, &who.state, change, who.now)?;
-        match object {
-            Object::CriteriaScript(script) => refuse_if_called(&who.state, &script.base.name)?,
-            Object::IdentityProvider(provider) if provider.kind() == IdentityProviderKind::LocalDatabase => {
-                return Err(Denial::Conflict("the provider of local users is part of every collective".to_owned()));
-            }
-            Object::LocalUser(user) if user.base.id == who.session.user_id => {
-                return Err(Denial::Conflict("administrators do not delete themselves".to_owned()));
-            }
-            _ => {}
-        }
-        let delete = DeleteObject { kind, id, expected: expected.map_or(Expected::Present, Expected::Version) };
+        let (object, delete) = decide_deletion(who, (kind, id), expected)?;
         let outcome = match object {
             Object::Appliance(appliance) => remove_appliance(&self.replica, who, appliance, delete, repeat).await?,
             Object::IdentityProvider(_) | Object::MfaProvider(_) => {
@@ -271,11 +202,6 @@ fn sees(who: &Administrator, object: &Object) -> bool {
     who.authority.permits(PrivilegeType::View, target_of(object.kind()), scoped)
 }
 
-fn edits(who: &Administrator, object: &Object) -> bool {
-    let scoped = Some((object.id(), object.tags()));
-    who.authority.permits(PrivilegeType::Edit, target_of(object.kind()), scoped)
-}
-
 fn written(stored: &Stored, state: &State, now: UnixMillis) -> Written {
     Written { object: present(&stored.object, state, now), version: stored.version }
 }
@@ -299,35 +225,6 @@ pub(in crate::administration) fn prepared(body: Value, kind: ObjectKind, state: 
     Ok(body)
 }
 
-fn add_default_tags(body: &mut Body, who: &Administrator, kind: ObjectKind) {
-    let defaults = who.authority.default_tags(target_of(kind));
-    let mut tags = match body.field("tags") {
-        None => Vec::new(),
-        Some(Value::Array(tags)) => tags.clone(),
-        Some(_) => return,
-    };
-    if !defaults.is_empty() {
-        tags.extend(defaults.into_iter().map(Value::from));
-        body.set("tags", tags.into());
-    }
-}
-
-/// A new user has a password; one that is set must be good.
-fn password_errors(
-    kind: ObjectKind,
-    password: Option<&String>,
-    before: Option<&Object>,
-    state: &State,
-) -> Option<FieldError> {
-    match (kind, password, before) {
-        (ObjectKind::LocalUser, Some(password), _) => check_password(password, state.local_provider()),
-        (ObjectKind::LocalUser, None, None) => {
-            Some(FieldError { field: "password".to_owned(), message: "is missing".to_owned() })
-        }
-        _ => None,
-    }
-}
-
 /// Whether two versions differ in nothing that a caller can set.
 pub(in crate::administration) fn same(before: &Object, after: &Object) -> bool {
     let plain = |object: &Object| {
@@ -340,13 +237,4 @@ pub(in crate::administration) fn same(before: &Object, after: &Object) -> bool {
         object
     };
     plain(before) == plain(after)
-}
-
-fn refuse_if_called(state: &State, script: &str) -> Result<(), Denial> {
-    let callers = state.policies().filter(|policy| granting::calls(state, &policy.expression, script));
-    let callers: Vec<String> = callers.map(|policy| format!("Policy {:?}", policy.base.name)).take(20).collect();
-    if callers.is_empty() {
-        return Ok(());
-    }
-    Err(Denial::Conflict(format!("still in use by {}", callers.join(", "))))
 }

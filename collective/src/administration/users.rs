@@ -5,6 +5,7 @@ pub(crate) mod devices;
 pub(crate) mod fido2;
 pub(crate) mod live;
 pub(crate) mod otp;
+mod revocation_order;
 
 use std::sync::Arc;
 

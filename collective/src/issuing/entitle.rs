@@ -18,7 +18,9 @@ use ringwall_raft::State;
 use self::site_plan::{SitePlan, plan_sites};
 use super::Issuing;
 use super::check;
+use super::interactions::asked_first;
 use super::mint::{Bearer, Validity, entitlement_life, head};
+use crate::identity::factor::Factor;
 use crate::issuing::CertifiedClient;
 use crate::issuing::DeviceRequest;
 use crate::refusal::Refusal;
@@ -48,7 +50,9 @@ impl Issuing {
         for mut plan in plan_sites(&state, &assignment) {
             if request.sites.is_empty() || request.sites.contains(&plan.site.base.id) {
                 for condition in plan.conditions.values_mut() {
-                    condition.asked_first = self.asked_first(&state, &claims, &condition.interactions);
+                    condition.asked_first = asked_first(&state, &claims, &condition.interactions, |provider| {
+                        self.providers.factors.asks_first(provider)
+                    });
                 }
                 sites.push(self.site_token(&state, &claims, plan, &assignment, now)?);
             }

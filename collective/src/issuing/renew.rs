@@ -1,5 +1,5 @@
 //! Renewal of claims: a new claims token from one that is still valid. Everything that a sign-in checks is checked
-//! again in the present state, and the user's attributes are read anew (T4, 3.8).
+//! again in the present state, and the user's attributes are read anew (T4): a user who left, or lost a group, keeps nothing of it beyond one token.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,15 +77,7 @@ impl Issuing {
             other => other?,
         };
         self.providers.outages.answered(provider.base.id);
-        match found {
-            LookUp::Known(user) if user.id == claims.head.user_id && user.name == claims.head.sub.user.user => {
-                Ok((user.claims, None))
-            }
-            LookUp::Unreadable => Ok((claims.user.clone(), None)),
-            LookUp::Known(_) | LookUp::Gone => {
-                Err(Refusal::new(ErrorCode::TokenRevoked, "the user is gone or disabled"))
-            }
-        }
+        Ok((decide(claims, found)?, None))
     }
 
     /// Mints a successor of a token that was valid a moment ago, from a state in which it still is.
@@ -117,5 +109,19 @@ impl Issuing {
         };
         let token = claims_token(head, known);
         self.signers.sign(&state, &token)
+    }
+}
+
+/// What a renewed token says of the user, by what his provider says of him now. Pure.
+///
+/// # Errors
+/// `tokenRevoked` for a user who is gone, disabled, or another one.
+fn decide(claims: &ClaimsToken, found: LookUp) -> Result<ClaimMap, Refusal> {
+    match found {
+        LookUp::Known(user) if user.id == claims.head.user_id && user.name == claims.head.sub.user.user => {
+            Ok(user.claims)
+        }
+        LookUp::Unreadable => Ok(claims.user.clone()),
+        LookUp::Known(_) | LookUp::Gone => Err(Refusal::new(ErrorCode::TokenRevoked, "the user is gone or disabled")),
     }
 }

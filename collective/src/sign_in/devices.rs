@@ -14,8 +14,9 @@ use ringwall_raft::state::device::{DeviceMatch, RegisterDevice, match_device};
 use ringwall_raft::{Command, Rejection, Reply, State};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
 
+use super::AuthenticatedUser;
 use super::SignIn;
-use super::{AuthenticatedUser, device_conflict};
+use super::decision::device_conflict;
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
 

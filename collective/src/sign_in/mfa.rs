@@ -53,21 +53,6 @@ struct ProvedUser {
 }
 
 impl SignIn {
-    /// The factor that this sign-in needs: always, or only where the device is not registered yet.
-    pub(crate) fn wanted_factor(
-        &self,
-        state: &State,
-        authenticated: &AuthenticatedUser,
-        known: bool,
-    ) -> Result<Option<SignInMfa>, Refusal> {
-        let takes_over = !known && state.device(authenticated.user.id, authenticated.dn.device).is_some();
-        match &authenticated.provider.on_boarding_2fa {
-            Some(wanted) if wanted.always_required || !known => Ok(Some(wanted.clone())),
-            _ if takes_over => Err(super::device_conflict()),
-            _ => Ok(None),
-        }
-    }
-
     /// Opens the transaction in which the other factor is awaited.
     pub(crate) async fn open_sign_in(
         &self,

@@ -5,17 +5,15 @@ use ringwall_protocol::object::Object;
 use ringwall_protocol::object::identity_provider::{FactorSettings, ProviderSettings};
 use ringwall_protocol::wire::admin::FieldError;
 
-use crate::administration::objects::Objects;
+use crate::identity::outbound::Outbound;
 
-impl Objects {
-    /// Hosts of an object that must not be dialled.
-    pub(in crate::administration) fn forbidden_hosts(&self, object: &Object) -> Vec<FieldError> {
-        let fault = |(at, host): (usize, &String)| {
-            let message = self.providers.outbound.fault(host)?;
-            Some(FieldError { field: format!("hostnames[{at}]"), message })
-        };
-        hosts(object).iter().enumerate().filter_map(fault).collect()
-    }
+/// Hosts of an object that must not be dialled.
+pub(in crate::administration) fn forbidden_hosts(outbound: &Outbound, object: &Object) -> Vec<FieldError> {
+    let fault = |(at, host): (usize, &String)| {
+        let message = outbound.fault(host)?;
+        Some(FieldError { field: format!("hostnames[{at}]"), message })
+    };
+    hosts(object).iter().enumerate().filter_map(fault).collect()
 }
 
 fn hosts(object: &Object) -> &[String] {

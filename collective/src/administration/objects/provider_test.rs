@@ -14,6 +14,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::decode::{Body, Secrets};
+use super::provider_hosts::forbidden_hosts;
 use super::provider_secrets;
 use super::validate::validate;
 use crate::administration::access::authority::{Administrator, target_of};
@@ -66,7 +67,7 @@ impl Objects {
             who.authority.require(PrivilegeType::Test, target_of(kind), Some((stored.id(), stored.tags())))?;
         }
         let mut errors = validate(&object, stored, &who.state);
-        errors.extend(self.forbidden_hosts(&object));
+        errors.extend(forbidden_hosts(&self.providers.outbound, &object));
         errors.extend(provider_secrets::errors(&object, stored, &given, &who.state));
         Denial::unless_empty(errors)?;
         let outcome = self.try_provider(who, &object, &given).await;

@@ -40,30 +40,16 @@ impl Users {
         entry: BlacklistEntry,
         repeat: &Repeat,
     ) -> Result<BlacklistEntry, Denial> {
-        who.authority.require(PrivilegeType::Create, PrivilegeTarget::Blacklist, None)?;
-        let user = spelled(&who.state, entry.user_distinguished_name);
-        if user == who.dn.user {
-            return Err(Denial::Conflict("administrators do not block themselves".to_owned()));
-        }
-        if entry.reason.len() > MAX_REASON {
-            return Err(Denial::field("reason", format!("has at most {MAX_REASON} bytes")));
-        }
-        if who.state.identity_provider_named(user.provider.as_str()).is_none() {
-            return Err(Denial::field(
-                "userDistinguishedName",
-                format!("there is no identity provider {}", user.provider),
-            ));
-        }
-        let outcome =
-            repeat.propose(&self.replica, BlockUser { user: user.clone(), reason: entry.reason.clone() }).await?;
+        let order = decide(who, entry)?;
+        let outcome = repeat.propose(&self.replica, order.clone()).await?;
         Event::by(who, "user_blacklisted")
-            .with("user", user.to_string())
-            .with("reason", entry.reason)
+            .with("user", order.user.to_string())
+            .with("reason", order.reason)
             .at(outcome.index)
             .emit();
         let state = self.replica.current().await?;
         let gone = || Denial::Conflict("the user was blocked, and unblocked by somebody else since".to_owned());
-        state.blocked(&user).map(shown).ok_or_else(gone)
+        state.blocked(&order.user).map(shown).ok_or_else(gone)
     }
 
     /// Lets a user sign in again.
@@ -77,6 +63,22 @@ impl Users {
         Event::by(who, "user_pardoned").with("user", user.to_string()).at(outcome.index).emit();
         Ok(())
     }
+}
+
+/// The order that an administrator may give with this entry. Pure.
+fn decide(who: &Administrator, entry: BlacklistEntry) -> Result<BlockUser, Denial> {
+    who.authority.require(PrivilegeType::Create, PrivilegeTarget::Blacklist, None)?;
+    let user = spelled(&who.state, entry.user_distinguished_name);
+    if user == who.dn.user {
+        return Err(Denial::Conflict("administrators do not block themselves".to_owned()));
+    }
+    if entry.reason.len() > MAX_REASON {
+        return Err(Denial::field("reason", format!("has at most {MAX_REASON} bytes")));
+    }
+    if who.state.identity_provider_named(user.provider.as_str()).is_none() {
+        return Err(Denial::field("userDistinguishedName", format!("there is no identity provider {}", user.provider)));
+    }
+    Ok(BlockUser { user, reason: entry.reason })
 }
 
 fn shown(entry: &BlockEntry) -> BlacklistEntry {

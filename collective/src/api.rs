@@ -1,4 +1,7 @@
 //! HTTP: handlers decode, call a service, encode.
+//!
+//! The only room that knows statuses and headers: services refuse with a code and a text, and this says them. Owns the
+//! servers and their thread. Who is at the other end was proved by the gates in `listener`.
 
 pub(crate) mod admin;
 pub(crate) mod client;

@@ -32,11 +32,10 @@ use crate::replica::Replica;
 use crate::revocation::Revocation;
 use crate::setup::data_dir::{DataDir, NodeIdentity};
 use crate::setup::vault::Vault;
-use crate::sign_in::MAX_SIGN_INS;
 use crate::sign_in::challenges::Challenges;
 use crate::sign_in::failures::Failures;
 use crate::sign_in::lockout::Lockout;
-use crate::sign_in::{self, SignIn};
+use crate::sign_in::{self, MAX_SIGN_INS, SignIn};
 use crate::step_up::StepUps;
 
 /// A Controller.

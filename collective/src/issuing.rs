@@ -16,6 +16,7 @@ pub(crate) mod policies;
 pub(crate) mod renew;
 pub(crate) mod signers;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +24,6 @@ use ringwall_protocol::id::{DeviceId, UserId};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::TokenHead;
 use ringwall_trust::identity::Leaf;
-use std::net::IpAddr;
 
 use self::device_claims::LastSaid;
 use self::intermediates::Intermediates;

@@ -10,7 +10,7 @@
 //! | `identity` | providers that authenticate users, and how they are reached |
 //! | `peers` | other Controllers, Gateways, appliances that join |
 //! | `audit` | what is written down of all that |
-//! | `controller` | what they share: the replicated state, keys, counters |
+//! | `controller`, `replica` | the services put together, and the replicated state that they share |
 //! | `api`, `listener` | HTTP, and the gates in front of it |
 //! | `setup`, `process` | from a command line to a running process |
 //!

@@ -18,7 +18,10 @@ mod source;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ringwall_actors::link::board::Board;
 use ringwall_protocol::id::NodeId;
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_raft::State;
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::tls::Alpn;
 use tokio::net::TcpListener;
@@ -32,9 +35,6 @@ use crate::issuing::intermediates::Intermediates;
 use crate::listener::gates::{Gates, Peer};
 use crate::replica::Replica;
 use crate::setup::vault::Vault;
-use ringwall_actors::link::board::Board;
-use ringwall_protocol::object::appliance::ApplianceState;
-use ringwall_raft::State;
 
 /// What a Controller sends first on a connection to another: which of its conversations this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,22 +1,28 @@
 //! A Controller as a running process: listeners, the Raft node, links, duties; started together, stopped in good order.
 //! Tests run several in one process.
+//!
+//! Owns the tasks, and with `clock` the only place that reads the clock. What is served is left to `api` and `peers`.
 
 pub(crate) mod clock;
 pub(crate) mod duties;
+mod follower;
+mod listeners;
 
-use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use ringwall_protocol::membership::ControllerRecord;
-use ringwall_raft::{Node, State};
-use ringwall_trust::spa::Receiver;
+use ringwall_raft::Node;
 use ringwall_trust::tls::{CurrentMembers, Members, Presented};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub(crate) use self::listeners::Bound;
+
+use self::follower::Follower;
+use self::listeners::Listeners;
 use crate::api::servers::HttpServers;
 use crate::audit::file::AuditFile;
 use crate::controller::{Controller, Parts};
@@ -47,26 +53,6 @@ pub struct Process {
     stop: watch::Sender<bool>,
     http: HttpServers,
     tasks: Vec<JoinHandle<()>>,
-}
-
-/// Addresses of listeners.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bound {
-    /// Client API.
-    pub client: SocketAddr,
-    /// Admin API.
-    pub admin: SocketAddr,
-    /// Peers.
-    pub peer: SocketAddr,
-    /// Metrics and health.
-    pub metrics: Option<SocketAddr>,
-}
-
-struct Listeners {
-    client: TcpListener,
-    admin: TcpListener,
-    peer: TcpListener,
-    metrics: Option<TcpListener>,
 }
 
 impl Process {
@@ -163,37 +149,6 @@ impl Process {
     }
 }
 
-impl Listeners {
-    fn bind(config: &Config) -> anyhow::Result<Self> {
-        let bind = |what: &str, address: SocketAddr| -> anyhow::Result<TcpListener> {
-            let listener = TcpListener::bind(address).with_context(|| format!("listening on {address} ({what})"))?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        Ok(Self {
-            client: bind("client API", config.listen_client)?,
-            admin: bind("admin API", config.listen_admin)?,
-            peer: bind("peers", config.listen_peer)?,
-            metrics: config.listen_metrics.map(|address| bind("metrics", address)).transpose()?,
-        })
-    }
-
-    fn bound(&self) -> anyhow::Result<Bound> {
-        Ok(Bound {
-            client: self.client.local_addr()?,
-            admin: self.admin.local_addr()?,
-            peer: self.peer.local_addr()?,
-            metrics: self.metrics.as_ref().map(TcpListener::local_addr).transpose()?,
-        })
-    }
-
-    /// Second handles for the HTTP thread.
-    fn http(&self) -> anyhow::Result<(TcpListener, TcpListener, Option<TcpListener>)> {
-        let metrics = self.metrics.as_ref().map(TcpListener::try_clone).transpose()?;
-        Ok((self.client.try_clone()?, self.admin.try_clone()?, metrics))
-    }
-}
-
 /// The membership known before the state is: from joining, or nobody.
 fn known_members(
     identity: &NodeIdentity,
@@ -201,65 +156,4 @@ fn known_members(
     controllers: &[ControllerRecord],
 ) -> anyhow::Result<Members> {
     Members::from_records(identity.collective_id, roots, controllers, []).context("members known from joining")
-}
-
-/// Keeps what connections are judged by in step with the state.
-struct Follower {
-    identity: NodeIdentity,
-    controller: Arc<Controller>,
-    members: Arc<CurrentMembers>,
-    roots: Vec<CertificateDer<'static>>,
-    gates: Arc<Gates>,
-    receiver: Arc<Mutex<Receiver>>,
-    dark: Arc<Dark>,
-    places: Places,
-    connector: Connector,
-}
-
-impl Follower {
-    async fn follow(self, mut stop: watch::Receiver<bool>) {
-        let mut applied = self.controller.replica.watch_applied();
-        let mut followed = spa::Followed::new(self.places.clone());
-        let mut last: Option<Arc<State>> = None;
-        loop {
-            applied.mark_unchanged();
-            let state = self.controller.replica.state();
-            self.update(&state, last.as_deref(), &mut followed);
-            last = Some(state);
-            tokio::select! {
-                changed = applied.changed() => if changed.is_err() { return },
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-        }
-    }
-
-    fn update(&self, state: &State, last: Option<&State>, followed: &mut spa::Followed) {
-        if state.collective().is_none() {
-            return;
-        }
-        let same = last.is_some_and(|last| {
-            last.collective().is_some()
-                && last.controllers().eq(state.controllers())
-                && last.gateways().eq(state.gateways())
-        });
-        if !same {
-            self.follow_members(state);
-        }
-        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        let locked_out = followed.follow(&mut receiver, state, &self.controller.vault);
-        drop(receiver);
-        if locked_out {
-            self.dark.lock_out();
-        }
-        self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.identity.appliance)));
-        self.connector.follow(state, &self.controller.vault);
-    }
-
-    fn follow_members(&self, state: &State) {
-        let id = self.identity.collective_id;
-        match Members::from_records(id, &self.roots, state.controllers(), state.gateways()) {
-            Ok(members) => self.members.replace(members),
-            Err(error) => tracing::error!(%error, "membership in the state is damaged; the former one stays"),
-        }
-    }
 }

@@ -1,35 +1,36 @@
-//! Step-up: another proof for a condition. The Client names an interaction; kind, provider and claim suffix come from
-//! the condition in this Controller's state, and only if an entitlement of this user uses it (T5).
+//! Step-up: another proof for a condition.
+//!
+//! Promises that the Client only names an interaction: kind, provider and claim suffix come from the condition in this
+//! Controller's state, and only if an entitlement of this user uses it (T5). Owns nothing: questions and attempts are
+//! counted by `sign_in::challenges`, the new token is minted by `issuing`.
+
+mod password;
+mod transaction;
 
 use std::sync::Arc;
 
 use ringwall_protocol::claims::{StepUp, StepUpKind, UntrustedClaims};
-use ringwall_protocol::id::{PromptId, ProviderId, TransactionId};
+use ringwall_protocol::id::TransactionId;
 use ringwall_protocol::interaction::{Interaction, InteractionKind, InteractionRef};
 use ringwall_protocol::object::{IdentityProvider, MfaProvider};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{
-    Challenge, ClaimsAnswer, Credential, MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, StepUpAnswer, StepUpRequest,
+    Challenge, ClaimsAnswer, MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, StepUpAnswer, StepUpRequest,
 };
-use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_raft::state::transaction::{
-    CountAttempt, FinishTransaction, OpenTransaction, Transaction, TransactionKind,
-};
+use ringwall_raft::state::transaction::{CountAttempt, Transaction, TransactionKind};
 use ringwall_raft::{Reply, State};
 use ringwall_trust::token::Verified;
-use uuid::Uuid;
 
+use self::transaction::{Asked, Opening};
 use crate::audit::client_events::Audit;
 use crate::identity::Providers;
+use crate::identity::directory::Further;
 use crate::identity::directory::oidc::Going;
-use crate::identity::directory::{Attempt, Directory, Further, Proof};
 use crate::identity::factor::{Bearer, Factor, refused};
-use crate::issuing::CertifiedClient;
-use crate::issuing::check;
 use crate::issuing::interactions::{Plan, Way, answered_here, factor_of, permitted, plan};
 use crate::issuing::renew::ReMint;
-use crate::issuing::{DeviceRequest, Issuing};
+use crate::issuing::{CertifiedClient, DeviceRequest, Issuing, check};
 use crate::refusal::Refusal;
 use crate::replica::Replica;
 use crate::sign_in::challenges::{Answered, Challenges, wanted};
@@ -269,138 +270,9 @@ impl StepUps {
         let assignment = self.issuing.assign(state, claims, &device, caller.address, now);
         permitted(state, &assignment, reference)
     }
-
-    async fn finish(&self, transaction: TransactionId) -> Result<Box<Transaction>, Refusal> {
-        match self.replica.change(FinishTransaction { transaction }).await? {
-            Reply::Transaction(finished) => Ok(finished),
-            _ => Err(Refusal::internal()),
-        }
-    }
-
-    /// A transaction for a step-up.
-    async fn open_step_up(
-        &self,
-        claims: &Verified<ClaimsToken>,
-        asked: Asked,
-        factor: Uuid,
-        opening: Opening<'_>,
-    ) -> Result<Box<Transaction>, Refusal> {
-        let id = TransactionId::new(Uuid::new_v4());
-        tracing::debug!(transaction = %id, prompt = %asked.prompt, "step-up");
-        let provider_state = match opening {
-            Opening::Asked(further) => self.challenges.seal_kept(id, further),
-            Opening::Answered => None,
-        };
-        let transaction = Transaction {
-            id,
-            kind: TransactionKind::StepUp,
-            user_id: claims.head.user_id,
-            provider_id: claims.head.provider_id,
-            dn: claims.head.sub.clone(),
-            device_id: claims.head.device_id,
-            key: claims.head.cnf.jkt,
-            profile_id: None,
-            started_idx: claims.head.idx,
-            factor_provider_id: factor,
-            interaction: Some(asked.interaction),
-            provider_state,
-            context: None,
-            on_page: matches!(opening, Opening::Asked(further) if further.challenge.is_page()),
-            attempts: 0,
-            expires_at: UnixMillis(0),
-        };
-        let mut parts = vec![OpenTransaction { transaction }.into()];
-        if matches!(opening, Opening::Answered) {
-            parts.push(CountAttempt { transaction: id }.into());
-        }
-        let reply = self.replica.change(ringwall_raft::Command::Group(parts)).await.map_err(|refusal| match refusal
-            .code
-        {
-            ErrorCode::Busy => {
-                Refusal::new(ErrorCode::MfaRefused, "too many tries are open; wait for their end, at most ten minutes")
-            }
-            _ => refusal,
-        })?;
-        let Reply::Group(mut replies) = reply else { return Err(Refusal::internal()) };
-        match replies.pop() {
-            Some(Reply::Transaction(transaction)) => Ok(transaction),
-            _ => Err(Refusal::internal()),
-        }
-    }
-
-    /// Judges a password.
-    async fn verify_password(
-        &self,
-        state: &State,
-        claims: &ClaimsToken,
-        transaction: &Transaction,
-        password: &str,
-    ) -> Result<Answered, Refusal> {
-        let provider = ProviderId::new(transaction.factor_provider_id);
-        let provider = state.identity_provider(provider).ok_or_else(refused)?;
-        let name = claims.head.sub.user.user.as_str().to_owned();
-        let credential = Credential::Password { username: name, password: password.to_owned() };
-        let (device, key) = (claims.head.device_id, claims.head.cnf.jkt);
-        let attempt = Attempt { credential: &credential, device, key, exporter: None };
-        let proof = self.providers.directories.prove(state, provider, &attempt).await?;
-        self.settle_password(transaction.id, right_user(proof, provider, claims)?).await
-    }
-
-    /// Ends a transaction whose password was right, or keeps what the provider wants besides it.
-    async fn settle_password(&self, id: TransactionId, further: Option<Further>) -> Result<Answered, Refusal> {
-        match further {
-            None => self.finish(id).await.map(Answered::Finished),
-            Some(further) => {
-                self.challenges.keep_further(id, &further).await?;
-                Ok(Answered::Further(further))
-            }
-        }
-    }
-
-    /// The same for the answer to what the provider wanted besides.
-    async fn go_on_password(
-        &self,
-        state: &State,
-        claims: &ClaimsToken,
-        transaction: &Transaction,
-        answer: &str,
-    ) -> Result<Answered, Refusal> {
-        let provider = ProviderId::new(transaction.factor_provider_id);
-        let provider = state.identity_provider(provider).ok_or_else(refused)?;
-        let (kept, name) = (self.challenges.kept(transaction)?, &claims.head.sub.user.user);
-        let proof = self.providers.directories.go_on(state, provider, name, &kept, answer).await?;
-        self.settle_password(transaction.id, right_user(proof, provider, claims)?).await
-    }
 }
 
 /// An empty answer is no attempt.
 fn something(answer: &str) -> Result<(), Refusal> {
     if answer.is_empty() { Err(Refusal::invalid("answer is empty: this is typed")) } else { Ok(()) }
-}
-
-/// What a step-up answers, and for which prompt.
-#[derive(Clone, Copy)]
-struct Asked {
-    interaction: InteractionRef,
-    prompt: PromptId,
-}
-
-/// How a step-up's transaction begins.
-#[derive(Clone, Copy)]
-enum Opening<'a> {
-    /// With an answer, whose attempt is counted at once.
-    Answered,
-    /// With a question.
-    Asked(&'a Further),
-}
-
-/// At the sign-in's own provider the same user must answer; at another one the same name must.
-fn right_user(proof: Proof, provider: &IdentityProvider, claims: &ClaimsToken) -> Result<Option<Further>, Refusal> {
-    let head = &claims.head;
-    match proof {
-        Proof::User(user) if provider.base.id == head.provider_id && user.id == head.user_id => Ok(None),
-        Proof::User(user) if provider.base.id != head.provider_id && user.name == head.sub.user.user => Ok(None),
-        Proof::Further(further) => Ok(Some(further)),
-        Proof::User(_) | Proof::Nobody => Err(refused()),
-    }
 }

@@ -12,6 +12,8 @@ pub(crate) mod provider_secrets;
 pub(crate) mod provider_test;
 pub(crate) mod validate;
 
+use std::sync::Arc;
+
 use ringwall_protocol::id::{LogIndex, UserId};
 use ringwall_protocol::object::role::PrivilegeType;
 use ringwall_protocol::object::{Object, ObjectKind};
@@ -38,7 +40,6 @@ use crate::audit::event as trail;
 use crate::identity::Providers;
 use crate::replica::Replica;
 use crate::setup::vault::Vault;
-use std::sync::Arc;
 
 /// An object as it is now.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,6 +6,8 @@ pub(crate) mod on_boarding;
 pub(crate) mod picture;
 pub(crate) mod template;
 
+use std::sync::Arc;
+
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ringwall_protocol::id::ProfileId;
 use ringwall_protocol::object::appliance::ApplianceState;
@@ -33,7 +35,6 @@ use crate::replica::Replica;
 use crate::setup::profile_link::{ProfileLink, ProfileSpa};
 use crate::setup::vault::Vault;
 use crate::sign_in::lockout::Lockout;
-use std::sync::Arc;
 
 /// A profile as it is told to people: what its link says, and the link.
 pub(crate) struct Told {

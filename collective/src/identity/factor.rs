@@ -10,6 +10,8 @@ pub(crate) mod totp;
 use std::future::Future;
 use std::sync::Arc;
 
+use fido2::Fido2Factor;
+use radius::RadiusFactor;
 use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::UserDn;
 use ringwall_protocol::object::MfaProvider;
@@ -17,14 +19,12 @@ use ringwall_protocol::object::identity_provider::FactorSettings;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::{Command, State};
+use totp::TotpFactor;
 
 use super::directory::Further;
 use super::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::setup::vault::Vault;
-use fido2::Fido2Factor;
-use radius::RadiusFactor;
-use totp::TotpFactor;
 
 /// Whose factor it is.
 #[derive(Debug, Clone, Copy)]

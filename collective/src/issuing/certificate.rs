@@ -11,11 +11,9 @@ use ringwall_trust::ca::SessionSubject;
 use ringwall_trust::identity::VerifiedRequest;
 use ringwall_trust::secret::SystemRandom;
 
-use super::Issuing;
-use super::check;
 use super::mint::minutes;
-use crate::issuing::CertifiedClient;
-use crate::issuing::DeviceRequest;
+use super::{Issuing, check};
+use crate::issuing::{CertifiedClient, DeviceRequest};
 use crate::refusal::Refusal;
 
 impl Issuing {

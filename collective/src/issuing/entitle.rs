@@ -16,13 +16,11 @@ use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::State;
 
 use self::site_plan::{SitePlan, plan_sites};
-use super::Issuing;
-use super::check;
 use super::interactions::asked_first;
 use super::mint::{Bearer, Validity, entitlement_life, head};
+use super::{Issuing, check};
 use crate::identity::factor::Factor;
-use crate::issuing::CertifiedClient;
-use crate::issuing::DeviceRequest;
+use crate::issuing::{CertifiedClient, DeviceRequest};
 use crate::refusal::Refusal;
 
 impl Issuing {

@@ -12,8 +12,10 @@ use ringwall_raft::state::member::UpdateController;
 use ringwall_raft::state::signing_key::AddKey;
 use ringwall_trust::identity::{KeyKind, Leaf, PrivateKey, VerifiedRequest};
 use ringwall_trust::secret::SystemRandom;
+use ringwall_trust::tls::Presented;
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::Semaphore;
 
 use super::intermediates::Intermediates;
 use super::signers::Signers;
@@ -21,8 +23,6 @@ use crate::refusal::Refusal;
 use crate::replica::Replica;
 use crate::setup::config::Advertise;
 use crate::setup::data_dir::DataDir;
-use ringwall_trust::tls::Presented;
-use tokio::sync::Semaphore;
 
 /// By then every Gateway and Controller has heard of a new key.
 const KEY_IS_KNOWN: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! Making tokens: the common part, and lifetimes under their hard caps. Pure; the signature is left to `signers`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ringwall_protocol::claims::{ClaimMap, StepUp};
@@ -10,7 +11,6 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{ClaimsToken, Confirmation, TokenHead};
 use ringwall_raft::state::address::Addresses;
 use ringwall_raft::state::collective::Collective;
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Whose token, bound to which key, from which sign-in.

@@ -15,12 +15,10 @@ use ringwall_raft::state::device::TouchDevices;
 use ringwall_raft::{Reply, State};
 use ringwall_trust::token::Verified;
 
-use super::Issuing;
-use super::check;
 use super::mint::{Bearer, KnownClaims, Validity, claims_life, claims_token, head};
+use super::{Issuing, check};
 use crate::identity::directory::{Directory, LookUp};
-use crate::issuing::CertifiedClient;
-use crate::issuing::DeviceRequest;
+use crate::issuing::{CertifiedClient, DeviceRequest};
 use crate::refusal::Refusal;
 
 /// What of a claims token is new.

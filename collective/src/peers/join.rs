@@ -22,8 +22,7 @@ use ringwall_trust::spa::PeerRole;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::Peers;
-use super::frame;
+use super::{Peers, frame};
 use crate::issuing::check;
 use crate::listener::gates::Peer;
 use crate::refusal::Refusal;

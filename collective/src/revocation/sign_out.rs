@@ -7,8 +7,7 @@ use ringwall_protocol::wire::client::SignOutRequest;
 use ringwall_raft::state::revocation::Revoke;
 
 use super::Revocation;
-use crate::issuing::CertifiedClient;
-use crate::issuing::check;
+use crate::issuing::{CertifiedClient, check};
 use crate::refusal::Refusal;
 
 impl Revocation {

@@ -1,4 +1,4 @@
-//! The profile link: how a Client gets to know a Collective (`docs/token-flow.md` "Client profile", S3).
+//! The profile link: how a Client gets to know a Collective (`docs/wire.md`, S3).
 //!
 //! `ringwall://<host:port>/<base64url of JSON>`. With an SPA key it is a secret; it is then never logged. It names further
 //! Controllers, so that a first-time Client gets in while the one at `host` is down.

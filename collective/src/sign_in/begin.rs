@@ -8,7 +8,7 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{BeginSignIn, SignInWay};
 
 use super::SignIn;
-use super::permitted_provider;
+use super::proof::permitted_provider;
 use crate::identity::directory::oidc::Going;
 use crate::refusal::Refusal;
 use crate::sign_in::UnauthenticatedClient;

@@ -33,16 +33,16 @@ pub(super) struct Decided {
 
 /// Decides before anybody is asked for another factor.
 pub(super) fn decide(state: &State, it: &AuthenticatedUser, now: UnixMillis) -> Decided {
-    let Some(known) = state.device(it.user.id, it.dn.device) else {
-        let decision = beyond_limit(state, it).map_or_else(|| factor(&it.provider, false), Decision::Refused);
+    let Some(known) = state.device(it.user.id, it.begun.dn.device) else {
+        let decision = beyond_limit(state, it).map_or_else(|| factor(&it.begun.provider, false), Decision::Refused);
         return Decided { decision, audited: None };
     };
-    let presented = it.cookie.as_ref().map(Cookie::hash);
-    match standing(known, &it.dn, presented.as_deref(), it.jkt, now) {
-        Standing::Registered => Decided { decision: factor(&it.provider, true), audited: None },
+    let presented = it.begun.cookie.as_ref().map(Cookie::hash);
+    match standing(known, &it.begun.dn, presented.as_deref(), it.begun.jkt, now) {
+        Standing::Registered => Decided { decision: factor(&it.begun.provider, true), audited: None },
         Standing::Doubtful { audited } => {
-            let decision = match takeover_possible(&it.provider) {
-                true => factor(&it.provider, false),
+            let decision = match takeover_possible(&it.begun.provider) {
+                true => factor(&it.begun.provider, false),
                 false => Decision::Refused(device_conflict()),
             };
             Decided { decision, audited: Some(audited) }
@@ -59,8 +59,8 @@ fn factor(provider: &IdentityProvider, registered: bool) -> Decision {
 }
 
 fn beyond_limit(state: &State, it: &AuthenticatedUser) -> Option<Refusal> {
-    let limit = it.provider.device_limit_per_user;
-    let has = state.devices_of(it.user.id).filter(|one| one.provider_id == it.provider.base.id).count();
+    let limit = it.begun.provider.device_limit_per_user;
+    let has = state.devices_of(it.user.id).filter(|one| one.provider_id == it.begun.provider.base.id).count();
     (has >= limit as usize).then(|| {
         let why = format!("the user has {has} registered devices, at most {limit} are allowed");
         Refusal::new(ErrorCode::DeviceLimit, why)
@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use crate::administration::fixture::{Fixture, NOW, local_user};
     use crate::identity::directory::KnownUser;
+    use crate::sign_in::Begun;
 
     const DEVICE: DeviceId = DeviceId::from_random([1; 16]);
     const USER: UserId = UserId::from_random([2; 16]);
@@ -109,6 +110,16 @@ mod tests {
     /// Alice, authenticated at the local provider, with the key and cookie of her registration if she has one.
     fn alice(fixture: &Fixture) -> AuthenticatedUser {
         AuthenticatedUser {
+            begun: Begun {
+                provider: fixture.state.local_provider().expect("a provider").clone(),
+                dn: format!("CN={},CN=alice,OU=local", DEVICE.simple()).parse().expect("a DN"),
+                jkt: Thumbprint([4; 32]),
+                cookie: Some(Cookie::hashed("present".to_owned())),
+                hostname: String::new(),
+                from: [192, 0, 2, 1].into(),
+                started_idx: fixture.state.index(),
+                started_at: NOW,
+            },
             user: KnownUser {
                 id: USER,
                 name: UserName::parse("alice").expect("a name"),
@@ -116,14 +127,6 @@ mod tests {
                 notices: Vec::new(),
                 until: None,
             },
-            provider: fixture.state.local_provider().expect("a provider").clone(),
-            dn: format!("CN={},CN=alice,OU=local", DEVICE.simple()).parse().expect("a DN"),
-            jkt: Thumbprint([4; 32]),
-            cookie: Some(Cookie::hashed("present".to_owned())),
-            hostname: String::new(),
-            from: [192, 0, 2, 1].into(),
-            started_idx: fixture.state.index(),
-            started_at: NOW,
             step_ups: BTreeMap::new(),
         }
     }
@@ -135,9 +138,9 @@ mod tests {
         let it = alice(&fixture);
         fixture.apply(RegisterDevice {
             user_id: USER,
-            provider_id: it.provider.base.id,
-            dn: it.dn.clone(),
-            key: it.jkt,
+            provider_id: it.begun.provider.base.id,
+            dn: it.begun.dn.clone(),
+            key: it.begun.jkt,
             presented_cookie: None,
             new_cookie: "present".to_owned(),
             hostname: String::new(),
@@ -160,7 +163,7 @@ mod tests {
         let mut new = alice(&fixture);
         assert_eq!([decision(&fixture, &new), decision(&known, &old)], [Decision::Complete, Decision::Complete]);
         for it in [&mut new, &mut old] {
-            it.provider.on_boarding_2fa = Some(wanted(false));
+            it.begun.provider.on_boarding_2fa = Some(wanted(false));
         }
         assert_eq!(decision(&fixture, &new), Decision::FactorWanted(wanted(false)));
         assert_eq!(decision(&known, &old), Decision::Complete);
@@ -171,9 +174,9 @@ mod tests {
     #[test]
     fn a_new_device_beyond_the_limit_is_refused_and_a_registered_one_is_not() {
         let (fixture, mut it) = registered();
-        it.provider.device_limit_per_user = 1;
+        it.begun.provider.device_limit_per_user = 1;
         assert_eq!(decision(&fixture, &it), Decision::Complete);
-        it.dn.device = DeviceId::from_random([5; 16]);
+        it.begun.dn.device = DeviceId::from_random([5; 16]);
         let Decision::Refused(refusal) = decision(&fixture, &it) else { panic!("permitted") };
         assert_eq!(refusal.code, ErrorCode::DeviceLimit);
     }
@@ -181,14 +184,14 @@ mod tests {
     #[test]
     fn a_doubtful_device_is_audited_and_takes_over_only_with_another_factor() {
         let (fixture, mut it) = registered();
-        it.jkt = Thumbprint([6; 32]);
+        it.begun.jkt = Thumbprint([6; 32]);
         let decide = |it: &AuthenticatedUser| decide(&fixture.state, it, NOW);
         let audited = Some("device_conflict");
         let refused = Decided { decision: Decision::Refused(device_conflict()), audited };
         assert_eq!(decide(&it), refused);
-        it.provider.device_takeover = DeviceTakeover::ReplaceWithMfa;
+        it.begun.provider.device_takeover = DeviceTakeover::ReplaceWithMfa;
         assert_eq!(decide(&it), refused, "no factor could be asked for");
-        it.provider.on_boarding_2fa = Some(wanted(false));
+        it.begun.provider.on_boarding_2fa = Some(wanted(false));
         assert_eq!(decide(&it), Decided { decision: Decision::FactorWanted(wanted(false)), audited });
     }
 }

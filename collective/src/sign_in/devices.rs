@@ -14,9 +14,8 @@ use ringwall_raft::state::device::{DeviceMatch, RegisterDevice, match_device};
 use ringwall_raft::{Command, Rejection, Reply, State};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
 
-use super::AuthenticatedUser;
-use super::SignIn;
 use super::decision::device_conflict;
+use super::{AuthenticatedUser, SignIn};
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
 
@@ -72,23 +71,26 @@ impl SignIn {
     /// Records the device and its addresses in one entry.
     pub(crate) async fn register(&self, it: Registering<'_>) -> Result<Registered, Refusal> {
         let state = self.replica.state();
-        let (user, device) = (it.authenticated.user.id, it.authenticated.dn.device);
+        let (user, device) = (it.authenticated.user.id, it.authenticated.begun.dn.device);
         let spa_key =
             (state.settings().spa_mode != SpaMode::Open).then(|| self.device_spa_key(&state, it)).transpose()?;
         let sealed = spa_key.as_ref().map(|key| self.vault.seal(Purpose::DeviceSpa(user, device), key.expose()));
         let register = RegisterDevice {
             user_id: user,
-            provider_id: it.authenticated.provider.base.id,
-            dn: it.authenticated.dn.clone(),
-            key: it.authenticated.jkt,
-            presented_cookie: it.authenticated.cookie.as_ref().map(Cookie::hash),
+            provider_id: it.authenticated.begun.provider.base.id,
+            dn: it.authenticated.begun.dn.clone(),
+            key: it.authenticated.begun.jkt,
+            presented_cookie: it.authenticated.begun.cookie.as_ref().map(Cookie::hash),
             new_cookie: it.new_cookie.hash(),
-            hostname: it.authenticated.hostname.clone(),
+            hostname: it.authenticated.begun.hostname.clone(),
             mfa_given: it.mfa_given,
             spa_key: sealed,
         };
-        let allocate =
-            AllocateAddresses { user_id: user, provider_id: it.authenticated.provider.base.id, device_id: device };
+        let allocate = AllocateAddresses {
+            user_id: user,
+            provider_id: it.authenticated.begun.provider.base.id,
+            device_id: device,
+        };
         let group = Command::Group(vec![register.into(), allocate.into()]);
         let outcome = self.replica.propose(group).await?;
         let (mut known, mut given) = (false, None);
@@ -107,7 +109,7 @@ impl SignIn {
 
     /// The key that the device has already, or a new one.
     fn device_spa_key(&self, state: &State, it: Registering<'_>) -> Result<SecretKey, Refusal> {
-        let (user, device) = (it.authenticated.user.id, it.authenticated.dn.device);
+        let (user, device) = (it.authenticated.user.id, it.authenticated.begun.dn.device);
         match state.device(user, device).and_then(|known| known.spa_key.as_deref()) {
             Some(sealed) => self.vault.open_key(Purpose::DeviceSpa(user, device), sealed),
             None => Ok(SecretKey::generate(&SystemRandom)),

@@ -3,12 +3,10 @@
 //! counted before the answer is looked at, and an answer counts once.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use ringwall_protocol::claims::{ClaimMap, StepUp, StepUpKind};
-use ringwall_protocol::id::TransactionId;
+use ringwall_protocol::id::{TransactionId, UserId};
 use ringwall_protocol::interaction::InteractionKind;
-use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::SignInMfa;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, SignInAnswer};
@@ -21,12 +19,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::REFUSAL_FLOOR;
-use super::SignIn;
 use super::challenges::{Answered, wanted};
 use super::devices::Cookie;
-use super::{AuthenticatedUser, PendingChallenge};
-use crate::identity::directory::{Directory, KnownUser, Proof};
+use super::{AuthenticatedUser, Begun, PendingChallenge, REFUSAL_FLOOR, SignIn};
+use crate::identity::directory::{Directory, Further, KnownUser, Proof};
 use crate::identity::factor::{Bearer, refused};
 use crate::refusal::Refusal;
 use crate::setup::vault::Purpose;
@@ -61,38 +57,12 @@ impl SignIn {
         wanted: SignInMfa,
     ) -> Result<MfaWanted, Refusal> {
         let factor = state.mfa_provider(wanted.mfa_provider_id).ok_or_else(refused)?;
-        let bearer = Bearer { user: authenticated.user.id, dn: &authenticated.dn.user };
+        let bearer = Bearer { user: authenticated.user.id, dn: &authenticated.begun.dn.user };
         let further = self.challenges.begin_factor(state, factor, bearer).await?;
-        let context = Context {
-            user: Some(ProvedUser {
-                claims: authenticated.user.claims,
-                notices: authenticated.user.notices,
-                until: authenticated.user.until,
-            }),
-            cookie_hash: authenticated.cookie.as_ref().map(Cookie::hash),
-            hostname: authenticated.hostname,
-            started_at: authenticated.started_at,
-        };
-        let id = TransactionId::new(Uuid::new_v4());
-        let transaction = Transaction {
-            id,
-            kind: TransactionKind::SignIn,
-            user_id: authenticated.user.id,
-            provider_id: authenticated.provider.base.id,
-            device_id: authenticated.dn.device,
-            dn: authenticated.dn,
-            key: authenticated.jkt,
-            profile_id: None,
-            started_idx: authenticated.started_idx,
-            factor_provider_id: wanted.mfa_provider_id.uuid(),
-            interaction: None,
-            provider_state: self.challenges.seal_kept(id, &further),
-            context: Some(self.seal_context(id, &context)?),
-            on_page: further.challenge.is_page(),
-            attempts: 0,
-            expires_at: UnixMillis(0),
-        };
-        self.replica.change(OpenTransaction { transaction }).await?;
+        let AuthenticatedUser { begun, user, .. } = authenticated;
+        let (user_id, factor) = (user.id, wanted.mfa_provider_id.uuid());
+        let proved = ProvedUser { claims: user.claims, notices: user.notices, until: user.until };
+        let id = self.open(begun, (user_id, Some(proved)), factor, &further).await?;
         // Why, in the operator's words, and what, in the provider's.
         let words = [wanted.message.as_str(), further.message.as_str()];
         let message = words.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
@@ -103,33 +73,48 @@ impl SignIn {
 
     /// Opens the transaction in which the identity provider's own further answer is awaited.
     pub(crate) async fn open_challenge(&self, pending: PendingChallenge) -> Result<MfaWanted, Refusal> {
+        let PendingChallenge { begun, further } = pending;
+        let provider = begun.provider.base.id;
+        let user = crate::identity::directory::user_id_of(provider, &begun.dn.user.user);
+        let id = self.open(begun, (user, None), provider.uuid(), &further).await?;
+        Ok(wanted(id, InteractionKind::PasswordAuthentication, further))
+    }
+
+    /// Opens a transaction for a user, who is proved or not yet; `factor` verifies the answer.
+    async fn open(
+        &self,
+        begun: Begun,
+        (user_id, user): (UserId, Option<ProvedUser>),
+        factor: Uuid,
+        further: &Further,
+    ) -> Result<TransactionId, Refusal> {
         let id = TransactionId::new(Uuid::new_v4());
         let context = Context {
-            user: None,
-            cookie_hash: pending.cookie.as_ref().map(Cookie::hash),
-            hostname: pending.hostname,
-            started_at: pending.started_at,
+            user,
+            cookie_hash: begun.cookie.as_ref().map(Cookie::hash),
+            hostname: begun.hostname,
+            started_at: begun.started_at,
         };
         let transaction = Transaction {
             id,
             kind: TransactionKind::SignIn,
-            user_id: crate::identity::directory::user_id_of(pending.provider.base.id, &pending.dn.user.user),
-            provider_id: pending.provider.base.id,
-            device_id: pending.dn.device,
-            dn: pending.dn,
-            key: pending.jkt,
+            user_id,
+            provider_id: begun.provider.base.id,
+            device_id: begun.dn.device,
+            dn: begun.dn,
+            key: begun.jkt,
             profile_id: None,
-            started_idx: pending.started_idx,
-            factor_provider_id: pending.provider.base.id.uuid(),
+            started_idx: begun.started_idx,
+            factor_provider_id: factor,
             interaction: None,
-            provider_state: self.challenges.seal_kept(id, &pending.further),
+            provider_state: self.challenges.seal_kept(id, further),
             context: Some(self.seal_context(id, &context)?),
-            on_page: pending.further.challenge.is_page(),
+            on_page: further.challenge.is_page(),
             attempts: 0,
             expires_at: UnixMillis(0),
         };
         self.replica.change(OpenTransaction { transaction }).await?;
-        Ok(wanted(id, InteractionKind::PasswordAuthentication, pending.further))
+        Ok(id)
     }
 
     fn seal_context(
@@ -178,14 +163,18 @@ impl SignIn {
         self.replica.change(CountAttempt { transaction: known.id }).await?;
         let context = self.context_of(known)?;
         let begun = Begun {
+            provider,
+            dn: known.dn.clone(),
+            jkt: known.key,
             cookie: context.cookie_hash.map(Cookie::hashed),
             hostname: context.hostname,
-            started_at: context.started_at,
             from: caller.address,
+            started_idx: known.started_idx,
+            started_at: context.started_at,
         };
         let judged = match context.user {
-            Some(user) => self.finish_factor(&state, known, (provider, user, begun), &answer, now).await,
-            None => self.finish_halfway(&state, known, (provider, begun), &answer, now).await,
+            Some(user) => self.finish_factor(&state, known, (user, begun), &answer, now).await,
+            None => self.finish_challenge(&state, known, begun, &answer, now).await,
         };
         let authenticated = match judged {
             Ok(Judged::Authenticated(authenticated)) => authenticated,
@@ -200,7 +189,7 @@ impl SignIn {
         if authenticated.step_ups.is_empty() {
             return self.continue_authenticated(&state, *authenticated, now).await;
         }
-        self.audit.event("otp_authentication_succeeded", Some(&authenticated.dn), caller.address).emit();
+        self.audit.event("otp_authentication_succeeded", Some(&authenticated.begun.dn), caller.address).emit();
         self.complete_sign_in(*authenticated, true).await.map(SignInAnswer::SignedIn)
     }
 
@@ -209,11 +198,11 @@ impl SignIn {
         &self,
         state: &State,
         transaction: &Transaction,
-        (provider, user, begun): (IdentityProvider, ProvedUser, Begun),
+        (user, begun): (ProvedUser, Begun),
         answer: &MfaAnswer,
         now: UnixMillis,
     ) -> Result<Judged, Refusal> {
-        let wanted_factor = provider.on_boarding_2fa.clone().ok_or_else(refused)?;
+        let wanted_factor = begun.provider.on_boarding_2fa.clone().ok_or_else(refused)?;
         let finished = match self.challenges.answer_factor(state, transaction, &answer.answer, now).await? {
             Answered::Finished(finished) => finished,
             Answered::Further(further) => {
@@ -235,15 +224,15 @@ impl SignIn {
             until: user.until,
         };
         let step_ups = BTreeMap::from([(wanted_factor.claim_suffix, step_up)]);
-        Ok(begun.authenticated(&finished, provider, user, step_ups))
+        Ok(Judged::Authenticated(Box::new(AuthenticatedUser { begun, user, step_ups })))
     }
 
     /// The identity provider's own further answer.
-    async fn finish_halfway(
+    async fn finish_challenge(
         &self,
         state: &State,
         transaction: &Transaction,
-        (provider, begun): (IdentityProvider, Begun),
+        begun: Begun,
         answer: &MfaAnswer,
         now: UnixMillis,
     ) -> Result<Judged, Refusal> {
@@ -251,18 +240,19 @@ impl SignIn {
         if self.lockout.may_not_try(state, &transaction.dn, false, now) {
             return Err(Refusal::sign_in());
         }
-        match self.providers.directories.go_on(state, &provider, name, &kept, &answer.answer).await? {
+        match self.providers.directories.go_on(state, &begun.provider, name, &kept, &answer.answer).await? {
             Proof::User(user) if user.name == *name => {
                 let reply = self.replica.change(FinishTransaction { transaction: transaction.id }).await?;
-                let Reply::Transaction(finished) = reply else { return Err(Refusal::internal()) };
-                Ok(begun.authenticated(&finished, provider, *user, BTreeMap::new()))
+                let Reply::Transaction(_) = reply else { return Err(Refusal::internal()) };
+                let step_ups = BTreeMap::new();
+                Ok(Judged::Authenticated(Box::new(AuthenticatedUser { begun, user: *user, step_ups })))
             }
             Proof::Further(further) => {
                 self.challenges.keep_further(transaction.id, &further).await?;
                 Ok(Judged::Wanted(wanted(transaction.id, InteractionKind::PasswordAuthentication, further)))
             }
             Proof::User(_) | Proof::Nobody => {
-                self.lockout.failed(begun.from, &transaction.dn, false, &provider, now).await;
+                self.lockout.failed(begun.from, &transaction.dn, false, &begun.provider, now).await;
                 Err(refused())
             }
         }
@@ -284,36 +274,4 @@ enum Judged {
     Authenticated(Box<AuthenticatedUser>),
     /// Another answer is wanted.
     Wanted(MfaWanted),
-}
-
-/// What the first request of a sign-in brought, and where the present one comes from.
-struct Begun {
-    cookie: Option<Cookie>,
-    hostname: String,
-    started_at: UnixMillis,
-    from: IpAddr,
-}
-
-impl Begun {
-    /// The user whom a finished transaction proves.
-    fn authenticated(
-        self,
-        finished: &Transaction,
-        provider: IdentityProvider,
-        user: KnownUser,
-        step_ups: BTreeMap<String, StepUp>,
-    ) -> Judged {
-        Judged::Authenticated(Box::new(AuthenticatedUser {
-            user,
-            provider,
-            dn: finished.dn.clone(),
-            jkt: finished.key,
-            cookie: self.cookie,
-            hostname: self.hostname,
-            from: self.from,
-            started_idx: finished.started_idx,
-            started_at: self.started_at,
-            step_ups,
-        }))
-    }
 }

@@ -13,10 +13,9 @@ use ringwall_protocol::object::settings::MAX_ADMIN_MINUTES;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::AdminToken;
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_raft::State;
 use ringwall_raft::state::admin_session::{AdminSession, EndAdminSession, OpenAdminSession, TouchAdminSession};
 use ringwall_raft::state::transaction::{FinishTransaction, Transaction, TransactionKind};
-use ringwall_raft::{Command, Reply};
+use ringwall_raft::{Command, Reply, State};
 use ringwall_trust::token::{Expected, KeySet, UnverifiedToken, Verified};
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 //! The order of checks, their time and the one answer to a failure are those of Clients' sign-in (T39). Another
 //! factor is wanted wherever the provider has `onBoarding2FA`: an administrator's machine is never registered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,7 +17,6 @@ use ringwall_protocol::wire::admin::{AdminUser, LoginAnswer, LoginRequest, Provi
 use ringwall_protocol::wire::client::Credential;
 use ringwall_raft::State;
 use ringwall_raft::state::admin_session::AdminSession;
-use std::collections::BTreeSet;
 
 use super::authority::{Administrator, Authority};
 use super::session::{Opening, life, new_id};

@@ -19,8 +19,7 @@ use super::provider_secrets;
 use super::validate::validate;
 use crate::administration::access::authority::{Administrator, target_of};
 use crate::administration::denial::Denial;
-use crate::administration::objects;
-use crate::administration::objects::Objects;
+use crate::administration::objects::{self, Objects};
 use crate::identity::directory::{Directory, LookUp, canonical, secrets};
 
 /// Answer to a test.

@@ -16,8 +16,11 @@ mod trouble;
 
 use std::sync::Arc;
 
+use discovery::{Discovered, Published};
 use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow};
 use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, RedirectUrl, Scope};
+use redeem::Redeemed;
+use request::{BrowserRequest, is_loopback_redirect};
 use ringwall_protocol::id::{DeviceId, Thumbprint};
 use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::IdentityProvider;
@@ -31,9 +34,7 @@ use super::{Attempt, Claimed, Directory, LookUp, Proof, secrets};
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::setup::vault::{Purpose, Vault};
-use discovery::{Discovered, Published};
-use redeem::Redeemed;
-use request::{BrowserRequest, is_loopback_redirect};
+
 pub(crate) use trouble::Trouble;
 
 /// What we ask for that we would not use: we keep no refresh tokens.

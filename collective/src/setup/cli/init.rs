@@ -15,8 +15,7 @@ use super::secret;
 use crate::process::clock;
 use crate::setup::config::{ConfigError, is_host_and_port};
 use crate::setup::data_dir::DataDir;
-use crate::setup::founding;
-use crate::setup::founding::{Founded, FoundingOptions, LOCAL_PROVIDER, found, one_time_password};
+use crate::setup::founding::{self, Founded, FoundingOptions, LOCAL_PROVIDER, found, one_time_password};
 use crate::setup::profile_link::ProfileLink;
 
 pub(super) fn execute(arguments: &Init) -> anyhow::Result<()> {

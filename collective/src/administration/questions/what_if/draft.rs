@@ -15,8 +15,7 @@ use ringwall_raft::{Command, CommandEnvelope, State};
 use uuid::Uuid;
 
 use crate::administration::access::authority::{Administrator, target_of};
-use crate::administration::access::granting;
-use crate::administration::access::granting::Change;
+use crate::administration::access::granting::{self, Change};
 use crate::administration::denial::Denial;
 use crate::administration::objects::validate::validate;
 use crate::administration::objects::{not_found, prepared, same};

@@ -12,8 +12,7 @@ use ringwall_protocol::object::identity_provider::ldap::NestedGroups;
 use zeroize::Zeroizing;
 
 use super::connection::{bind_service, bind_user, open};
-use super::expiry;
-use super::expiry::Policy;
+use super::expiry::{self, Policy};
 use super::trouble::{Trouble, short};
 use crate::identity::directory::user_name::canonical;
 use crate::identity::outbound::Outbound;

@@ -1,107 +1,63 @@
-//! The Controller: everything that its services share. HTTP handlers hold it by `web::Data`; tests start several in one
-//! process.
+//! A Controller: its services, put together. HTTP handlers hold it by `web::Data`; tests start several in one process.
+//!
+//! Decides nothing itself. What two services share is made here once and given to both.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use data_encoding::BASE64URL_NOPAD;
-use ringwall_actors::link::board::Board;
-use ringwall_protocol::id::{CommandId, DeviceId, UserId};
-use ringwall_protocol::time::UnixMillis;
-use ringwall_protocol::token::TokenHead;
-use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_raft::{Applied, Command, CommandEnvelope, Node, ProposeError, Rejection, Reply, RequestDigest, State};
-use ringwall_trust::ca::IssuingCa;
-use ringwall_trust::identity::PrivateKey;
+use ringwall_raft::Node;
 use ringwall_trust::tls::Presented;
-use rustls::pki_types::CertificateDer;
+use ringwall_trust::token::TokenSigner;
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
-use crate::clock;
-use crate::data_dir::{DataDir, NodeIdentity};
-use crate::device_claims::LastSaid;
-use crate::directory::Directories;
-use crate::factor::Factors;
-use crate::failures::Failures;
-use crate::founding::copy_key;
-use crate::hashing::HashingPool;
-use crate::limits::{DEVICE_REQUESTS_PER_MINUTE, MAX_SIGN_INS};
-use crate::outages::Outages;
-use crate::outbound::Outbound;
-use crate::peer::connector::Connector;
-use crate::policies::CompiledPolicies;
-use crate::refusal::Refusal;
-use crate::sessions::SessionDirectory;
-use crate::signers::Signers;
-use crate::throttle::Throttle;
-use crate::vault::Vault;
-
-/// Requests that are counted for each device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DeviceRequest {
-    /// Certificates.
-    Certificate,
-    /// Entitlement tokens.
-    Entitlements,
-    /// Renewals of claims.
-    Renew,
-    /// Answers to interactions.
-    StepUp,
-}
+use crate::administration::Administration;
+use crate::administration::access::Access;
+use crate::administration::members::Members;
+use crate::administration::objects::Objects;
+use crate::administration::profiles::Profiles;
+use crate::administration::questions::Questions;
+use crate::administration::users::Users;
+use crate::audit::client_events::Audit;
+use crate::identity::Providers;
+use crate::identity::hashing::HashingPool;
+use crate::identity::outbound::Outbound;
+use crate::issuing::intermediates::{Intermediates, IssuerKeys};
+use crate::issuing::keys::OwnKeys;
+use crate::issuing::policies::CompiledPolicies;
+use crate::issuing::signers::Signers;
+use crate::issuing::{self, Issuing};
+use crate::peers::Peers;
+use crate::peers::connector::Connector;
+use crate::process::clock;
+use crate::replica::Replica;
+use crate::revocation::Revocation;
+use crate::setup::data_dir::{DataDir, NodeIdentity};
+use crate::setup::vault::Vault;
+use crate::sign_in::challenges::Challenges;
+use crate::sign_in::failures::Failures;
+use crate::sign_in::lockout::Lockout;
+use crate::sign_in::{self, MAX_SIGN_INS, SignIn};
+use crate::step_up::StepUps;
 
 /// A Controller.
 pub struct Controller {
-    /// Who this node is.
-    pub identity: NodeIdentity,
-    /// Where its keys are.
-    pub data_dir: DataDir,
     /// The replicated state.
-    pub node: Node,
+    pub replica: Replica,
     /// The Collective's stored secrets.
     pub vault: Arc<Vault>,
-    /// Keys that sign tokens.
-    pub signers: Signers,
-    /// Identity providers.
-    pub directories: Directories,
-    /// MFA providers.
-    pub factors: Factors,
-    /// Password work.
-    pub hashing: HashingPool,
-    /// Where providers may be.
-    pub outbound: Outbound,
-    /// Sessions that Gateways report here.
-    pub sessions: SessionDirectory,
-    /// What Gateways enforce.
-    pub board: Arc<Board>,
-    /// Compiled policies.
-    pub policies: CompiledPolicies,
-    pub(crate) failures: Failures,
-    pub(crate) outages: Outages,
-    pub(crate) sign_ins: Semaphore,
-    pub(crate) requests: Mutex<Throttle<(UserId, DeviceId, DeviceRequest)>>,
-    pub(crate) issuer_keys: IssuerKeys,
-    pub(crate) connector: Connector,
-    pub(crate) presented: Arc<Presented>,
-    /// One renewal of the own certificate at a time.
-    pub(crate) renewing: Arc<Semaphore>,
-    /// What devices said of themselves last, for questions that come without it.
-    pub(crate) device_claims: LastSaid,
-    issuers: Mutex<Option<KeptIssuers>>,
-}
-
-/// Private keys of the intermediates.
-pub(crate) struct IssuerKeys {
-    pub(crate) client: PrivateKey,
-    pub(crate) appliance: PrivateKey,
-}
-
-/// Intermediates as the member record had them.
-struct KeptIssuers {
-    client_text: String,
-    appliance_text: String,
-    client: Arc<IssuingCa>,
-    appliance: Arc<IssuingCa>,
+    /// Sign-in of users.
+    pub(crate) sign_in: SignIn,
+    /// Further authentication for conditions.
+    pub(crate) step_up: StepUps,
+    /// Tokens and certificates.
+    pub(crate) issuing: Arc<Issuing>,
+    /// What this Controller has of its own.
+    pub own_keys: Arc<OwnKeys>,
+    /// The end of rights before their time.
+    pub revocation: Arc<Revocation>,
+    /// Administrators' orders and questions.
+    pub(crate) administration: Administration,
+    /// Gateways and other Controllers.
+    pub peers: Arc<Peers>,
 }
 
 /// What a Controller is made of.
@@ -110,7 +66,7 @@ pub(crate) struct Parts {
     pub(crate) data_dir: DataDir,
     pub(crate) node: Node,
     pub(crate) vault: Vault,
-    pub(crate) signers: Signers,
+    pub(crate) signer: TokenSigner,
     pub(crate) hashing: HashingPool,
     pub(crate) outbound: Outbound,
     pub(crate) issuer_keys: IssuerKeys,
@@ -118,158 +74,144 @@ pub(crate) struct Parts {
     pub(crate) presented: Arc<Presented>,
 }
 
+/// What several services use.
+struct Shared {
+    replica: Replica,
+    audit: Audit,
+    vault: Arc<Vault>,
+    providers: Arc<Providers>,
+    signers: Arc<Signers>,
+    intermediates: Arc<Intermediates>,
+    policies: Arc<CompiledPolicies>,
+    lockout: Arc<Lockout>,
+    challenges: Arc<Challenges>,
+    places: Arc<Semaphore>,
+}
+
 impl Controller {
+    /// Puts the services together.
     pub(crate) fn new(parts: Parts) -> Self {
-        let vault = Arc::new(parts.vault);
+        let Parts { identity, data_dir, node, vault, signer, hashing, outbound, issuer_keys, connector, presented } =
+            parts;
+        let replica = Replica::new(node, clock::now);
+        let audit = Audit::new(identity.collective_id, identity.node);
+        let shared = Shared::new(replica, audit, vault, (hashing, outbound), (signer, issuer_keys));
+        let Shared { replica, vault, signers, intermediates, .. } = &shared;
+        let own_keys =
+            OwnKeys::new(replica.clone(), data_dir, Arc::clone(signers), Arc::clone(intermediates), presented);
+        let peers = Peers::new(replica.clone(), audit, Arc::clone(vault), Arc::clone(intermediates), connector.clone());
+        let revocation = Revocation::new(replica.clone(), audit, Arc::clone(&peers.board), connector);
+        let (issuing, peers, revocation) = (Arc::new(shared.issuing()), Arc::new(peers), Arc::new(revocation));
         Self {
-            identity: parts.identity,
-            data_dir: parts.data_dir,
-            node: parts.node,
-            signers: parts.signers,
-            directories: Directories::new(parts.hashing.clone(), Arc::clone(&vault), parts.outbound.clone()),
-            factors: Factors::new(Arc::clone(&vault), parts.outbound.clone()),
+            sign_in: shared.sign_in(),
+            step_up: shared.step_up(&issuing),
+            administration: shared.administration(&peers, &revocation),
+            replica: shared.replica,
+            vault: shared.vault,
+            issuing,
+            own_keys: Arc::new(own_keys),
+            revocation,
+            peers,
+        }
+    }
+}
+
+impl Shared {
+    fn new(
+        replica: Replica,
+        audit: Audit,
+        vault: Vault,
+        (hashing, outbound): (HashingPool, Outbound),
+        (signer, issuer_keys): (TokenSigner, IssuerKeys),
+    ) -> Self {
+        let (me, vault) = (replica.me(), Arc::new(vault));
+        let providers = Arc::new(Providers::new(hashing, &vault, outbound, clock::now));
+        let failures = Arc::new(Failures::default());
+        let lockout = Lockout::new(replica.clone(), audit, Arc::clone(&failures));
+        let challenges = Challenges::new(replica.clone(), Arc::clone(&vault), Arc::clone(&providers), failures);
+        Self {
+            replica,
+            audit,
             vault,
-            hashing: parts.hashing,
-            outbound: parts.outbound,
-            sessions: SessionDirectory::default(),
-            board: Arc::new(Board::default()),
-            policies: CompiledPolicies::default(),
-            failures: Failures::default(),
-            outages: Outages::default(),
-            sign_ins: Semaphore::new(MAX_SIGN_INS),
-            requests: Mutex::new(Throttle::new(2 * DEVICE_REQUESTS_PER_MINUTE, Duration::from_secs(120))),
-            issuer_keys: parts.issuer_keys,
-            connector: parts.connector,
-            presented: parts.presented,
-            renewing: Arc::new(Semaphore::new(1)),
-            device_claims: LastSaid::default(),
-            issuers: Mutex::new(None),
+            providers,
+            signers: Arc::new(Signers::new(me, signer)),
+            intermediates: Arc::new(Intermediates::new(me, issuer_keys)),
+            policies: Arc::new(CompiledPolicies::default()),
+            lockout: Arc::new(lockout),
+            challenges: Arc::new(challenges),
+            places: Arc::new(Semaphore::new(MAX_SIGN_INS)),
         }
     }
 
-    /// A state at least as new as everything that was committed when this was called (ReadIndex).
-    ///
-    /// # Errors
-    /// `noQuorum`.
-    pub async fn current(&self) -> Result<Arc<State>, Refusal> {
-        self.node.read().await.map_err(|error| {
-            tracing::debug!(%error, "no linearizable read");
-            Refusal::no_quorum()
+    fn issuing(&self) -> Issuing {
+        Issuing::new(issuing::Parts {
+            replica: self.replica.clone(),
+            audit: self.audit,
+            vault: Arc::clone(&self.vault),
+            providers: Arc::clone(&self.providers),
+            signers: Arc::clone(&self.signers),
+            intermediates: Arc::clone(&self.intermediates),
+            policies: Arc::clone(&self.policies),
         })
     }
 
-    /// Proposes a command under a fresh id and waits until it is applied.
-    ///
-    /// # Errors
-    /// `noQuorum`, `busy`; `unknownOutcome` if it may or may not have happened.
-    pub async fn propose(&self, command: Command) -> Result<Applied, Refusal> {
-        self.propose_as(CommandId::new(Uuid::new_v4()), None, command).await
+    fn sign_in(&self) -> SignIn {
+        SignIn::new(sign_in::Parts {
+            replica: self.replica.clone(),
+            audit: self.audit,
+            vault: Arc::clone(&self.vault),
+            providers: Arc::clone(&self.providers),
+            signers: Arc::clone(&self.signers),
+            lockout: Arc::clone(&self.lockout),
+            challenges: Arc::clone(&self.challenges),
+            places: Arc::clone(&self.places),
+        })
     }
 
-    /// Proposes a command under a caller's id: repeated within 24 h, it happens once.
-    ///
-    /// # Errors
-    /// As [`Controller::propose`].
-    pub async fn propose_as(
-        &self,
-        id: CommandId,
-        request: Option<RequestDigest>,
-        command: Command,
-    ) -> Result<Applied, Refusal> {
-        let envelope =
-            CommandEnvelope { request, ..CommandEnvelope::new(id, self.identity.node, clock::now(), command) };
-        self.node.propose(envelope).await.map_err(|error| not_proposed(&error))
+    fn step_up(&self, issuing: &Arc<Issuing>) -> StepUps {
+        let (providers, challenges) = (Arc::clone(&self.providers), Arc::clone(&self.challenges));
+        StepUps::new(self.replica.clone(), self.audit, providers, Arc::clone(issuing), challenges)
     }
 
-    /// Proposes a command that is expected to be accepted; a rejection becomes a refusal with its code.
-    ///
-    /// # Errors
-    /// As [`Controller::propose`], and the rejection.
-    pub async fn change(&self, command: impl Into<Command>) -> Result<Reply, Refusal> {
-        let outcome = self.propose(command.into()).await?;
-        outcome.reply.accepted().map_err(|rejection| rejected(&rejection))
-    }
-
-    /// Counts a request of a device.
-    pub(crate) fn count_request(&self, head: &TokenHead, kind: DeviceRequest, now: UnixMillis) -> Result<(), Refusal> {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        if requests.take(&(head.user_id, head.device_id, kind), now) { Ok(()) } else { Err(Refusal::busy()) }
-    }
-
-    /// This Controller's intermediate for Clients' certificates.
-    ///
-    /// # Errors
-    /// `busy` until the root signed it.
-    pub fn client_issuer(&self, state: &State) -> Result<Arc<IssuingCa>, Refusal> {
-        self.issuers(state).map(|(client, _)| client)
-    }
-
-    /// This Controller's intermediate for appliances' certificates.
-    ///
-    /// # Errors
-    /// `busy` until the root signed it.
-    pub fn appliance_issuer(&self, state: &State) -> Result<Arc<IssuingCa>, Refusal> {
-        self.issuers(state).map(|(_, appliance)| appliance)
-    }
-
-    /// The intermediates whose certificates the member record holds now.
-    fn issuers(&self, state: &State) -> Result<(Arc<IssuingCa>, Arc<IssuingCa>), Refusal> {
-        let record = state.controller(self.identity.node);
-        let texts = record.and_then(|record| record.client_issuer.as_ref().zip(record.appliance_issuer.as_ref()));
-        let Some((client_text, appliance_text)) = texts else {
-            return Err(Refusal::new(ErrorCode::Busy, "the root has not signed this controller's intermediates yet"));
-        };
-        let mut kept = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = kept.as_ref()
-            && kept.client_text == *client_text
-            && kept.appliance_text == *appliance_text
-        {
-            return Ok((Arc::clone(&kept.client), Arc::clone(&kept.appliance)));
-        }
-        let client = Arc::new(issuer(&self.issuer_keys.client, client_text)?);
-        let appliance = Arc::new(issuer(&self.issuer_keys.appliance, appliance_text)?);
-        *kept = Some(KeptIssuers {
-            client_text: client_text.clone(),
-            appliance_text: appliance_text.clone(),
-            client: Arc::clone(&client),
-            appliance: Arc::clone(&appliance),
+    fn administration(&self, peers: &Arc<Peers>, revocation: &Arc<Revocation>) -> Administration {
+        let (replica, vault, providers) = (&self.replica, &self.vault, &self.providers);
+        let questions = Arc::new(Questions {
+            providers: Arc::clone(providers),
+            policies: Arc::clone(&self.policies),
+            peers: Arc::clone(peers),
         });
-        Ok((client, appliance))
+        Administration {
+            access: Access {
+                replica: replica.clone(),
+                vault: Arc::clone(vault),
+                providers: Arc::clone(providers),
+                policies: Arc::clone(&self.policies),
+                signers: Arc::clone(&self.signers),
+                lockout: Arc::clone(&self.lockout),
+                challenges: Arc::clone(&self.challenges),
+                places: Arc::clone(&self.places),
+            },
+            objects: Objects { replica: replica.clone(), vault: Arc::clone(vault), providers: Arc::clone(providers) },
+            users: Users {
+                replica: replica.clone(),
+                vault: Arc::clone(vault),
+                revocation: Arc::clone(revocation),
+                peers: Arc::clone(peers),
+                questions: Arc::clone(&questions),
+            },
+            members: Members { replica: replica.clone(), vault: Arc::clone(vault), board: Arc::clone(&peers.board) },
+            profiles: Profiles {
+                replica: replica.clone(),
+                vault: Arc::clone(vault),
+                lockout: Arc::clone(&self.lockout),
+            },
+            questions,
+        }
     }
 }
 
 impl std::fmt::Debug for Controller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Controller").field("identity", &self.identity).finish_non_exhaustive()
-    }
-}
-
-fn issuer(key: &PrivateKey, text: &str) -> Result<IssuingCa, Refusal> {
-    let damaged = |error: String| {
-        tracing::error!(error, "intermediate in the member record is not usable");
-        Refusal::internal()
-    };
-    let der = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|error| damaged(error.to_string()))?;
-    let key = copy_key(key).map_err(|error| damaged(error.to_string()))?;
-    IssuingCa::new(key, CertificateDer::from(der)).map_err(|error| damaged(error.to_string()))
-}
-
-/// A rejection as a caller sees it.
-#[must_use]
-pub fn rejected(rejection: &Rejection) -> Refusal {
-    Refusal::new(rejection.code(), rejection.to_string())
-}
-
-fn unknown_outcome() -> Refusal {
-    Refusal::new(ErrorCode::UnknownOutcome, "the outcome is not known; ask again with the same id")
-}
-
-fn not_proposed(error: &ProposeError) -> Refusal {
-    tracing::debug!(%error, "command has no answer");
-    match error {
-        ProposeError::NoQuorum { .. } | ProposeError::Stopped => Refusal::no_quorum(),
-        ProposeError::UnknownOutcome => unknown_outcome(),
-        ProposeError::Busy => Refusal::busy(),
-        ProposeError::TooLong { .. } => Refusal::invalid(error.to_string()),
+        f.debug_struct("Controller").field("replica", &self.replica).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
-//! Where connections come in: the gates in front of every listener, HTTP behind two of them, peers behind the third.
+//! Where connections come in: the gates in front of every listener, HTTP (`api::server`) behind two of them, peers behind the third.
 
-pub mod dark;
-pub mod gates;
-pub mod http;
-pub mod pre_auth_limiter;
+pub(crate) mod connection;
+pub(crate) mod dark;
+pub(crate) mod gates;
+pub(crate) mod pre_auth_limiter;
+pub(crate) mod spa;

@@ -6,13 +6,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ringwall_collective::cli::{self, Arguments};
-use ringwall_collective::config::ConfigError;
-use ringwall_collective::logging;
+use ringwall_collective::{Arguments, ConfigError, execute, install_log};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = logging::install(arguments.log_format, &arguments.log).and_then(|()| cli::execute(arguments.command));
+    let outcome = install_log(arguments.log_format, &arguments.log).and_then(|()| execute(arguments.command));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

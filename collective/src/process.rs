@@ -1,35 +1,45 @@
 //! A Controller as a running process: listeners, the Raft node, links, duties; started together, stopped in good order.
 //! Tests run several in one process.
+//!
+//! Owns the tasks, and with `clock` the only place that reads the clock. What is served is left to `api` and `peers`.
 
-use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+pub(crate) mod clock;
+pub(crate) mod duties;
+mod follower;
+mod listeners;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::Data;
 use anyhow::Context;
 use ringwall_protocol::membership::ControllerRecord;
-use ringwall_raft::{Node, State};
-use ringwall_trust::spa::Receiver;
+use ringwall_raft::Node;
 use ringwall_trust::tls::{CurrentMembers, Members, Presented};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::audit::AuditFile;
-use crate::config::Config;
-use crate::controller::{Controller, IssuerKeys, Parts};
-use crate::data_dir::{DataDir, NodeIdentity, NodeKeys};
-use crate::hashing::HashingPool;
+pub(crate) use self::listeners::Bound;
+
+use self::follower::Follower;
+use self::listeners::Listeners;
+use crate::api::servers::HttpServers;
+use crate::audit::file::AuditFile;
+use crate::controller::{Controller, Parts};
+use crate::identity::hashing::HashingPool;
+use crate::issuing::intermediates::IssuerKeys;
 use crate::listener::dark::Dark;
 use crate::listener::gates::Gates;
-use crate::peer::connector::Connector;
-use crate::peer::feed::Feeds;
-use crate::reports::Reports;
-use crate::service::duties;
-use crate::signers::Signers;
-use crate::spa::Places;
-use crate::vault::Vault;
-use crate::{api, bootstrap, listener, peer, spa};
+use crate::listener::spa;
+use crate::listener::spa::Places;
+use crate::peers;
+use crate::peers::connector::Connector;
+use crate::peers::feed::Feeds;
+use crate::peers::reports::Reports;
+use crate::setup::bootstrap;
+use crate::setup::config::Config;
+use crate::setup::data_dir::{DataDir, NodeIdentity, NodeKeys};
+use crate::setup::vault::Vault;
 
 /// Connections get this long to finish what they do.
 const GRACE: Duration = Duration::from_secs(3);
@@ -43,32 +53,6 @@ pub struct Process {
     stop: watch::Sender<bool>,
     http: HttpServers,
     tasks: Vec<JoinHandle<()>>,
-}
-
-/// Addresses of listeners.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bound {
-    /// Client API.
-    pub client: SocketAddr,
-    /// Admin API.
-    pub admin: SocketAddr,
-    /// Peers.
-    pub peer: SocketAddr,
-    /// Metrics and health.
-    pub metrics: Option<SocketAddr>,
-}
-
-struct Listeners {
-    client: TcpListener,
-    admin: TcpListener,
-    peer: TcpListener,
-    metrics: Option<TcpListener>,
-}
-
-/// The thread in which HTTP servers and links live.
-struct HttpServers {
-    handles: Vec<actix_server::ServerHandle>,
-    thread: std::thread::JoinHandle<()>,
 }
 
 impl Process {
@@ -93,22 +77,23 @@ impl Process {
             .context("starting the replicated log")?;
         let hashing = HashingPool::new(config.password_hashes, tokio::runtime::Handle::current());
         let controller = Arc::new(Controller::new(Parts {
-            identity,
+            identity: identity.clone(),
             data_dir: data_dir.clone(),
             node,
             vault: Vault::new(kek),
-            signers: Signers::new(signer),
+            signer,
             hashing,
             outbound: config.providers.clone(),
             issuer_keys: IssuerKeys { client: client_ca, appliance: appliance_ca },
             connector: connector.clone(),
             presented: Arc::clone(&presented),
         }));
-        let receiver = spa::receiver(&data_dir).context("opening the journal of knocks")?;
+        let receiver = spa::receiver(&data_dir, clock::now()).context("opening the journal of knocks")?;
         let dark = Dark::new(&config, &receiver);
         let gates = Arc::new(Gates::new(&presented, &members, &receiver, &dark, config.admin_sources.clone()));
         let (stop, stopping) = watch::channel(false);
         let follower = Follower {
+            identity: identity.clone(),
             controller: Arc::clone(&controller),
             members,
             roots,
@@ -119,17 +104,17 @@ impl Process {
             connector,
         };
         let audit = Arc::new(AuditFile::open(data_dir.path()).context("opening the audit file")?);
-        let (reports, recording) = Reports::new(&controller, audit);
+        let (reports, recording) = Reports::new(&controller.peers, audit);
         let (http, arbiter) = HttpServers::start(listeners.http()?, &config, &gates, &controller).await?;
-        let feeds = Feeds::new(arbiter, &controller, reports);
+        let feeds = Feeds::new(arbiter, &controller.peers, identity.incarnation, reports);
         let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
         let tasks = vec![
             tokio::spawn(follower.follow(stopping.clone())),
             tokio::spawn(recording),
             tokio::spawn(duties::run(Arc::clone(&controller), root, config.advertise.clone(), stopping.clone())),
-            tokio::spawn(peer::serve(peer_listener, gates, Arc::clone(&controller), feeds, stopping)),
+            tokio::spawn(peers::serve(peer_listener, gates, Arc::clone(&controller.peers), feeds, stopping)),
         ];
-        tracing::info!(node = %controller.identity.node, client = %bound.client, admin = %bound.admin, peer = %bound.peer, "serving");
+        tracing::info!(node = %identity.node, client = %bound.client, admin = %bound.admin, peer = %bound.peer, "serving");
         Ok(Self { controller, bound, stop, http, tasks })
     }
 
@@ -152,107 +137,15 @@ impl Process {
     /// Stops: listeners first, then links and duties, the log last.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        for handle in &self.http.handles {
-            handle.stop(true).await;
-        }
+        self.http.stop().await;
         for task in self.tasks {
             let abort = task.abort_handle();
             if tokio::time::timeout(GRACE, task).await.is_err() {
                 abort.abort();
             }
         }
-        self.controller.node.shutdown().await;
-        let thread = self.http.thread;
-        // The thread ends by itself once its servers have; waiting for it blocks no runtime thread.
-        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-    }
-}
-
-impl Listeners {
-    fn bind(config: &Config) -> anyhow::Result<Self> {
-        let bind = |what: &str, address: SocketAddr| -> anyhow::Result<TcpListener> {
-            let listener = TcpListener::bind(address).with_context(|| format!("listening on {address} ({what})"))?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        Ok(Self {
-            client: bind("client API", config.listen_client)?,
-            admin: bind("admin API", config.listen_admin)?,
-            peer: bind("peers", config.listen_peer)?,
-            metrics: config.listen_metrics.map(|address| bind("metrics", address)).transpose()?,
-        })
-    }
-
-    fn bound(&self) -> anyhow::Result<Bound> {
-        Ok(Bound {
-            client: self.client.local_addr()?,
-            admin: self.admin.local_addr()?,
-            peer: self.peer.local_addr()?,
-            metrics: self.metrics.as_ref().map(TcpListener::local_addr).transpose()?,
-        })
-    }
-
-    /// Second handles for the HTTP thread.
-    fn http(&self) -> anyhow::Result<(TcpListener, TcpListener, Option<TcpListener>)> {
-        let metrics = self.metrics.as_ref().map(TcpListener::try_clone).transpose()?;
-        Ok((self.client.try_clone()?, self.admin.try_clone()?, metrics))
-    }
-}
-
-impl HttpServers {
-    /// Starts the servers in an actix system of their own; answers when they serve, with an arbiter for links.
-    async fn start(
-        (client, admin, metrics): (TcpListener, TcpListener, Option<TcpListener>),
-        config: &Config,
-        gates: &Arc<Gates>,
-        controller: &Arc<Controller>,
-    ) -> anyhow::Result<(Self, actix_rt::ArbiterHandle)> {
-        let (ready, started) = oneshot::channel();
-        let workers = config.http_workers;
-        let (client_gates, admin_gates) = (Arc::clone(gates), Arc::clone(gates));
-        let data = Data::from(Arc::clone(controller));
-        let serve = move || -> std::io::Result<Vec<actix_server::Server>> {
-            let client_gate = move |stream| {
-                let gates = Arc::clone(&client_gates);
-                async move { gates.client(stream).await }
-            };
-            let admin_gate = move |stream| {
-                let gates = Arc::clone(&admin_gates);
-                async move { gates.admin(stream).await }
-            };
-            let mut servers = vec![
-                listener::http::serve(
-                    "client-api",
-                    client,
-                    workers,
-                    client_gate,
-                    api::client::configure,
-                    data.clone(),
-                )?,
-                listener::http::serve("admin-api", admin, 1, admin_gate, api::admin_routes, data.clone())?,
-            ];
-            if let Some(metrics) = metrics {
-                servers.push(api::health::serve(metrics, data)?);
-            }
-            Ok(servers)
-        };
-        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
-            actix_rt::System::new().block_on(async move {
-                let arbiter = actix_rt::Arbiter::new();
-                match serve() {
-                    Ok(servers) => {
-                        let handles = servers.iter().map(actix_server::Server::handle).collect();
-                        if ready.send(Ok((handles, arbiter.handle()))).is_ok() {
-                            futures_util::future::join_all(servers).await;
-                        }
-                    }
-                    Err(error) => drop(ready.send(Err(error))),
-                }
-                arbiter.stop();
-            });
-        })?;
-        let (handles, arbiter) = started.await.context("the HTTP thread ended")??;
-        Ok((Self { handles, thread }, arbiter))
+        self.controller.replica.node().shutdown().await;
+        self.http.join().await;
     }
 }
 
@@ -263,64 +156,4 @@ fn known_members(
     controllers: &[ControllerRecord],
 ) -> anyhow::Result<Members> {
     Members::from_records(identity.collective_id, roots, controllers, []).context("members known from joining")
-}
-
-/// Keeps what connections are judged by in step with the state.
-struct Follower {
-    controller: Arc<Controller>,
-    members: Arc<CurrentMembers>,
-    roots: Vec<CertificateDer<'static>>,
-    gates: Arc<Gates>,
-    receiver: Arc<Mutex<Receiver>>,
-    dark: Arc<Dark>,
-    places: Places,
-    connector: Connector,
-}
-
-impl Follower {
-    async fn follow(self, mut stop: watch::Receiver<bool>) {
-        let mut applied = self.controller.node.watch_applied();
-        let mut followed = spa::Followed::new(self.places.clone());
-        let mut last: Option<Arc<State>> = None;
-        loop {
-            applied.mark_unchanged();
-            let state = self.controller.node.state();
-            self.update(&state, last.as_deref(), &mut followed);
-            last = Some(state);
-            tokio::select! {
-                changed = applied.changed() => if changed.is_err() { return },
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-        }
-    }
-
-    fn update(&self, state: &State, last: Option<&State>, followed: &mut spa::Followed) {
-        if state.collective().is_none() {
-            return;
-        }
-        let same = last.is_some_and(|last| {
-            last.collective().is_some()
-                && last.controllers().eq(state.controllers())
-                && last.gateways().eq(state.gateways())
-        });
-        if !same {
-            self.follow_members(state);
-        }
-        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        let locked_out = followed.follow(&mut receiver, state, &self.controller.vault);
-        drop(receiver);
-        if locked_out {
-            self.dark.lock_out();
-        }
-        self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.controller.identity.appliance)));
-        self.connector.follow(state, &self.controller.vault);
-    }
-
-    fn follow_members(&self, state: &State) {
-        let id = self.controller.identity.collective_id;
-        match Members::from_records(id, &self.roots, state.controllers(), state.gateways()) {
-            Ok(members) => self.members.replace(members),
-            Err(error) => tracing::error!(%error, "membership in the state is damaged; the former one stays"),
-        }
-    }
 }

@@ -1,10 +1,9 @@
-//! Why a service refused: a code of the closed set, a text for people, and how HTTP says it.
+//! Why a service refused: a code of the closed set, and a text for people. How HTTP says it is left to `api::refusal`.
 
 use std::time::Duration;
 
-use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, ResponseError};
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
+use ringwall_raft::Rejection;
 
 /// A refusal. Its text reaches the caller: never a secret, before authentication never a reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +63,18 @@ impl Refusal {
         Self::new(ErrorCode::Internal, "the controller could not do this; its log says why")
     }
 
+    /// It may or may not have happened.
+    #[must_use]
+    pub fn unknown_outcome() -> Self {
+        Self::new(ErrorCode::UnknownOutcome, "the outcome is not known; ask again with the same id")
+    }
+
+    /// A rejection by the replicated state, as a caller sees it.
+    #[must_use]
+    pub fn rejected(rejection: &Rejection) -> Self {
+        Self::new(rejection.code(), rejection.to_string())
+    }
+
     /// The request makes no sense.
     #[must_use]
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -77,48 +88,5 @@ impl Refusal {
             retry_after_ms: self.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             ..ErrorBody::new(self.code, self.message.clone())
         }
-    }
-}
-
-/// The HTTP status of a code.
-#[must_use]
-pub const fn status_of(code: ErrorCode) -> StatusCode {
-    match code {
-        ErrorCode::SignInRefused
-        | ErrorCode::MfaRequired
-        | ErrorCode::MfaRefused
-        | ErrorCode::Unauthorized
-        | ErrorCode::TokenExpired
-        | ErrorCode::TokenRevoked
-        | ErrorCode::TokenMismatch
-        | ErrorCode::TokenInvalid => StatusCode::UNAUTHORIZED,
-        ErrorCode::DeviceConflict | ErrorCode::Conflict => StatusCode::CONFLICT,
-        ErrorCode::DeviceLimit
-        | ErrorCode::NotEntitled
-        | ErrorCode::Forbidden
-        | ErrorCode::Revoked
-        | ErrorCode::AdministratorEnded => StatusCode::FORBIDDEN,
-        ErrorCode::NotFound => StatusCode::NOT_FOUND,
-        ErrorCode::Invalid
-        | ErrorCode::PolicyTooLarge
-        | ErrorCode::UnsupportedAction
-        | ErrorCode::VersionUnsupported
-        | ErrorCode::ProtocolError => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-impl ResponseError for Refusal {
-    fn status_code(&self) -> StatusCode {
-        status_of(self.code)
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status_code());
-        if let Some(wait) = self.retry_after {
-            response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
-        }
-        response.json(self.body())
     }
 }

@@ -15,9 +15,9 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Pace of the Raft group; the same on all its nodes.
     pub timing: Timing,
-    /// How long a proposal is tried before its outcome is given up as unknown.
+    /// How long a proposal is tried before its outcome is given up as unknown; 5 s unless said otherwise.
     pub proposal_deadline: Duration,
-    /// How long a linearizable read is tried.
+    /// How long a linearizable read is tried before there is no quorum; 2 s unless said otherwise.
     pub read_deadline: Duration,
     /// Entries from one snapshot to the next.
     pub snapshot_every: u64,

@@ -20,12 +20,12 @@ use actix_web::HttpResponse;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, scope};
 
-use crate::service::administer::Denial;
+use crate::administration::Denial;
 
-pub use routes::SPECIAL;
+pub(crate) use routes::SPECIAL;
 
 /// Registers the routes of the admin API.
-pub fn configure(routes: &mut ServiceConfig) {
+pub(crate) fn configure(routes: &mut ServiceConfig) {
     routes.service(
         scope("/admin").configure(routes::register).default_service(web::to(unknown)).wrap(from_fn(accept::check)),
     );

@@ -9,14 +9,16 @@ use ringwall_protocol::wire::client::{
     StepUpAnswer, StepUpRequest,
 };
 
-use super::extract::{CertifiedClient, Stranger};
 use crate::controller::Controller;
+use crate::issuing::CertifiedClient;
+use crate::process::clock;
 use crate::refusal::Refusal;
+use crate::sign_in::UnauthenticatedClient;
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
 /// Registers the routes of the client API.
-pub fn configure(routes: &mut ServiceConfig) {
+pub(crate) fn configure(routes: &mut ServiceConfig) {
     routes.service(
         scope("/client/v1/sign-in")
             .app_data(json(MAX_SIGN_IN_BODY))
@@ -39,7 +41,7 @@ pub fn configure(routes: &mut ServiceConfig) {
 
 /// JSON bodies of at most `limit` bytes; what does not parse is answered in the form of every refusal.
 #[must_use]
-pub fn json(limit: usize) -> JsonConfig {
+pub(crate) fn json(limit: usize) -> JsonConfig {
     JsonConfig::default().limit(limit).error_handler(refuse_body)
 }
 
@@ -58,24 +60,28 @@ fn refuse_body(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
     Refusal::invalid(text).into()
 }
 
-async fn begin_sign_in(controller: Data<Controller>, caller: Stranger, body: Json<BeginSignIn>) -> Answer<SignInWay> {
-    controller.begin_sign_in(&caller, &body).await.map(Json)
+async fn begin_sign_in(
+    controller: Data<Controller>,
+    caller: UnauthenticatedClient,
+    body: Json<BeginSignIn>,
+) -> Answer<SignInWay> {
+    controller.sign_in.begin_sign_in(&caller, &body, clock::now()).await.map(Json)
 }
 
 async fn sign_in(
     controller: Data<Controller>,
-    caller: Stranger,
+    caller: UnauthenticatedClient,
     body: Json<SignInRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.sign_in(&caller, body.into_inner()).await?))
+    Ok(answer_sign_in(&controller.sign_in.sign_in(&caller, body.into_inner(), clock::now()).await?))
 }
 
 async fn sign_in_mfa(
     controller: Data<Controller>,
-    caller: Stranger,
+    caller: UnauthenticatedClient,
     body: Json<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.finish_sign_in(&caller, body.into_inner()).await?))
+    Ok(answer_sign_in(&controller.sign_in.finish_sign_in(&caller, body.into_inner(), clock::now()).await?))
 }
 
 fn answer_sign_in(answer: &SignInAnswer) -> HttpResponse {
@@ -87,10 +93,10 @@ fn answer_sign_in(answer: &SignInAnswer) -> HttpResponse {
 
 async fn certificate(
     controller: Data<Controller>,
-    caller: Stranger,
+    caller: UnauthenticatedClient,
     body: Json<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issue_certificate(&body, caller.address, None).await.map(Json)
+    controller.issuing.issue_certificate(&body, caller.address, None, clock::now()).await.map(Json)
 }
 
 async fn renew_certificate(
@@ -98,7 +104,7 @@ async fn renew_certificate(
     caller: CertifiedClient,
     body: Json<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issue_certificate(&body, caller.address, Some(&caller)).await.map(Json)
+    controller.issuing.issue_certificate(&body, caller.address, Some(&caller), clock::now()).await.map(Json)
 }
 
 async fn entitlements(
@@ -106,7 +112,7 @@ async fn entitlements(
     caller: CertifiedClient,
     body: Json<EntitlementsRequest>,
 ) -> Answer<EntitlementsAnswer> {
-    controller.entitle(&caller, &body).await.map(Json)
+    controller.issuing.entitle(&caller, &body, clock::now()).await.map(Json)
 }
 
 async fn renew(
@@ -114,7 +120,7 @@ async fn renew(
     caller: CertifiedClient,
     body: Json<RenewRequest>,
 ) -> Answer<ClaimsAnswer> {
-    controller.renew(&caller, &body).await.map(Json)
+    controller.issuing.renew(&caller, &body, clock::now()).await.map(Json)
 }
 
 async fn step_up(
@@ -122,7 +128,7 @@ async fn step_up(
     caller: CertifiedClient,
     body: Json<StepUpRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.step_up(&caller, body.into_inner()).await?))
+    Ok(answer_step_up(&controller.step_up.step_up(&caller, body.into_inner(), clock::now()).await?))
 }
 
 async fn step_up_mfa(
@@ -130,7 +136,7 @@ async fn step_up_mfa(
     caller: CertifiedClient,
     body: Json<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.finish_step_up(&caller, body.into_inner()).await?))
+    Ok(answer_step_up(&controller.step_up.finish_step_up(&caller, body.into_inner(), clock::now()).await?))
 }
 
 fn answer_step_up(answer: &StepUpAnswer) -> HttpResponse {
@@ -145,6 +151,6 @@ async fn sign_out(
     caller: CertifiedClient,
     body: Json<SignOutRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    controller.sign_out(&caller, &body).await?;
+    controller.revocation.sign_out(&caller, &body, clock::now()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,39 +1,18 @@
 //! What handlers ask of a connection: where it comes from, and whether it is of the kind that the route is for.
 
 use std::future::{Ready, ready};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_trust::identity::Leaf;
-use ringwall_trust::spa::KeyOwner;
 
-use crate::listener::http::{Channel, Connection};
+use crate::issuing::CertifiedClient;
+use crate::listener::connection::{Channel, Connection};
 use crate::refusal::Refusal;
+use crate::sign_in::UnauthenticatedClient;
 
-/// A caller without a certificate, on a sign-in connection.
-#[derive(Debug, Clone)]
-pub struct Stranger {
-    /// Where the connection comes from.
-    pub address: IpAddr,
-    /// Whose key knocked.
-    pub knock: Option<KeyOwner>,
-    /// Exporter of the connection, to which a certificate's proof is bound.
-    pub exporter: Option<[u8; 32]>,
-}
-
-/// A caller with a client certificate of a current issuer. Its tokens must be bound to the certificate's key.
-#[derive(Debug, Clone)]
-pub struct CertifiedClient {
-    /// Where the connection comes from.
-    pub address: IpAddr,
-    /// The proved certificate.
-    pub leaf: Arc<Leaf>,
-}
-
-impl FromRequest for Stranger {
+impl FromRequest for UnauthenticatedClient {
     type Error = Refusal;
     type Future = Ready<Result<Self, Refusal>>;
 

@@ -35,7 +35,7 @@ fn recorder() -> &'static PrometheusHandle {
 }
 
 /// Registers `/healthz`, also on the admin API.
-pub fn configure(routes: &mut web::ServiceConfig) {
+pub(crate) fn configure(routes: &mut web::ServiceConfig) {
     routes.route("/healthz", web::get().to(health));
 }
 
@@ -43,7 +43,7 @@ pub fn configure(routes: &mut web::ServiceConfig) {
 ///
 /// # Errors
 /// If the listener cannot be registered.
-pub fn serve(listener: TcpListener, controller: Data<Controller>) -> std::io::Result<actix_server::Server> {
+pub(crate) fn serve(listener: TcpListener, controller: Data<Controller>) -> std::io::Result<actix_server::Server> {
     recorder();
     let app =
         move || App::new().app_data(controller.clone()).configure(configure).route("/metrics", web::get().to(render));
@@ -52,11 +52,11 @@ pub fn serve(listener: TcpListener, controller: Data<Controller>) -> std::io::Re
 
 /// 200 if this Controller can decide, otherwise 503.
 async fn health(controller: Data<Controller>) -> HttpResponse {
-    let ready = controller.current().await.is_ok_and(|state| state.collective().is_some());
-    let status = controller.node.status();
+    let ready = controller.replica.current().await.is_ok_and(|state| state.collective().is_some());
+    let status = controller.replica.status();
     let health = Health {
         ready,
-        node: controller.identity.node.0,
+        node: controller.replica.me().0,
         leader: status.leader.map(|node| node.0),
         applied: status.applied.0,
         term: status.term,
@@ -65,7 +65,7 @@ async fn health(controller: Data<Controller>) -> HttpResponse {
 }
 
 async fn render(controller: Data<Controller>) -> HttpResponse {
-    let status = controller.node.status();
+    let status = controller.replica.status();
     let figure = |number: u64| u32::try_from(number).map_or(f64::INFINITY, f64::from);
     metrics::gauge!("ringwall_raft_leader").set(f64::from(u8::from(status.leader == Some(status.node))));
     metrics::gauge!("ringwall_raft_term").set(figure(status.term));

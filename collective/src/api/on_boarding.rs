@@ -4,10 +4,12 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::refusal::status_of;
+use crate::administration::profiles::on_boarding::{PATH, page};
 use crate::controller::Controller;
-use crate::listener::http::Connection;
-use crate::refusal::{Refusal, status_of};
-use crate::service::on_boarding::{PATH, page};
+use crate::listener::connection::Connection;
+use crate::process::clock;
+use crate::refusal::Refusal;
 
 /// Registers the page.
 pub(super) fn configure(routes: &mut web::ServiceConfig) {
@@ -16,7 +18,9 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
 
 async fn show(controller: Data<Controller>, request: HttpRequest, token: Path<String>) -> HttpResponse {
     let shown = match request.conn_data::<Connection>() {
-        Some(connection) => controller.on_boarding_page(connection.peer.ip(), &token).await,
+        Some(connection) => {
+            controller.administration.profiles.on_boarding_page(connection.peer.ip(), &token, clock::now()).await
+        }
         None => Err(Refusal::internal()),
     };
     match shown {

@@ -18,23 +18,23 @@ use ringwall_trust::tls::SpaPolicy;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 
-use crate::clock;
-use crate::config::Config;
+use crate::process::clock;
+use crate::setup::config::Config;
 
 /// A guard that could not be had is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// What the gates are to want.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// At the ports for Clients and administrators.
-    pub clients: SpaPolicy,
+    pub(crate) clients: SpaPolicy,
     /// At the peer port.
-    pub peers: SpaPolicy,
+    pub(crate) peers: SpaPolicy,
 }
 
 /// The ports of a Controller as knocks see them.
-pub struct Dark {
+pub(crate) struct Dark {
     listeners: [(Service, SocketAddr); 3],
     guard: GuardConfig,
     receiver: Arc<Mutex<Receiver>>,
@@ -59,7 +59,7 @@ impl fmt::Debug for Dark {
 impl Dark {
     /// For the listeners of a configuration; nothing is guarded yet.
     #[must_use]
-    pub fn new(config: &Config, receiver: &Arc<Mutex<Receiver>>) -> Arc<Self> {
+    pub(crate) fn new(config: &Config, receiver: &Arc<Mutex<Receiver>>) -> Arc<Self> {
         let listeners = [
             (Service::Client, config.listen_client),
             (Service::Peer, config.listen_peer),
@@ -78,7 +78,7 @@ impl Dark {
     }
 
     /// Brings the kernel to what `mode` wants and answers what the gates are to want. Must be called on a runtime.
-    pub fn follow(self: &Arc<Self>, mode: SpaMode) -> Wanted {
+    pub(crate) fn follow(self: &Arc<Self>, mode: SpaMode) -> Wanted {
         match mode {
             SpaMode::Open => {
                 self.lift();
@@ -96,7 +96,7 @@ impl Dark {
     }
 
     /// A connection was accepted at `port`: if it was the last that was bought, the port closes for its source.
-    pub fn came(&self, source: IpAddr, port: u16) {
+    pub(crate) fn came(&self, source: IpAddr, port: u16) {
         let mut standing = self.standing();
         let hole = Hole::new(source, port);
         if standing.holes.spend(hole)
@@ -108,7 +108,7 @@ impl Dark {
     }
 
     /// Closes what was bought with keys that are no longer held.
-    pub fn lock_out(&self) {
+    pub(crate) fn lock_out(&self) {
         let mut standing = self.standing();
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let holes = standing.holes.lock_out(|owner| !receiver.holds(owner));

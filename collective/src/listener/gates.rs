@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use ringwall_protocol::spa::Service;
@@ -16,30 +17,41 @@ use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::connection::{Channel, Connection, Secured};
 use super::dark::{Dark, Wanted};
-use super::http::{Channel, Connection, Secured};
-use super::pre_auth_limiter::PreAuthLimiter;
-use crate::clock;
-use crate::limits::{CLIENT_ROOM, CONNECTIONS_PER_SOURCE, PEER_CONNECTIONS_PER_SOURCE, PEER_ROOM};
+use super::pre_auth_limiter::{PreAuthBounds, PreAuthLimiter};
+use crate::process::clock;
+
+/// Open connections of one source at the client API.
+const CONNECTIONS_PER_SOURCE: usize = 32;
+/// Room at the client and admin ports for connections that have not proved anything yet. Many users may share a source,
+/// and a source is bounded by [`CONNECTIONS_PER_SOURCE`] already.
+const CLIENT_ROOM: PreAuthBounds =
+    PreAuthBounds { unknown: 1_024, reserved: 1_024, burst: 1_024, period: Duration::from_secs(1) };
+/// The same at the peer port: five a second of a strange source, more at once for a Site that begins (T17).
+pub const PEER_ROOM: PreAuthBounds =
+    PreAuthBounds { unknown: 256, reserved: 512, burst: 125, period: Duration::from_secs(25) };
+/// Open connections of one source at the peer port: a NAT may hide a whole Site of Gateways.
+const PEER_CONNECTIONS_PER_SOURCE: usize = 256;
 
 /// A proved connection on the peer port.
 #[derive(Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// The connection.
-    pub stream: TlsStream<TcpStream>,
+    pub(crate) stream: TlsStream<TcpStream>,
     /// Raft, feed or join.
-    pub protocol: Alpn,
+    pub(crate) protocol: Alpn,
     /// Who; absent for those who join.
-    pub leaf: Option<Leaf>,
+    pub(crate) leaf: Option<Leaf>,
     /// The other end's address.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Kept as long as the connection.
-    pub permit: SourcePermit,
+    pub(crate) permit: SourcePermit,
 }
 
 /// All gates. Cheap to share; policies change while connections come.
 #[derive(Debug)]
-pub struct Gates {
+pub(crate) struct Gates {
     dark: Arc<Dark>,
     client: Gate,
     admin: Gate,
@@ -61,7 +73,7 @@ impl Gates {
     /// Gates that show `own`, trust `members` and judge knocks by `receiver`; connections are counted by `dark`. Until it
     /// is known what is wanted, only peers are let in: they bring that knowledge, and prove themselves by membership.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         own: &Arc<Presented>,
         members: &Arc<CurrentMembers>,
         receiver: &Arc<Mutex<Receiver>>,
@@ -92,7 +104,7 @@ impl Gates {
     }
 
     /// What is wanted of connections from now on.
-    pub fn set_policy(&self, wanted: Wanted) {
+    pub(crate) fn set_policy(&self, wanted: Wanted) {
         self.client.set_policy(wanted.clients);
         self.admin.set_policy(wanted.clients);
         self.peer.set_policy(wanted.peers);
@@ -109,7 +121,7 @@ impl Gates {
     ///
     /// # Errors
     /// If it did not prove what it must; it is closed then.
-    pub async fn client(&self, stream: TcpStream) -> io::Result<Secured> {
+    pub(crate) async fn client(&self, stream: TcpStream) -> io::Result<Secured> {
         let peer = self.arrived(&stream)?;
         let Some(permit) = self.client_sources.enter(peer.ip()) else { return turned_away(stream) };
         let Some(coming) = self.client_pre_auth.begin(peer.ip(), clock::now()) else { return turned_away(stream) };
@@ -137,7 +149,7 @@ impl Gates {
     ///
     /// # Errors
     /// As [`Gates::client`].
-    pub async fn admin(&self, stream: TcpStream) -> io::Result<Secured> {
+    pub(crate) async fn admin(&self, stream: TcpStream) -> io::Result<Secured> {
         let peer = self.arrived(&stream)?;
         let Some(permit) = self.client_sources.enter(peer.ip()) else { return turned_away(stream) };
         let Some(_coming) = self.client_pre_auth.begin(peer.ip(), clock::now()) else { return turned_away(stream) };
@@ -155,7 +167,7 @@ impl Gates {
     ///
     /// # Errors
     /// As [`Gates::client`].
-    pub async fn peer(&self, stream: TcpStream) -> io::Result<Peer> {
+    pub(crate) async fn peer(&self, stream: TcpStream) -> io::Result<Peer> {
         let address = self.arrived(&stream)?;
         let Some(permit) = self.peer_sources.enter(address.ip()) else { return turned_away(stream) };
         let Some(coming) = self.peer_pre_auth.begin(address.ip(), clock::now()) else { return turned_away(stream) };

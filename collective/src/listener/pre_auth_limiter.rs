@@ -12,7 +12,7 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_trust::spa::Source;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::throttle::Throttle;
+use crate::identity::throttle::Throttle;
 
 /// How long a source stays known after a peer authenticated from there.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
@@ -34,7 +34,7 @@ pub struct PreAuthBounds {
 
 /// Bounds unauthenticated connections, for all sources and for each.
 #[derive(Debug)]
-pub struct PreAuthLimiter {
+pub(crate) struct PreAuthLimiter {
     open: Arc<Semaphore>,
     reserved: Arc<Semaphore>,
     sources: Mutex<Sources>,
@@ -48,7 +48,7 @@ struct Sources {
 
 /// The right of one connection to be unauthenticated; free again when dropped.
 #[derive(Debug)]
-pub struct PreAuthPermit {
+pub(crate) struct PreAuthPermit {
     from: Source,
     _permit: OwnedSemaphorePermit,
 }
@@ -56,7 +56,7 @@ pub struct PreAuthPermit {
 impl PreAuthLimiter {
     /// With these bounds; no source is known yet.
     #[must_use]
-    pub fn new(bounds: PreAuthBounds) -> Self {
+    pub(crate) fn new(bounds: PreAuthBounds) -> Self {
         let throttle = Throttle::new(bounds.burst, bounds.period);
         Self {
             open: Arc::new(Semaphore::new(bounds.unknown)),
@@ -67,7 +67,7 @@ impl PreAuthLimiter {
 
     /// A permit for one more connection; `None` if its source comes too often or there is none left.
     #[must_use]
-    pub fn begin(&self, from: IpAddr, now: UnixMillis) -> Option<PreAuthPermit> {
+    pub(crate) fn begin(&self, from: IpAddr, now: UnixMillis) -> Option<PreAuthPermit> {
         let from = Source::from(from);
         let known = {
             let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +83,7 @@ impl PreAuthLimiter {
     }
 
     /// A peer authenticated: its source is known for a day.
-    pub fn proved(&self, who: PreAuthPermit, now: UnixMillis) {
+    pub(crate) fn proved(&self, who: PreAuthPermit, now: UnixMillis) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         if sources.known.len() >= MAX_KNOWN && !sources.known.contains_key(&who.from) {
             sources.known.retain(|_, until| *until > now);

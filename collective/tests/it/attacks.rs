@@ -28,7 +28,7 @@ async fn credential_stuffing_over_many_users_is_stopped_at_its_source() {
     assert_eq!(heard[10..], [ErrorCode::Busy; 2], "ten failures a minute");
     let right = Client::new("user11", lab.root).try_sign_in(at, PASSWORD).await;
     assert_eq!(right.code(), ErrorCode::Busy, "whatever comes from there now");
-    let state = lab.controller(0).current().await.expect("a quorum");
+    let state = lab.controller(0).replica.current().await.expect("a quorum");
     assert_eq!(state.lockouts().count(), 0, "and nobody else pays for it");
 }
 
@@ -45,7 +45,7 @@ async fn a_stranger_cannot_lock_a_user_out_of_his_own_device() {
         stranger.device = alice.device;
         assert_eq!(stranger.try_sign_in(at, "guess").await.code(), ErrorCode::SignInRefused);
     }
-    let state = lab.controller(0).current().await.expect("a quorum");
+    let state = lab.controller(0).replica.current().await.expect("a quorum");
     assert!(state.lockouts().all(|(subject, _)| subject.device.is_none()));
     assert_eq!(state.lockouts().count(), 1, "strangers are locked out");
     alice.try_sign_in(at, PASSWORD).await.ok();
@@ -154,8 +154,8 @@ async fn names_that_look_like_other_names_are_nobody_else() {
     }
     // What is done to alice is done to nobody whose name only contains hers.
     let dn: UserDn = "CN=alice,OU=local".parse().expect("a DN");
-    lab.controller(0).block(dn.clone(), "test".to_owned()).await.expect("blocked");
-    let state = lab.controller(0).current().await.expect("a quorum");
+    lab.block(&dn.to_string()).await;
+    let state = lab.controller(0).replica.current().await.expect("a quorum");
     let others = state.devices().filter(|device| state.blocked(&device.dn.user).is_none()).count();
     assert_eq!(others, odd.len());
 }

@@ -62,7 +62,7 @@ async fn a_certificate_and_its_key_prove_a_user_on_this_connection_only() {
     let content = alice.claims_content();
     assert_eq!(content.head.sub.user.to_string(), "CN=alice@corp.example,OU=cards");
     assert_eq!(content.user.claim("corporate"), Some(&json!(true)), "a script made a claim");
-    let now = ringwall_collective::clock::now().seconds();
+    let now = ringwall_collective::now().seconds();
     assert!(content.sign_in_until <= now + 86_400, "the sign-in ends with the certificate");
     let other = Authority::new("users");
     let refused = [

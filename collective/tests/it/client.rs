@@ -165,7 +165,7 @@ impl Client {
             let request = KnockRequest {
                 service: Service::Client,
                 destination: Destination::of(at),
-                now: ringwall_collective::clock::now(),
+                now: ringwall_collective::now(),
             };
             entries.insert(0, request.alpn_entry(&SpaKey::new(key), &SystemRandom));
         }

@@ -9,10 +9,10 @@ async fn nothing_is_lost_over_a_restart() {
     lab.user("alice").await;
     let mut alice = Client::new("alice", lab.root);
     alice.sign_in(lab.client_address(0)).await;
-    let before = lab.controller(0).node.state();
+    let before = lab.controller(0).replica.state();
     lab.stop(0).await;
     lab.restart(0).await;
-    let after = lab.controller(0).node.state();
+    let after = lab.controller(0).replica.state();
     assert!(after.index() >= before.index());
     assert!(after.devices().eq(before.devices()));
     let at = lab.client_address(0);
@@ -26,9 +26,9 @@ async fn a_new_signing_key_leaves_older_tokens_valid_and_outlives_a_restart() {
     lab.user("alice").await;
     let mut alice = Client::new("alice", lab.root);
     alice.sign_in(lab.client_address(0)).await;
-    let kids = |lab: &Lab| lab.controller(0).node.state().keys().map(|key| key.kid.clone()).collect::<Vec<_>>();
+    let kids = |lab: &Lab| lab.controller(0).replica.state().keys().map(|key| key.kid.clone()).collect::<Vec<_>>();
     assert_eq!(kids(&lab).len(), 1);
-    lab.controller(0).rotate_signing_key().await.expect("rotated");
+    lab.controller(0).own_keys.rotate_signing_key().await.expect("rotated");
     assert_eq!(kids(&lab).len(), 2);
     let renewed = alice.renew(lab.client_address(0)).await.ok();
     alice.claims = renewed["claimsToken"].as_str().map(str::to_owned);
@@ -62,9 +62,9 @@ async fn three_controllers_serve_and_outlive_their_leader() {
     .await;
     assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
     lab.restart(leader).await;
-    let index = lab.controller(next).current().await.expect("a quorum").index();
-    until("the former leader has caught up", async || lab.controller(leader).node.state().index() >= index).await;
-    let (one, other) = (lab.controller(next).node.state(), lab.controller(leader).node.state());
+    let index = lab.controller(next).replica.current().await.expect("a quorum").index();
+    until("the former leader has caught up", async || lab.controller(leader).replica.state().index() >= index).await;
+    let (one, other) = (lab.controller(next).replica.state(), lab.controller(leader).replica.state());
     assert!(one.devices().eq(other.devices()));
 }
 

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ringwall_collective::config::{Advertise, Config};
-use ringwall_collective::spa::profile_key;
+use ringwall_collective::profile_key;
+use ringwall_collective::{Advertise, Config};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::object::{ClientProfile, ObjectKind};
 use ringwall_protocol::spa::{KNOCK_LEN, Service};
@@ -68,7 +68,7 @@ impl Dark {
     async fn asked_for(outside: Outside, configure: fn(PathBuf) -> Config) -> Self {
         let lab = Lab::start_with(configure).await;
         lab.user("alice").await;
-        let state = lab.controller(0).node.state();
+        let state = lab.controller(0).replica.state();
         let profile = state.client_profiles().next().expect("the default profile");
         let key = profile_key(&state, &lab.controller(0).vault, profile).expect("a key");
         let at = lab.client_address(0);
@@ -79,13 +79,13 @@ impl Dark {
 
     async fn want(&self, mode: SpaMode) {
         let controller = self.lab.controller(0);
-        let mut settings = controller.node.state().settings().clone();
+        let mut settings = controller.replica.state().settings().clone();
         settings.spa_mode = mode;
-        controller.change(ChangeSettings { settings, expected_version: None }).await.expect("changed");
+        controller.replica.change(ChangeSettings { settings, expected_version: None }).await.expect("changed");
     }
 
     fn profile(&self) -> ClientProfile {
-        self.lab.controller(0).node.state().client_profiles().next().expect("a profile").clone()
+        self.lab.controller(0).replica.state().client_profiles().next().expect("a profile").clone()
     }
 
     fn knock(&self, at: SocketAddr, now: UnixMillis, connections: u8) -> [u8; KNOCK_LEN] {
@@ -130,7 +130,7 @@ impl Dark {
 }
 
 fn now() -> UnixMillis {
-    ringwall_collective::clock::now()
+    ringwall_collective::now()
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn removing_a_profile_locks_its_key_out_at_once_and_the_same_name_restores_it() 
         assert!(dark.outside.opens(dark.at), "one of two");
         let gone =
             DeleteObject { kind: ObjectKind::ClientProfile, id: profile.base.id.uuid(), expected: Expected::Anything };
-        dark.lab.controller(0).change(gone).await.expect("deleted");
+        dark.lab.controller(0).replica.change(gone).await.expect("deleted");
         until("what was bought is void", async || !dark.outside.opens(dark.at)).await;
         assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "the key is junk");
 
@@ -322,7 +322,7 @@ fn removing_a_profile_locks_its_key_out_at_once_and_the_same_name_restores_it() 
         other["spaKeyName"] = json!("another key");
         let other = dark.lab.put::<ClientProfile>(other).await;
         assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "another name is another key");
-        let state = dark.lab.controller(0).node.state();
+        let state = dark.lab.controller(0).replica.state();
         let key = profile_key(&state, &dark.lab.controller(0).vault, &other).expect("a key");
         until("the other key opens", async || dark.opened_by(&dark.knock_with(&key, dark.at, now(), 1))).await;
 
@@ -367,9 +367,8 @@ fn without_the_right_to_guard_clients_are_closed_out_and_the_peer_port_goes_on()
                 alice.knock = Some(dark.key.clone());
                 until("clients are closed out", async || alice.sign_in_request(dark.at, "wrong").await.is_err()).await;
                 let controller = dark.lab.controller(0);
-                let state = controller.node.state();
-                let role =
-                    ringwall_collective::spa::peer_key(&state, &controller.vault, PeerRole::Join).expect("a key");
+                let state = controller.replica.state();
+                let role = ringwall_collective::peer_key(&state, &controller.vault, PeerRole::Join).expect("a key");
                 let mut seed = dark.lab.seed("c2", ringwall_protocol::wire::join::JoinRole::Controller, None).await;
                 seed.spa_key = Some(role.expose_text().to_string());
                 let request = crate::gateway::join_request(&seed, &alice.key);

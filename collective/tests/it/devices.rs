@@ -53,7 +53,7 @@ impl<'a> MakeWriter<'a> for Captured {
 
 /// Sets the number of devices that a user may have.
 async fn limit_devices(lab: &Lab, limit: u32) {
-    let state = lab.some_controller().node.state();
+    let state = lab.some_controller().replica.state();
     let mut provider = serde_json::to_value(state.local_provider().expect("a provider")).expect("JSON");
     provider["deviceLimitPerUser"] = json!(limit);
     lab.put::<IdentityProvider>(provider).await;
@@ -85,7 +85,7 @@ async fn sixty_four_first_sign_ins_over_three_controllers_register_exactly_five_
     assert!(refused.clone().all(|code| code == ErrorCode::DeviceLimit), "{:?}", refused.collect::<Vec<_>>());
     assert_eq!(let_in, 5);
     for at in 0..3 {
-        let state = lab.controller(at).current().await.expect("a quorum");
+        let state = lab.controller(at).replica.current().await.expect("a quorum");
         assert_eq!(state.devices_of(user).count(), 5, "controller {at}");
     }
 }

@@ -132,7 +132,7 @@ async fn every_listener_denies_whoever_proves_nothing_or_the_wrong_thing() {
     let mut alice = Client::new("alice", lab.root);
     alice.sign_in(bound.client).await;
     let clients = alice.certificate.clone().expect("a certificate");
-    let before = lab.controller(0).current().await.expect("a quorum");
+    let before = lab.controller(0).replica.current().await.expect("a quorum");
     let words = words();
     let mut answered = 0;
     for (port, at) in [("client", bound.client), ("admin", bound.admin), ("peer", bound.peer)] {
@@ -154,10 +154,10 @@ async fn every_listener_denies_whoever_proves_nothing_or_the_wrong_thing() {
         }
     }
     assert!(answered > 20, "the ports that speak were spoken to: {answered}");
-    let after = lab.controller(0).current().await.expect("a quorum");
+    let after = lab.controller(0).replica.current().await.expect("a quorum");
     assert_eq!(after.gateways().count(), before.gateways().count(), "nobody joined");
     assert_eq!(after.bindings().count(), 0);
-    let state = lab.controller(0).current().await.expect("a quorum");
+    let state = lab.controller(0).replica.current().await.expect("a quorum");
     assert_eq!(state.revocations().iter().count(), before.revocations().iter().count(), "nobody revoked anything");
 }
 
@@ -186,7 +186,7 @@ async fn a_gateway_speaks_for_no_user_and_for_no_other_site() {
     // It reports sessions for which nobody proved anything to it.
     let mut feed = gateway.feed(&peers, None).await;
     feed.view().await;
-    let state = || lab.controller(0).node.state();
+    let state = || lab.controller(0).replica.state();
     let dn = alice.claims_content().head.sub;
     let session = |nth: u8| {
         let base = reported(own, gateway.id);
@@ -211,6 +211,6 @@ async fn a_gateway_speaks_for_no_user_and_for_no_other_site() {
         "not one from the future"
     );
     assert!(state().binding(&dn, other).is_none(), "nothing in another Site");
-    assert!(lab.controller(0).sessions.of(&dn).iter().all(|one| one.site == own && one.gateway == gateway.id));
+    assert!(lab.controller(0).peers.sessions.of(&dn).iter().all(|one| one.site == own && one.gateway == gateway.id));
     alice.renew(at).await.ok();
 }

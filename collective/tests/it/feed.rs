@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringwall_collective::limits::PEER_ROOM;
-use ringwall_collective::service::enforcement::EnforcementOutcome;
+use ringwall_collective::EnforcementOutcome;
+use ringwall_collective::PEER_ROOM;
 use ringwall_protocol::claims::{ClaimMap, StepUp, StepUpKind};
 use ringwall_protocol::feed::{FeedEvent, FromController, FromGateway, SessionSummary};
 use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId, SignInId, SiteId};
@@ -47,7 +47,7 @@ async fn a_join_token_admits_one_key_once_and_the_same_key_hears_the_same_again(
     assert_eq!(again.appliance_id, first.appliance_id);
     let JoinReply::Refused(refused) = ask(&seed, &join_request(&seed, &other)).await else { panic!("admitted") };
     assert_eq!(refused.code, ErrorCode::Unauthorized);
-    assert_eq!(lab.controller(0).node.state().gateways().count(), 1);
+    assert_eq!(lab.controller(0).replica.state().gateways().count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,8 +59,7 @@ async fn a_feed_gives_the_full_state_then_changes_and_confirms_behind_them() {
     let view = feed.view().await;
     assert_eq!(view.site.id, site.base.id);
     assert!(view.gateways.contains_key(&gateway.id));
-    let user = "CN=alice,OU=local".parse().expect("a DN");
-    let index = lab.controller(0).block(user, "test".to_owned()).await.expect("blocked");
+    let index = lab.block("CN=alice,OU=local").await;
     feed.say(&FromGateway::Poll { nonce: 7 }).await;
     let mut seen = false;
     let read_index = feed
@@ -93,11 +92,10 @@ async fn waiting_for_enforcement_tells_of_each_gateway_how_long_it_took() {
     feed.view().await;
     let controller = Arc::clone(&lab.process(0).controller);
     let begun = Instant::now();
-    let index = controller.block("CN=alice,OU=local".parse().expect("a DN"), String::new()).await.expect("blocked");
-    let waiting =
-        tokio::spawn(
-            async move { controller.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await },
-        );
+    let index = lab.block("CN=alice,OU=local").await;
+    let waiting = tokio::spawn(async move {
+        controller.revocation.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await
+    });
     feed.until(|frame| matches!(frame, FromController::Change { index: at, .. } if at >= index).then_some(())).await;
     feed.say(&FromGateway::Enforced { index, failed: vec![] }).await;
     let outcome = waiting.await.expect("no panic");
@@ -197,14 +195,18 @@ async fn sessions_that_gateways_report_are_known_to_the_collective() {
     feed.view().await;
     let session = reported(site.base.id, gateway.id);
     feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
-    until("the session is bound", async || lab.controller(0).node.state().binding(&session.dn, site.base.id).is_some())
-        .await;
-    assert_eq!(lab.controller(0).sessions.of(&session.dn).len(), 1);
+    until("the session is bound", async || {
+        lab.controller(0).replica.state().binding(&session.dn, site.base.id).is_some()
+    })
+    .await;
+    assert_eq!(lab.controller(0).peers.sessions.of(&session.dn).len(), 1);
     let ended =
         FromGateway::SessionEnded { session: session.session, dn: session.dn.clone(), code: ErrorCode::Revoked };
     feed.say(&ended).await;
-    until("the session is gone", async || lab.controller(0).node.state().binding(&session.dn, site.base.id).is_none())
-        .await;
+    until("the session is gone", async || {
+        lab.controller(0).replica.state().binding(&session.dn, site.base.id).is_none()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,7 +217,7 @@ async fn a_removed_gateway_is_nobody_from_the_next_handshake_on() {
     let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
     feed.view().await;
     let remove = ChangeGatewayState { gateway: gateway.id, state: ApplianceState::Removed };
-    lab.controller(0).change(remove).await.expect("removed");
+    lab.controller(0).replica.change(remove).await.expect("removed");
     until("new handshakes fail", async || {
         let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
         feed.next().await.is_none()
@@ -230,17 +232,16 @@ async fn enforcement_is_asked_of_the_controller_that_has_the_feed() {
     let site = site(&lab).await;
     let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
     // The other Controller must know the Gateway before it can let it in.
-    until("the gateway is known everywhere", async || lab.controller(1).node.state().gateway(gateway.id).is_some())
+    until("the gateway is known everywhere", async || lab.controller(1).replica.state().gateway(gateway.id).is_some())
         .await;
     let mut feed = gateway.feed(&peer_address(&lab, 1), None).await;
     feed.view().await;
     let controller = Arc::clone(&lab.process(0).controller);
     let begun = Instant::now();
-    let index = controller.block("CN=alice,OU=local".parse().expect("a DN"), String::new()).await.expect("blocked");
-    let waiting =
-        tokio::spawn(
-            async move { controller.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await },
-        );
+    let index = lab.block("CN=alice,OU=local").await;
+    let waiting = tokio::spawn(async move {
+        controller.revocation.wait_enforced(index, None, begun, begun + Duration::from_secs(20)).await
+    });
     feed.until(|frame| matches!(frame, FromController::Change { index: at, .. } if at >= index).then_some(())).await;
     feed.say(&FromGateway::Enforced { index, failed: vec![] }).await;
     let outcome = waiting.await.expect("no panic");
@@ -254,23 +255,23 @@ async fn a_session_is_shown_in_full_by_a_controller_that_does_not_have_its_feed(
     lab.join().await;
     let site = site(&lab).await;
     let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
-    until("the gateway is known everywhere", async || lab.controller(1).node.state().gateway(gateway.id).is_some())
+    until("the gateway is known everywhere", async || lab.controller(1).replica.state().gateway(gateway.id).is_some())
         .await;
     let mut feed = gateway.feed(&peer_address(&lab, 1), None).await;
     feed.view().await;
     let session = reported(site.base.id, gateway.id);
     feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
-    until("the other controller knows", async || !lab.controller(1).sessions.of(&session.dn).is_empty()).await;
+    until("the other controller knows", async || !lab.controller(1).peers.sessions.of(&session.dn).is_empty()).await;
     let here = lab.controller(0);
-    assert!(here.sessions.of(&session.dn).is_empty(), "its feed does not end here");
-    let state = here.current().await.expect("a quorum");
+    assert!(here.peers.sessions.of(&session.dn).is_empty(), "its feed does not end here");
+    let state = here.replica.current().await.expect("a quorum");
     let scope = ringwall_protocol::name::DnScope::Device(session.dn.clone());
-    let known = here.sessions_everywhere(&state, &scope).await;
+    let known = here.peers.sessions_everywhere(&state, &scope).await;
     assert_eq!(known.silent, []);
     assert_eq!(known.sessions.len(), 1);
     assert_eq!(known.sessions[0].step_ups, session.step_ups, "proofs come with it");
     assert_eq!(known.sessions[0].client_address, session.client_address);
     lab.stop(1).await;
-    let known = lab.controller(0).sessions_everywhere(&state, &scope).await;
+    let known = lab.controller(0).peers.sessions_everywhere(&state, &scope).await;
     assert_eq!(known.silent.len(), 1, "who does not answer is named");
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_actors::support::packed;
-use ringwall_collective::clock::now;
-use ringwall_collective::peer::frame;
+use ringwall_collective::frame;
+use ringwall_collective::now;
 use ringwall_protocol::feed::{FeedPosition, FeedView, FromController, FromGateway};
 use ringwall_protocol::id::{ApplianceId, CommandId, LogIndex};
 use ringwall_protocol::wire::join::{JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, Seed};

@@ -4,14 +4,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ringwall_collective::bootstrap;
-use ringwall_collective::config::{Advertise, Config, RaftPace, RawConfig};
-use ringwall_collective::controller::Controller;
-use ringwall_collective::data_dir::DataDir;
-use ringwall_collective::founding::{FoundingOptions, found};
-use ringwall_collective::joining;
-use ringwall_collective::process::Process;
-use ringwall_protocol::id::{SiteId, UserId};
+use ringwall_collective::Controller;
+use ringwall_collective::DataDir;
+use ringwall_collective::Process;
+use ringwall_collective::{Advertise, Config, RaftPace, RawConfig};
+use ringwall_collective::{FoundingOptions, found};
+use ringwall_protocol::id::{LogIndex, SiteId, UserId};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::{Appliance, LocalUser, Object};
 use ringwall_protocol::wire::join::{JoinRole, SEED_VERSION, Seed, SeedController};
@@ -24,6 +22,8 @@ use ringwall_trust::secret::{SecretKey, SystemRandom, write_private};
 use ringwall_trust::spa::PeerRole;
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::admin::caller::Admin;
 
 /// Password of every user in these tests.
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -58,12 +58,11 @@ impl Lab {
             advertise: config.advertise.clone(),
             keep_root: true,
         };
-        let founded =
-            found(&options, "a long password", ringwall_collective::clock::now(), &SystemRandom).expect("founded");
+        let founded = found(&options, "a long password", ringwall_collective::now(), &SystemRandom).expect("founded");
         let root = founded.root.fingerprint();
         let data = DataDir::create(&config.data_dir).expect("a fresh directory");
         data.write_keys(&founded.keys, &SystemRandom).expect("keys");
-        bootstrap::begin(&data, &config, &founded.identity, founded.command).await.expect("begun");
+        ringwall_collective::begin(&data, &config, &founded.identity, founded.command).await.expect("begun");
         data.write_identity(&founded.identity).expect("identity");
         let process = Process::start(config.clone()).await.expect("started");
         let lab = Self { directory, nodes: vec![Node { config, process: Some(process) }], root };
@@ -99,7 +98,8 @@ impl Lab {
     pub(crate) async fn until_ready(&self, at: usize) {
         until("the controller can decide", async || {
             let controller = self.controller(at);
-            controller.current().await.is_ok_and(|state| state.collective().is_some()) && controller.can_sign()
+            controller.replica.current().await.is_ok_and(|state| state.collective().is_some())
+                && controller.own_keys.can_sign()
         })
         .await;
     }
@@ -115,15 +115,15 @@ impl Lab {
             }))
             .await;
         let token = SecretKey::generate(&SystemRandom);
-        let not_after = ringwall_collective::clock::now().plus(Duration::from_secs(600));
+        let not_after = ringwall_collective::now().plus(Duration::from_secs(600));
         let create =
             CreateJoinToken { appliance: appliance.base.id, token: JoinTokenHash::new(token.digest()), not_after };
-        self.some_controller().change(create).await.expect("created");
-        let state = self.some_controller().current().await.expect("a quorum");
+        self.some_controller().replica.change(create).await.expect("created");
+        let state = self.some_controller().replica.current().await.expect("a quorum");
         let collective = state.collective().expect("founded");
         let running = self.nodes.iter().filter_map(|node| node.process.as_ref());
         let vault = &self.some_controller().vault;
-        let join_key = ringwall_collective::spa::peer_key(&state, vault, PeerRole::Join).expect("a key");
+        let join_key = ringwall_collective::peer_key(&state, vault, PeerRole::Join).expect("a key");
         Seed {
             version: SEED_VERSION,
             collective_id: collective.id,
@@ -134,7 +134,7 @@ impl Lab {
             site_id: site,
             root_certificate: collective.root_certificate.clone(),
             controllers: running
-                .filter_map(|process| state.controller(process.controller.identity.node))
+                .filter_map(|process| state.controller(process.controller.replica.me()))
                 .map(|record| SeedController {
                     addresses: record.peer_addresses.clone(),
                     spki_sha256: record.keys.clone(),
@@ -159,7 +159,7 @@ impl Lab {
         write_private(&file, &serde_json::to_vec(&seed).expect("JSON")).expect("written");
         let config = config(self.directory.path().join(&name));
         let raw = RawConfig { data_dir: config.data_dir.clone(), ..RawConfig::default() };
-        let joined = joining::join(&file, &config, &raw).await.expect("joined");
+        let joined = ringwall_collective::join(&file, &config, &raw).await.expect("joined");
         assert!(joined.signed, "the founding node holds the root");
         assert!(!file.exists(), "the seed is used up");
         let process = Process::start(config.clone()).await.expect("started");
@@ -167,7 +167,7 @@ impl Lab {
         let at = self.nodes.len() - 1;
         self.until_ready(at).await;
         until("the controller is active", async || {
-            let state = self.controller(at).node.state();
+            let state = self.controller(at).replica.state();
             state.controller(joined.node).is_some_and(|record| record.state == ApplianceState::Active)
         })
         .await;
@@ -177,11 +177,11 @@ impl Lab {
     pub(crate) async fn leader(&self) -> usize {
         let running = || self.nodes.iter().enumerate().filter_map(|(at, node)| Some((at, node.process.as_ref()?)));
         until("somebody leads", async || {
-            running().any(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader)
+            running().any(|(_, process)| process.controller.replica.status().role == ringwall_raft::Role::Leader)
         })
         .await;
         running()
-            .find(|(_, process)| process.controller.node.status().role == ringwall_raft::Role::Leader)
+            .find(|(_, process)| process.controller.replica.status().role == ringwall_raft::Role::Leader)
             .expect("just seen")
             .0
     }
@@ -192,13 +192,20 @@ impl Lab {
         &running.next().expect("one runs").controller
     }
 
+    /// Blocks a user as an administrator does; returns the index of the revocation.
+    pub(crate) async fn block(&self, user: &str) -> LogIndex {
+        Admin::root(self).await.block(user).await;
+        let state = self.some_controller().replica.current().await.expect("a quorum");
+        state.revocations().iter().map(|revocation| revocation.index).max().expect("a revocation")
+    }
+
     /// Writes an object given as the admin API writes it.
     pub(crate) async fn put<T>(&self, json: serde_json::Value) -> T
     where
         T: serde::de::DeserializeOwned + Into<Object> + Clone,
     {
         let object: T = serde_json::from_value(json).expect("a valid object");
-        self.some_controller().change(PutObject::new(object.clone())).await.expect("written");
+        self.some_controller().replica.change(PutObject::new(object.clone())).await.expect("written");
         object
     }
 
@@ -208,7 +215,7 @@ impl Lab {
         let user: LocalUser = self.put(json!({ "id": id, "name": name, "labels": { "team": "dev" } })).await;
         let phc = password::hash(PASSWORD, Cost::FAST, &SystemRandom).expect("hashed");
         let set = SetLocalPassword { user: user.base.id, hash: PasswordHash::new(phc), must_change: false };
-        self.some_controller().change(set).await.expect("set");
+        self.some_controller().replica.change(set).await.expect("set");
         id
     }
 }
@@ -253,7 +260,7 @@ pub(crate) fn config(data_dir: PathBuf) -> Config {
         },
         http_workers: 1,
         password_hashes: 2,
-        providers: ringwall_collective::outbound::Outbound { allow_local: true, networks: Vec::new() },
+        providers: ringwall_collective::Outbound { allow_local: true, networks: Vec::new() },
         bind_destination: true,
     }
 }

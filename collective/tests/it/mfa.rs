@@ -11,6 +11,7 @@ use ringwall_trust::tls::Alpn;
 use ringwall_trust::totp::Seed;
 use serde_json::{Value, json};
 
+use crate::admin::caller::Admin;
 use crate::client::{Answer, Client};
 use crate::entitlements::grant;
 use crate::harness::{Lab, PASSWORD};
@@ -18,14 +19,14 @@ use crate::harness::{Lab, PASSWORD};
 /// Gives a user a seed; answers it.
 pub(crate) async fn enrol(lab: &Lab, user: UserId) -> Seed {
     let seed = Seed::generate(&SystemRandom);
-    let purpose = ringwall_collective::vault::Purpose::TotpSeed(user);
+    let purpose = ringwall_collective::Purpose::TotpSeed(user);
     let sealed = lab.controller(0).vault.seal(purpose, seed.expose());
-    lab.controller(0).change(PutTotpSeed { user, seed: sealed, confirmed: true }).await.expect("enrolled");
+    lab.controller(0).replica.change(PutTotpSeed { user, seed: sealed, confirmed: true }).await.expect("enrolled");
     seed
 }
 
 pub(crate) async fn want_factor(lab: &Lab, always: bool) {
-    let state = lab.controller(0).node.state();
+    let state = lab.controller(0).replica.state();
     let factor = state.mfa_providers().next().expect("a provider").base.id;
     let mut provider = serde_json::to_value(state.local_provider().expect("a provider")).expect("JSON");
     provider["onBoarding2FA"] = json!({ "mfaProviderId": factor, "message": "code?", "alwaysRequired": always });
@@ -33,7 +34,7 @@ pub(crate) async fn want_factor(lab: &Lab, always: bool) {
 }
 
 pub(crate) fn code(seed: &Seed) -> String {
-    seed.code(ringwall_collective::clock::now())
+    seed.code(ringwall_collective::now())
 }
 
 pub(crate) async fn answer_factor(lab: &Lab, at: usize, client: &Client, wanted: &Value, code: &str) -> Answer {
@@ -70,6 +71,7 @@ async fn a_factor_wanted_once_registers_the_device_and_is_not_asked_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocklist_during_mfa_voids_the_sign_in() {
     let lab = Lab::start().await;
+    let root = Admin::root(&lab).await;
     let user = lab.user("alice").await;
     let seed = enrol(&lab, user).await;
     want_factor(&lab, true).await;
@@ -77,19 +79,20 @@ async fn blocklist_during_mfa_voids_the_sign_in() {
     let alice = Client::new("alice", lab.root);
     let wanted = alice.try_sign_in(at, PASSWORD).await.ok();
     let dn: ringwall_protocol::name::UserDn = "CN=alice,OU=local".parse().expect("a DN");
-    lab.controller(0).block(dn.clone(), "stop".to_owned()).await.expect("blocked");
+    root.block(&dn.to_string()).await;
     let answer = answer_factor(&lab, 0, &alice, &wanted, &code(&seed)).await;
     assert_eq!(answer.code(), ErrorCode::SignInRefused);
     // Let in again: what was begun before the revocation stays void, because its index is older.
     let alice = Client::new("alice", lab.root);
-    lab.controller(0).unblock(dn.clone()).await.expect("unblocked");
+    root.unblock(&dn.to_string()).await;
     let wanted = alice.try_sign_in(at, PASSWORD).await.ok();
-    lab.controller(0).block(dn.clone(), "stop".to_owned()).await.expect("blocked");
-    lab.controller(0).unblock(dn).await.expect("unblocked");
+    root.block(&dn.to_string()).await;
+    root.unblock(&dn.to_string()).await;
     lab.controller(0)
+        .replica
         .change(PutTotpSeed {
             user,
-            seed: lab.controller(0).vault.seal(ringwall_collective::vault::Purpose::TotpSeed(user), seed.expose()),
+            seed: lab.controller(0).vault.seal(ringwall_collective::Purpose::TotpSeed(user), seed.expose()),
             confirmed: true,
         })
         .await

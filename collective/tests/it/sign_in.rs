@@ -37,8 +37,7 @@ async fn whatever_is_wrong_a_stranger_hears_the_same_and_not_too_soon() {
     let lab = Lab::start().await;
     lab.user("alice").await;
     lab.user("mallory").await;
-    let blocked = "CN=mallory,OU=local".parse().expect("a DN");
-    lab.controller(0).block(blocked, "test".to_owned()).await.expect("blocked");
+    lab.block("CN=mallory,OU=local").await;
     let at = lab.client_address(0);
     let mut answers = Vec::new();
     for (user, password) in [("alice", "wrong"), ("nobody", PASSWORD), ("mallory", PASSWORD), ("mallory", "wrong")] {
@@ -89,7 +88,7 @@ async fn a_user_registers_no_more_devices_than_the_provider_permits() {
     let lab = Lab::start().await;
     lab.user("alice").await;
     let at = lab.client_address(0);
-    let state = lab.controller(0).node.state();
+    let state = lab.controller(0).replica.state();
     let mut provider = serde_json::to_value(state.local_provider().expect("a provider")).expect("JSON");
     provider["deviceLimitPerUser"] = json!(1);
     lab.put::<ringwall_protocol::object::IdentityProvider>(provider).await;

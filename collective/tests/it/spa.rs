@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringwall_collective::spa::profile_key;
+use ringwall_collective::profile_key;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::join::JoinRole;
@@ -19,10 +19,10 @@ use crate::harness::{Lab, PASSWORD, until};
 
 async fn want_knocks(lab: &Lab) -> SecretKey {
     let controller = Arc::clone(&lab.process(0).controller);
-    let state = controller.node.state();
+    let state = controller.replica.state();
     let mut settings = state.settings().clone();
     settings.spa_mode = SpaMode::Tcp;
-    controller.change(ChangeSettings { settings, expected_version: None }).await.expect("changed");
+    controller.replica.change(ChangeSettings { settings, expected_version: None }).await.expect("changed");
     // Until it has taken hold a knock is passed over, and proves nothing.
     let (stranger, at) = (Client::new("nobody", lab.root), lab.client_address(0));
     until("strangers hear nothing", async || stranger.sign_in_request(at, "wrong").await.is_err()).await;
@@ -56,7 +56,7 @@ async fn profile_key_opens_only_its_provider() {
     lab.user("alice").await;
     let at = lab.client_address(0);
     // The default profile leads to another provider than the one that has the users.
-    let state = lab.controller(0).node.state();
+    let state = lab.controller(0).replica.state();
     let other: ringwall_protocol::object::IdentityProvider =
         lab.put(json!({ "id": uuid::Uuid::new_v4(), "name": "elsewhere", "type": "Saml" })).await;
     let mut profile = serde_json::to_value(state.client_profiles().next().expect("a profile")).expect("JSON");
@@ -104,7 +104,7 @@ async fn peers_knock_with_the_keys_of_their_roles() {
     lab.join().await;
     lab.user("bob").await;
     until("the second controller knows bob", async || {
-        lab.controller(1).node.state().local_users().any(|user| user.base.name == "bob")
+        lab.controller(1).replica.state().local_users().any(|user| user.base.name == "bob")
     })
     .await;
 }
@@ -124,7 +124,7 @@ async fn a_devices_key_can_be_revoked_alone() {
     alice.knock = Some(stolen.clone());
     until("the device's key opens", async || alice.sign_in_request(at, "wrong").await.is_ok()).await;
     let revoke = RevokeDeviceSpaKey { user_id: user, device_id: alice.device };
-    lab.controller(0).change(revoke).await.expect("revoked");
+    lab.controller(0).replica.change(revoke).await.expect("revoked");
     until("it opens nothing any more", async || alice.sign_in_request(at, PASSWORD).await.is_err()).await;
     alice.knock = Some(profile);
     let answer = alice.sign_in_request(at, PASSWORD).await.expect("the registration stands").ok();
@@ -139,14 +139,15 @@ async fn an_appliances_own_mode_counts_for_it_and_for_nobody_else() {
     let mut lab = Lab::start().await;
     lab.join().await;
     lab.user("alice").await;
-    let state = lab.controller(0).node.state();
+    let state = lab.controller(0).replica.state();
     assert_eq!(state.settings().spa_mode, SpaMode::Open, "the Collective wants no knocks");
     let profile = state.client_profiles().next().expect("the default profile");
     let key = profile_key(&state, &lab.controller(0).vault, profile).expect("a key");
     let (own, other) = (lab.client_address(1), lab.client_address(0));
-    let second = lab.controller(1).identity.appliance;
+    let second = state.controller(lab.controller(1).replica.me()).expect("a member").appliance;
     let set = async |mode: Option<&str>| {
-        let appliance = lab.controller(0).current().await.expect("a quorum").appliance(second).expect("there").clone();
+        let appliance =
+            lab.controller(0).replica.current().await.expect("a quorum").appliance(second).expect("there").clone();
         let mut appliance = serde_json::to_value(&appliance).expect("JSON");
         appliance["clientInterface"]["overrideSpaMode"] = json!(mode);
         lab.put::<ringwall_protocol::object::Appliance>(appliance).await;

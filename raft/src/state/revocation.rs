@@ -106,7 +106,8 @@ impl Revocations {
         self.by_index.values()
     }
 
-    /// What revocations say about a token: one look-up for each component of its DN, and one for itself.
+    /// What revocations say about a token: one look-up for each component of its DN, and one for itself. Its key, times and
+    /// incarnation are the verifier's to check.
     #[must_use]
     pub fn standing(&self, token: &TokenFacts<'_>) -> Standing {
         Standing::of(token, self.candidates(token))
@@ -251,11 +252,5 @@ impl State {
     #[must_use]
     pub const fn revocations(&self) -> &Revocations {
         &self.revocations
-    }
-
-    /// What revocations say about a token. Its key, times and incarnation are the verifier's to check.
-    #[must_use]
-    pub fn standing(&self, token: &TokenFacts<'_>) -> Standing {
-        self.revocations.standing(token)
     }
 }

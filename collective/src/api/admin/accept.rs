@@ -8,7 +8,7 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use ringwall_protocol::wire::admin::{LOWEST_VERSION, VERSION};
 
-use crate::service::administer::Denial;
+use crate::administration::Denial;
 
 /// Paths that answer to whoever does not know the version yet.
 const UNVERSIONED: [&str; 2] = ["/admin/version", "/admin/openapi.json"];

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, ResponseError};
 use ringwall_protocol::wire::admin::{AdminError, LOWEST_VERSION, VERSION};
 use serde_json::Value;
 
-use crate::refusal::status_of;
-use crate::service::administer::Denial;
+use crate::administration::Denial;
+use crate::api::refusal::status_of;
 
 impl ResponseError for Denial {
     fn status_code(&self) -> StatusCode {

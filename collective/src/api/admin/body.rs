@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::service::administer::Denial;
+use crate::administration::Denial;
 
 /// Longest body before the caller has proved himself, in bytes.
 pub(super) const MAX_STRANGERS_BODY: usize = 16 * 1024;

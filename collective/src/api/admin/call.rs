@@ -17,13 +17,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::body;
+use crate::administration::objects::decode::{find_unknown, locate};
+use crate::administration::objects::listing::Wanted;
+use crate::administration::repeat::Repeat;
+use crate::administration::{Administrator, Denial};
 use crate::controller::Controller;
-use crate::listener::http::Connection;
+use crate::listener::connection::Connection;
+use crate::process::clock;
 use crate::refusal::Refusal;
-use crate::service::administer::decode::{find_unknown, locate};
-use crate::service::administer::listing::Wanted;
-use crate::service::administer::repeat::Repeat;
-use crate::service::administer::{Administrator, Denial};
 
 /// A request by a signed-in administrator.
 pub(super) struct Call {
@@ -54,7 +55,8 @@ impl FromRequest for Call {
         async move {
             let controller = controller(&request)?;
             let address = address(&request)?;
-            let who = controller.administrator(authorization(&request), address).await?;
+            let who =
+                controller.administration.access.administrator(authorization(&request), address, clock::now()).await?;
             let body = body::read(payload, MAX_ADMIN_BODY).await?;
             Ok(Self { who, controller, request, body })
         }

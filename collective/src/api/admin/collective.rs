@@ -10,8 +10,8 @@ use serde_json::json;
 use super::answer::{json, nothing, versioned};
 use super::call::Call;
 use super::objects::parse_id;
-use crate::service::administer::Denial;
-use crate::service::administer::repeat::Repeat;
+use crate::administration::Denial;
+use crate::administration::repeat::Repeat;
 
 type Answer = Result<HttpResponse, Denial>;
 
@@ -22,27 +22,27 @@ struct Transfer {
 }
 
 pub(super) async fn settings(call: Call) -> Answer {
-    Ok(json(&call.controller.read_settings(&call.who)?))
+    Ok(json(&call.controller.administration.members.read_settings(&call.who)?))
 }
 
 pub(super) async fn change_settings(call: Call) -> Answer {
-    Ok(json(&call.controller.replace_settings(&call.who, call.value()?, &call.repeat()?).await?))
+    Ok(json(&call.controller.administration.members.replace_settings(&call.who, call.value()?, &call.repeat()?).await?))
 }
 
 pub(super) async fn reset_settings(call: Call) -> Answer {
-    call.controller.reset_settings(&call.who, &call.repeat()?).await?;
+    call.controller.administration.members.reset_settings(&call.who, &call.repeat()?).await?;
     Ok(nothing())
 }
 
 pub(super) async fn appliances(call: Call) -> Answer {
-    Ok(json(&call.controller.appliances_status(&call.who, &call.wanted()?)?))
+    Ok(json(&call.controller.administration.members.appliances_status(&call.who, &call.wanted()?)?))
 }
 
 pub(super) async fn export(call: Call, id: Path<String>) -> Answer {
     let request: ExportRequest = call.strict_json()?;
     // Never repeated: the first answer alone has the token that was kept.
     let repeat = Repeat::once();
-    Ok(json(&call.controller.export_seed(&call.who, parse_id(&id)?, &request, &repeat).await?))
+    Ok(json(&call.controller.administration.members.export_seed(&call.who, parse_id(&id)?, &request, &repeat).await?))
 }
 
 pub(super) async fn suspend(call: Call, id: Path<String>) -> Answer {
@@ -54,20 +54,25 @@ pub(super) async fn resume(call: Call, id: Path<String>) -> Answer {
 }
 
 async fn set_suspended(call: Call, id: &str, suspended: bool) -> Answer {
-    let written = call.controller.set_suspended(&call.who, parse_id(id)?, suspended, &call.repeat()?).await?;
+    let written = call
+        .controller
+        .administration
+        .members
+        .set_suspended(&call.who, parse_id(id)?, suspended, &call.repeat()?)
+        .await?;
     Ok(versioned(&written.object, written.version.0))
 }
 
 pub(super) async fn sites(call: Call) -> Answer {
-    Ok(json(&call.controller.sites_status(&call.who, &call.wanted()?)?))
+    Ok(json(&call.controller.administration.members.sites_status(&call.who, &call.wanted()?)?))
 }
 
 pub(super) async fn status(call: Call) -> Answer {
-    Ok(json(&call.controller.collective_status(&call.who)?))
+    Ok(json(&call.controller.administration.members.collective_status(&call.who)?))
 }
 
 pub(super) async fn transfer(call: Call) -> Answer {
     let order: Transfer = call.json()?;
-    call.controller.transfer_leadership(&call.who, order.node).await?;
+    call.controller.administration.members.transfer_leadership(&call.who, order.node).await?;
     Ok(json(&json!({ "leader": order.node })))
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::answer::{json, nothing, versioned};
 use super::call::Call;
-use crate::service::administer::Denial;
+use crate::administration::Denial;
 
 type Answer = Result<HttpResponse, Denial>;
 
@@ -25,30 +25,32 @@ pub(super) fn register(routes: &mut ServiceConfig, kind: ObjectKind) {
 
 #[expect(clippy::unused_async, reason = "handlers are async")]
 async fn list(call: Call, kind: ObjectKind) -> Answer {
-    Ok(json(&call.controller.list_objects(&call.who, kind, &call.wanted()?)?))
+    Ok(json(&call.controller.administration.objects.list_objects(&call.who, kind, &call.wanted()?)?))
 }
 
 async fn create(call: Call, kind: ObjectKind) -> Answer {
-    let written = call.controller.create_object(&call.who, kind, call.value()?, &call.repeat()?).await?;
+    let written =
+        call.controller.administration.objects.create_object(&call.who, kind, call.value()?, &call.repeat()?).await?;
     Ok(versioned(&written.object, written.version.0))
 }
 
 #[expect(clippy::unused_async, reason = "handlers are async")]
 async fn read(call: Call, kind: ObjectKind, id: Path<String>) -> Answer {
-    let written = call.controller.read_object(&call.who, kind, parse_id(&id)?)?;
+    let written = call.controller.administration.objects.read_object(&call.who, kind, parse_id(&id)?)?;
     Ok(versioned(&written.object, written.version.0))
 }
 
 async fn replace(call: Call, kind: ObjectKind, id: Path<String>) -> Answer {
     let (body, expected, repeat) = (call.value()?, call.expected()?, call.repeat()?);
     let which = (kind, parse_id(&id)?);
-    let written = call.controller.replace_object(&call.who, which, body, expected, &repeat).await?;
+    let written =
+        call.controller.administration.objects.replace_object(&call.who, which, body, expected, &repeat).await?;
     Ok(versioned(&written.object, written.version.0))
 }
 
 async fn delete(call: Call, kind: ObjectKind, id: Path<String>) -> Answer {
     let which = (kind, parse_id(&id)?);
-    call.controller.delete_object(&call.who, which, call.expected()?, &call.repeat()?).await?;
+    call.controller.administration.objects.delete_object(&call.who, which, call.expected()?, &call.repeat()?).await?;
     Ok(nothing())
 }
 

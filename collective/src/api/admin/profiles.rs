@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::objects::parse_id;
-use crate::service::administer::Denial;
+use crate::administration::Denial;
 
 type Answer = Result<HttpResponse, Denial>;
 
@@ -20,26 +20,26 @@ struct Picture {
 }
 
 pub(super) async fn url(call: Call, id: Path<String>) -> Answer {
-    let url = call.controller.profile_link(&call.who, parse_id(&id)?).await?;
+    let url = call.controller.administration.profiles.profile_link(&call.who, parse_id(&id)?).await?;
     Ok(unkept(&ProfileUrl { url }))
 }
 
 pub(super) async fn barcode(call: Call, id: Path<String>) -> Answer {
     let Picture { format } = call.query()?;
-    Ok(unkept(&call.controller.profile_barcode(&call.who, parse_id(&id)?, format).await?))
+    Ok(unkept(&call.controller.administration.profiles.profile_barcode(&call.who, parse_id(&id)?, format).await?))
 }
 
 pub(super) async fn email(call: Call, id: Path<String>) -> Answer {
-    Ok(unkept(&call.controller.profile_email(&call.who, parse_id(&id)?).await?))
+    Ok(unkept(&call.controller.administration.profiles.profile_email(&call.who, parse_id(&id)?).await?))
 }
 
 pub(super) async fn page(call: Call, id: Path<String>) -> Answer {
-    Ok(unkept(&call.controller.profile_page(&call.who, parse_id(&id)?).await?))
+    Ok(unkept(&call.controller.administration.profiles.profile_page(&call.who, parse_id(&id)?).await?))
 }
 
 pub(super) async fn on_boarding(call: Call, id: Path<String>) -> Answer {
     let request: OnBoardingRequest = call.strict_json()?;
-    Ok(unkept(&call.controller.profile_on_boarding(&call.who, parse_id(&id)?, &request).await?))
+    Ok(unkept(&call.controller.administration.profiles.profile_on_boarding(&call.who, parse_id(&id)?, &request).await?))
 }
 
 fn unkept(value: &impl Serialize) -> HttpResponse {

@@ -6,23 +6,23 @@ use ringwall_protocol::wire::what_if::Draft;
 
 use super::answer::json;
 use super::call::Call;
-use crate::openapi;
+use crate::administration::Denial;
+use crate::administration::questions::claim_names::claim_names as names_of;
+use crate::administration::questions::lint::lint as lint_of;
+use crate::administration::questions::rehearsal::Rehearsal;
+use crate::api::openapi;
 use crate::refusal::Refusal;
-use crate::service::administer::Denial;
-use crate::service::administer::claim_names::claim_names as names_of;
-use crate::service::administer::lint::lint as lint_of;
-use crate::service::administer::rehearsal::Rehearsal;
 
 type Answer = Result<HttpResponse, Denial>;
 
 pub(super) async fn explain(call: Call) -> Answer {
     let request: ExplainRequest = call.strict_json()?;
-    Ok(json(&call.controller.explain_flow(&call.who, &request).await?))
+    Ok(json(&call.controller.administration.questions.explain_flow(&call.who, &request).await?))
 }
 
 pub(super) async fn simulate(call: Call) -> Answer {
     let draft: Draft = call.strict_json()?;
-    Ok(json(&call.controller.simulate(&call.who, &draft).await?))
+    Ok(json(&call.controller.administration.questions.simulate(&call.who, &draft).await?))
 }
 
 pub(super) async fn lint(call: Call) -> Answer {

@@ -4,7 +4,7 @@ use actix_web::web::{self, ServiceConfig};
 use ringwall_protocol::object::ObjectKind;
 
 use super::{collective, devices, objects, profiles, providers, questions, sign_in};
-use crate::openapi::{Operation, Shape};
+use crate::api::openapi::{Operation, Shape};
 
 macro_rules! routes {
     ($($method:ident $path:literal $handler:path, $tag:literal, $summary:literal, $body:expr => $answer:expr;)*) => {
@@ -14,7 +14,7 @@ macro_rules! routes {
         }
 
         /// Everything but the generic routes of objects.
-        pub const SPECIAL: &[Operation] = &[$(Operation {
+        pub(crate) const SPECIAL: &[Operation] = &[$(Operation {
             method: stringify!($method),
             path: $path,
             tag: $tag,

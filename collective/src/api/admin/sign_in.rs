@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::answer::{json, nothing};
 use super::call::{Call, StrangersCall};
-use crate::service::administer::Denial;
-use crate::service::administer::session::{Caller, PendingSignIn};
-use crate::service::administer::sign_in::{Steps, again, offers};
+use crate::administration::Denial;
+use crate::administration::access::session::{Caller, PendingSignIn};
+use crate::administration::access::sign_in::{Steps, again, offers};
+use crate::process::clock;
 
 type Answer = Result<HttpResponse, Denial>;
 
@@ -24,7 +25,7 @@ pub(super) async fn version() -> HttpResponse {
 }
 
 pub(super) async fn providers(call: StrangersCall) -> Answer {
-    let state = call.controller.current().await?;
+    let state = call.controller.replica.current().await?;
     Ok(json(&json!({ "data": offers(&state) })))
 }
 
@@ -38,23 +39,30 @@ pub(super) async fn authenticate(call: StrangersCall) -> Answer {
 
 async fn enter(call: StrangersCall, steps: Steps) -> Answer {
     let request: LoginRequest = call.json()?;
-    Ok(json(&call.controller.sign_in_administrator(call.address, request, steps).await?))
+    Ok(json(
+        &call
+            .controller
+            .administration
+            .access
+            .sign_in_administrator(call.address, request, steps, clock::now())
+            .await?,
+    ))
 }
 
 pub(super) async fn initialize(call: StrangersCall) -> Answer {
     let pending = pending(&call).await?;
-    Ok(json(&call.controller.offer_factor(&pending).await?))
+    Ok(json(&call.controller.administration.access.offer_factor(&pending).await?))
 }
 
 pub(super) async fn otp(call: StrangersCall) -> Answer {
     let answer: Otp = call.json()?;
     let pending = pending(&call).await?;
-    Ok(json(&call.controller.take_factor(&pending, answer.otp.trim()).await?))
+    Ok(json(&call.controller.administration.access.take_factor(&pending, answer.otp.trim()).await?))
 }
 
 /// Whoever is signed in already needs no other factor.
 async fn pending(call: &StrangersCall) -> Result<Box<PendingSignIn>, Denial> {
-    match call.controller.caller(call.authorization(), call.address).await? {
+    match call.controller.administration.access.caller(call.authorization(), call.address, clock::now()).await? {
         Caller::PendingFactor(pending) => Ok(pending),
         Caller::SignedIn(_) => Err(Denial::Conflict("no other factor is wanted: this session is complete".to_owned())),
     }
@@ -65,6 +73,6 @@ pub(super) async fn authorization(call: Call) -> Answer {
 }
 
 pub(super) async fn logout(call: Call) -> Answer {
-    call.controller.end_session(&call.who).await?;
+    call.controller.administration.access.end_session(&call.who).await?;
     Ok(nothing())
 }

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use ringwall_protocol::id::DeviceId;
+use ringwall_protocol::id::{DeviceId, LogIndex};
+use ringwall_protocol::name::SessionDn;
 use ringwall_trust::identity::Fingerprint;
 use ringwall_trust::tls::{Alpn, ControllerTrust, Tls};
 use rustls::pki_types::ServerName;
@@ -116,6 +117,28 @@ impl Admin {
     pub(crate) async fn create(&self, collection: &str, body: Value) -> String {
         let object = self.post(&format!("/{collection}"), &body).await.ok();
         object["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Blocks a user.
+    pub(crate) async fn block(&self, user: &str) {
+        self.post("/blacklist", &json!({ "userDistinguishedName": user, "reason": "test" })).await.ok();
+    }
+
+    /// Lets a user sign in again.
+    pub(crate) async fn unblock(&self, user: &str) {
+        self.delete(&format!("/blacklist/{user}")).await.ok();
+    }
+
+    /// Revokes a user's tokens; returns the index of the revocation.
+    pub(crate) async fn revoke(&self, user: &str, mode: &str) -> LogIndex {
+        let order = json!({ "distinguishedNameFilter": user, "mode": mode, "revocationReason": "test" });
+        let answer = self.post("/on-boarded-devices/revoke-tokens", &order).await.ok();
+        serde_json::from_value(answer["indexes"][0].clone()).expect("an index")
+    }
+
+    /// Removes a device's registration.
+    pub(crate) async fn remove_device(&self, dn: &SessionDn) {
+        self.delete(&format!("/on-boarded-devices/{dn}")).await.ok();
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, body: &str) -> Reply {

@@ -123,7 +123,7 @@ async fn a_minority_answers_503_and_shows_nothing() {
     lab.join().await;
     let root = Admin::root(&lab).await;
     lab.stop(1).await;
-    crate::harness::until("the quorum is lost", async || lab.controller(0).current().await.is_err()).await;
+    crate::harness::until("the quorum is lost", async || lab.controller(0).replica.current().await.is_err()).await;
     for path in ["/sites", "/client-profiles", "/authorization"] {
         let reply = root.get(path).await;
         assert_eq!((reply.status, reply.body["id"].as_str()), (503, Some("noQuorum")), "{path}");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use ringwall_collective::service::administer::authority::{ACTIONS, TARGETS, applies};
+use ringwall_collective::{ACTIONS, TARGETS, applies};
 use ringwall_protocol::object::role::{PrivilegeTarget as T, PrivilegeType as A};
 use serde_json::{Value, json};
 

@@ -1,8 +1,7 @@
 //! Appliances: exported, joined, led, removed.
 
-use ringwall_collective::config::RawConfig;
-use ringwall_collective::joining;
-use ringwall_collective::process::Process;
+use ringwall_collective::Process;
+use ringwall_collective::RawConfig;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_trust::secret::write_private;
 use serde_json::json;
@@ -31,11 +30,14 @@ async fn a_controller_joins_with_an_exported_seed_leads_and_is_removed() {
     };
     let config = config(lab.directory.path().join("c2"));
     let raw = RawConfig { data_dir: config.data_dir.clone(), ..RawConfig::default() };
-    assert!(joining::join(&write("void.seed", &void), &config, &raw).await.is_err(), "a newer seed voids the older");
-    let joined = joining::join(&write("c2.seed", &seed), &config, &raw).await.expect("joined");
+    assert!(
+        ringwall_collective::join(&write("void.seed", &void), &config, &raw).await.is_err(),
+        "a newer seed voids the older"
+    );
+    let joined = ringwall_collective::join(&write("c2.seed", &seed), &config, &raw).await.expect("joined");
     let second = Process::start(config.clone()).await.expect("started");
     until("the second controller is active", async || {
-        let state = lab.controller(0).node.state();
+        let state = lab.controller(0).replica.state();
         state.controller(joined.node).is_some_and(|record| record.state == ApplianceState::Active)
     })
     .await;
@@ -61,7 +63,7 @@ async fn a_controller_joins_with_an_exported_seed_leads_and_is_removed() {
     assert_eq!(root.delete(&format!("/appliances/{first}")).await.status, 409, "not itself");
     assert_eq!(root.delete(&format!("/appliances/{id}")).await.status, 204);
     until("the second controller is out of the group", async || {
-        let group = lab.controller(0).node.status();
+        let group = lab.controller(0).replica.status();
         !group.has_member(joined.node)
     })
     .await;

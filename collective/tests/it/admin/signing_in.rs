@@ -145,5 +145,5 @@ async fn sessions_end_with_the_users_tokens_and_with_the_user() {
     assert_eq!(root.delete(&format!("/local-users/{helper}")).await.status, 204);
     assert_eq!(signed_in.get("/sites").await.status, 401);
     let helper: UserId = helper.parse().expect("an id");
-    assert!(lab.controller(0).node.state().local_password(helper).is_none());
+    assert!(lab.controller(0).replica.state().local_password(helper).is_none());
 }

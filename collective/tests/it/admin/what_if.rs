@@ -43,7 +43,7 @@ async fn a_simulation_tells_who_gains_and_who_loses_and_changes_nothing() {
     let (web, payroll, policy) = plan(&root).await;
     signed_in(&lab, "alice").await;
     signed_in(&lab, "bob").await;
-    let before = lab.controller(0).current().await.expect("a quorum").digest();
+    let before = lab.controller(0).replica.current().await.expect("a quorum").digest();
     let others = json!({"kind": "Policy", "object": {"id": policy, "name": "everybody", "type": "Access",
         "expression": "user.username != \"bob\"", "entitlements": [web, payroll]}});
     let simulation = root.post("/simulate", &json!({"objects": [others]})).await.ok();
@@ -64,7 +64,7 @@ async fn a_simulation_tells_who_gains_and_who_loses_and_changes_nothing() {
     let disabled = json!({"kind": "LocalUser", "object": {"id": bob["id"], "name": "bob", "disabled": true}});
     let simulation = root.post("/simulate", &json!({"objects": [disabled]})).await.ok();
     assert_eq!(shifts(&simulation, "bob"), [("lost", "web", "the user is disabled or gone")]);
-    assert_eq!(lab.controller(0).current().await.expect("a quorum").digest(), before, "nothing was changed");
+    assert_eq!(lab.controller(0).replica.current().await.expect("a quorum").digest(), before, "nothing was changed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

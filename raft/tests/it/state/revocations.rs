@@ -22,7 +22,13 @@ fn revoke(scope: DnScope, mode: RevocationMode) -> Revoke {
 fn standing(replica: &Replica, idx: u64) -> Standing {
     let dn = dn(1, 1);
     let id = TokenId::from_random([1; 16]);
-    replica.state.standing(&TokenFacts { kind: TokenKind::Claims, dn: &dn, id, idx: LogIndex(idx), site: None })
+    replica.state.revocations().standing(&TokenFacts {
+        kind: TokenKind::Claims,
+        dn: &dn,
+        id,
+        idx: LogIndex(idx),
+        site: None,
+    })
 }
 
 #[test]
@@ -168,6 +174,6 @@ proptest! {
             Standing::RenewWanted(_) => 1,
             Standing::Revoked(_) => 2,
         };
-        prop_assert_eq!(kind(replica.state.standing(&facts)), kind(table.standing(&facts)));
+        prop_assert_eq!(kind(replica.state.revocations().standing(&facts)), kind(table.standing(&facts)));
     }
 }

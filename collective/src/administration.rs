@@ -1,0 +1,51 @@
+//! What administrators may order, and how it is done (T40).
+//!
+//! | room | is |
+//! | --- | --- |
+//! | [`access`] | how an administrator proves himself, what he may do, and what he may hand on |
+//! | [`objects`] | objects as the admin API writes them; create, read, replace, delete: one way for every kind |
+//! | [`users`] | devices, users and sessions |
+//! | [`members`], [`profiles`] | the Collective itself: appliances, settings, Client profiles |
+//! | [`questions`] | what would happen, and why something does not: explain, rehearsal, what-if, lint |
+//! | [`repeat`] | an order that is sent twice happens once |
+//!
+//! Everything decides from one state that is at least as new as the request. HTTP is left to `api::admin`.
+
+pub(crate) mod access;
+pub(crate) mod denial;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(crate) mod members;
+pub(crate) mod objects;
+pub(crate) mod profiles;
+pub(crate) mod questions;
+pub(crate) mod repeat;
+pub(crate) mod users;
+
+pub(crate) use access::authority::Administrator;
+pub(crate) use denial::Denial;
+
+use std::sync::Arc;
+
+use self::access::Access;
+use self::members::Members;
+use self::objects::Objects;
+use self::profiles::Profiles;
+use self::questions::Questions;
+use self::users::Users;
+
+/// What carries administrators' orders out.
+pub(crate) struct Administration {
+    /// Sign-in, sessions.
+    pub(crate) access: Access,
+    /// Administered objects.
+    pub(crate) objects: Objects,
+    /// Users, devices, sessions.
+    pub(crate) users: Users,
+    /// The Collective itself.
+    pub(crate) members: Members,
+    /// Client profiles.
+    pub(crate) profiles: Profiles,
+    /// Questions.
+    pub(crate) questions: Arc<Questions>,
+}

@@ -1,0 +1,96 @@
+//! Why an administrator's order was not carried out.
+
+use ringwall_protocol::wire::admin::{FieldError, LOWEST_VERSION, VERSION};
+use ringwall_raft::Rejection;
+
+use crate::refusal::Refusal;
+
+/// Why an order was refused. Its text reaches the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Denial {
+    /// The request cannot be read at all.
+    #[error("{0}")]
+    Malformed(String),
+    /// The body is longer than it may be.
+    #[error("expected a body of at most {0} bytes")]
+    TooLarge(usize),
+    /// No version of the API that is spoken here was asked for.
+    #[error(
+        "expected the header Accept: application/vnd.appgate.peer-v{VERSION}+json, versions {LOWEST_VERSION} to {VERSION}"
+    )]
+    NotAcceptable,
+    /// Nobody is signed in, or no longer.
+    #[error("{message}")]
+    NotSignedIn {
+        /// For programs.
+        id: &'static str,
+        /// For people.
+        message: String,
+    },
+    /// A privilege is missing.
+    #[error("{0}")]
+    Forbidden(String),
+    /// It does not exist, or the caller may not know that it does.
+    #[error("{0}")]
+    NotFound(String),
+    /// It does not fit what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// The password was right, another factor is wanted first.
+    #[error("another factor is wanted first")]
+    FactorMissing,
+    /// Fields are wrong.
+    #[error("{} of the request's fields cannot be accepted", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// A service refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Denial {
+    /// One field is wrong.
+    #[must_use]
+    pub(crate) fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+
+    /// Several fields are wrong, or none.
+    ///
+    /// # Errors
+    /// [`Denial::Invalid`] unless the list is empty.
+    pub(crate) fn unless_empty(errors: Vec<FieldError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self::Invalid(errors)) }
+    }
+}
+
+impl From<Rejection> for Denial {
+    fn from(rejection: Rejection) -> Self {
+        let text = rejection.to_string();
+        match rejection {
+            Rejection::InGroup { why, .. } => (*why).into(),
+            Rejection::NotFound { .. } => Self::NotFound(text),
+            Rejection::Invalid { field, message } => Self::field(field, message),
+            Rejection::MissingReference { field, kind, id } => Self::field(field, format!("there is no {kind} {id}")),
+            Rejection::Exists { .. }
+            | Rejection::NameTaken { .. }
+            | Rejection::Stale { .. }
+            | Rejection::Referenced { .. }
+            | Rejection::WrongState { .. }
+            | Rejection::TooMany { .. }
+            | Rejection::CommandIdReused => Self::Conflict(text),
+            other => Self::Refused(Refusal::rejected(&other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_part_of_a_group_is_told_as_if_it_stood_alone() {
+        let why = Rejection::Invalid { field: "name".to_owned(), message: "is missing".to_owned() };
+        let denial = Denial::from(Rejection::InGroup { at: 1, why: Box::new(why) });
+        assert_eq!(denial, Denial::field("name", "is missing"));
+    }
+}

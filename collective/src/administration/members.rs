@@ -1,0 +1,20 @@
+//! The Collective itself: appliances that join and leave, settings, and how it is.
+
+pub(crate) mod appliances;
+pub(crate) mod settings;
+pub(crate) mod status;
+
+use std::sync::Arc;
+
+use ringwall_actors::link::board::Board;
+
+use crate::replica::Replica;
+use crate::setup::vault::Vault;
+
+/// What keeps the Collective's members and settings.
+pub(crate) struct Members {
+    pub(crate) replica: Replica,
+    pub(crate) vault: Arc<Vault>,
+    /// What Gateways enforce whose feed ends here.
+    pub(crate) board: Arc<Board>,
+}

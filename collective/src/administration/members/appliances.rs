@@ -1,0 +1,189 @@
+//! The life of appliances: the seed with which one joins, suspension, removal for ever.
+
+use std::time::Duration;
+
+use ringwall_protocol::id::{ApplianceId, NodeId};
+use ringwall_protocol::membership::ControllerRecord;
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
+use ringwall_protocol::object::{Appliance, ObjectKind};
+use ringwall_protocol::wire::admin::ExportRequest;
+use ringwall_protocol::wire::join::{JoinRole, SEED_VERSION, Seed, SeedController};
+use ringwall_raft::state::gateway::ChangeGatewayState;
+use ringwall_raft::state::join_token::{CreateJoinToken, JoinTokenHash};
+use ringwall_raft::state::member::ChangeControllerState;
+use ringwall_raft::state::object::DeleteObject;
+use ringwall_raft::{Command, Outcome, State};
+use ringwall_trust::secret::{SecretKey, SystemRandom};
+use ringwall_trust::spa::PeerRole;
+use uuid::Uuid;
+
+use crate::administration::access::authority::Administrator;
+use crate::administration::denial::Denial;
+use crate::administration::members::Members;
+use crate::administration::objects::{Written, not_found, read_back};
+use crate::administration::repeat::Repeat;
+use crate::audit::event as trail;
+use crate::audit::event::Event;
+use crate::issuing::check;
+use crate::listener::spa;
+use crate::replica::Replica;
+
+/// Days that a join token lives unless the caller says otherwise.
+const DEFAULT_DAYS: u32 = 1;
+/// Most days that it can live.
+const MAX_DAYS: u32 = 30;
+
+impl Members {
+    /// A seed for an appliance that has not joined; an earlier one is void.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`; `Conflict` if it has joined already.
+    pub(crate) async fn export_seed(
+        &self,
+        who: &Administrator,
+        id: Uuid,
+        request: &ExportRequest,
+        repeat: &Repeat,
+    ) -> Result<Seed, Denial> {
+        let appliance = appliance(who, id, PrivilegeType::Export)?;
+        let days = request.validity_days.unwrap_or(DEFAULT_DAYS);
+        if !(1..=MAX_DAYS).contains(&days) {
+            return Err(Denial::field("validityDays", format!("lies between 1 and {MAX_DAYS}")));
+        }
+        let state = &who.state;
+        let controllers: Vec<SeedController> =
+            state.controllers().filter(|one| can_admit(one)).map(seed_controller).collect();
+        if controllers.is_empty() {
+            return Err(Denial::Conflict("no active Controller has an address for peers".to_owned()));
+        }
+        let token = SecretKey::generate(&SystemRandom);
+        let not_after = who.now.plus(Duration::from_secs(u64::from(days) * 24 * 3600));
+        let create =
+            CreateJoinToken { appliance: appliance.base.id, token: JoinTokenHash::new(token.digest()), not_after };
+        let outcome = repeat.propose(&self.replica, create).await?;
+        let (name, id) = (&appliance.base.name, appliance.base.id.to_string());
+        trail::changed(who, "join_token_created", "appliances", &id, name, outcome.index);
+        trail::secret_read(who, "appliances", name);
+        let collective = check::collective(state)?;
+        let spa_key = spa::peer_key(state, &self.vault, PeerRole::Join)?;
+        Ok(Seed {
+            version: SEED_VERSION,
+            collective_id: collective.id,
+            incarnation: collective.incarnation,
+            role: if appliance.gateway.enabled { JoinRole::Gateway } else { JoinRole::Controller },
+            appliance_id: appliance.base.id,
+            name: name.clone(),
+            site_id: appliance.site,
+            root_certificate: collective.root_certificate.clone(),
+            controllers,
+            spa_key: Some(spa_key.expose_text().to_string()),
+            join_token: token.expose_text().to_string(),
+            not_after,
+        })
+    }
+
+    /// Suspends a Gateway (it keeps its sessions and takes no new ones), or ends that.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`; `Conflict` if it is no Gateway that has joined.
+    pub(crate) async fn set_suspended(
+        &self,
+        who: &Administrator,
+        id: Uuid,
+        suspended: bool,
+        repeat: &Repeat,
+    ) -> Result<Written, Denial> {
+        let appliance = appliance(who, id, PrivilegeType::Edit)?;
+        if who.state.gateway(appliance.base.id).is_none() {
+            return Err(Denial::Conflict(format!("{:?} is no Gateway that has joined", appliance.base.name)));
+        }
+        let (state, kind) = match suspended {
+            true => (ApplianceState::Suspended, "appliance_suspended"),
+            false => (ApplianceState::Active, "appliance_resumed"),
+        };
+        let outcome = repeat.propose(&self.replica, ChangeGatewayState { gateway: appliance.base.id, state }).await?;
+        let id = appliance.base.id;
+        trail::changed(who, kind, "appliances", &id.to_string(), &appliance.base.name, outcome.index);
+        read_back(&self.replica, who.now, ObjectKind::Appliance, id.uuid()).await
+    }
+
+    /// Makes another Controller the leader.
+    ///
+    /// # Errors
+    /// `Forbidden`; `Invalid` for a node that is no active Controller; `Conflict` if the group refuses.
+    pub(crate) async fn transfer_leadership(&self, who: &Administrator, node: NodeId) -> Result<(), Denial> {
+        who.authority.require(PrivilegeType::Edit, PrivilegeTarget::Appliance, None)?;
+        let known = who.state.controller(node).filter(|record| record.state == ApplianceState::Active);
+        if known.is_none() {
+            return Err(Denial::field("node", format!("node {node} is no active Controller")));
+        }
+        use ringwall_raft::ReconfigureError as Error;
+        self.replica.node().transfer_leader(node).await.map_err(|error| match error {
+            Error::Refused(why) => Denial::Conflict(why),
+            Error::NoQuorum { .. } => crate::refusal::Refusal::no_quorum().into(),
+        })?;
+        Event::by(who, "leadership_transferred").with("node", node.0).emit();
+        Ok(())
+    }
+}
+
+/// Deletes an appliance; one that joined is a member no more in the same entry. The leader then takes a Controller
+/// out of the Raft group.
+pub(in crate::administration) async fn remove_appliance(
+    replica: &Replica,
+    who: &Administrator,
+    appliance: &Appliance,
+    delete: DeleteObject,
+    repeat: &Repeat,
+) -> Result<Outcome, Denial> {
+    let id = appliance.base.id;
+    let mut parts: Vec<Command> = Vec::new();
+    if let Some(record) = living_controller(&who.state, id) {
+        may_be_removed(replica.me(), &who.state, record)?;
+        parts.push(ChangeControllerState { node: record.node, state: ApplianceState::Removed }.into());
+    }
+    let gateway = who.state.gateway(id).filter(|record| record.state != ApplianceState::Removed);
+    if gateway.is_some() {
+        parts.push(ChangeGatewayState { gateway: id, state: ApplianceState::Removed }.into());
+    }
+    let was_member = !parts.is_empty();
+    // The first part changes the object's version; its checks were made above.
+    parts.push(DeleteObject { expected: Default::default(), ..delete }.into());
+    let outcome = repeat.propose(replica, Command::Group(parts)).await?;
+    if was_member {
+        Event::by(who, "member_removed").with("entity_name", appliance.base.name.as_str()).at(outcome.index).emit();
+    }
+    Ok(outcome)
+}
+
+fn may_be_removed(me: NodeId, state: &State, record: &ControllerRecord) -> Result<(), Denial> {
+    if record.node == me {
+        return Err(Denial::Conflict("a Controller does not remove itself: ask another one".to_owned()));
+    }
+    let remaining = state.controllers().filter(|one| one.state == ApplianceState::Active && one.node != record.node);
+    if remaining.count() == 0 {
+        return Err(Denial::Conflict("the last active Controller stays".to_owned()));
+    }
+    Ok(())
+}
+
+fn appliance(who: &Administrator, id: Uuid, action: PrivilegeType) -> Result<&Appliance, Denial> {
+    who.authority.require_some(action, PrivilegeTarget::Appliance)?;
+    let found = who.state.appliance(ApplianceId::new(id)).ok_or_else(|| not_found(ObjectKind::Appliance, id))?;
+    who.authority.require(action, PrivilegeTarget::Appliance, Some((id, &found.base.tags)))?;
+    Ok(found)
+}
+
+fn living_controller(state: &State, appliance: ApplianceId) -> Option<&ControllerRecord> {
+    let of_it = |one: &&ControllerRecord| one.appliance == appliance && one.state != ApplianceState::Removed;
+    state.controllers().find(of_it)
+}
+
+fn can_admit(record: &ControllerRecord) -> bool {
+    record.state == ApplianceState::Active && record.appliance_issuer.is_some() && !record.peer_addresses.is_empty()
+}
+
+fn seed_controller(record: &ControllerRecord) -> SeedController {
+    SeedController { addresses: record.peer_addresses.clone(), spki_sha256: record.keys.clone() }
+}

@@ -1,0 +1,165 @@
+//! How the Collective stands, as this Controller sees it: Controllers, Gateways, Sites.
+
+use ringwall_protocol::id::ApplianceId;
+use ringwall_protocol::object::Appliance;
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
+use ringwall_protocol::wire::admin::{CollectiveStatus, ControllerStatus, GatewayStatus, List};
+use ringwall_raft::{State, Status};
+use serde_json::{Value, json};
+
+use crate::administration::access::authority::Administrator;
+use crate::administration::denial::Denial;
+use crate::administration::members::Members;
+use crate::administration::objects::listing::{Habits, Wanted};
+use crate::administration::objects::present::plain;
+use crate::issuing::check;
+
+impl Members {
+    /// Controllers with their lag, Gateways with what they enforce.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) fn collective_status(&self, who: &Administrator) -> Result<CollectiveStatus, Denial> {
+        require(who, PrivilegeTarget::Appliance)?;
+        let collective = check::collective(&who.state)?;
+        let group = self.replica.status();
+        let controllers = who.state.controllers().filter(|one| one.state != ApplianceState::Removed);
+        let controllers = controllers.map(|one| ControllerStatus {
+            node: one.node,
+            appliance: one.appliance,
+            name: one.name.clone(),
+            role: role(&group, one.node).to_owned(),
+            state: one.state,
+            lag: lag(&group, one.node),
+        });
+        let gateways = who.state.gateways().filter(|one| one.state != ApplianceState::Removed);
+        Ok(CollectiveStatus {
+            collective: collective.name.clone(),
+            me: self.replica.me(),
+            leader: group.leader,
+            term: group.term,
+            applied: group.applied,
+            controllers: controllers.collect(),
+            gateways: gateways.map(|one| self.gateway_status(&who.state, one.appliance)).collect(),
+        })
+    }
+
+    fn gateway_status(&self, state: &State, gateway: ApplianceId) -> GatewayStatus {
+        let record = state.gateway(gateway);
+        let standing = self.board.standings().remove(&gateway);
+        let connected = standing.as_ref().is_some_and(|standing| standing.connected);
+        let sessions = state.bindings().filter(|binding| binding.gateway == gateway).count();
+        let site = record.and_then(|record| state.site(record.site));
+        GatewayStatus {
+            appliance: gateway,
+            name: record.map_or_else(String::new, |record| record.name.clone()),
+            site_name: site.map_or_else(String::new, |site| site.base.name.clone()),
+            state: record.map_or(ApplianceState::Removed, |record| record.state),
+            connected,
+            enforced: standing.filter(|standing| standing.connected).map(|standing| standing.enforced),
+            sessions: Some(u32::try_from(sessions).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// Appliances with their status, as the vendor's tools read it.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) fn appliances_status(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
+        require(who, PrivilegeTarget::Appliance)?;
+        let visible = who.state.appliances().filter(|one| {
+            let scoped = Some((one.base.id.uuid(), &one.base.tags));
+            who.authority.permits(PrivilegeType::View, PrivilegeTarget::Appliance, scoped)
+        });
+        let items = visible.map(|appliance| self.appliance_status(&who.state, appliance)).collect();
+        Ok(wanted.of(items, Habits::OBJECTS))
+    }
+
+    fn appliance_status(&self, state: &State, appliance: &Appliance) -> Value {
+        let mut value = plain(&appliance.clone().into());
+        let (function, status, sessions) = if appliance.gateway.enabled {
+            let status = self.gateway_status(state, appliance.base.id);
+            let health = match (appliance.state, status.connected || self.is_bound_elsewhere(state, appliance.base.id))
+            {
+                (ApplianceState::Inactive, _) => "n/a",
+                (ApplianceState::Active, true) => "healthy",
+                (_, true) => "warning",
+                (_, false) => "offline",
+            };
+            ("Gateway", health, status.sessions.unwrap_or_default())
+        } else {
+            let group = self.replica.status();
+            let node = state.controllers().find(|one| one.appliance == appliance.base.id).map(|one| one.node);
+            let health = match (appliance.state, node.is_some_and(|node| group.has_member(node))) {
+                (ApplianceState::Inactive, _) => "n/a",
+                (ApplianceState::Active, true) => "healthy",
+                _ => "warning",
+            };
+            ("Controller", health, 0)
+        };
+        value["functions"] = json!([function]);
+        value["status"] = status.into();
+        value["numberOfSessions"] = sessions.into();
+        value["applianceVersion"] = env!("CARGO_PKG_VERSION").into();
+        value
+    }
+
+    /// Sessions are recorded for a Gateway whose feed ends at another Controller.
+    fn is_bound_elsewhere(&self, state: &State, gateway: ApplianceId) -> bool {
+        state.bindings().any(|binding| binding.gateway == gateway)
+    }
+
+    /// Sites with their status.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) fn sites_status(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
+        require(who, PrivilegeTarget::Site)?;
+        let visible = who.state.sites().filter(|one| {
+            let scoped = Some((one.base.id.uuid(), &one.base.tags));
+            who.authority.permits(PrivilegeType::View, PrivilegeTarget::Site, scoped)
+        });
+        let items = visible.map(|site| {
+            let of_site = who.state.gateways().filter(|gateway| gateway.site == site.base.id);
+            let living = of_site.filter(|gateway| gateway.state != ApplianceState::Removed);
+            let living: Vec<_> = living.map(|gateway| self.gateway_status(&who.state, gateway.appliance)).collect();
+            let up = living.iter().filter(|one| one.connected || one.sessions.is_some_and(|count| count > 0)).count();
+            let mut value = plain(&site.clone().into());
+            value["status"] = match (living.len(), up) {
+                (0, _) => "noActiveGateways",
+                (all, up) if all == up => "healthy",
+                (_, 0) => "unhealthy",
+                _ => "warning",
+            }
+            .into();
+            value
+        });
+        Ok(wanted.of(items.collect(), Habits::OBJECTS))
+    }
+}
+
+fn require(who: &Administrator, target: PrivilegeTarget) -> Result<(), Denial> {
+    if who.authority.permits_some(PrivilegeType::CheckStatus, target) {
+        return Ok(());
+    }
+    who.authority.require_some(PrivilegeType::View, target)
+}
+
+fn role(group: &Status, node: ringwall_protocol::id::NodeId) -> &'static str {
+    if group.voters.contains(&node) {
+        "voter"
+    } else if group.learners.contains(&node) {
+        "learner"
+    } else {
+        "none"
+    }
+}
+
+/// Entries that a Controller lacks, where this one leads and knows.
+fn lag(group: &Status, node: ringwall_protocol::id::NodeId) -> Option<u64> {
+    if group.leader == Some(node) && node == group.node {
+        return Some(0);
+    }
+    group.followers.get(&node).map(|progress| progress.behind)
+}

@@ -1,0 +1,58 @@
+//! The ports of a Controller: bound before anything runs, so that an address in use is found at once.
+
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::Context;
+
+use crate::setup::config::Config;
+
+/// Addresses of listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// Client API.
+    pub client: SocketAddr,
+    /// Admin API.
+    pub admin: SocketAddr,
+    /// Peers.
+    pub peer: SocketAddr,
+    /// Metrics and health.
+    pub metrics: Option<SocketAddr>,
+}
+
+pub(super) struct Listeners {
+    pub(super) client: TcpListener,
+    pub(super) admin: TcpListener,
+    pub(super) peer: TcpListener,
+    pub(super) metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = |what: &str, address: SocketAddr| -> anyhow::Result<TcpListener> {
+            let listener = TcpListener::bind(address).with_context(|| format!("listening on {address} ({what})"))?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        Ok(Self {
+            client: bind("client API", config.listen_client)?,
+            admin: bind("admin API", config.listen_admin)?,
+            peer: bind("peers", config.listen_peer)?,
+            metrics: config.listen_metrics.map(|address| bind("metrics", address)).transpose()?,
+        })
+    }
+
+    pub(super) fn bound(&self) -> anyhow::Result<Bound> {
+        Ok(Bound {
+            client: self.client.local_addr()?,
+            admin: self.admin.local_addr()?,
+            peer: self.peer.local_addr()?,
+            metrics: self.metrics.as_ref().map(TcpListener::local_addr).transpose()?,
+        })
+    }
+
+    /// Second handles for the HTTP thread.
+    pub(super) fn http(&self) -> anyhow::Result<(TcpListener, TcpListener, Option<TcpListener>)> {
+        let metrics = self.metrics.as_ref().map(TcpListener::try_clone).transpose()?;
+        Ok((self.client.try_clone()?, self.admin.try_clone()?, metrics))
+    }
+}

@@ -1,0 +1,38 @@
+//! `join`: become a Controller of an existing Collective with a seed file.
+
+use anyhow::{Context, bail};
+
+use super::addresses::configuration;
+use super::arguments::Join;
+use crate::setup::config::ConfigError;
+use crate::setup::joining;
+
+pub(super) fn execute(arguments: &Join) -> anyhow::Result<()> {
+    let raw = configuration(&arguments.data_dir, &arguments.addresses);
+    let config = raw.validate()?;
+    for (what, addresses) in [("client", &config.advertise.client), ("peer", &config.advertise.peer)] {
+        if addresses.is_empty() {
+            let fault = format!(
+                "--advertise-{what}: expected host:port, because --listen-{what} is no address that others can dial"
+            );
+            bail!(ConfigError(vec![fault]));
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let joined = runtime.block_on(joining::join(&arguments.seed, &config, &raw))?;
+    announce(arguments, &joined);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the outcome goes to the operator's terminal")]
+fn announce(arguments: &Join, joined: &joining::Joined) {
+    println!("joined as controller {} ({})", joined.node, joined.name);
+    if !joined.signed {
+        println!(
+            "its intermediates wait for the root's signature (`ringctl ca sign-intermediate --node {}`); until then it \
+             serves no Clients",
+            joined.node
+        );
+    }
+    println!("\nnext: ringwall-controller run --data-dir {}", arguments.data_dir.display());
+}

@@ -1,0 +1,25 @@
+//! `run`: serve until told to stop.
+
+use anyhow::Context;
+
+use super::arguments::Run;
+use crate::process::Process;
+use crate::setup::config::{FILE_NAME, RawConfig};
+
+pub(super) fn execute(arguments: &Run) -> anyhow::Result<()> {
+    let path = match (&arguments.config, &arguments.data_dir) {
+        (Some(path), _) => path.clone(),
+        (None, Some(directory)) => directory.join(FILE_NAME),
+        (None, None) => anyhow::bail!("expected --config or --data-dir"),
+    };
+    let mut raw = RawConfig::load(&path)?;
+    if let Some(directory) = &arguments.data_dir {
+        raw.data_dir.clone_from(directory);
+    }
+    let config = raw.validate()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    runtime.block_on(async {
+        let process = Process::start(config).await?;
+        process.until_told_to_stop().await
+    })
+}

@@ -1,0 +1,310 @@
+//! A Controller's data directory: who this node is, and the private keys that never leave it.
+//!
+//! ```text
+//! controller.toml   configuration                     identity.json  collective, node, appliance, incarnation
+//! node.pem          its own key and certificate chain client-ca.key, appliance-ca.key  keys of its intermediates
+//! token.key         signs tokens                      kek.key        opens the Collective's stored secrets
+//! root.sealed       the root key, sealed under kek.key; only where it is kept (`--keep-root-sealed`)
+//! members.json      members known from joining         raft/          log, vote, snapshots
+//! ```
+//! The certificates of the intermediates stand in the member record, not here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ringwall_protocol::id::{ApplianceId, CollectiveId, Incarnation, LogIndex, NodeId};
+use ringwall_protocol::membership::ControllerRecord;
+use ringwall_trust::ca::{CaError, RootCa};
+use ringwall_trust::identity::{
+    Fingerprint, KeyError, PemError, PrivateKey, certificates_from_pem, certificates_to_pem,
+};
+use ringwall_trust::secret::{FileError, Random, SealError, SecretKey, open, read_private, seal, write_private};
+use ringwall_trust::token::TokenSigner;
+use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// Version of [`NodeIdentity`].
+const IDENTITY_VERSION: u16 = 1;
+
+/// Why a data directory is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is something in it already.
+    #[error("expected {0} to be empty or not to exist")]
+    NotEmpty(PathBuf),
+    /// A private file is missing, too open or unreadable.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A key is damaged.
+    #[error("{path}")]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: KeyError,
+    },
+    /// The certificate chain is damaged.
+    #[error("node.pem: {0}")]
+    Chain(#[from] PemError),
+    /// `identity.json` is damaged or of another version.
+    #[error("expected identity.json of version {IDENTITY_VERSION}: {0}")]
+    Identity(String),
+    /// `members.json` is damaged.
+    #[error("expected members.json to hold controllers' records: {0}")]
+    Members(String),
+    /// `kek.key` is damaged.
+    #[error("expected kek.key to hold a key of 32 bytes")]
+    Kek,
+    /// The sealed root does not open.
+    #[error("root.sealed does not open under kek.key")]
+    Root(#[source] SealError),
+    /// Root key and certificate do not belong together.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+}
+
+/// Who a node is; written once, when it is made or admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeIdentity {
+    version: u16,
+    /// The Collective.
+    pub collective_id: CollectiveId,
+    /// Its life when this node joined; the state says which one is current.
+    pub incarnation: Incarnation,
+    /// This node in the Raft group.
+    pub node: NodeId,
+    /// This node as an appliance.
+    pub appliance: ApplianceId,
+    /// Log index of its admission.
+    pub created_at_index: LogIndex,
+}
+
+impl NodeIdentity {
+    /// The identity of a node that was just made or admitted.
+    #[must_use]
+    pub const fn new(
+        collective_id: CollectiveId,
+        incarnation: Incarnation,
+        node: NodeId,
+        appliance: ApplianceId,
+        created_at_index: LogIndex,
+    ) -> Self {
+        Self { version: IDENTITY_VERSION, collective_id, incarnation, node, appliance, created_at_index }
+    }
+}
+
+/// The private keys of a node, and its own certificate. No `Debug`.
+pub struct NodeKeys {
+    /// Key of its own certificate.
+    pub node: PrivateKey,
+    /// Its own certificate, the intermediate that issued it, the root.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Key of its intermediate for Clients' certificates.
+    pub client_ca: PrivateKey,
+    /// Key of its intermediate for appliances' certificates.
+    pub appliance_ca: PrivateKey,
+    /// Signs tokens.
+    pub signer: TokenSigner,
+    /// Opens the Collective's stored secrets.
+    pub kek: SecretKey,
+    /// The root, where it is kept.
+    pub root: Option<RootCa>,
+}
+
+/// A data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// Makes the directory, mode 0700.
+    ///
+    /// # Errors
+    /// [`DataDirError::NotEmpty`], [`DataDirError::Io`].
+    pub fn create(path: &Path) -> Result<Self, DataDirError> {
+        use std::os::unix::fs::PermissionsExt;
+        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(failed)?;
+        if fs::read_dir(path).map_err(failed)?.next().is_some() {
+            return Err(DataDirError::NotEmpty(path.to_owned()));
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// A directory that exists.
+    #[must_use]
+    pub fn existing(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where log, vote and snapshots are.
+    #[must_use]
+    pub fn raft(&self) -> PathBuf {
+        self.0.join("raft")
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn configuration(&self) -> PathBuf {
+        self.0.join(super::config::FILE_NAME)
+    }
+
+    /// Writes the configuration file.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn write_configuration(&self, text: &str) -> Result<(), DataDirError> {
+        Ok(write_private(&self.configuration(), text.as_bytes())?)
+    }
+
+    /// Writes who the node is. Written last: a directory without it is no node.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn write_identity(&self, identity: &NodeIdentity) -> Result<(), DataDirError> {
+        let text = serde_json::to_vec_pretty(identity).expect("ids and numbers always serialise");
+        Ok(write_private(&self.file("identity.json"), &text)?)
+    }
+
+    /// Reads who the node is.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`], [`DataDirError::Identity`].
+    pub fn identity(&self) -> Result<NodeIdentity, DataDirError> {
+        let text = read_private(&self.file("identity.json"))?;
+        let identity: NodeIdentity =
+            serde_json::from_slice(&text).map_err(|error| DataDirError::Identity(error.to_string()))?;
+        if identity.version != IDENTITY_VERSION {
+            return Err(DataDirError::Identity(format!("got version {}", identity.version)));
+        }
+        Ok(identity)
+    }
+
+    /// Writes all keys.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn write_keys(&self, keys: &NodeKeys, random: &dyn Random) -> Result<(), DataDirError> {
+        self.save_key("client-ca.key", &keys.client_ca)?;
+        self.save_key("appliance-ca.key", &keys.appliance_ca)?;
+        self.write_own_certificate(&keys.node, &keys.chain)?;
+        self.write_signer(&keys.signer)?;
+        write_private(&self.file("kek.key"), keys.kek.expose_text().as_bytes())?;
+        if let Some(root) = &keys.root {
+            let sealed = seal(&keys.kek, &root_label(root.certificate()), root.key().expose_pkcs8(), random);
+            write_private(&self.file("root.sealed"), &sealed)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all keys.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn keys(&self) -> Result<NodeKeys, DataDirError> {
+        let chain = certificates_from_pem(&read_private(&self.file("node.pem"))?)?;
+        let kek = read_private(&self.file("kek.key"))?;
+        let kek: SecretKey =
+            std::str::from_utf8(&kek).ok().and_then(|text| text.trim().parse().ok()).ok_or(DataDirError::Kek)?;
+        let signer_path = self.file("token.key");
+        let signer = TokenSigner::from_pkcs8(read_private(&signer_path)?)
+            .map_err(|source| DataDirError::Key { path: signer_path, source })?;
+        Ok(NodeKeys {
+            node: self.load_key("node.pem")?,
+            root: self.root(&chain, &kek)?,
+            chain,
+            client_ca: self.load_key("client-ca.key")?,
+            appliance_ca: self.load_key("appliance-ca.key")?,
+            signer,
+            kek,
+        })
+    }
+
+    /// Writes the members that were known when this node joined.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn write_members(&self, members: &[ControllerRecord]) -> Result<(), DataDirError> {
+        let text = serde_json::to_vec_pretty(members).expect("records always serialise");
+        Ok(write_private(&self.file("members.json"), &text)?)
+    }
+
+    /// The members that were known when this node joined; none at the first node. The state knows better once it is there.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`], [`DataDirError::Members`].
+    pub fn members(&self) -> Result<Vec<ControllerRecord>, DataDirError> {
+        let path = self.file("members.json");
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        serde_json::from_slice(&read_private(&path)?).map_err(|error| DataDirError::Members(error.to_string()))
+    }
+
+    /// Replaces the key that signs tokens.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub fn write_signer(&self, signer: &TokenSigner) -> Result<(), DataDirError> {
+        Ok(write_private(&self.file("token.key"), signer.expose_pkcs8())?)
+    }
+
+    /// Replaces the node's own certificate and its key.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn write_own_certificate(
+        &self,
+        key: &PrivateKey,
+        chain: &[CertificateDer<'static>],
+    ) -> Result<(), DataDirError> {
+        // One file, so that key and certificate are never of two minds.
+        let text = Zeroizing::new([key.expose_pem().as_str(), &certificates_to_pem(chain)].concat());
+        Ok(write_private(&self.file("node.pem"), text.as_bytes())?)
+    }
+
+    fn root(&self, chain: &[CertificateDer<'static>], kek: &SecretKey) -> Result<Option<RootCa>, DataDirError> {
+        let path = self.file("root.sealed");
+        let Some(certificate) = chain.last().filter(|_| path.exists()) else { return Ok(None) };
+        let pkcs8 = open(kek, &root_label(certificate), &read_private(&path)?).map_err(DataDirError::Root)?;
+        let key = PrivateKey::from_pkcs8(Zeroizing::new(pkcs8.to_vec()))
+            .map_err(|source| DataDirError::Key { path, source })?;
+        Ok(Some(RootCa::from_parts(key, certificate.clone())?))
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn save_key(&self, name: &str, key: &PrivateKey) -> Result<(), DataDirError> {
+        let path = self.file(name);
+        key.save(&path).map_err(|source| DataDirError::Key { path, source })
+    }
+
+    fn load_key(&self, name: &str) -> Result<PrivateKey, DataDirError> {
+        let path = self.file(name);
+        PrivateKey::load(&path).map_err(|source| DataDirError::Key { path, source })
+    }
+}
+
+fn root_label(certificate: &CertificateDer<'_>) -> String {
+    format!("root-key/{}", Fingerprint::of(certificate))
+}

@@ -1,0 +1,395 @@
+//! A new Collective: its root, its first Controller's keys, and the first log entry with everything it begins with.
+
+use data_encoding::BASE64URL_NOPAD;
+use ringwall_protocol::id::{
+    ApplianceId, CollectiveId, Incarnation, IncarnationId, IpPoolId, LogIndex, MfaProviderId, NodeId, PolicyId,
+    ProfileId, ProviderId, RoleId, SiteId, UserId,
+};
+use ringwall_protocol::membership::ControllerRecord;
+use ringwall_protocol::name::{NameError, UserName};
+use ringwall_protocol::object::appliance::{ApplianceState, Interface};
+use ringwall_protocol::object::identity_provider::{FactorSettings, ProviderSettings};
+use ringwall_protocol::object::ip_pool::IpRange;
+use ringwall_protocol::object::role::{Privilege, PrivilegeScope, PrivilegeTarget, PrivilegeType};
+use ringwall_protocol::object::{
+    AdministrativeRole, Appliance, ClientProfile, EntityBase, GlobalSettings, IdentityProvider, IpPool, LocalUser,
+    MfaProvider, Object, Site,
+};
+use ringwall_protocol::policy::{Policy, PolicyKind};
+use ringwall_protocol::time::UnixMillis;
+use ringwall_raft::Command;
+use ringwall_raft::state::collective::Founding;
+use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
+use ringwall_raft::state::object::PutObject;
+use ringwall_raft::state::secret::PutSecret;
+use ringwall_raft::state::signing_key::AddKey;
+use ringwall_trust::ca::{CaError, IssuingCa, RootCa};
+use ringwall_trust::identity::{IssuerKind, KeyError, KeyKind, PrivateKey, RequestError, VerifiedRequest};
+use ringwall_trust::password::{self, Cost, PasswordError};
+use ringwall_trust::secret::{Random, SecretKey};
+use ringwall_trust::token::TokenSigner;
+use rustls::pki_types::CertificateDer;
+
+use super::config::Advertise;
+use super::data_dir::{NodeIdentity, NodeKeys};
+use super::vault::{Purpose, SPA_MASTER, Vault};
+
+/// The first Controller's id in the Raft group.
+pub(crate) const FIRST_NODE: NodeId = NodeId(1);
+/// Name of the identity provider that keeps its users in the Collective.
+pub(crate) const LOCAL_PROVIDER: &str = "local";
+/// Name of the default client profile.
+pub(crate) const DEFAULT_PROFILE: &str = "default";
+/// Tunnel addresses until the administrator chooses others.
+const DEFAULT_POOLS: [(&str, &str); 2] =
+    [("default pool v4", "10.99.0.0/16"), ("default pool v6", "fd52:6977:616c::/64")];
+
+/// What the administrator chose.
+#[derive(Debug, Clone)]
+pub struct FoundingOptions {
+    /// Name of the Collective.
+    pub name: String,
+    /// Where Clients find the Controllers, `host:port`.
+    pub hostname: String,
+    /// Name of the first administrator.
+    pub admin: String,
+    /// The first Controller's addresses.
+    pub advertise: Advertise,
+    /// Keep the root key in the data directory.
+    pub keep_root: bool,
+}
+
+/// A Collective that was made and not yet begun.
+pub struct Founded {
+    /// Who the first Controller is.
+    pub identity: NodeIdentity,
+    /// Its keys; the root among them only if it is kept.
+    pub keys: NodeKeys,
+    /// The root.
+    pub root: RootCa,
+    /// The first log entry.
+    pub command: Founding,
+}
+
+/// Why a Collective was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum FoundingError {
+    /// The administrator's name.
+    #[error("administrator's name: {0}")]
+    Admin(#[from] NameError),
+    /// The administrator's password.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// A key was not made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A certificate was not made.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// A key of ours did not prove itself.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// Makes a Collective. `admin_password` is hashed here; that takes some 50 ms.
+///
+/// # Errors
+/// [`FoundingError`].
+pub fn found(
+    options: &FoundingOptions,
+    admin_password: &str,
+    now: UnixMillis,
+    random: &dyn Random,
+) -> Result<Founded, FoundingError> {
+    let admin = UserName::parse(options.admin.clone())?;
+    let collective = CollectiveId::from_random(random.array());
+    let incarnation = Incarnation { epoch: now.seconds(), id: IncarnationId::from_random(random.array()) };
+    let root = RootCa::create(collective, &options.name, now, random)?;
+    let issuers = Issuers::create(&root, collective, now, random)?;
+    let (node_key, chain) = issuers.own_certificate(&root, now, random)?;
+    let ids = Ids::fresh(now, random);
+    let kept_root = if options.keep_root { Some(copy(&root)?) } else { None };
+    let record = ControllerRecord {
+        node: FIRST_NODE,
+        appliance: ids.appliance,
+        name: "controller-1".to_owned(),
+        state: ApplianceState::Active,
+        keys: vec![node_key.thumbprint()],
+        client_issuer: Some(BASE64URL_NOPAD.encode(issuers.client.certificate())),
+        appliance_issuer: Some(BASE64URL_NOPAD.encode(issuers.appliance.certificate())),
+        peer_addresses: options.advertise.peer.clone(),
+        client_addresses: options.advertise.client.clone(),
+        admin_addresses: options.advertise.admin.clone(),
+    };
+    let signer = TokenSigner::generate()?;
+    let kek = SecretKey::generate(random);
+    let password = PasswordHash::new(password::hash(admin_password, Cost::PASSWORD, random)?);
+    let mut then: Vec<Command> =
+        objects(options, &admin, &ids).into_iter().map(|one| PutObject::new(one).into()).collect();
+    then.push(SetLocalPassword { user: ids.admin, hash: password, must_change: false }.into());
+    then.push(first_key(&signer));
+    then.push(spa_master(&kek, random));
+    let settings = GlobalSettings { profile_hostname: options.hostname.clone(), ..GlobalSettings::default() };
+    let command = Founding {
+        id: collective,
+        name: options.name.clone(),
+        incarnation,
+        root_certificate: BASE64URL_NOPAD.encode(root.certificate()),
+        settings,
+        controller: record,
+        then,
+    };
+    let identity = NodeIdentity::new(collective, incarnation, FIRST_NODE, ids.appliance, LogIndex(1));
+    let keys = NodeKeys {
+        node: node_key,
+        chain,
+        client_ca: issuers.client_key,
+        appliance_ca: issuers.appliance_key,
+        signer,
+        kek,
+        root: kept_root,
+    };
+    Ok(Founded { identity, keys, root, command })
+}
+
+/// Keys of two intermediates, and the certificates that a root gave them.
+struct Issuers {
+    client_key: PrivateKey,
+    appliance_key: PrivateKey,
+    client: IssuingCa,
+    appliance: IssuingCa,
+}
+
+impl Issuers {
+    fn create(
+        root: &RootCa,
+        collective: CollectiveId,
+        now: UnixMillis,
+        random: &dyn Random,
+    ) -> Result<Self, FoundingError> {
+        let make = |kind| -> Result<(PrivateKey, IssuingCa), FoundingError> {
+            let key = PrivateKey::generate(KeyKind::P256)?;
+            let request = VerifiedRequest::verify(&key.request()?)?;
+            let certificate = root.sign_intermediate(&request, collective, FIRST_NODE, kind, now, random)?;
+            let issuer = IssuingCa::new(copy_key(&key)?, certificate)?;
+            Ok((key, issuer))
+        };
+        let (client_key, client) = make(IssuerKind::Client)?;
+        let (appliance_key, appliance) = make(IssuerKind::Appliance)?;
+        Ok(Self { client_key, appliance_key, client, appliance })
+    }
+
+    fn own_certificate(
+        &self,
+        root: &RootCa,
+        now: UnixMillis,
+        random: &dyn Random,
+    ) -> Result<(PrivateKey, Vec<CertificateDer<'static>>), FoundingError> {
+        let key = PrivateKey::generate(KeyKind::P256)?;
+        let request = VerifiedRequest::verify(&key.request()?)?;
+        let leaf = self.appliance.issue_controller(&request, FIRST_NODE, &[], now, random)?;
+        Ok((key, vec![leaf, self.appliance.certificate().clone(), root.certificate().clone()]))
+    }
+}
+
+/// A second copy of a private key, for another owner.
+///
+/// # Errors
+/// Never for a key that exists.
+pub(crate) fn copy_key(key: &PrivateKey) -> Result<PrivateKey, KeyError> {
+    PrivateKey::from_pkcs8(zeroize::Zeroizing::new(key.expose_pkcs8().to_vec()))
+}
+
+fn copy(root: &RootCa) -> Result<RootCa, FoundingError> {
+    Ok(RootCa::from_parts(copy_key(root.key())?, root.certificate().clone())?)
+}
+
+struct Ids {
+    appliance: ApplianceId,
+    admin: UserId,
+    provider: ProviderId,
+    pools: [IpPoolId; 2],
+    role: RoleId,
+    policy: PolicyId,
+    profile: ProfileId,
+    site: SiteId,
+    mfa: MfaProviderId,
+}
+
+impl Ids {
+    fn fresh(now: UnixMillis, random: &dyn Random) -> Self {
+        let uuid = || -> (u64, [u8; 10]) { (now.0, random.array()) };
+        macro_rules! id {
+            ($type:ident) => {{
+                let (time, bits) = uuid();
+                $type::from_time(time, bits)
+            }};
+        }
+        Self {
+            appliance: id!(ApplianceId),
+            admin: id!(UserId),
+            provider: id!(ProviderId),
+            pools: [id!(IpPoolId), id!(IpPoolId)],
+            role: id!(RoleId),
+            policy: id!(PolicyId),
+            profile: id!(ProfileId),
+            site: id!(SiteId),
+            mfa: id!(MfaProviderId),
+        }
+    }
+}
+
+fn first_key(signer: &TokenSigner) -> Command {
+    let record = signer.record(FIRST_NODE, LogIndex(1));
+    AddKey { kid: record.kid, controller: FIRST_NODE, public_key: record.public_key }.into()
+}
+
+fn spa_master(kek: &SecretKey, random: &dyn Random) -> Command {
+    let master = SecretKey::generate(random);
+    let sealed = Vault::new(kek.clone()).seal(Purpose::SpaMaster, master.expose());
+    PutSecret { name: SPA_MASTER.to_owned(), sealed }.into()
+}
+
+/// Default objects, referred-to ones first.
+fn objects(options: &FoundingOptions, admin: &UserName, ids: &Ids) -> Vec<Object> {
+    let mut objects: Vec<Object> = Vec::new();
+    for ((name, network), id) in DEFAULT_POOLS.into_iter().zip(ids.pools) {
+        let network: ipnet::IpNet = network.parse().expect("a constant prefix");
+        objects.push(
+            IpPool {
+                base: EntityBase::new(id, name),
+                ip_version6: network.addr().is_ipv6(),
+                ranges: vec![IpRange { cidr: Some(network), first: None, last: None }],
+                excluded_ranges: Vec::new(),
+                lease_time_days: 30,
+            }
+            .into(),
+        );
+    }
+    objects.push(provider(ids).into());
+    objects.push(
+        MfaProvider {
+            base: EntityBase::new(ids.mfa, "one-time passwords"),
+            settings: FactorSettings::DefaultTimeBased,
+        }
+        .into(),
+    );
+    objects.push(local_user(admin, ids).into());
+    objects.push(
+        Site {
+            base: EntityBase::new(ids.site, "default site"),
+            description: String::new(),
+            network_subnets: Vec::new(),
+            entitlement_based_routing: true,
+            fallback_site: None,
+            vpn: Default::default(),
+            name_resolution: Default::default(),
+            ip_pool_mappings: Vec::new(),
+            lease_seconds: ringwall_protocol::object::site::DEFAULT_LEASE_SECONDS,
+            grace_seconds: None,
+            witnesses: 1,
+        }
+        .into(),
+    );
+    objects.push(appliance(options, ids).into());
+    objects.push(role(ids).into());
+    objects.push(policy(admin, ids).into());
+    objects.push(
+        ClientProfile {
+            base: EntityBase::new(ids.profile, DEFAULT_PROFILE),
+            spa_key_name: String::new(),
+            identity_provider: ids.provider,
+            hostname: None,
+            further_hostnames: Vec::new(),
+            enrolment: true,
+            key_generation: 0,
+        }
+        .into(),
+    );
+    objects
+}
+
+fn provider(ids: &Ids) -> IdentityProvider {
+    IdentityProvider {
+        base: EntityBase::new(ids.provider, LOCAL_PROVIDER),
+        settings: ProviderSettings::LocalDatabase,
+        ip_pool_v4: Some(ids.pools[0]),
+        ip_pool_v6: Some(ids.pools[1]),
+        device_limit_per_user: 100,
+        on_boarding_2fa: None,
+        admin_provider: true,
+        user_lockout_threshold: 5,
+        user_lockout_duration_minutes: 1,
+        min_password_length: 8,
+        claim_mappings: Vec::new(),
+        claim_scripts: Vec::new(),
+        on_demand_claim_mappings: Vec::new(),
+        device_takeover: Default::default(),
+    }
+}
+
+fn local_user(admin: &UserName, ids: &Ids) -> LocalUser {
+    LocalUser {
+        base: EntityBase::new(ids.admin, admin.as_str()),
+        first_name: String::new(),
+        last_name: String::new(),
+        email: String::new(),
+        phone: String::new(),
+        disabled: false,
+        labels: std::collections::BTreeMap::new(),
+    }
+}
+
+fn appliance(options: &FoundingOptions, ids: &Ids) -> Appliance {
+    let interface = |addresses: &[String]| Interface { addresses: addresses.to_vec(), override_spa_mode: None };
+    Appliance {
+        base: EntityBase::new(ids.appliance, "controller-1"),
+        hostname: options.hostname.rsplit_once(':').map_or(options.hostname.as_str(), |(host, _)| host).to_owned(),
+        site: None,
+        controller: ringwall_protocol::object::appliance::Role { enabled: true },
+        gateway: Default::default(),
+        client_interface: interface(&options.advertise.client),
+        peer_interface: interface(&options.advertise.peer),
+        activated: true,
+        state: ApplianceState::Active,
+    }
+}
+
+fn role(ids: &Ids) -> AdministrativeRole {
+    AdministrativeRole {
+        base: EntityBase::new(ids.role, "system administration"),
+        privileges: vec![Privilege {
+            action: PrivilegeType::All,
+            target: PrivilegeTarget::All,
+            scope: PrivilegeScope::default(),
+            default_tags: std::collections::BTreeSet::new(),
+        }],
+    }
+}
+
+/// The first administrator is who has that name at the local provider.
+fn policy(admin: &UserName, ids: &Ids) -> Policy {
+    let name = serde_json::Value::from(admin.as_str());
+    Policy {
+        base: EntityBase::new(ids.policy, "system administrators"),
+        disabled: false,
+        expression: format!("user.username == {name} && user.identityProvider == \"{LOCAL_PROVIDER}\""),
+        kind: PolicyKind::Admin,
+        entitlements: Vec::new(),
+        entitlement_links: Vec::new(),
+        override_site: None,
+        override_site_claim: None,
+        dns_settings: Vec::new(),
+        administrative_roles: vec![ids.role],
+        stop_message: None,
+    }
+}
+
+/// A password that nobody has chosen: 120 bits, in groups that can be typed.
+#[must_use]
+pub(crate) fn one_time_password(random: &dyn Random) -> zeroize::Zeroizing<String> {
+    let bits: [u8; 15] = random.array();
+    let text = data_encoding::BASE32_NOPAD.encode(&bits).to_lowercase();
+    let groups: Vec<&str> = (0..text.len()).step_by(6).map(|at| &text[at..(at + 6).min(text.len())]).collect();
+    zeroize::Zeroizing::new(groups.join("-"))
+}

@@ -1,0 +1,204 @@
+//! Joining a Collective as a Controller: keys are made here, the seed's token is spent at a member, and what comes back is
+//! checked against the seed's root before anything is kept.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use data_encoding::BASE64URL_NOPAD;
+use ringwall_protocol::id::{CommandId, LogIndex, NodeId};
+use ringwall_protocol::wire::error::ErrorBody;
+use ringwall_protocol::wire::join::{
+    ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, MAX_SEED,
+    SEED_VERSION, Seed,
+};
+use ringwall_trust::identity::{KeyKind, Leaf, LeafIdentity, PrivateKey};
+use ringwall_trust::secret::{SecretKey, SystemRandom, read_private};
+use ringwall_trust::spa::{Approach, dial_peer};
+use ringwall_trust::tls::{Alpn, Tls};
+use ringwall_trust::token::TokenSigner;
+use rustls::pki_types::CertificateDer;
+use tokio::time::{Duration, timeout};
+use uuid::Uuid;
+
+use super::config::{Config, RawConfig};
+use super::data_dir::{DataDir, NodeIdentity, NodeKeys};
+use crate::peers::frame;
+use crate::process::clock;
+
+/// How often all Controllers of the seed are asked, and how long between.
+const ROUNDS: usize = 4;
+const BETWEEN_ROUNDS: Duration = Duration::from_secs(1);
+/// A member has answered by then: it waits for the root's signatures itself.
+const ANSWER_TIME: Duration = Duration::from_secs(20);
+
+/// A Controller that has joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Its id in the Raft group.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// The root has signed its intermediates.
+    pub signed: bool,
+}
+
+struct FreshKeys {
+    node: PrivateKey,
+    client_ca: PrivateKey,
+    appliance_ca: PrivateKey,
+    signer: TokenSigner,
+}
+
+/// Joins with the seed in a file, writes the data directory of `config`, and deletes the seed.
+///
+/// # Errors
+/// What is wrong with seed, directory or answer, and every Controller's refusal.
+pub async fn join(seed_file: &Path, config: &Config, raw: &RawConfig) -> anyhow::Result<Joined> {
+    let seed = read_seed(seed_file)?;
+    let directory = DataDir::create(&config.data_dir)?;
+    let keys = FreshKeys {
+        node: PrivateKey::generate(KeyKind::P256)?,
+        client_ca: PrivateKey::generate(KeyKind::P256)?,
+        appliance_ca: PrivateKey::generate(KeyKind::P256)?,
+        signer: TokenSigner::generate()?,
+    };
+    let request = request(&seed, config, &keys)?;
+    let answer = ask_patiently(&seed, &request).await?;
+    let joined = keep(&directory, raw, &seed, keys, answer)?;
+    std::fs::remove_file(seed_file).with_context(|| format!("deleting {}", seed_file.display()))?;
+    Ok(joined)
+}
+
+fn read_seed(path: &Path) -> anyhow::Result<Seed> {
+    let text = read_private(path)?;
+    if text.len() > MAX_SEED {
+        bail!("expected a seed of at most {MAX_SEED} bytes");
+    }
+    // serde's text may repeat a value, and every other value of a seed is a secret.
+    let seed: Seed = serde_json::from_slice(&text)
+        .map_err(|error| anyhow::anyhow!("{} is no seed (line {})", path.display(), error.line()))?;
+    if seed.version != SEED_VERSION {
+        bail!("expected a seed of version {SEED_VERSION}, got {}", seed.version);
+    }
+    if seed.role != JoinRole::Controller {
+        bail!("the seed is for a gateway, this program is a controller");
+    }
+    Ok(seed)
+}
+
+fn request(seed: &Seed, config: &Config, keys: &FreshKeys) -> anyhow::Result<JoinRequest> {
+    let csr = |key: &PrivateKey| -> anyhow::Result<String> { Ok(BASE64URL_NOPAD.encode(&key.request()?)) };
+    let public = keys.signer.record(NodeId(0), LogIndex(0)).public_key;
+    Ok(JoinRequest {
+        join_token: seed.join_token.clone(),
+        appliance_id: seed.appliance_id,
+        role: JoinRole::Controller,
+        csr: csr(&keys.node)?,
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        command_id: CommandId::new(Uuid::new_v4()),
+        controller: Some(ControllerJoin {
+            peer_addresses: config.advertise.peer.clone(),
+            client_addresses: config.advertise.client.clone(),
+            admin_addresses: config.advertise.admin.clone(),
+            client_issuer_csr: csr(&keys.client_ca)?,
+            appliance_issuer_csr: csr(&keys.appliance_ca)?,
+            token_key: public,
+        }),
+    })
+}
+
+/// Rounds of asking: a Controller that has just started takes no knocks for two seconds.
+async fn ask_patiently(seed: &Seed, request: &JoinRequest) -> anyhow::Result<JoinAnswer> {
+    for _ in 1..ROUNDS {
+        match ask_all(seed, request).await? {
+            Ok(answer) => return Ok(answer),
+            Err(failures) => tracing::info!(failures = failures.join("; "), "not admitted yet; asking again"),
+        }
+        tokio::time::sleep(BETWEEN_ROUNDS).await;
+    }
+    ask_all(seed, request).await?.map_err(|failures| {
+        anyhow::anyhow!("no controller of the seed admitted this one:\n  {}", failures.join("\n  "))
+    })
+}
+
+/// Asks one Controller after the other; only a refusal that says so ends the round early. Inner error: another round
+/// may help.
+async fn ask_all(seed: &Seed, request: &JoinRequest) -> anyhow::Result<Result<JoinAnswer, Vec<String>>> {
+    let mut failures = Vec::new();
+    for controller in &seed.controllers {
+        for address in &controller.addresses {
+            let asked = ask(seed, address, &controller.spki_sha256, request);
+            match timeout(ANSWER_TIME, asked).await {
+                Ok(Ok(JoinReply::Admitted(answer))) => return Ok(Ok(*answer)),
+                Ok(Ok(JoinReply::Refused(ErrorBody { retryable: false, message, .. }))) => {
+                    bail!("{address} refused: {message}")
+                }
+                Ok(Ok(JoinReply::Refused(body))) => failures.push(format!("{address}: {}", body.message)),
+                Ok(Err(error)) => failures.push(format!("{address}: {error:#}")),
+                Err(_) => failures.push(format!("{address}: no answer within {ANSWER_TIME:?}")),
+            }
+        }
+    }
+    Ok(Err(failures))
+}
+
+async fn ask(
+    seed: &Seed,
+    address: &str,
+    pins: &[ringwall_protocol::id::Thumbprint],
+    request: &JoinRequest,
+) -> anyhow::Result<JoinReply> {
+    let key =
+        seed.spa_key.as_deref().map(str::parse::<SecretKey>).transpose().context("the seed's key for knocking")?;
+    let approach = key.map(Approach::peer);
+    let tls = Tls::new().join_client(pins.to_vec());
+    let mut stream = dial_peer(address, Alpn::Join, &tls, approach.as_ref(), clock::now).await?;
+    frame::write(&mut stream, request).await?;
+    Ok(frame::read(&mut stream, MAX_JOIN_MESSAGE).await?)
+}
+
+/// Checks an answer and writes the data directory; the identity last.
+fn keep(
+    directory: &DataDir,
+    raw: &RawConfig,
+    seed: &Seed,
+    keys: FreshKeys,
+    answer: JoinAnswer,
+) -> anyhow::Result<Joined> {
+    let Some(admission) = answer.controller else { bail!("the answer admits no controller") };
+    let ControllerAdmission { node, client_issuer, kek, .. } = admission;
+    if answer.collective_id != seed.collective_id || answer.appliance_id != seed.appliance_id {
+        bail!("the answer is for another collective or appliance");
+    }
+    if answer.certificate_chain.last() != Some(&seed.root_certificate) {
+        bail!("the answer's root certificate is not the seed's");
+    }
+    let chain: Vec<CertificateDer<'static>> = answer
+        .certificate_chain
+        .iter()
+        .map(|text| BASE64URL_NOPAD.decode(text.as_bytes()).map(CertificateDer::from))
+        .collect::<Result<_, _>>()
+        .context("the answer's certificates")?;
+    let leaf = Leaf::parse(chain.first().context("the answer has no certificate")?)?;
+    let expected = LeafIdentity::Controller { collective: seed.collective_id, node };
+    if leaf.identity != expected || leaf.thumbprint != keys.node.thumbprint() {
+        bail!("the answer's certificate is not for this controller");
+    }
+    let kept = NodeKeys {
+        node: keys.node,
+        chain,
+        client_ca: keys.client_ca,
+        appliance_ca: keys.appliance_ca,
+        signer: keys.signer,
+        kek: kek.parse().context("the answer's key-encryption key")?,
+        root: None,
+    };
+    directory.write_configuration(&toml::to_string_pretty(raw).context("writing the configuration")?)?;
+    directory.write_keys(&kept, &SystemRandom)?;
+    directory.write_members(&answer.controllers)?;
+    let created_at = LogIndex(node.0);
+    let identity = NodeIdentity::new(seed.collective_id, answer.incarnation, node, seed.appliance_id, created_at);
+    super::bootstrap::create_log(directory, &identity)?;
+    directory.write_identity(&identity)?;
+    Ok(Joined { node, name: seed.name.clone(), signed: client_issuer.is_some() })
+}

@@ -1,0 +1,139 @@
+//! Failed sign-ins, counted here before anything is proposed (T39): by source, and by whom was tried.
+//!
+//! A device that brings its cookie and key is counted by itself, so that strangers lock nobody out.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ringwall_protocol::id::UserId;
+use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_raft::state::lockout::LockoutSubject;
+use ringwall_trust::spa::Source;
+
+use crate::identity::throttle::Throttle;
+use crate::refusal::Refusal;
+
+/// Failed sign-ins of one source (/32, /64) in a minute.
+const FAILURES_PER_SOURCE: u32 = 10;
+/// Proposals a second that strangers can cause (lock-outs).
+const STRANGER_PROPOSALS_PER_SECOND: u32 = 20;
+/// Wrong answers of a user to another factor in [`FACTOR_SPAN`]: of a million codes, with three valid at a time, a thief
+/// of the password guesses one in years.
+const WRONG_FACTORS_PER_SPAN: u32 = 10;
+/// Questions that reach a user on another device in [`FACTOR_SPAN`]: enough for a bad connection, too few to wear
+/// somebody down.
+const DISTURBANCES_PER_SPAN: u32 = 5;
+/// Over which wrong factors and disturbances are counted.
+const FACTOR_SPAN: Duration = Duration::from_secs(10 * 60);
+/// Failures are counted over this span.
+const SPAN: Duration = Duration::from_secs(60);
+/// Largest threshold that a provider can set with effect.
+const MAX_THRESHOLD: u32 = 100;
+
+/// Counters of failed sign-ins.
+#[derive(Debug)]
+pub(crate) struct Failures {
+    sources: Mutex<Throttle<Source>>,
+    /// Hundredths of a lock-out: a failure takes 100 ÷ threshold of them.
+    subjects: Mutex<Throttle<LockoutSubject>>,
+    proposals: Mutex<Throttle<()>>,
+    /// Wrong answers to another factor.
+    answers: Mutex<Throttle<UserId>>,
+    /// Questions that reach a user elsewhere: nobody is worn down until he agrees.
+    disturbances: Mutex<Throttle<UserId>>,
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self {
+            sources: Mutex::new(Throttle::new(FAILURES_PER_SOURCE, SPAN)),
+            subjects: Mutex::new(Throttle::new(MAX_THRESHOLD, SPAN)),
+            proposals: Mutex::new(Throttle::new(STRANGER_PROPOSALS_PER_SECOND, Duration::from_secs(1))),
+            answers: Mutex::new(Throttle::new(WRONG_FACTORS_PER_SPAN, FACTOR_SPAN)),
+            disturbances: Mutex::new(Throttle::new(DISTURBANCES_PER_SPAN, FACTOR_SPAN)),
+        }
+    }
+}
+
+impl Failures {
+    /// Whether a source may try at all.
+    ///
+    /// # Errors
+    /// `busy`, after too many failures.
+    pub(crate) fn may_try(&self, from: IpAddr, now: UnixMillis) -> Result<(), Refusal> {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.has_one(&from.into(), now) { Ok(()) } else { Err(Refusal::busy()) }
+    }
+
+    /// A source failed.
+    pub(crate) fn count_source(&self, from: IpAddr, now: UnixMillis) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).take(&from.into(), now);
+    }
+
+    /// Whether an answer of this user to another factor is looked at.
+    ///
+    /// # Errors
+    /// `mfaRefused`, after too many wrong ones.
+    pub(crate) fn may_answer(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.has_one(&user, now) { Ok(()) } else { Err(too_often()) }
+    }
+
+    /// An answer of this user was wrong.
+    pub(crate) fn count_answer(&self, user: UserId, now: UnixMillis) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).take(&user, now);
+    }
+
+    /// Counts a question that reaches the user elsewhere.
+    ///
+    /// # Errors
+    /// `mfaRefused`, after too many.
+    pub(crate) fn may_disturb(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
+        let mut disturbances = self.disturbances.lock().unwrap_or_else(PoisonError::into_inner);
+        if disturbances.take(&user, now) { Ok(()) } else { Err(too_often()) }
+    }
+
+    /// A subject failed. True if it did so `threshold` times within a minute, and a lock-out may be proposed now.
+    pub(crate) fn count_subject(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) -> bool {
+        let weight = MAX_THRESHOLD / threshold.clamp(1, MAX_THRESHOLD);
+        let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..weight {
+            subjects.take(subject, now);
+        }
+        let spent = !subjects.has(subject, weight, now);
+        spent && self.proposals.lock().unwrap_or_else(PoisonError::into_inner).take(&(), now)
+    }
+}
+
+fn too_often() -> Refusal {
+    Refusal::new(ErrorCode::MfaRefused, "this factor was asked for, or answered wrongly, too often; wait a few minutes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threshold_of_the_provider_decides_when_a_lock_out_is_proposed() {
+        let failures = Failures::default();
+        let subject = LockoutSubject { user: "CN=alice,OU=local".parse().expect("a DN"), device: None };
+        let now = UnixMillis(1_000_000);
+        let proposed: Vec<bool> = (0..5).map(|_| failures.count_subject(&subject, 5, now)).collect();
+        assert_eq!(proposed, [false, false, false, false, true]);
+        let other = LockoutSubject { device: Some(ringwall_protocol::id::DeviceId::from_random([1; 16])), ..subject };
+        assert!(!failures.count_subject(&other, 5, now), "a known device is counted by itself");
+    }
+
+    #[test]
+    fn a_source_that_failed_too_often_may_not_try() {
+        let failures = Failures::default();
+        let (one, other) = ("192.0.2.1".parse().expect("an address"), "192.0.2.2".parse().expect("an address"));
+        let now = UnixMillis(1_000_000);
+        (0..FAILURES_PER_SOURCE).for_each(|_| failures.count_source(one, now));
+        assert!(failures.may_try(one, now).is_err());
+        assert!(failures.may_try(other, now).is_ok());
+        assert!(failures.may_try(one, now.plus(SPAN)).is_ok());
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use ringwall_actors::link::board::Board;
+use ringwall_actors::link::Board;
 use ringwall_protocol::id::{CommandId, DeviceId, UserId};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::TokenHead;

@@ -32,18 +32,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use ipnet::IpNet;
-use ringwall_kernel::nft::{batch, expression, family, kernel, objects, rule, wire};
+use ringwall_kernel::nft::{CommitError, Kernel, Table};
 use tokio::sync::mpsc;
 
-pub use config::{FirewallConfig, Guard, InterfaceName, InvalidInterfaceName, Snat};
+pub use config::{FirewallConfig, Guard, InterfaceName, Snat};
 pub use denials::{AlertedFlow, BlockedFlow, LoggedPort};
 pub use enforcer::{Enforcer, FirewallEvent};
-pub use host::{HostSettings, Severity, WrongSetting, carries_ipv6};
-pub use readback::Audit;
+pub use host::{HostSettings, Severity, WrongSetting};
+
+pub(crate) use host::carries_ipv6;
 
 use enforcer::{EnforcerThread, Outside, Request};
-use kernel::{CommitError, Kernel};
-use objects::Table;
 use readback::ReadBack;
 use transactions::Transactions;
 

@@ -26,7 +26,8 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{ExpiryReason, FromGateway};
 
-pub use exchange::{Effect, Input, NewTokens, TunnelNews};
+pub use exchange::TunnelNews;
+pub(crate) use exchange::{Effect, Input, NewTokens};
 
 use self::claims::DeviceClaims;
 use self::connection::Connection;
@@ -42,9 +43,9 @@ use crate::support::entropy::Entropy;
 use crate::support::timers::Timers;
 
 /// How long a session lives without its websocket.
-pub const DETACHED: Duration = Duration::from_secs(30);
+pub(crate) const DETACHED: Duration = Duration::from_secs(30);
 /// How long a session waits for new tokens after the end of its own.
-pub const EXPIRED: Duration = Duration::from_secs(600);
+pub(crate) const EXPIRED: Duration = Duration::from_secs(600);
 /// Watched flows that are audited; the kernel passes on 20 a second at most.
 const ALERTS: (usize, Duration) = (60, Duration::from_secs(60));
 /// A changed session is reported at most this often.
@@ -52,7 +53,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// What never changes in a session, and what the Gateway is like.
 #[derive(Debug, Clone)]
-pub struct SessionSettings {
+pub(crate) struct SessionSettings {
     /// Its id.
     pub session: SessionId,
     /// This Gateway.
@@ -97,7 +98,7 @@ enum Phase {
 
 /// One session.
 #[derive(Debug)]
-pub struct SessionCore {
+pub(crate) struct SessionCore {
     settings: SessionSettings,
     phase: Phase,
     credentials: Credentials,
@@ -132,7 +133,7 @@ impl SessionCore {
     ///
     /// # Errors
     /// If the entitlement token cannot be evaluated.
-    pub fn new(
+    pub(crate) fn new(
         settings: SessionSettings,
         socket: SocketId,
         admission: Admission,
@@ -164,18 +165,18 @@ impl SessionCore {
 
     /// Its id.
     #[must_use]
-    pub const fn id(&self) -> SessionId {
+    pub(crate) const fn id(&self) -> SessionId {
         self.settings.session
     }
 
     /// When [`Input::Tick`] is wanted.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.timers.next()
     }
 
     /// What follows from an input.
-    pub fn handle(&mut self, input: Input, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
+    pub(crate) fn handle(&mut self, input: Input, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
         let mut effects = vec![];
         if self.phase == Phase::Ended {
             return effects;

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use ringwall_kernel::nft::{ELEMENTS_PER_MESSAGE, Element, Message, Table, mark_data};
+
 use super::ledger::Ledger;
-use super::objects::{ELEMENTS_PER_MESSAGE, Element, Message, Table, mark_data};
 use super::place::Place;
 use super::slots::Mark;
 use super::wanted::{SessionRules, Wanted};

@@ -11,9 +11,9 @@ use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::kernel::Kernel;
+use ringwall_kernel::nft::{Kernel, Table};
+
 use super::ledger::Ledger;
-use super::objects::Table;
 use super::ruleset;
 use super::slot_table::SlotTable;
 use super::transactions::Transactions;

@@ -12,12 +12,11 @@ mod named;
 use std::net::IpAddr;
 
 use netlink_packet_netfilter::nftables::SetFlags;
+use ringwall_kernel::nft::{
+    ELEMENTS_PER_MESSAGE, Element, Ending, Family, Field, Kept, Message, Rule, SetSpec, Side, Table, state,
+};
 use ringwall_protocol::rules::{Direction, Element as Rectangle, RuleSet, Run, Verdict};
 
-use super::expression::{Ending, Kept};
-use super::family::{Family, Side, state};
-use super::objects::{ELEMENTS_PER_MESSAGE, Element, Field, Message, SetSpec, Table};
-use super::rule::Rule;
 use super::skeleton::{ALERTS4, ALERTS6, DOWN, UP};
 use super::slots::Mark;
 

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringwall_kernel::nft::{ELEMENTS_PER_MESSAGE, Message, Table};
 use ringwall_protocol::rules::{RuleSet, RuleSetHash};
 
 use super::names::Names;
-use super::objects::{ELEMENTS_PER_MESSAGE, Message, Table};
 use super::ruleset;
 use super::slots::{Acquired, Full, MAX_RULE_SETS, Mark, Slots};
 

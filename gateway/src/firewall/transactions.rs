@@ -6,9 +6,7 @@
 use std::io;
 use std::time::Instant;
 
-use super::batch::Batch;
-use super::kernel::{CommitError, Kernel};
-use super::objects::{Message, Table};
+use ringwall_kernel::nft::{Batch, CommitError, Kernel, Message, Table};
 
 /// The table, and the socket that owns it.
 pub(super) struct Transactions {

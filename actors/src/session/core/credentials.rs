@@ -22,7 +22,7 @@ pub(super) struct Credentials {
     /// The entitlement token, ready to be evaluated.
     pub(super) prepared: Prepared,
     /// The end of the Client's certificate.
-    certificate_until: UnixMillis,
+    pub(super) certificate_until: UnixMillis,
     /// The feed index at which the newest of them was checked.
     pub(super) checked_at: LogIndex,
     /// The Client's number of this connection; a higher one replaces a lower one.

@@ -8,7 +8,7 @@ use super::SessionCore;
 impl SessionCore {
     /// The session as it stands.
     #[must_use]
-    pub fn summary(&self) -> SessionSummary {
+    pub(crate) fn summary(&self) -> SessionSummary {
         let claims = &self.credentials.claims;
         let rules = self.rules.authorization().map_or(0, |current| current.rules.len());
         SessionSummary {

@@ -8,6 +8,7 @@ use ringwall_protocol::interaction::{InteractionKind, Prompt};
 use ringwall_protocol::rules::compile::ResolvedNames;
 use ringwall_protocol::rules::matching::Flow;
 use ringwall_protocol::rules::{Direction, Protocol};
+use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::session::FromClient;
 use serde_json::json;
 

@@ -5,12 +5,12 @@
 use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::LeaseRenewal;
+use ringwall_kernel::nft::{Element, Message, Table};
 use ringwall_protocol::id::LogIndex;
 
 use crate::firewall::clock;
 use crate::firewall::config::InterfaceName;
 use crate::firewall::lease::{Lease, Renewal, SLIP, SUSPENSION};
-use crate::firewall::objects::{Element, Message, Table};
 use crate::firewall::skeleton::LEASE;
 use crate::firewall::transactions::Transactions;
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ringwall_kernel::guard;
 
+use ringwall_kernel::nft::{Element, Message, Table};
+
 use super::request::KnockChange;
-use crate::firewall::objects::{Element, Message, Table};
 use crate::firewall::skeleton::{PEERS4, PEERS6};
 
 /// The messages of a change.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::Install;
+use ringwall_kernel::nft::{CommitError, Message};
 use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::id::SessionId;
 
@@ -16,10 +17,8 @@ use super::install_queue::Prepared;
 use crate::firewall::config::FirewallConfig;
 use crate::firewall::conntrack;
 use crate::firewall::difference::Difference;
-use crate::firewall::kernel::CommitError;
 use crate::firewall::ledger::{InstallDecision, InstallRequest, Ledger};
 use crate::firewall::names::Names;
-use crate::firewall::objects::Message;
 use crate::firewall::slot_table::SlotTable;
 use crate::firewall::transactions::Transactions;
 use crate::firewall::wanted::Wanted;

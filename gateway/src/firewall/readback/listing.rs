@@ -10,8 +10,8 @@ use netlink_packet_netfilter::nftables::{
     RuleAttribute, RuleMessage, SetElementAttribute, SetElementList, SetElementMessage, VerdictAttribute,
 };
 
-use crate::firewall::kernel::Kernel;
-use crate::firewall::objects::Table;
+use ringwall_kernel::nft::{Kernel, Table};
+
 use crate::firewall::skeleton::{DOWN, LEASE, NAMED4, NAMED6, SESSIONS4, SESSIONS6, UP};
 use crate::firewall::slots::Mark;
 

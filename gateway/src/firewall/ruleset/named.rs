@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ringwall_actors::ports::SessionAddresses;
+use ringwall_kernel::nft::{Family, Rule, Side};
 use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::rules::{Direction, Protocol, RuleSet, Verdict};
 
 use super::{address_bytes, chain, rules, sections};
-use crate::firewall::family::{Family, Side};
 use crate::firewall::place::Place;
-use crate::firewall::rule::Rule;
 use crate::firewall::skeleton::{ASKED4, ASKED6, NAMED4, NAMED6};
 use crate::firewall::slots::Mark;
 

@@ -25,7 +25,7 @@ impl Rule {
     }
 
     /// `ct status a,b`: one of the bits.
-    pub fn ct_status(self, bits: u32) -> Self {
+    pub(crate) fn ct_status(self, bits: u32) -> Self {
         self.with([
             ex::ct(CtKey::Status, Register::Reg1),
             ex::mask(Register::Reg1, &bits.to_ne_bytes()),

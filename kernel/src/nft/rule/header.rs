@@ -19,7 +19,7 @@ impl Rule {
     }
 
     /// `meta l4proto …`.
-    pub fn l4proto(self, protocol: u8) -> Self {
+    pub(crate) fn l4proto(self, protocol: u8) -> Self {
         self.with([ex::meta(MetaKey::L4Proto, Register::Reg1), ex::cmp(Register::Reg1, Operator::Equal, &[protocol])])
     }
 
@@ -53,7 +53,7 @@ impl Rule {
     }
 
     /// `ip saddr a.b.c.d/n` of the network's family.
-    pub fn source_within(self, network: IpNet) -> Self {
+    pub(crate) fn source_within(self, network: IpNet) -> Self {
         let (family, first, mask) = match network {
             IpNet::V4(net) => (Family::V4, net.network().octets().to_vec(), net.netmask().octets().to_vec()),
             IpNet::V6(net) => (Family::V6, net.network().octets().to_vec(), net.netmask().octets().to_vec()),
@@ -76,7 +76,7 @@ impl Rule {
     }
 
     /// `icmp type t icmp code c` of the family's ICMP.
-    pub fn icmp_type_and_code(self, family: Family, kind: u8, code: u8) -> Self {
+    pub(crate) fn icmp_type_and_code(self, family: Family, kind: u8, code: u8) -> Self {
         self.family(family).l4proto(family.icmp()).with([
             ex::payload(Base::Transport, 0, 2, Register::Reg1),
             ex::cmp(Register::Reg1, Operator::Equal, &[kind, code]),

@@ -17,7 +17,7 @@ impl Rule {
     }
 
     /// `oifname != "…"`.
-    pub fn oifname_not(self, name: &str) -> Self {
+    pub(crate) fn oifname_not(self, name: &str) -> Self {
         self.with([
             ex::meta(MetaKey::Oifname, Register::Reg1),
             ex::cmp(Register::Reg1, Operator::NotEqual, &device(name)),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringwall_actors::ports::InstallError;
+use ringwall_kernel::nft::CommitError;
 use ringwall_protocol::rules::RuleSet;
 
 use super::EnforcerThread;
 use crate::firewall::enforcer::install_queue::Prepared;
 use crate::firewall::enforcer::request::QueuedInstall;
-use crate::firewall::kernel::CommitError;
 use crate::firewall::ledger::InstallDecision;
 use crate::firewall::ruleset;
 use crate::firewall::slots::{Acquired, Full, MAX_RULE_SETS};

@@ -3,14 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ringwall_actors::ports::{Install, SessionAddresses};
+use ringwall_kernel::nft::{Element, Kernel, Message, Rule, Table, mark_data};
 use ringwall_protocol::rules::RuleSet;
 
 use super::*;
 use crate::firewall::enforcer::Enforcer;
 use crate::firewall::enforcer::request::QueuedInstall;
-use crate::firewall::kernel::Kernel;
-use crate::firewall::objects::{Element, Message, Table, mark_data};
-use crate::firewall::rule::Rule;
 use crate::firewall::ruleset::address_bytes;
 use crate::firewall::skeleton::{self, LEASE, SESSIONS4};
 

@@ -6,9 +6,15 @@
 //! state of an older incarnation of the Collective is refused; what this Gateway has to say is never lost by a full mailbox.
 //! Connections are made by a [`ports::Dialer`]; what changes mean is the registry's business.
 
-pub mod actor;
-pub mod audit;
-pub mod core;
-pub mod message;
-pub mod outbox;
-pub mod ports;
+pub(crate) mod actor;
+pub(crate) mod audit;
+pub(crate) mod core;
+pub(crate) mod message;
+pub(crate) mod outbox;
+pub(crate) mod ports;
+
+pub use self::core::{FeedCore, FeedEffect, FeedInput};
+pub use actor::{Feed, FeedParts};
+pub use message::{Arrived, Candidates, Connected, Delivery, Lost, Resubscribe};
+pub use outbox::FeedOutbox;
+pub use ports::{Candidate, ConnectionId, Dialer};

@@ -4,8 +4,13 @@
 //! its read index; what is not acknowledged is bounded. What the Gateway enforces stands on the [`Board`](board::Board).
 //! Where changes come from, and who hears of sessions, is left to the [`ports`].
 
-pub mod actor;
-pub mod board;
-pub mod core;
-pub mod message;
-pub mod ports;
+pub(crate) mod actor;
+pub(crate) mod board;
+pub(crate) mod core;
+pub(crate) mod message;
+pub(crate) mod ports;
+
+pub use actor::{Link, LinkParts, OUTBOX};
+pub use board::{Board, Enforcement};
+pub use message::{Arrived, HungUp};
+pub use ports::{ChangeSource, Changes, Compacted, GatewayReport, GatewayReports, NoQuorum};

@@ -4,12 +4,17 @@
 //! the session. Every feed change is applied here before anything else hears of it; what it cuts is cut in the order that
 //! the actor states. What a session does with its rights is its own business ([`crate::session`]).
 
-pub mod actor;
-pub mod admission;
-pub mod core;
-pub mod directory;
-pub mod enforcement;
-pub mod lease;
-pub mod message;
-pub mod orders;
+pub(crate) mod actor;
+pub(crate) mod admission;
+pub(crate) mod core;
+pub(crate) mod directory;
+pub(crate) mod enforcement;
+pub(crate) mod lease;
+pub(crate) mod message;
+pub(crate) mod orders;
 pub mod published;
+
+pub use actor::{Registry, RegistryParts};
+pub use admission::{Admission, Presentation, Refusal};
+pub use directory::Directory;
+pub use message::{Admit, Admitted, AskHealth, Drain, Present};

@@ -4,9 +4,13 @@
 //! pure function of `protocol`, again after every change of any of them; nothing outlives its tokens; a panic ends this
 //! session only and withdraws its rules. Whether tokens are valid is the registry's business, moving packets the workers'.
 
-pub mod actor;
-pub mod core;
-pub mod guard;
-pub mod message;
-pub mod notice;
-pub mod prompts;
+pub(crate) mod actor;
+pub(crate) mod core;
+pub(crate) mod guard;
+pub(crate) mod message;
+pub(crate) mod notice;
+pub(crate) mod prompts;
+
+pub use self::core::{SocketId, TunnelNews};
+pub use actor::SessionPorts;
+pub use message::{Alerted, Blocked, FromSocket, Socket, SocketLost, Tunnel};

@@ -1,8 +1,12 @@
 //! What every actor here needs: points in time as arguments, randomness as an argument, budgets, a table of named
 //! timers, and the packing of feed frames.
 
-pub mod budget;
-pub mod clock;
-pub mod entropy;
+pub(crate) mod budget;
+pub(crate) mod clock;
+pub(crate) mod entropy;
 pub mod packed;
-pub mod timers;
+pub(crate) mod timers;
+
+pub use budget::Budget;
+pub use clock::{Clock, Moment, SecurityClock};
+pub use entropy::ThreadEntropy;

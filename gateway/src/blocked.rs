@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use ringwall_actors::registry::directory::Directory;
-use ringwall_actors::session::core::TunnelNews;
-use ringwall_actors::session::message::{Alerted, Blocked, Tunnel};
+use ringwall_actors::registry::Directory;
+use ringwall_actors::session::TunnelNews;
+use ringwall_actors::session::{Alerted, Blocked, Tunnel};
 use ringwall_protocol::rules::matching::Flow;
 use ringwall_protocol::rules::{Direction, Protocol};
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use crate::names::Names;
 use crate::tunnel::{LossReason, TunnelEvent, TunnelEvents};
 
 /// Tells sessions of flows that they were not allowed, until the firewall is gone.
-pub async fn tell_blocked(mut from: mpsc::Receiver<BlockedFlow>, directory: Arc<Directory>, names: Names) {
+pub(crate) async fn tell_blocked(mut from: mpsc::Receiver<BlockedFlow>, directory: Arc<Directory>, names: Names) {
     while let Some(blocked) = from.recv().await {
         metrics::counter!("ringwall_blocked_flows_total").increment(1);
         let Some(flow) = blocked_flow(&blocked) else { continue };
@@ -28,7 +28,7 @@ pub async fn tell_blocked(mut from: mpsc::Receiver<BlockedFlow>, directory: Arc<
 }
 
 /// Tells sessions of flows that `alert` rules let pass, for the audit.
-pub async fn tell_alerted(mut from: mpsc::Receiver<AlertedFlow>, directory: Arc<Directory>) {
+pub(crate) async fn tell_alerted(mut from: mpsc::Receiver<AlertedFlow>, directory: Arc<Directory>) {
     while let Some(alerted) = from.recv().await {
         metrics::counter!("ringwall_alerted_flows_total").increment(1);
         let AlertedFlow { session, peer, protocol, port, direction } = alerted;
@@ -68,7 +68,7 @@ const fn asked_by(protocol: u8, reply: u8) -> u8 {
 }
 
 /// Routes tunnel events to the session actors that they concern.
-pub struct TunnelEventRouter(pub Arc<Directory>);
+pub(crate) struct TunnelEventRouter(pub Arc<Directory>);
 
 impl TunnelEvents for TunnelEventRouter {
     fn tunnel_event(&self, event: TunnelEvent) {

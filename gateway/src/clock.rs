@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use ringwall_actors::support::clock::{Clock, Moment, SecurityClock};
+use ringwall_actors::support::{Clock, Moment, SecurityClock};
 use ringwall_protocol::time::UnixMillis;
 
 /// Wall-clock time: for certificates and knocks only.
@@ -15,14 +15,14 @@ pub fn wall() -> UnixMillis {
 /// Security time: the Controllers' of the last bookmark and the monotonic time since; before the first one, when nobody
 /// is admitted, the wall clock.
 #[derive(Debug, Clone, Default)]
-pub struct GatewayClock {
+pub(crate) struct GatewayClock {
     security: SecurityClock,
 }
 
 impl GatewayClock {
     /// A clock that follows what `security` hears.
     #[must_use]
-    pub const fn new(security: SecurityClock) -> Self {
+    pub(crate) const fn new(security: SecurityClock) -> Self {
         Self { security }
     }
 }

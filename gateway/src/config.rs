@@ -22,7 +22,7 @@ const MAX_THREADS: usize = 256;
 /// The file as it is written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RawConfig {
+pub(crate) struct RawConfig {
     /// Where the key, the certificate and what was learned are.
     pub data_dir: PathBuf,
     /// The seed file; needed until the Gateway has joined.
@@ -34,16 +34,16 @@ pub struct RawConfig {
     /// Threads.
     pub workers: RawWorkers,
     /// Knocks.
-    pub spa: RawSpa,
+    pub(crate) spa: RawSpa,
 }
 
 /// `[spa]`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RawSpa {
+pub(crate) struct RawSpa {
     /// Whether a knock must name an address of this machine or one that the Collective tells of it. Switch it off where
     /// ports are forwarded from an address that nobody here knows; a captured knock is then good for another place too.
-    pub bind_destination: bool,
+    pub(crate) bind_destination: bool,
 }
 
 impl Default for RawSpa {
@@ -55,7 +55,7 @@ impl Default for RawSpa {
 /// `[listen]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RawListen {
+pub(crate) struct RawListen {
     /// Where Clients come: websocket and tunnel (TCP), knocks (UDP).
     pub client: String,
     /// Health and Prometheus metrics, plain HTTP; absent: none.
@@ -71,7 +71,7 @@ impl Default for RawListen {
 /// `[network]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RawNetwork {
+pub(crate) struct RawNetwork {
     /// Interfaces toward the protected hosts; the first one carries translated flows.
     pub protected: Vec<String>,
     /// Name of the TUN device.
@@ -79,11 +79,11 @@ pub struct RawNetwork {
     /// MTU inside tunnels, bytes.
     pub mtu: u16,
     /// Address that translated IPv4 flows get; absent: the first one's of the first protected interface.
-    pub snat_v4: Option<Ipv4Addr>,
+    pub(crate) snat_v4: Option<Ipv4Addr>,
     /// The same for IPv6.
-    pub snat_v6: Option<Ipv6Addr>,
+    pub(crate) snat_v6: Option<Ipv6Addr>,
     /// A MaxMind database of countries, for the claim `system.country`; absent: the claim is absent.
-    pub countries: Option<PathBuf>,
+    pub(crate) countries: Option<PathBuf>,
 }
 
 impl Default for RawNetwork {
@@ -102,13 +102,13 @@ impl Default for RawNetwork {
 /// `[workers]`; 0 means as many as there are cores.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RawWorkers {
+pub(crate) struct RawWorkers {
     /// Threads that move packets.
     pub tunnel: usize,
     /// Threads of session actors.
     pub sessions: usize,
     /// Threads that accept connections.
-    pub listeners: usize,
+    pub(crate) listeners: usize,
 }
 
 /// A checked configuration.
@@ -131,15 +131,15 @@ pub struct Config {
     /// Addresses for translated flows.
     pub snat: (Option<Ipv4Addr>, Option<Ipv6Addr>),
     /// Where countries of addresses are looked up.
-    pub countries: Option<PathBuf>,
+    pub(crate) countries: Option<PathBuf>,
     /// Threads that move packets.
-    pub tunnel_workers: NonZeroUsize,
+    pub(crate) tunnel_workers: NonZeroUsize,
     /// Threads of session actors.
-    pub session_threads: NonZeroUsize,
+    pub(crate) session_threads: NonZeroUsize,
     /// Threads that accept connections.
-    pub listener_threads: NonZeroUsize,
+    pub(crate) listener_threads: NonZeroUsize,
     /// Whether knocks are bound to the address dialled.
-    pub bind_destination: bool,
+    pub(crate) bind_destination: bool,
 }
 
 /// Why a configuration is not used.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use actix::Addr;
 use arc_swap::ArcSwapOption;
-use ringwall_actors::feed::actor::Feed;
-use ringwall_actors::feed::message::{Arrived, Connected, Lost};
-use ringwall_actors::feed::ports::{Candidate, ConnectionId, Dialer};
+use ringwall_actors::feed::Feed;
+use ringwall_actors::feed::{Arrived, Connected, Lost};
+use ringwall_actors::feed::{Candidate, ConnectionId, Dialer};
 use ringwall_actors::support::packed;
 use ringwall_protocol::feed::{FromController, FromGateway};
 use ringwall_protocol::id::Incarnation;
@@ -27,19 +27,19 @@ use crate::data_dir::DataDir;
 const OUTBOX: usize = 64;
 
 /// A connection to a Controller's feed.
-pub type FeedStream = TlsStream<TcpStream>;
+pub(crate) type FeedStream = TlsStream<TcpStream>;
 
 /// Makes connections as this Gateway.
 #[derive(Clone)]
-pub struct ControllerDialer {
+pub(crate) struct ControllerDialer {
     /// The members: whom to believe.
-    pub members: Arc<CurrentMembers>,
+    pub(crate) members: Arc<CurrentMembers>,
     /// The own certificate.
-    pub own: Arc<Presented>,
+    pub(crate) own: Arc<Presented>,
     /// The key to knock with; replaced when the feed tells another.
-    pub knock: Arc<ArcSwapOption<SecretKey>>,
+    pub(crate) knock: Arc<ArcSwapOption<SecretKey>>,
     /// Where the Collective's life is kept.
-    pub data: DataDir,
+    pub(crate) data: DataDir,
 }
 
 impl ControllerDialer {
@@ -47,7 +47,7 @@ impl ControllerDialer {
     ///
     /// # Errors
     /// The last address's error.
-    pub async fn connect(&self, to: &Candidate) -> std::io::Result<FeedStream> {
+    pub(crate) async fn connect(&self, to: &Candidate) -> std::io::Result<FeedStream> {
         let membership = Arc::clone(&self.members) as Arc<dyn Membership>;
         let config = Tls::new().peer_client(membership, ExpectedController::Node(to.node), &self.own);
         let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address of the controller is known");
@@ -136,7 +136,7 @@ async fn read(connection: ConnectionId, mut from: ReadHalf<FeedStream>, feed: &A
 
 /// The Controllers that can be asked, of those that are members.
 #[must_use]
-pub fn candidates<'a>(controllers: impl IntoIterator<Item = &'a ControllerRecord>) -> Vec<Candidate> {
+pub(crate) fn candidates<'a>(controllers: impl IntoIterator<Item = &'a ControllerRecord>) -> Vec<Candidate> {
     let serving = |record: &&ControllerRecord| {
         record.state != ApplianceState::Removed
             && record.state != ApplianceState::Inactive

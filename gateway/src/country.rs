@@ -14,7 +14,7 @@ use serde::Deserialize;
 const MAX_FILE: u64 = 512 * 1024 * 1024;
 
 /// A database of countries.
-pub struct Countries {
+pub(crate) struct Countries {
     file: PathBuf,
     reader: Reader<Vec<u8>>,
 }
@@ -38,7 +38,7 @@ impl Countries {
     ///
     /// # Errors
     /// If it cannot be read, is larger than any of its kind, or is none.
-    pub fn open(file: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(file: &Path) -> anyhow::Result<Self> {
         let wrong = || format!("read the database of countries {}", file.display());
         let size = std::fs::metadata(file).with_context(wrong)?.len();
         ensure!(size <= MAX_FILE, "{} has more than {MAX_FILE} bytes", file.display());
@@ -48,7 +48,7 @@ impl Countries {
 
     /// Where an address is: two capital letters (ISO 3166-1 alpha-2).
     #[must_use]
-    pub fn of(&self, address: IpAddr) -> Option<String> {
+    pub(crate) fn of(&self, address: IpAddr) -> Option<String> {
         let found = self.reader.lookup(address.to_canonical()).and_then(|result| result.decode::<Found<'_>>());
         let found = match found {
             Ok(found) => found?,

@@ -54,7 +54,7 @@ pub struct Identity {
     /// The Collective's root certificate, DER, base64url.
     pub root_certificate: String,
     /// Key for knocking on Controllers' peer ports, base64url; the one that the feed told last.
-    pub spa_key: Option<String>,
+    pub(crate) spa_key: Option<String>,
     /// The highest incarnation of the Collective that was seen: a lower one is refused (T19).
     pub incarnation: Incarnation,
 }
@@ -141,7 +141,7 @@ impl DataDir {
 
     /// Where used knocks are kept over a restart.
     #[must_use]
-    pub fn knock_journal(&self) -> PathBuf {
+    pub(crate) fn knock_journal(&self) -> PathBuf {
         self.0.join(KNOCKS)
     }
 
@@ -157,7 +157,7 @@ impl DataDir {
     ///
     /// # Errors
     /// If it cannot be made, read or kept.
-    pub fn next_key(&self) -> Result<PrivateKey, DataDirError> {
+    pub(crate) fn next_key(&self) -> Result<PrivateKey, DataDirError> {
         self.key_in(NEXT_KEY)
     }
 
@@ -183,7 +183,7 @@ impl DataDir {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn activate_next_key(&self, chain: &[CertificateDer<'_>]) -> Result<(), DataDirError> {
+    pub(crate) fn activate_next_key(&self, chain: &[CertificateDer<'_>]) -> Result<(), DataDirError> {
         self.keep_chain(chain)?;
         let moved = std::fs::rename(self.0.join(NEXT_KEY), self.0.join(KEY));
         moved.map_err(|error| DataDirError::Directory(self.0.join(KEY), error))

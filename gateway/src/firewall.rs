@@ -9,16 +9,22 @@ mod clock;
 mod config;
 mod conntrack;
 mod denials;
+mod difference;
 mod enforcer;
 mod flowtables;
 mod host;
 mod lease;
 mod ledger;
+mod names;
+mod place;
 mod ranges;
 mod readback;
 mod ruleset;
 mod skeleton;
+mod slot_table;
 mod slots;
+mod transactions;
+mod wanted;
 
 use std::io;
 use std::sync::Arc;
@@ -26,18 +32,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use ipnet::IpNet;
-use ringwall_kernel::nft::{batch, expression, family, kernel, objects, rule, wire};
+use ringwall_kernel::nft::{CommitError, Kernel, Table};
 use tokio::sync::mpsc;
 
-pub use config::{FirewallConfig, Guard, InterfaceName, InvalidInterfaceName, Snat};
+pub use config::{FirewallConfig, Guard, InterfaceName, Snat};
 pub use denials::{AlertedFlow, BlockedFlow, LoggedPort};
 pub use enforcer::{Enforcer, FirewallEvent};
-pub use host::{HostSettings, Severity, WrongSetting, carries_ipv6};
-pub use readback::Audit;
+pub use host::{HostSettings, Severity, WrongSetting};
 
-use enforcer::{Parts, Request, Worker};
-use kernel::{CommitError, Kernel};
-use objects::Table;
+pub(crate) use host::carries_ipv6;
+
+use enforcer::{EnforcerThread, Outside, Request};
+use readback::ReadBack;
+use transactions::Transactions;
 
 /// Denied and alerted flows, and events, that may wait for their reader.
 const WAITING: usize = 1_024;
@@ -95,9 +102,9 @@ impl Firewall {
         refuse_flow_tables(&mut kernel, &config)?;
         let table = Table::new(config.table.clone());
         kernel.commit(skeleton::batch(&table, &config)).map_err(refused)?;
-        let baseline = readback::baseline(&mut kernel, &table)?;
+        let readback = ReadBack::of_new_table(&mut kernel, &table)?;
 
-        let (enforcer, queue) = Enforcer::new();
+        let (enforcer, inbox) = Enforcer::new();
         let stop_readers = Arc::new(AtomicBool::new(false));
         let (blocked_into, blocked) = mpsc::channel(WAITING);
         let (alerted_into, alerted) = mpsc::channel(WAITING);
@@ -113,9 +120,9 @@ impl Firewall {
             denials::start(config.alert_group, "rw-alerts", AlertedFlow::parse, alerted_into, stop())?,
         ];
         let (knocks, rule_sets) = (enforcer.knocks(), enforcer.rule_sets_told());
-        let parts = Parts { kernel, table, config, baseline, conntrack, events: events_into, knocks, rule_sets };
-        let worker =
-            std::thread::Builder::new().name("rw-enforcer".to_owned()).spawn(move || Worker::new(parts).run(&queue))?;
+        let outside = Outside { events: events_into, conntrack, knocks, rule_sets };
+        let thread = EnforcerThread::new(inbox, Transactions::new(kernel, table), readback, &config, outside);
+        let worker = std::thread::Builder::new().name("rw-enforcer".to_owned()).spawn(move || thread.run())?;
         Ok(Self { enforcer, blocked, alerted, events, stop_readers, worker: Some(worker), readers })
     }
 

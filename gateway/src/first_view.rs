@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use ringwall_actors::feed::core::{FeedCore, FeedEffect, FeedInput};
-use ringwall_actors::feed::message::Delivery;
-use ringwall_actors::feed::ports::{Candidate, ConnectionId, Dialer as _};
-use ringwall_actors::support::clock::{Clock as _, Moment};
-use ringwall_actors::support::entropy::ThreadEntropy;
+use ringwall_actors::feed::Delivery;
+use ringwall_actors::feed::{Candidate, ConnectionId, Dialer as _};
+use ringwall_actors::feed::{FeedCore, FeedEffect, FeedInput};
+use ringwall_actors::support::ThreadEntropy;
 use ringwall_actors::support::packed;
+use ringwall_actors::support::{Clock as _, Moment};
 use ringwall_protocol::feed::{FeedView, FromController, FromGateway};
 use ringwall_protocol::id::{ApplianceId, Incarnation};
 use tokio::io::AsyncWriteExt;
@@ -21,7 +21,7 @@ use crate::controller_link::{ControllerDialer, FeedStream};
 const WITHOUT_POOLS: Duration = Duration::from_secs(1);
 
 /// Waits for a full state with pools.
-pub async fn first_view(
+pub(crate) async fn first_view(
     me: ApplianceId,
     highest: Incarnation,
     candidates: &[Candidate],

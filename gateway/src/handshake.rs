@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::Addr;
-use ringwall_actors::registry::actor::Registry;
-use ringwall_actors::registry::admission::{Admission, Presentation, Refusal};
-use ringwall_actors::registry::message::{Admit, Admitted, Present};
+use ringwall_actors::registry::Registry;
 use ringwall_actors::registry::published::{Published, Snapshot};
-use ringwall_actors::session::message::Socket;
-use ringwall_actors::support::clock::Clock;
+use ringwall_actors::registry::{Admission, Presentation, Refusal};
+use ringwall_actors::registry::{Admit, Admitted, Present};
+use ringwall_actors::session::Socket;
+use ringwall_actors::support::Clock;
 use ringwall_protocol::id::SessionId;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken, TokenBody};
 use ringwall_protocol::wire::error::ErrorCode;
@@ -22,7 +22,7 @@ use crate::names::Names;
 
 /// Verifies the tokens of websockets and passes them to the registry. Cheap to clone.
 #[derive(Clone)]
-pub struct TokenAuthenticator {
+pub(crate) struct TokenAuthenticator {
     published: Published,
     registry: Addr<Registry>,
     clock: Arc<dyn Clock>,
@@ -33,7 +33,7 @@ pub struct TokenAuthenticator {
 impl TokenAuthenticator {
     /// An authenticator in front of this registry.
     #[must_use]
-    pub const fn new(
+    pub(crate) const fn new(
         published: Published,
         registry: Addr<Registry>,
         clock: Arc<dyn Clock>,
@@ -45,7 +45,7 @@ impl TokenAuthenticator {
 
     /// Who answers questions about names.
     #[must_use]
-    pub fn names(&self) -> Names {
+    pub(crate) fn names(&self) -> Names {
         self.names.clone()
     }
 
@@ -53,7 +53,7 @@ impl TokenAuthenticator {
     ///
     /// # Errors
     /// Why the Client is not let in.
-    pub async fn admit(
+    pub(crate) async fn admit(
         &self,
         hello: Hello,
         leaf: &Leaf,
@@ -86,7 +86,7 @@ impl TokenAuthenticator {
     ///
     /// # Errors
     /// Why it is not taken; the session goes on with what it had.
-    pub async fn present_claims(&self, session: SessionId, token: &str) -> Result<(), Refusal> {
+    pub(crate) async fn present_claims(&self, session: SessionId, token: &str) -> Result<(), Refusal> {
         let claims = Some(self.prove::<ClaimsToken>(token, Snapshot::expects_claims).await?);
         self.present(Presentation { session, claims, entitlement: None }).await
     }
@@ -95,7 +95,7 @@ impl TokenAuthenticator {
     ///
     /// # Errors
     /// Why it is not taken; the session goes on with what it had.
-    pub async fn present_entitlement(&self, session: SessionId, token: &str) -> Result<(), Refusal> {
+    pub(crate) async fn present_entitlement(&self, session: SessionId, token: &str) -> Result<(), Refusal> {
         let entitlement = Some(self.prove::<EntitlementToken>(token, Snapshot::expects_entitlement).await?);
         self.present(Presentation { session, claims: None, entitlement }).await
     }

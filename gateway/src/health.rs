@@ -14,8 +14,8 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use metrics_exporter_prometheus::PrometheusHandle;
-use ringwall_actors::registry::actor::Registry;
-use ringwall_actors::registry::message::AskHealth;
+use ringwall_actors::registry::AskHealth;
+use ringwall_actors::registry::Registry;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -31,7 +31,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If the address is not to be had.
-pub async fn serve(
+pub(crate) async fn serve(
     address: SocketAddr,
     registry: Addr<Registry>,
     enforcer: Enforcer,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
-use ringwall_actors::feed::actor::Feed;
-use ringwall_actors::feed::message::Resubscribe;
+use ringwall_actors::feed::Feed;
+use ringwall_actors::feed::Resubscribe;
 use ringwall_actors::ports::TunnelPlane;
 use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::mpsc;
@@ -16,7 +16,11 @@ use crate::firewall::{Enforcer, FirewallEvent, HostSettings, Severity};
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Acts on the firewall's events until it is gone.
-pub async fn follow_events(mut events: mpsc::Receiver<FirewallEvent>, feed: Addr<Feed>, tunnel: Arc<dyn TunnelPlane>) {
+pub(crate) async fn follow_events(
+    mut events: mpsc::Receiver<FirewallEvent>,
+    feed: Addr<Feed>,
+    tunnel: Arc<dyn TunnelPlane>,
+) {
     while let Some(event) = events.recv().await {
         match event {
             FirewallEvent::Suspended => {
@@ -41,7 +45,7 @@ pub async fn follow_events(mut events: mpsc::Receiver<FirewallEvent>, feed: Addr
 }
 
 /// Compares rules and settings for ever; returns what is unsafe if it cannot be mended.
-pub async fn watch(enforcer: Enforcer, settings: HostSettings) -> String {
+pub(crate) async fn watch(enforcer: Enforcer, settings: HostSettings) -> String {
     loop {
         tokio::time::sleep(LOOK).await;
         match enforcer.audit().await {
@@ -63,7 +67,7 @@ pub async fn watch(enforcer: Enforcer, settings: HostSettings) -> String {
 
 /// Sets what is wrong; answers what is unsafe and stays so.
 #[must_use]
-pub fn apply_settings(settings: &HostSettings) -> Option<String> {
+pub(crate) fn apply_settings(settings: &HostSettings) -> Option<String> {
     let wrong = settings.verify();
     if wrong.is_empty() {
         return None;

@@ -11,14 +11,14 @@ use rtnetlink::{Handle, RouteMessageBuilder};
 use crate::firewall::InterfaceName;
 
 /// A connection to the kernel's routing, in the network namespace of the calling thread.
-pub struct Interfaces(Handle);
+pub(crate) struct Interfaces(Handle);
 
 impl Interfaces {
     /// Opens it; its task ends with this.
     ///
     /// # Errors
     /// If the socket cannot be had.
-    pub fn open() -> anyhow::Result<Self> {
+    pub(crate) fn open() -> anyhow::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection().context("open a netlink socket")?;
         actix_rt::spawn(connection);
         Ok(Self(handle))
@@ -28,7 +28,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// If the kernel refuses a route.
-    pub async fn route(&self, pools: &[IpNet], device: u32) -> anyhow::Result<()> {
+    pub(crate) async fn route(&self, pools: &[IpNet], device: u32) -> anyhow::Result<()> {
         for pool in pools {
             let message = match pool.trunc() {
                 IpNet::V4(net) => RouteMessageBuilder::<Ipv4Addr>::new()
@@ -50,7 +50,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// If the kernel does not tell.
-    pub async fn own_addresses(&self) -> anyhow::Result<Vec<IpAddr>> {
+    pub(crate) async fn own_addresses(&self) -> anyhow::Result<Vec<IpAddr>> {
         let mut found = vec![];
         let mut addresses = Box::pin(self.0.address().get().execute());
         while let Some(message) = addresses.try_next().await.context("list the host's addresses")? {
@@ -66,7 +66,7 @@ impl Interfaces {
     ///
     /// # Errors
     /// If there is no such interface.
-    pub async fn addresses(&self, name: &InterfaceName) -> anyhow::Result<(Option<Ipv4Addr>, Option<Ipv6Addr>)> {
+    pub(crate) async fn addresses(&self, name: &InterfaceName) -> anyhow::Result<(Option<Ipv4Addr>, Option<Ipv6Addr>)> {
         let mut links = Box::pin(self.0.link().get().match_name(name.as_str()).execute());
         let link = links.try_next().await.with_context(|| format!("find the interface {name}"))?;
         let index = link.with_context(|| format!("there is no interface {name}"))?.header.index;

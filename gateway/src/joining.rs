@@ -40,7 +40,7 @@ enum Failure {
 ///
 /// # Errors
 /// If nothing is kept and there is no usable seed, or the Collective refuses.
-pub async fn identity(data: &DataDir, seed: Option<&Path>) -> anyhow::Result<Identity> {
+pub(crate) async fn identity(data: &DataDir, seed: Option<&Path>) -> anyhow::Result<Identity> {
     if let Some(identity) = data.identity()? {
         return Ok(identity);
     }
@@ -172,7 +172,7 @@ fn keep(data: &DataDir, seed: &Seed, key: &PrivateKey, answer: JoinAnswer) -> an
 ///
 /// # Errors
 /// If it is no such chain.
-pub fn decode_chain(chain: &[String]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+pub(crate) fn decode_chain(chain: &[String]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let decode = |text: &String| BASE64URL_NOPAD.decode(text.as_bytes()).map(CertificateDer::from);
     chain.iter().map(decode).collect::<Result<_, _>>().context("a certificate is not in base64url")
 }
@@ -181,7 +181,7 @@ pub fn decode_chain(chain: &[String]) -> anyhow::Result<Vec<CertificateDer<'stat
 ///
 /// # Errors
 /// If it is not.
-pub fn check_leaf(chain: &[CertificateDer<'_>], key: &PrivateKey, name: &LeafIdentity) -> anyhow::Result<()> {
+pub(crate) fn check_leaf(chain: &[CertificateDer<'_>], key: &PrivateKey, name: &LeafIdentity) -> anyhow::Result<()> {
     let leaf = Leaf::parse(chain.first().context("there is no certificate")?)?;
     ensure!(leaf.thumbprint == key.thumbprint(), "the certificate is for another key");
     ensure!(leaf.identity == *name, "the certificate is for {}", leaf.identity);

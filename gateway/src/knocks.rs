@@ -12,7 +12,7 @@ use tokio::net::UdpSocket;
 use crate::firewall::Enforcer;
 
 /// Opens and closes the port for single sources.
-pub struct KnockHandler {
+pub(crate) struct KnockHandler {
     enforcer: Enforcer,
     port: u16,
     holes: Mutex<Pinholes>,
@@ -21,18 +21,18 @@ pub struct KnockHandler {
 impl KnockHandler {
     /// For the TCP port that knocks open.
     #[must_use]
-    pub fn new(enforcer: Enforcer, port: u16) -> Self {
+    pub(crate) fn new(enforcer: Enforcer, port: u16) -> Self {
         Self { enforcer, port, holes: Mutex::default() }
     }
 
     /// Reads knocks until the socket breaks.
-    pub async fn listen(self: Arc<Self>, socket: UdpSocket, receiver: Arc<Mutex<Receiver>>) {
+    pub(crate) async fn listen(self: Arc<Self>, socket: UdpSocket, receiver: Arc<Mutex<Receiver>>) {
         let error = spa::listen(&socket, &receiver, crate::clock::wall, |heard| self.heard(heard)).await;
         tracing::error!(%error, "the port for knocks is gone");
     }
 
     /// A connection was accepted: if it was the last that was bought, the port closes for its source.
-    pub fn came(&self, source: IpAddr) {
+    pub(crate) fn came(&self, source: IpAddr) {
         let hole = Hole::new(source, self.port);
         if self.holes().spend(hole) {
             // The kernel has counted already; this only frees the element.

@@ -29,24 +29,24 @@ const MAX_HANDSHAKES_PER_SOURCE: usize = 32;
 
 /// What every listener thread needs. Cheap to clone.
 #[derive(Clone)]
-pub struct Reception {
+pub(crate) struct Reception {
     /// Lets connections in.
-    pub gate: Arc<Gate>,
+    pub(crate) gate: Arc<Gate>,
     /// TLS, with verifiers that follow the members.
-    pub tls: Arc<ServerConfig>,
+    pub(crate) tls: Arc<ServerConfig>,
     /// Opens the port by knocks; absent where every source may come to it.
-    pub knock_handler: Option<Arc<KnockHandler>>,
+    pub(crate) knock_handler: Option<Arc<KnockHandler>>,
     /// For websockets.
-    pub door: TokenAuthenticator,
+    pub(crate) door: TokenAuthenticator,
     /// For tunnels.
-    pub workers: Arc<Workers>,
+    pub(crate) workers: Arc<Workers>,
     /// Connections before the end of their handshake.
-    pub handshakes: Arc<SourceLimiter>,
+    pub(crate) handshakes: Arc<SourceLimiter>,
 }
 
 /// Bounds the connections before the end of their handshake, for the process and for each source.
 #[must_use]
-pub fn handshake_limiter() -> Arc<SourceLimiter> {
+pub(crate) fn handshake_limiter() -> Arc<SourceLimiter> {
     SourceLimiter::with_total(MAX_HANDSHAKES_PER_SOURCE, MAX_HANDSHAKES)
 }
 
@@ -54,7 +54,7 @@ pub fn handshake_limiter() -> Arc<SourceLimiter> {
 ///
 /// # Errors
 /// If the address is not to be had.
-pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -65,7 +65,7 @@ pub fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
 }
 
 /// Accepts for ever. To be run in an arbiter: connections are served by its thread.
-pub async fn accept(listener: std::net::TcpListener, reception: Reception) {
+pub(crate) async fn accept(listener: std::net::TcpListener, reception: Reception) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot register listener with the runtime"),

@@ -8,8 +8,8 @@ use actix::Addr;
 use arc_swap::ArcSwapOption;
 use data_encoding::BASE64URL_NOPAD;
 use ipnet::IpNet;
-use ringwall_actors::feed::actor::Feed;
-use ringwall_actors::feed::message::Candidates;
+use ringwall_actors::feed::Candidates;
+use ringwall_actors::feed::Feed;
 use ringwall_actors::registry::published::Published;
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::id::{ApplianceId, CollectiveId};
@@ -27,19 +27,19 @@ use crate::names::Names;
 
 /// What the firewall was shaped by. Another shape needs another table, and so another start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Pools of tunnel addresses.
-    pub pools: Vec<IpNet>,
+    pub(crate) pools: Vec<IpNet>,
     /// Translation toward protected hosts.
-    pub snat: bool,
+    pub(crate) snat: bool,
     /// How the ports are guarded.
-    pub spa: SpaMode,
+    pub(crate) spa: SpaMode,
 }
 
 impl Shape {
     /// The shape that a view asks for.
     #[must_use]
-    pub fn of(view: &FeedView) -> Self {
+    pub(crate) fn of(view: &FeedView) -> Self {
         let mut pools = view.site.pools.clone();
         pools.sort();
         pools.dedup();
@@ -49,7 +49,7 @@ impl Shape {
 
 /// The membership that records describe; nobody, if one of them is damaged.
 #[must_use]
-pub fn membership<'a>(
+pub(crate) fn membership<'a>(
     collective: CollectiveId,
     root: &str,
     controllers: impl IntoIterator<Item = &'a ControllerRecord>,
@@ -66,24 +66,24 @@ pub fn membership<'a>(
 }
 
 /// Keys, window and policy for knocks.
-pub struct KnockSettings {
+pub(crate) struct KnockSettings {
     /// This Gateway.
-    pub me: ApplianceId,
+    pub(crate) me: ApplianceId,
     /// The process's one receiver.
-    pub receiver: Arc<Mutex<Receiver>>,
+    pub(crate) receiver: Arc<Mutex<Receiver>>,
     /// The gates of all listeners.
-    pub gate: Arc<Gate>,
+    pub(crate) gate: Arc<Gate>,
     /// Where Clients come, as far as this machine knows.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Whether a knock must name a place of this Gateway; not where addresses are translated on the way.
-    pub bind_destination: bool,
+    pub(crate) bind_destination: bool,
     /// The key with which this Gateway knocks on Controllers.
-    pub knock: Arc<ArcSwapOption<SecretKey>>,
+    pub(crate) knock: Arc<ArcSwapOption<SecretKey>>,
 }
 
 impl KnockSettings {
     /// Takes over what a view says of knocks.
-    pub fn follow(&self, view: &FeedView) {
+    pub(crate) fn follow(&self, view: &FeedView) {
         let keys: Vec<_> = view.spa_keys.iter().filter_map(|key| key.expose().parse::<SecretKey>().ok()).collect();
         if keys.len() < view.spa_keys.len() {
             tracing::error!("invalid SPA key in the feed; it is ignored");
@@ -123,7 +123,7 @@ impl KnockSettings {
 
 /// What is wanted in a ClientHello.
 #[must_use]
-pub const fn policy(mode: SpaMode) -> SpaPolicy {
+pub(crate) const fn policy(mode: SpaMode) -> SpaPolicy {
     match mode {
         SpaMode::Open => SpaPolicy::Open,
         SpaMode::Tcp | SpaMode::UdpTcp => SpaPolicy::Tcp,
@@ -131,7 +131,7 @@ pub const fn policy(mode: SpaMode) -> SpaPolicy {
 }
 
 /// Follows the feed for as long as its shape is `shape`; returns when it is another, or when the registry is gone.
-pub async fn follow(
+pub(crate) async fn follow(
     mut published: Published,
     members: &CurrentMembers,
     guard: &KnockSettings,

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::firewall::Enforcer;
 
-pub use guard::AnswerGuard;
+pub(crate) use guard::AnswerGuard;
 
 use table::{Change, NameTable, Outcome, Subject};
 use upstream::Upstreams;
@@ -35,7 +35,7 @@ const AT_ONCE: usize = 64;
 
 /// The names of a Gateway. Cheap to clone.
 #[derive(Clone)]
-pub struct Names(Arc<Shared>);
+pub(crate) struct Names(Arc<Shared>);
 
 struct Shared {
     table: Mutex<NameTable>,
@@ -53,7 +53,7 @@ impl Names {
     ///
     /// # Errors
     /// If the thread cannot be had.
-    pub fn start(enforcer: Enforcer, guard: AnswerGuard, settings: &NameResolution) -> std::io::Result<Self> {
+    pub(crate) fn start(enforcer: Enforcer, guard: AnswerGuard, settings: &NameResolution) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("rw-names")
@@ -84,7 +84,7 @@ impl Names {
     }
 
     /// Takes over what the Site says of name resolution now.
-    pub fn follow(&self, settings: &NameResolution) {
+    pub(crate) fn follow(&self, settings: &NameResolution) {
         let mut current = self.0.upstreams.write().unwrap_or_else(PoisonError::into_inner);
         if current.0 != *settings {
             tracing::info!(resolvers = settings.dns_resolvers.len(), "the site's name servers changed");
@@ -94,7 +94,7 @@ impl Names {
 
     /// The hosts of a session's entitlements that an address stands for.
     #[must_use]
-    pub fn known_as(&self, session: SessionId, address: IpAddr) -> ResolvedNames {
+    pub(crate) fn known_as(&self, session: SessionId, address: IpAddr) -> ResolvedNames {
         let hosts = self.0.table().known_as(session, address, Instant::now());
         ResolvedNames(hosts.into_iter().map(|host| (host, vec![address])).collect())
     }

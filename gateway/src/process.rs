@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use actix::Addr;
 use anyhow::Context;
-use ringwall_actors::feed::outbox::FeedOutbox;
-use ringwall_actors::registry::actor::Registry;
-use ringwall_actors::registry::message::{AskHealth, Drain};
+use ringwall_actors::feed::FeedOutbox;
+use ringwall_actors::registry::Registry;
+use ringwall_actors::registry::{AskHealth, Drain};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::start::Running;

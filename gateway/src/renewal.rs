@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use ringwall_actors::feed::outbox::FeedOutbox;
+use ringwall_actors::feed::FeedOutbox;
 use ringwall_protocol::id::CommandId;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_trust::identity::{Leaf, LeafIdentity};
@@ -18,20 +18,20 @@ const AGAIN: Duration = Duration::from_secs(3_600);
 
 /// What renewal needs. Cheap to clone.
 #[derive(Clone)]
-pub struct Renewal {
+pub(crate) struct Renewal {
     /// Where keys are kept.
-    pub data: DataDir,
+    pub(crate) data: DataDir,
     /// What is shown in handshakes.
-    pub own: Arc<Presented>,
+    pub(crate) own: Arc<Presented>,
     /// To the Controllers.
-    pub outbox: Arc<FeedOutbox>,
+    pub(crate) outbox: Arc<FeedOutbox>,
     /// Whose certificate it is.
-    pub name: LeafIdentity,
+    pub(crate) name: LeafIdentity,
 }
 
 impl Renewal {
     /// Asks for certificates when it is time, for ever.
-    pub async fn watch(self) {
+    pub(crate) async fn watch(self) {
         loop {
             tokio::time::sleep(self.wait()).await;
             if let Err(error) = self.ask() {
@@ -44,7 +44,7 @@ impl Renewal {
     }
 
     /// Takes a certificate that came.
-    pub fn take(&self, chain: &[String]) {
+    pub(crate) fn take(&self, chain: &[String]) {
         match self.activate_next_key(chain) {
             Ok(()) => tracing::info!("own certificate renewed"),
             Err(error) => tracing::error!(error = format!("{error:#}"), "cannot install renewed certificate"),

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use ringwall_actors::registry::admission::Refusal;
-use ringwall_actors::registry::message::Admitted;
-use ringwall_actors::session::core::SocketId;
-use ringwall_actors::session::message::{FromSocket, Socket, SocketLost};
+use ringwall_actors::registry::Admitted;
+use ringwall_actors::registry::Refusal;
+use ringwall_actors::session::SocketId;
+use ringwall_actors::session::{FromSocket, Socket, SocketLost};
 use ringwall_protocol::id::SessionId;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{FromClient, FromGateway, MAX_DNS_MESSAGE, MAX_MESSAGE, MAX_TOKEN_MESSAGE};
@@ -77,7 +77,7 @@ enum End {
 }
 
 /// Serves one connection to its end.
-pub async fn serve(stream: TlsStream<TcpStream>, leaf: Leaf, peer: SocketAddr, door: TokenAuthenticator) {
+pub(crate) async fn serve(stream: TlsStream<TcpStream>, leaf: Leaf, peer: SocketAddr, door: TokenAuthenticator) {
     let mut websocket = match timeout(HELLO_TIME, accept(stream)).await {
         Ok(Ok(websocket)) => websocket,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "websocket handshake failed"),

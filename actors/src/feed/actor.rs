@@ -25,7 +25,7 @@ const MAILBOX: usize = 64;
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Takes a further certificate of this Gateway: the request's id, then certificate, issuer and root in DER, base64url.
-pub type OnCertificate = Box<dyn Fn(CommandId, Vec<String>) + Send>;
+pub(crate) type OnCertificate = Box<dyn Fn(CommandId, Vec<String>) + Send>;
 
 /// What a feed is made of.
 pub struct FeedParts {

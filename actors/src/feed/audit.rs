@@ -7,7 +7,7 @@ use ringwall_protocol::time::UnixMillis;
 use serde_json::{Map, Value, json};
 
 /// Records that wait for a Controller.
-pub const CAPACITY: usize = 100_000;
+pub(crate) const CAPACITY: usize = 100_000;
 /// Records of one frame.
 const BATCH: usize = 256;
 /// Bytes of one frame's records: half of what a frame may have.
@@ -20,7 +20,7 @@ pub struct AuditRecord(Map<String, Value>);
 impl AuditRecord {
     /// A record about a session's device.
     #[must_use]
-    pub fn new(kind: &'static str, dn: &SessionDn, time: UnixMillis) -> Self {
+    pub(crate) fn new(kind: &'static str, dn: &SessionDn, time: UnixMillis) -> Self {
         let mut fields = Map::new();
         fields.insert("event_type".to_owned(), json!(kind));
         fields.insert("timestamp".to_owned(), json!(time.to_string()));
@@ -33,21 +33,21 @@ impl AuditRecord {
 
     /// The same with a further field.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: Value) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: Value) -> Self {
         self.0.insert(name.to_owned(), value);
         self
     }
 
     /// Its JSON.
     #[must_use]
-    pub fn into_json(self) -> String {
+    pub(crate) fn into_json(self) -> String {
         Value::Object(self.0).to_string()
     }
 }
 
 /// Records that no Controller has confirmed.
 #[derive(Debug)]
-pub struct AuditBuffer {
+pub(crate) struct AuditBuffer {
     records: VecDeque<String>,
     /// Number of the first record in `records`.
     first: u64,
@@ -60,12 +60,12 @@ pub struct AuditBuffer {
 impl AuditBuffer {
     /// An empty buffer. `first` must be above every number that this Gateway has ever used.
     #[must_use]
-    pub const fn new(first: u64) -> Self {
+    pub(crate) const fn new(first: u64) -> Self {
         Self { records: VecDeque::new(), first, in_flight: 0, dropped: 0 }
     }
 
     /// Adds a record.
-    pub fn add(&mut self, record: AuditRecord) {
+    pub(crate) fn add(&mut self, record: AuditRecord) {
         if self.records.len() >= CAPACITY {
             self.records.pop_front();
             self.first += 1;
@@ -76,7 +76,7 @@ impl AuditBuffer {
     }
 
     /// The next batch with its number (that of its last record), if none is on its way.
-    pub fn batch(&mut self) -> Option<(u64, Vec<String>)> {
+    pub(crate) fn batch(&mut self) -> Option<(u64, Vec<String>)> {
         if self.in_flight > 0 || self.records.is_empty() {
             return None;
         }
@@ -98,7 +98,7 @@ impl AuditBuffer {
     }
 
     /// A Controller has everything up to `seq`.
-    pub fn stored(&mut self, seq: u64) {
+    pub(crate) fn stored(&mut self, seq: u64) {
         while self.first <= seq && self.records.pop_front().is_some() {
             self.first += 1;
         }
@@ -106,13 +106,13 @@ impl AuditBuffer {
     }
 
     /// The connection is gone: what was on its way is sent again.
-    pub const fn disconnected(&mut self) {
+    pub(crate) const fn disconnected(&mut self) {
         self.in_flight = 0;
     }
 
     /// How many records were lost.
-    #[must_use]
-    pub const fn dropped(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) const fn dropped(&self) -> u64 {
         self.dropped
     }
 }

@@ -21,11 +21,11 @@ use crate::support::clock::Moment;
 use crate::support::entropy::{Entropy, draw};
 
 /// Time to connect, and then to the first frame.
-pub const CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
 /// Without a bookmark for so long, the next Controller is asked.
-pub const BOOKMARK_SILENCE: Duration = Duration::from_secs(3);
+pub(crate) const BOOKMARK_SILENCE: Duration = Duration::from_secs(3);
 /// Without an answer to a poll for so long, too.
-pub const POLL_SILENCE: Duration = Duration::from_secs(2);
+pub(crate) const POLL_SILENCE: Duration = Duration::from_secs(2);
 /// Shortest and longest wait after all Controllers failed, before jitter.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// The lease that is assumed until the Site's is known.
@@ -144,7 +144,7 @@ impl FeedCore {
 
     /// Whether frames of a Controller come in.
     #[must_use]
-    pub const fn is_streaming(&self) -> bool {
+    pub(crate) const fn is_streaming(&self) -> bool {
         matches!(self.phase, Phase::Streaming(_))
     }
 

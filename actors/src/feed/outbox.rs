@@ -73,7 +73,7 @@ impl FeedOutbox {
     }
 
     /// A session changed.
-    pub fn updated(&self, summary: SessionSummary) {
+    pub(crate) fn updated(&self, summary: SessionSummary) {
         self.put(|pending| {
             let session = summary.session;
             // One that has ended meanwhile, or was never opened, is nobody's business.
@@ -111,17 +111,17 @@ impl FeedOutbox {
     }
 
     /// A confirmation is wanted sooner than it would come.
-    pub fn want_poll(&self) {
+    pub(crate) fn want_poll(&self) {
         self.put(|pending| pending.poll = true);
     }
 
     /// Whether [`FeedOutbox::want_poll`] was called since.
-    pub fn takes_poll(&self) -> bool {
+    pub(crate) fn takes_poll(&self) -> bool {
         std::mem::take(&mut self.lock().poll)
     }
 
     /// Waits until something was put in.
-    pub async fn woken(&self) {
+    pub(crate) async fn woken(&self) {
         self.wake.notified().await;
     }
 
@@ -137,7 +137,7 @@ impl FeedOutbox {
     }
 
     /// The connection is gone. What ends meanwhile is told by its absence from the next one.
-    pub fn disconnected(&self) {
+    pub(crate) fn disconnected(&self) {
         let mut pending = self.lock();
         pending.connected = false;
         pending.dirty.clear();
@@ -146,7 +146,7 @@ impl FeedOutbox {
     }
 
     /// A Controller has audit records up to `seq`.
-    pub fn audit_stored(&self, seq: u64) {
+    pub(crate) fn audit_stored(&self, seq: u64) {
         self.put(|pending| pending.audit.stored(seq));
     }
 

@@ -18,9 +18,9 @@ pub struct Standing {
     /// Its kernel enforces everything up to here.
     pub enforced: LogIndex,
     /// When that was heard.
-    pub heard_at: Instant,
+    pub(crate) heard_at: Instant,
     /// Arrival of its last poll that was confirmed.
-    pub confirmed_poll: Option<Instant>,
+    pub(crate) confirmed_poll: Option<Instant>,
     /// Sessions whose rules its kernel would not take out; their tunnels are cut.
     pub failed: Vec<SessionId>,
 }
@@ -85,7 +85,7 @@ impl Board {
     }
 
     /// The link with this number is gone.
-    pub fn disconnected(&self, gateway: ApplianceId, link: u64) {
+    pub(crate) fn disconnected(&self, gateway: ApplianceId, link: u64) {
         if let Some(entry) = self.lock().get_mut(&gateway).filter(|entry| entry.link == link) {
             entry.standing.connected = false;
         }

@@ -16,16 +16,16 @@ use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::wire::error::ErrorCode;
 
-pub use exchange::{CloseReason, LinkEffect, LinkInput};
+pub(crate) use exchange::{CloseReason, LinkEffect, LinkInput};
 
 use super::ports::{ChangeSource, Changes, GatewayReport, NoQuorum};
 use crate::support::clock::Moment;
 use crate::support::packed;
 
 /// A bookmark leaves at least this often.
-pub const BOOKMARK_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const BOOKMARK_EVERY: Duration = Duration::from_secs(1);
 /// A Gateway that says nothing for so long is gone: it polls at least every 20 s (a third of the longest lease).
-pub const SILENCE: Duration = Duration::from_secs(45);
+pub(crate) const SILENCE: Duration = Duration::from_secs(45);
 /// Bytes of one part of the full state: with numbers as text far below the longest frame.
 const PART: usize = 256 * 1024;
 /// Polls that may wait for a read index; an honest Gateway has one or two.
@@ -41,7 +41,7 @@ struct Poll {
 
 /// One Gateway's link.
 #[derive(Debug)]
-pub struct LinkCore {
+pub(crate) struct LinkCore {
     gateway: ApplianceId,
     phase: Phase,
     /// Everything up to here was put into the stream.
@@ -69,7 +69,7 @@ enum Phase {
 impl LinkCore {
     /// A link to the Gateway whose certificate and key were checked against the members.
     #[must_use]
-    pub fn new(gateway: ApplianceId, now: Moment) -> Self {
+    pub(crate) fn new(gateway: ApplianceId, now: Moment) -> Self {
         Self {
             gateway,
             phase: Phase::AwaitsSubscribe,
@@ -84,20 +84,14 @@ impl LinkCore {
         }
     }
 
-    /// Everything up to here was put into the stream.
-    #[must_use]
-    pub const fn sent(&self) -> LogIndex {
-        self.sent
-    }
-
     /// When [`LinkInput::Tick`] is wanted.
     #[must_use]
-    pub fn next_deadline(&self) -> Instant {
+    pub(crate) fn next_deadline(&self) -> Instant {
         self.next_bookmark.min(self.last_heard + SILENCE)
     }
 
     /// What follows from an input.
-    pub fn handle(&mut self, input: LinkInput, source: &dyn ChangeSource, now: Moment) -> Vec<LinkEffect> {
+    pub(crate) fn handle(&mut self, input: LinkInput, source: &dyn ChangeSource, now: Moment) -> Vec<LinkEffect> {
         let mut effects = vec![];
         if self.phase != Phase::Closed {
             match input {
@@ -360,7 +354,7 @@ impl LinkCore {
     }
 
     /// The connection is gone without our doing.
-    pub fn hung_up(&mut self) -> Vec<LinkEffect> {
+    pub(crate) fn hung_up(&mut self) -> Vec<LinkEffect> {
         let was = std::mem::replace(&mut self.phase, Phase::Closed);
         if was == Phase::Live { vec![LinkEffect::Report(GatewayReport::Disconnected)] } else { vec![] }
     }

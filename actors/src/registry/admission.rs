@@ -71,7 +71,7 @@ impl Refusal {
 
 /// What the registry remembers of a token that it accepted: enough to judge it again after every change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub(crate) struct Held {
     kind: TokenKind,
     id: ringwall_protocol::id::TokenId,
     site: Option<ringwall_protocol::id::SiteId>,
@@ -85,7 +85,7 @@ pub struct Held {
 impl Held {
     /// What is to be remembered of a token.
     #[must_use]
-    pub fn of<T: TokenBody>(token: &Verified<T>) -> Self {
+    pub(crate) fn of<T: TokenBody>(token: &Verified<T>) -> Self {
         let head = token.head();
         Self {
             kind: T::KIND,
@@ -99,13 +99,13 @@ impl Held {
 
     /// Its kind.
     #[must_use]
-    pub const fn kind(&self) -> TokenKind {
+    pub(crate) const fn kind(&self) -> TokenKind {
         self.kind
     }
 
     /// Whether its key still proves it, and what revocations say.
     #[must_use]
-    pub fn standing(&self, dn: &SessionDn, view: &FeedView, table: &RevocationIndex) -> Option<Standing> {
+    pub(crate) fn standing(&self, dn: &SessionDn, view: &FeedView, table: &RevocationIndex) -> Option<Standing> {
         let proved = view.keys.get(&self.kid).is_some_and(|key| key.covers(self.idx) && controller_stands(view, key));
         let facts = TokenFacts { kind: self.kind, dn, id: self.id, idx: self.idx, site: self.site };
         proved.then(|| table.standing(&facts))
@@ -120,7 +120,7 @@ fn controller_stands(view: &FeedView, key: &ringwall_protocol::membership::KeyRe
 
 /// What binds all tokens, the certificate and the key of one session together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binding {
+pub(crate) struct Binding {
     /// DN of the session: provider, user and device.
     pub dn: SessionDn,
     /// The sign-in.
@@ -135,7 +135,7 @@ pub struct Binding {
 impl Binding {
     /// The binding that a token's head describes.
     #[must_use]
-    pub fn of(head: &TokenHead) -> Self {
+    pub(crate) fn of(head: &TokenHead) -> Self {
         Self {
             dn: head.sub.clone(),
             sid: head.sid,
@@ -150,7 +150,7 @@ impl Binding {
     ///
     /// # Errors
     /// [`ErrorCode::TokenMismatch`], saying which of them differs.
-    pub fn check(admission: &Admission, view: &FeedView) -> Result<Self, Refusal> {
+    pub(crate) fn check(admission: &Admission, view: &FeedView) -> Result<Self, Refusal> {
         let binding = Self::of(admission.claims.head());
         if Self::of(admission.entitlement.head()) != binding {
             return Err(mismatch("the two tokens are of different sign-ins, users, devices or keys"));
@@ -174,7 +174,7 @@ impl Binding {
 ///
 /// # Errors
 /// [`ErrorCode::TokenMismatch`].
-pub fn check_pair(claims_idx: LogIndex, entitlement: &EntitlementToken, view: &FeedView) -> Result<(), Refusal> {
+pub(crate) fn check_pair(claims_idx: LogIndex, entitlement: &EntitlementToken, view: &FeedView) -> Result<(), Refusal> {
     if entitlement.site() != Some(view.site.id) {
         return Err(mismatch("the entitlement token is for another site"));
     }
@@ -188,7 +188,7 @@ pub fn check_pair(claims_idx: LogIndex, entitlement: &EntitlementToken, view: &F
 ///
 /// # Errors
 /// [`ErrorCode::NoAddress`].
-pub fn addresses(claims: &ClaimsToken, view: &FeedView) -> Result<SessionAddresses, Refusal> {
+pub(crate) fn addresses(claims: &ClaimsToken, view: &FeedView) -> Result<SessionAddresses, Refusal> {
     let addresses = SessionAddresses { v4: claims.tun_ipv4, v6: claims.tun_ipv6 };
     if within_pools(addresses, view) {
         Ok(addresses)
@@ -199,7 +199,7 @@ pub fn addresses(claims: &ClaimsToken, view: &FeedView) -> Result<SessionAddress
 
 /// Whether there is an address, and all are within the Site's pools.
 #[must_use]
-pub fn within_pools(addresses: SessionAddresses, view: &FeedView) -> bool {
+pub(crate) fn within_pools(addresses: SessionAddresses, view: &FeedView) -> bool {
     let mut all = addresses.iter().peekable();
     all.peek().is_some() && all.all(|address| view.site.pools.iter().any(|pool| pool.contains(&address)))
 }

@@ -30,11 +30,11 @@ use crate::ports::SessionAddresses;
 
 /// Names one request that is answered later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
+pub(crate) struct Ticket(pub u64);
 
 /// What the registry wants done, in this order.
 #[derive(Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// A new session is registered: open its tunnel grant, start its actor, answer the ticket.
     Open {
         /// Whose request.
@@ -134,7 +134,7 @@ pub enum Effect {
 
 /// All that the registry knows.
 #[derive(Debug)]
-pub struct RegistryCore {
+pub(crate) struct RegistryCore {
     me: ApplianceId,
     view: Option<FeedView>,
     table: RevocationIndex,
@@ -158,7 +158,7 @@ struct Holder {
 impl RegistryCore {
     /// A registry of this Gateway that knows nothing yet and admits nobody.
     #[must_use]
-    pub fn new(me: ApplianceId) -> Self {
+    pub(crate) fn new(me: ApplianceId) -> Self {
         Self {
             me,
             view: None,
@@ -176,54 +176,54 @@ impl RegistryCore {
 
     /// The view; its revocations stand in the table.
     #[must_use]
-    pub const fn view(&self) -> Option<&FeedView> {
+    pub(crate) const fn view(&self) -> Option<&FeedView> {
         self.view.as_ref()
     }
 
     /// Every change up to here is applied.
     #[must_use]
-    pub const fn complete(&self) -> LogIndex {
+    pub(crate) const fn complete(&self) -> LogIndex {
         self.complete
     }
 
     /// How many sessions live.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sessions.len()
     }
 
     /// Whether no session lives.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }
 
     /// Whether a session lives.
     #[must_use]
-    pub fn lives(&self, session: SessionId) -> bool {
+    pub(crate) fn lives(&self, session: SessionId) -> bool {
         self.sessions.contains_key(&session)
     }
 
     /// Whether new sessions may be admitted, as far as the lease is concerned.
     #[must_use]
-    pub fn lease_held(&self, now: Instant) -> bool {
+    pub(crate) fn lease_held(&self, now: Instant) -> bool {
         self.lease.admits(now) != Admits::Nobody
     }
 
     /// Until when a parked request waits.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.parking.next_deadline()
     }
 
     /// Refuses parked requests whose time is over.
-    pub fn tick(&mut self, now: Instant) -> Vec<Effect> {
+    pub(crate) fn tick(&mut self, now: Instant) -> Vec<Effect> {
         let refuse = |ticket| Effect::Refuse { ticket, refusal: parking::feed_behind() };
         self.parking.expired(now).into_iter().map(refuse).collect()
     }
 
     /// The session's rules are out of the kernel: its addresses may have another holder.
-    pub fn removed(&mut self, session: SessionId, addresses: SessionAddresses) {
+    pub(crate) fn removed(&mut self, session: SessionId, addresses: SessionAddresses) {
         for address in addresses.iter() {
             if self.holders.get(&address).is_some_and(|holder| holder.session == session) {
                 self.holders.remove(&address);
@@ -232,19 +232,19 @@ impl RegistryCore {
     }
 
     /// The enforcer granted a renewal.
-    pub fn lease_renewed(&mut self, sent_at: Instant, lease: Duration, held: Duration) {
+    pub(crate) fn lease_renewed(&mut self, sent_at: Instant, lease: Duration, held: Duration) {
         self.lease.renewed(sent_at, lease, held);
     }
 
     /// Ends a session for a reason of its own; nothing if it is not live.
-    pub fn end(&mut self, session: SessionId, code: ErrorCode, message: &str, now: Instant) -> Vec<Effect> {
+    pub(crate) fn end(&mut self, session: SessionId, code: ErrorCode, message: &str, now: Instant) -> Vec<Effect> {
         let mut effects = vec![];
         self.cut(session, code, message, self.complete, now, &mut effects);
         effects
     }
 
     /// Admits nobody any more and ends all sessions: the Gateway goes down in good order.
-    pub fn drain(&mut self, now: Instant) -> Vec<Effect> {
+    pub(crate) fn drain(&mut self, now: Instant) -> Vec<Effect> {
         self.draining = true;
         let mut effects = vec![];
         let refuse = |ticket| Effect::Refuse { ticket, refusal: shutting_down() };

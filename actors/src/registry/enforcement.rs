@@ -7,7 +7,7 @@ use ringwall_protocol::id::{LogIndex, SessionId};
 
 /// What was handed to the enforcer and what it has answered.
 #[derive(Debug, Default)]
-pub struct Enforcement {
+pub(crate) struct Enforcement {
     handed: LogIndex,
     outstanding: BTreeMap<LogIndex, Vec<SessionId>>,
     acknowledged: Option<LogIndex>,
@@ -15,12 +15,12 @@ pub struct Enforcement {
 
 impl Enforcement {
     /// A removal was handed over; its cause is the change at `cause`.
-    pub fn removing(&mut self, session: SessionId, cause: LogIndex) {
+    pub(crate) fn removing(&mut self, session: SessionId, cause: LogIndex) {
         self.outstanding.entry(cause).or_default().push(session);
     }
 
     /// The kernel has taken the session's rules out.
-    pub fn removed(&mut self, session: SessionId) {
+    pub(crate) fn removed(&mut self, session: SessionId) {
         self.outstanding.retain(|_, sessions| {
             sessions.retain(|waiting| *waiting != session);
             !sessions.is_empty()
@@ -28,12 +28,12 @@ impl Enforcement {
     }
 
     /// Everything up to `index` was handed over.
-    pub fn handed(&mut self, index: LogIndex) {
+    pub(crate) fn handed(&mut self, index: LogIndex) {
         self.handed = self.handed.max(index);
     }
 
     /// The index to acknowledge now, if it is a new one.
-    pub fn acknowledge(&mut self) -> Option<LogIndex> {
+    pub(crate) fn acknowledge(&mut self) -> Option<LogIndex> {
         let enforced = match self.outstanding.keys().next() {
             Some(first) => self.handed.min(LogIndex(first.0.saturating_sub(1))),
             None => self.handed,
@@ -46,7 +46,7 @@ impl Enforcement {
     }
 
     /// The Collective's incarnation changed: indexes begin anew. Removals stay outstanding, under the first index.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let sessions: Vec<_> = std::mem::take(&mut self.outstanding).into_values().flatten().collect();
         *self = Self::default();
         if !sessions.is_empty() {

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 /// In grace, only devices that had a session within this span are admitted (T41).
-pub const GRACE_MEMORY: Duration = Duration::from_secs(600);
+pub(crate) const GRACE_MEMORY: Duration = Duration::from_secs(600);
 
 /// Ends of the lease, as far as renewals were granted.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LeaseState {
+pub(crate) struct LeaseState {
     /// Until when the Gateway may admit whoever has the right.
     strict: Option<Instant>,
     /// Until when packets pass: later than `strict` only in a Site with grace.
@@ -16,7 +16,7 @@ pub struct LeaseState {
 
 /// Who may be admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admits {
+pub(crate) enum Admits {
     /// Whoever has the right.
     All,
     /// Only devices seen within [`GRACE_MEMORY`].
@@ -27,19 +27,19 @@ pub enum Admits {
 
 impl LeaseState {
     /// A renewal was granted for a poll sent at `sent_at`. Ends never move back.
-    pub fn renewed(&mut self, sent_at: Instant, lease: Duration, held: Duration) {
+    pub(crate) fn renewed(&mut self, sent_at: Instant, lease: Duration, held: Duration) {
         self.strict = self.strict.max(Some(sent_at + lease));
         self.held = self.held.max(Some(sent_at + held.max(lease)));
     }
 
     /// The lease was ended.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         *self = Self::default();
     }
 
     /// Who may be admitted at `now`.
     #[must_use]
-    pub fn admits(&self, now: Instant) -> Admits {
+    pub(crate) fn admits(&self, now: Instant) -> Admits {
         let before = |end: Option<Instant>| end.is_some_and(|end| now < end);
         if before(self.strict) {
             Admits::All

@@ -16,11 +16,11 @@ const FLAPS: usize = 5;
 /// See [`FLAPS`].
 const FLAP_WINDOW: Duration = Duration::from_secs(60);
 /// For how long a flapping device is held off.
-pub const FLAP_PENALTY: Duration = Duration::from_secs(60);
+pub(crate) const FLAP_PENALTY: Duration = Duration::from_secs(60);
 
 /// Orders connections of one device: sign-in first, then connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ConnectionOrder {
+pub(crate) struct ConnectionOrder {
     /// Index at which the sign-in began.
     pub sign_in: LogIndex,
     /// Counted up by the Client.
@@ -29,7 +29,7 @@ pub struct ConnectionOrder {
 
 /// The highest order of a device, and where it was claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConnectionClaim {
+pub(crate) struct ConnectionClaim {
     /// The order.
     pub order: ConnectionOrder,
     /// True if another Gateway of the Site claimed it.
@@ -38,7 +38,7 @@ pub struct ConnectionClaim {
 
 /// What is remembered of devices; bounded, the oldest go first.
 #[derive(Debug, Default)]
-pub struct Orders {
+pub(crate) struct Orders {
     devices: HashMap<SessionDn, Device>,
     oldest: VecDeque<SessionDn>,
 }
@@ -54,12 +54,12 @@ struct Device {
 impl Orders {
     /// The highest claim of a device.
     #[must_use]
-    pub fn claim(&self, dn: &SessionDn) -> Option<ConnectionClaim> {
+    pub(crate) fn claim(&self, dn: &SessionDn) -> Option<ConnectionClaim> {
         self.devices.get(dn).and_then(|device| device.claim)
     }
 
     /// Remembers a claim; a lower one changes nothing.
-    pub fn remember(&mut self, dn: &SessionDn, claim: ConnectionClaim) {
+    pub(crate) fn remember(&mut self, dn: &SessionDn, claim: ConnectionClaim) {
         let device = self.device(dn);
         if device.claim.is_none_or(|known| known.order < claim.order) {
             device.claim = Some(claim);
@@ -70,7 +70,7 @@ impl Orders {
     ///
     /// # Errors
     /// Until when the device is held off; `true` if that has just begun.
-    pub fn returns(&mut self, dn: &SessionDn, now: Instant) -> Result<(), (Instant, bool)> {
+    pub(crate) fn returns(&mut self, dn: &SessionDn, now: Instant) -> Result<(), (Instant, bool)> {
         let device = self.device(dn);
         if let Some(until) = device.held_off_until.filter(|until| *until > now) {
             return Err((until, false));
@@ -85,24 +85,24 @@ impl Orders {
 
     /// Whether the device is held off now.
     #[must_use]
-    pub fn held_off(&self, dn: &SessionDn, now: Instant) -> bool {
+    pub(crate) fn held_off(&self, dn: &SessionDn, now: Instant) -> bool {
         self.devices.get(dn).and_then(|device| device.held_off_until).is_some_and(|until| until > now)
     }
 
     /// A session of the device lives now, or ended now.
-    pub fn seen(&mut self, dn: &SessionDn, now: Instant) {
+    pub(crate) fn seen(&mut self, dn: &SessionDn, now: Instant) {
         self.device(dn).last_session = Some(now);
     }
 
     /// Whether the device had a session here within `span`.
     #[must_use]
-    pub fn seen_within(&self, dn: &SessionDn, span: Duration, now: Instant) -> bool {
+    pub(crate) fn seen_within(&self, dn: &SessionDn, span: Duration, now: Instant) -> bool {
         let last = self.devices.get(dn).and_then(|device| device.last_session);
         last.is_some_and(|at| now.saturating_duration_since(at) <= span)
     }
 
     /// Forgets everything: the Collective's incarnation changed.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 

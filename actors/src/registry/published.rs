@@ -9,9 +9,9 @@ use ringwall_trust::token::{Expected, KeySet};
 use tokio::sync::{Semaphore, watch};
 
 /// Clients that may wait for the feed at once (T35).
-pub const MAX_WAITERS: usize = 100;
+pub(crate) const MAX_WAITERS: usize = 100;
 /// How long a Client waits for the feed.
-pub const FEED_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const FEED_WAIT: Duration = Duration::from_secs(5);
 
 /// A snapshot of the feed's view, without its revocations, and its keys ready for use.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub fn channel() -> (Publisher, Published) {
 
 impl Publisher {
     /// Shows a view.
-    pub fn show(&self, view: FeedView) {
+    pub(crate) fn show(&self, view: FeedView) {
         let mut keys = KeySet::default();
         for record in view.keys.values() {
             if let Err(error) = keys.put(record) {
@@ -77,7 +77,7 @@ impl Publisher {
     }
 
     /// Everything up to `index` is applied.
-    pub fn complete(&self, index: LogIndex) {
+    pub(crate) fn complete(&self, index: LogIndex) {
         self.complete.send_replace(index);
     }
 }
@@ -96,7 +96,7 @@ impl Published {
 
     /// Everything up to this index is applied.
     #[must_use]
-    pub fn completed(&self) -> LogIndex {
+    pub(crate) fn completed(&self) -> LogIndex {
         *self.complete.borrow()
     }
 

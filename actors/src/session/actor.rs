@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
-use ringwall_protocol::feed::SessionSummary;
 use ringwall_protocol::id::LogIndex;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::FromGateway;
@@ -40,7 +39,7 @@ pub struct SessionPorts {
 }
 
 /// What a session is made of.
-pub struct SessionParts {
+pub(crate) struct SessionParts {
     /// What never changes.
     pub settings: SessionSettings,
     /// Its first websocket.
@@ -68,7 +67,7 @@ pub struct ClientSession {
 impl ClientSession {
     /// A session that was registered; it begins when it is started.
     #[must_use]
-    pub fn new(parts: SessionParts) -> Self {
+    pub(crate) fn new(parts: SessionParts) -> Self {
         let SessionParts { settings, socket, admission, checked_at, ports, lease } = parts;
         let starting = Some((settings, admission, checked_at));
         Self { core: None, starting, ports, socket: Some(socket), lease, timer: None }
@@ -131,12 +130,6 @@ impl ClientSession {
             let wait = deadline.saturating_duration_since(self.ports.clock.now().instant);
             self.timer = Some(ctx.run_later(wait, |session, ctx| session.step(Input::Tick, ctx)));
         }
-    }
-
-    /// The session as it stands, once it has begun.
-    #[must_use]
-    pub fn summary(&self) -> Option<SessionSummary> {
-        self.core.as_ref().map(SessionCore::summary)
     }
 }
 

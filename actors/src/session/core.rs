@@ -7,28 +7,33 @@
 
 mod claims;
 mod connection;
+mod credentials;
 mod evaluate;
 mod exchange;
 mod interact;
+mod reasons;
+mod rule_state;
 mod summary;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ringwall_protocol::authorize::{Authorization, PrepareError, Prepared};
-use ringwall_protocol::claims::{ClaimMap, Reason, UntrustedClaims};
-use ringwall_protocol::entitlement::Host;
-use ringwall_protocol::id::{ApplianceId, EntitlementId, LogIndex, SessionId};
+use ringwall_protocol::authorize::PrepareError;
+use ringwall_protocol::claims::ClaimMap;
+use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::time::UnixMillis;
-use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{ExpiryReason, FromGateway};
 
-pub use exchange::{Effect, Input, NewTokens, TunnelNews};
+pub use exchange::TunnelNews;
+pub(crate) use exchange::{Effect, Input, NewTokens};
 
-use super::notice::Notices;
+use self::claims::DeviceClaims;
+use self::connection::Connection;
+use self::credentials::Credentials;
+use self::reasons::Reasons;
+use self::rule_state::RuleState;
 use super::prompts::Prompts;
 use crate::ports::SessionAddresses;
 use crate::registry::admission::Admission;
@@ -38,24 +43,17 @@ use crate::support::entropy::Entropy;
 use crate::support::timers::Timers;
 
 /// How long a session lives without its websocket.
-pub const DETACHED: Duration = Duration::from_secs(30);
+pub(crate) const DETACHED: Duration = Duration::from_secs(30);
 /// How long a session waits for new tokens after the end of its own.
-pub const EXPIRED: Duration = Duration::from_secs(600);
-/// Bounds of T32: changes of the rules, device claims, answers, requests for attach tokens.
-const RULE_CHANGES: (usize, Duration) = (2, Duration::from_secs(1));
-const DEVICE_CLAIMS: (usize, Duration) = (1, Duration::from_secs(1));
-const REASONS: (usize, Duration) = (6, Duration::from_secs(60));
-const ATTACHES: (usize, Duration) = (20, Duration::from_secs(10));
+pub(crate) const EXPIRED: Duration = Duration::from_secs(600);
 /// Watched flows that are audited; the kernel passes on 20 a second at most.
 const ALERTS: (usize, Duration) = (60, Duration::from_secs(60));
-/// Suffixes under which a session keeps reasons: more than a token can ask for sensibly.
-const MAX_REASONS: usize = 64;
 /// A changed session is reported at most this often.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// What never changes in a session, and what the Gateway is like.
 #[derive(Debug, Clone)]
-pub struct SessionSettings {
+pub(crate) struct SessionSettings {
     /// Its id.
     pub session: SessionId,
     /// This Gateway.
@@ -100,61 +98,34 @@ enum Phase {
 
 /// One session.
 #[derive(Debug)]
-pub struct SessionCore {
+pub(crate) struct SessionCore {
     settings: SessionSettings,
     phase: Phase,
-    claims: ClaimsToken,
-    prepared: Prepared,
-    certificate_until: UnixMillis,
-    checked_at: LogIndex,
-    connect_seq: u64,
-    since: UnixMillis,
+    credentials: Credentials,
+    origin: Origin,
+    evidence: Evidence,
+    rules: RuleState,
+    prompts: Prompts,
+    connection: Connection,
+    alerts: Budget,
+    timers: Timers<Timer>,
+}
+
+/// Whence and since when the Client is here.
+#[derive(Debug)]
+struct Origin {
     peer: SocketAddr,
     /// Of the peer's address, if a database says.
     country: Option<String>,
+    since: UnixMillis,
+}
+
+/// What conditions read beside the tokens.
+#[derive(Debug)]
+struct Evidence {
     system: ClaimMap,
-    device: Device,
-    reasons: BTreeMap<String, Reason>,
-    /// Names that were last said to be wanted.
-    names: BTreeSet<Host>,
-    authorization: Option<Authorization>,
-    wanted: Wanted,
-    prompts: Prompts,
-    socket: Option<SocketId>,
-    tunnel: Option<SocketAddr>,
-    timers: Timers<Timer>,
-    budgets: Budgets,
-    opened: bool,
-}
-
-#[derive(Debug)]
-struct Device {
-    claims: UntrustedClaims,
-    heard: Instant,
-    /// Came too early; takes effect when the budget allows.
-    waiting: Option<UntrustedClaims>,
-}
-
-/// What was handed to the enforcer last.
-#[derive(Debug, Default)]
-struct Wanted {
-    generation: u64,
-    rules: Option<(ringwall_protocol::rules::RuleSetHash, UnixMillis)>,
-    /// Entitlements whose rules these are.
-    open: BTreeSet<EntitlementId>,
-    /// The Client is told `welcome` when this generation is in force; `true`: it resumes.
-    welcome: Option<(u64, bool)>,
-    /// The Client is told its entitlements when this generation is in force.
-    announce: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Budgets {
-    rules: Budget,
-    device: Budget,
-    reasons: Budget,
-    attaches: Budget,
-    alerts: Budget,
+    device: DeviceClaims,
+    reasons: Reasons,
 }
 
 impl SessionCore {
@@ -162,72 +133,60 @@ impl SessionCore {
     ///
     /// # Errors
     /// If the entitlement token cannot be evaluated.
-    pub fn new(
+    pub(crate) fn new(
         settings: SessionSettings,
         socket: SocketId,
         admission: Admission,
         checked_at: LogIndex,
         now: Moment,
     ) -> Result<Self, PrepareError> {
-        let budget = |(limit, window)| Budget::new(limit, window);
+        let (peer, country) = (admission.peer, admission.country.clone());
+        let (admitted, device) = credentials::of_admission(admission, checked_at);
+        let (alerts, alerts_window) = ALERTS;
         let mut core = Self {
             settings,
             phase: Phase::Admitting,
-            claims: admission.claims.into_inner(),
-            prepared: Prepared::new(admission.entitlement.into_inner())?,
-            certificate_until: admission.certificate_until,
-            checked_at,
-            connect_seq: admission.connect_seq,
-            since: now.time,
-            peer: admission.peer,
-            country: admission.country,
-            system: ClaimMap::default(),
-            device: Device { claims: admission.device, heard: now.instant, waiting: None },
-            reasons: BTreeMap::new(),
-            names: BTreeSet::new(),
-            authorization: None,
-            wanted: Wanted::default(),
-            prompts: Prompts::default(),
-            socket: Some(socket),
-            tunnel: None,
-            timers: Timers::default(),
-            budgets: Budgets {
-                rules: budget(RULE_CHANGES),
-                device: budget(DEVICE_CLAIMS),
-                reasons: budget(REASONS),
-                attaches: budget(ATTACHES),
-                alerts: budget(ALERTS),
+            credentials: Credentials::new(admitted)?,
+            origin: Origin { peer, country, since: now.time },
+            evidence: Evidence {
+                system: ClaimMap::default(),
+                device: DeviceClaims::new(device, now.instant),
+                reasons: Reasons::default(),
             },
-            opened: false,
+            rules: RuleState::default(),
+            prompts: Prompts::default(),
+            connection: Connection::new(socket),
+            alerts: Budget::new(alerts, alerts_window),
+            timers: Timers::default(),
         };
-        core.note_device(now.instant);
+        core.note_device();
         Ok(core)
     }
 
     /// Its id.
     #[must_use]
-    pub const fn id(&self) -> SessionId {
+    pub(crate) const fn id(&self) -> SessionId {
         self.settings.session
     }
 
     /// When [`Input::Tick`] is wanted.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.timers.next()
     }
 
     /// What follows from an input.
-    pub fn handle(&mut self, input: Input, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
+    pub(crate) fn handle(&mut self, input: Input, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
         let mut effects = vec![];
         if self.phase == Phase::Ended {
             return effects;
         }
         match input {
             Input::Started => self.on_started(now, &mut effects),
-            Input::Client(socket, message) if self.socket == Some(socket) => {
+            Input::Client(socket, message) if self.connection.is_on(socket) => {
                 self.on_client(message, now, entropy, &mut effects);
             }
-            Input::SocketLost(socket) if self.socket == Some(socket) => self.on_socket_lost(now, &mut effects),
+            Input::SocketLost(socket) if self.connection.is_on(socket) => self.on_socket_lost(now, &mut effects),
             Input::Client(..) | Input::SocketLost(_) => {}
             Input::Resumed(socket, admission, checked_at) => {
                 self.on_resumed(socket, *admission, checked_at, now, &mut effects);
@@ -250,18 +209,13 @@ impl SessionCore {
 
     fn on_started(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.settle_tokens(now);
-        self.welcome_after_install(false);
+        self.rules.welcome_with_next(false);
         self.want_names(effects);
         self.evaluate(now, effects);
     }
 
-    /// Of every entitlement, open or not: what is blocked is told apart by name as well.
     fn want_names(&mut self, effects: &mut Vec<Effect>) {
-        let names = self.prepared.names();
-        if names != self.names {
-            self.names.clone_from(&names);
-            effects.push(Effect::Names(names));
-        }
+        effects.extend(self.credentials.changed_names().map(Effect::Names));
     }
 
     fn on_timer(&mut self, timer: Timer, now: Moment, effects: &mut Vec<Effect>) {
@@ -284,34 +238,20 @@ impl SessionCore {
 
     /// Sets the timers that follow from the tokens.
     fn settle_tokens(&mut self, now: Moment) {
-        let claims = Notices::of(&self.claims.head);
-        let entitlement = Notices::of(&self.prepared.token().head);
-        let timers = [
-            (Timer::ClaimsFirst, claims.first),
-            (Timer::ClaimsLast, claims.last),
-            (Timer::EntitlementFirst, entitlement.first),
-            (Timer::EntitlementLast, entitlement.last),
-            (Timer::Expiry, self.expires()),
-        ];
-        for (timer, at) in timers {
+        for (timer, at) in self.credentials.timers() {
             self.timers.set(timer, now.instant_of(at));
         }
         self.timers.stop(Timer::ExpiredEnd);
-        if self.phase == Phase::Expired && self.expires() > now.time {
+        if self.phase == Phase::Expired && self.credentials.expires() > now.time {
             self.phase = Phase::Live;
         }
     }
 
-    /// The end of what holds the session: tokens, certificate, sign-in.
-    fn expires(&self) -> UnixMillis {
-        let seconds = [self.claims.head.exp, self.prepared.token().head.exp, self.claims.sign_in_until];
-        seconds.into_iter().map(UnixMillis::from_seconds).fold(self.certificate_until, UnixMillis::min)
-    }
-
     fn on_expiry(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if now.time < self.expires() {
+        let expires = self.credentials.expires();
+        if now.time < expires {
             // Timers reach a day ahead at most.
-            self.timers.set(Timer::Expiry, now.instant_of(self.expires()));
+            self.timers.set(Timer::Expiry, now.instant_of(expires));
             return;
         }
         if self.phase != Phase::Expired {
@@ -325,15 +265,14 @@ impl SessionCore {
     fn on_tokens(&mut self, tokens: NewTokens, now: Moment, effects: &mut Vec<Effect>) {
         if let Some(claims) = tokens.claims {
             self.close_verified(&claims, effects);
-            self.claims = claims;
+            self.credentials.claims = claims;
         }
-        if let Some(entitlement) = tokens.entitlement {
-            match Prepared::new(entitlement) {
-                Ok(prepared) => self.prepared = prepared,
-                Err(error) => return self.end(ErrorCode::TokenInvalid, &error.to_string(), effects),
-            }
+        if let Some(entitlement) = tokens.entitlement
+            && let Err(error) = self.credentials.replace_entitlement(entitlement)
+        {
+            return self.end(ErrorCode::TokenInvalid, &error.to_string(), effects);
         }
-        self.checked_at = self.checked_at.max(tokens.checked_at);
+        self.credentials.checked(tokens.checked_at);
         self.settle_tokens(now);
         self.want_names(effects);
         self.evaluate(now, effects);
@@ -345,11 +284,7 @@ impl SessionCore {
     }
 
     fn notify(&self, kinds: Vec<TokenKind>, reason: ExpiryReason, effects: &mut Vec<Effect>) {
-        let ends = |kind: &TokenKind| match kind {
-            TokenKind::Entitlement | TokenKind::Administration => self.prepared.token().head.exp,
-            TokenKind::Claims | TokenKind::AdminClaims => self.claims.head.exp,
-        };
-        let not_after = kinds.iter().map(ends).min().map_or(UnixMillis(0), UnixMillis::from_seconds);
+        let not_after = self.credentials.not_after(&kinds);
         effects.push(Effect::Send(FromGateway::TokensExpiring { kinds, not_after, reason }));
     }
 
@@ -359,7 +294,7 @@ impl SessionCore {
     }
 
     fn report_soon(&mut self, now: Moment) {
-        if self.opened && !self.timers.is_set(Timer::Report) {
+        if self.connection.is_opened() && !self.timers.is_set(Timer::Report) {
             self.timers.set(Timer::Report, now.instant + REPORT_EVERY);
         }
     }

@@ -12,7 +12,7 @@ use crate::ports::{RuleEnforcer, TunnelPlane};
 /// What a session tells the registry outside of its mailbox. Bounded by the number of sessions: each says at most one
 /// of either.
 #[derive(Debug)]
-pub enum FromSession {
+pub(crate) enum FromSession {
     /// It wants to end.
     Ends {
         /// Id of the session.
@@ -27,7 +27,7 @@ pub enum FromSession {
 }
 
 /// A session's hold on its rules.
-pub struct RuleLease {
+pub(crate) struct RuleLease {
     session: SessionId,
     enforcer: Arc<dyn RuleEnforcer>,
     tunnel: Arc<dyn TunnelPlane>,
@@ -38,7 +38,7 @@ pub struct RuleLease {
 impl RuleLease {
     /// A hold on the rules of `session`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         session: SessionId,
         enforcer: Arc<dyn RuleEnforcer>,
         tunnel: Arc<dyn TunnelPlane>,
@@ -48,12 +48,12 @@ impl RuleLease {
     }
 
     /// The registry has cut the session: nothing is left to withdraw.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.released = true;
     }
 
     /// Asks the registry to end the session.
-    pub fn end(&self, code: ErrorCode, message: String) {
+    pub(crate) fn end(&self, code: ErrorCode, message: String) {
         // A registry that is gone has ended everything.
         let _ = self.registry.send(FromSession::Ends { session: self.session, code, message });
     }

@@ -33,7 +33,7 @@ pub struct SocketLost(pub SocketId);
 /// The Client is back; the registry has checked it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Resumed {
+pub(crate) struct Resumed {
     /// Its new websocket.
     pub socket: Socket,
     /// The verified tokens and the peer's data.
@@ -45,7 +45,7 @@ pub struct Resumed {
 /// Newer tokens that the registry accepted.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Tokens(pub Box<NewTokens>);
+pub(crate) struct Tokens(pub Box<NewTokens>);
 
 /// A packet was not let pass; the names that its destination stands for. Lost if the session is busy: the kernel logs
 /// the next one.
@@ -66,14 +66,14 @@ pub struct Tunnel(pub TunnelNews);
 /// Tokens are to be renewed.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Renew(pub Vec<TokenKind>, pub ExpiryReason);
+pub(crate) struct Renew(pub Vec<TokenKind>, pub ExpiryReason);
 
 /// Everything is to be evaluated anew.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Reevaluate;
+pub(crate) struct Reevaluate;
 
 /// The registry has cut the session; nothing is left to do.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Ended;
+pub(crate) struct Ended;

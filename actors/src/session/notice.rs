@@ -17,7 +17,7 @@ const STEPS: u16 = 1_024;
 
 /// The two notices about one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notices {
+pub(crate) struct Notices {
     /// First.
     pub first: UnixMillis,
     /// Again, if it was not renewed.
@@ -28,7 +28,7 @@ impl Notices {
     /// `end − max(5 min, life ÷ 6) − jitter(0 … life ÷ 12)`, never before half of the life is over, and a last call
     /// 60 s before the end (a quarter of the life for tokens of less than 4 minutes).
     #[must_use]
-    pub fn of(head: &TokenHead) -> Self {
+    pub(crate) fn of(head: &TokenHead) -> Self {
         let life = Duration::from_secs(head.exp.saturating_sub(head.iat));
         let end = UnixMillis::from_seconds(head.exp);
         let lead = (life / 6).max(LEAD) + jitter(&head.sub, life / 12);
@@ -38,6 +38,6 @@ impl Notices {
 
 /// 0 to `span`, the same for the same DN.
 #[must_use]
-pub fn jitter(dn: &SessionDn, span: Duration) -> Duration {
+pub(crate) fn jitter(dn: &SessionDn, span: Duration) -> Duration {
     span * u32::from(dn_slice(dn, STEPS)) / u32::from(STEPS)
 }

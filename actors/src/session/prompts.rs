@@ -18,7 +18,7 @@ const PER_MINUTE: usize = 10;
 
 /// All prompts of one session.
 #[derive(Debug)]
-pub struct Prompts {
+pub(crate) struct Prompts {
     /// Prompts that want an answer.
     open: BTreeMap<InteractionRef, Prompt>,
     shown: BTreeMap<InteractionRef, Instant>,
@@ -33,7 +33,7 @@ impl Default for Prompts {
 
 impl Prompts {
     /// What to show of what would help.
-    pub fn offer(
+    pub(crate) fn offer(
         &mut self,
         help: Vec<Help>,
         destination: &str,
@@ -77,28 +77,28 @@ impl Prompts {
 
     /// The open prompt with this id.
     #[must_use]
-    pub fn find(&self, id: PromptId) -> Option<&Prompt> {
+    pub(crate) fn find(&self, id: PromptId) -> Option<&Prompt> {
         self.open.values().find(|prompt| prompt.prompt_id == id)
     }
 
     /// All open prompts, for a Client that comes back.
-    pub fn open(&self) -> impl Iterator<Item = &Prompt> {
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Prompt> {
         self.open.values()
     }
 
     /// A prompt was answered.
-    pub fn answered(&mut self, id: PromptId) {
+    pub(crate) fn answered(&mut self, id: PromptId) {
         self.open.retain(|_, prompt| prompt.prompt_id != id);
     }
 
     /// Takes out the prompts of conditions that hold now.
-    pub fn close(&mut self, failing: &BTreeSet<ConditionId>) -> Vec<PromptId> {
+    pub(crate) fn close(&mut self, failing: &BTreeSet<ConditionId>) -> Vec<PromptId> {
         let done = self.open.extract_if(.., |interaction, _| !failing.contains(&interaction.condition_id));
         done.map(|(_, prompt)| prompt.prompt_id).collect()
     }
 
     /// The device changed: messages about what the user could mend may be shown again.
-    pub fn device_changed(&mut self) {
+    pub(crate) fn device_changed(&mut self) {
         let open = &self.open;
         self.shown.retain(|interaction, _| open.contains_key(interaction));
     }

@@ -31,7 +31,7 @@ impl Moment {
     /// The instant at which `time` will be reached; now, if that has passed; in a day, if it is later than that: who
     /// waits for longer looks again then.
     #[must_use]
-    pub fn instant_of(self, time: UnixMillis) -> Instant {
+    pub(crate) fn instant_of(self, time: UnixMillis) -> Instant {
         self.instant + self.time.until(time).min(A_DAY)
     }
 }

@@ -7,7 +7,7 @@ pub trait Entropy {
 }
 
 /// `N` random bytes.
-pub fn draw<const N: usize>(entropy: &mut dyn Entropy) -> [u8; N] {
+pub(crate) fn draw<const N: usize>(entropy: &mut dyn Entropy) -> [u8; N] {
     let mut bytes = [0; N];
     entropy.fill(&mut bytes);
     bytes
@@ -24,18 +24,21 @@ impl Entropy for ThreadEntropy {
     }
 }
 
-/// Counts: for tests and simulations, where runs must repeat.
+/// Counts: for tests, where runs must repeat.
+#[cfg(test)]
 #[derive(Debug, Clone, Default)]
-pub struct CountingEntropy(u64);
+pub(crate) struct CountingEntropy(u64);
 
+#[cfg(test)]
 impl CountingEntropy {
     /// One that counts on from `count`, so that it draws nothing that another one draws.
     #[must_use]
-    pub const fn starting_at(count: u64) -> Self {
+    pub(crate) const fn starting_at(count: u64) -> Self {
         Self(count)
     }
 }
 
+#[cfg(test)]
 impl Entropy for CountingEntropy {
     fn fill(&mut self, bytes: &mut [u8]) {
         self.0 += 1;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// Deepest nesting that is read: the deepest message of ours has 9 levels.
 const MAX_DEPTH: usize = 32;
 /// Bytes of the length in front of a frame.
-pub const LENGTH: usize = 4;
+pub(crate) const LENGTH: usize = 4;
 
 /// Why a frame could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum PackError {
 ///
 /// # Errors
 /// [`PackError::Encode`].
-pub fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, PackError> {
+pub(crate) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, PackError> {
     let mut bytes = Vec::with_capacity(256);
     let mut to = rmp_serde::Serializer::new(&mut bytes).with_struct_map().with_human_readable();
     value.serialize(&mut to)?;

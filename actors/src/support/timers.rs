@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// Deadlines by name.
 #[derive(Debug, Clone)]
-pub struct Timers<K>(BTreeMap<K, Instant>);
+pub(crate) struct Timers<K>(BTreeMap<K, Instant>);
 
 impl<K: Ord> Default for Timers<K> {
     fn default() -> Self {
@@ -16,29 +16,29 @@ impl<K: Ord> Default for Timers<K> {
 
 impl<K: Ord + Copy> Timers<K> {
     /// Sets, or moves, a timer.
-    pub fn set(&mut self, name: K, at: Instant) {
+    pub(crate) fn set(&mut self, name: K, at: Instant) {
         self.0.insert(name, at);
     }
 
     /// Stops a timer.
-    pub fn stop(&mut self, name: K) {
+    pub(crate) fn stop(&mut self, name: K) {
         self.0.remove(&name);
     }
 
     /// Whether a timer runs.
     #[must_use]
-    pub fn is_set(&self, name: K) -> bool {
+    pub(crate) fn is_set(&self, name: K) -> bool {
         self.0.contains_key(&name)
     }
 
     /// The earliest deadline.
     #[must_use]
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         self.0.values().min().copied()
     }
 
     /// Takes out a timer that is due at `now`, the earliest first.
-    pub fn due(&mut self, now: Instant) -> Option<K> {
+    pub(crate) fn due(&mut self, now: Instant) -> Option<K> {
         let (name, _) = self.0.iter().filter(|(_, at)| **at <= now).min_by_key(|(_, at)| **at)?;
         let name = *name;
         self.0.remove(&name);

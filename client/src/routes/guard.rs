@@ -8,11 +8,9 @@ use std::io;
 use std::net::IpAddr;
 
 use netlink_packet_netfilter::nftables::InetHookNumber;
-use ringwall_kernel::nft::batch::Batch;
-use ringwall_kernel::nft::family::{Family, Side};
-use ringwall_kernel::nft::kernel::{CommitError, Kernel};
-use ringwall_kernel::nft::objects::{BaseChain, Element, Field, Message, SetSpec, Table};
-use ringwall_kernel::nft::rule::Rule;
+use ringwall_kernel::nft::{
+    BaseChain, Batch, CommitError, Element, Family, Field, Kernel, Message, Rule, SetSpec, Side, Table,
+};
 
 /// Name of the table.
 const TABLE: &str = "ringwall_client";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
 
-use ringwall_actors::link::board::{Board, Enforcement};
+use ringwall_actors::link::{Board, Enforcement};
 use ringwall_protocol::id::{ApplianceId, LogIndex};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
-use ringwall_actors::link::actor::{Link, LinkParts, OUTBOX};
-use ringwall_actors::link::board::Board;
-use ringwall_actors::link::message::{Arrived, HungUp};
-use ringwall_actors::link::ports::{ChangeSource, GatewayReports};
-use ringwall_actors::support::clock::{Clock, Moment};
+use ringwall_actors::link::Board;
+use ringwall_actors::link::{Arrived, HungUp};
+use ringwall_actors::link::{ChangeSource, GatewayReports};
+use ringwall_actors::link::{Link, LinkParts, OUTBOX};
 use ringwall_actors::support::packed;
+use ringwall_actors::support::{Clock, Moment};
 use ringwall_protocol::feed::{FromController, FromGateway};
 use ringwall_protocol::id::{ApplianceId, Incarnation};
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use ringwall_actors::link::ports::{GatewayReport, GatewayReports};
+use ringwall_actors::link::{GatewayReport, GatewayReports};
 use ringwall_protocol::feed::SessionSummary;
 use ringwall_protocol::id::{ApplianceId, CommandId, SessionId, SiteId};
 use ringwall_protocol::name::SessionDn;

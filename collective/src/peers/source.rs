@@ -5,7 +5,7 @@ use std::sync::Arc;
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use ringwall_actors::link::ports::{ChangeSource, Changes, Compacted, NoQuorum};
+use ringwall_actors::link::{ChangeSource, Changes, Compacted, NoQuorum};
 use ringwall_protocol::feed::{FeedEvent, FeedView};
 use ringwall_protocol::id::{ApplianceId, Incarnation, LogIndex};
 use ringwall_protocol::object::appliance::ApplianceState;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use ringwall_actors::link::board::Enforcement;
+use ringwall_actors::link::Enforcement;
 use ringwall_protocol::id::{ApplianceId, LogIndex, NodeId, SiteId};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::time::UnixMillis;

@@ -117,7 +117,7 @@ impl FirewallConfig {
 
     /// Everything that is wrong, all at once; empty: nothing.
     #[must_use]
-    pub fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = vec![];
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if self.table.is_empty() || self.table.len() > 64 || !self.table.bytes().all(named) {

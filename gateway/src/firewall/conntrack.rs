@@ -16,9 +16,7 @@ use netlink_packet_netfilter::conntrack::ConntrackMessage;
 use netlink_packet_netfilter::{NetfilterMessageInner, NetfilterProtoFamily, NetfilterSubsystem};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 
-use super::batch;
-use super::expression::nest;
-use super::wire::{Answers, ErrorAnswer, HEADER, kind_of, sequence_of};
+use ringwall_kernel::nft::{self, Answers, ErrorAnswer, HEADER, kind_of, nest, sequence_of};
 
 /// Bytes of one read.
 const READ: usize = 1 << 16;
@@ -139,7 +137,7 @@ impl Tracking {
     fn send(&mut self, family: NetfilterProtoFamily, flags: u16, inner: NetfilterMessageInner) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         self.send.clear();
-        batch::append(&mut self.send, self.sequence, NLM_F_REQUEST | flags, family, 0, inner);
+        nft::append(&mut self.send, self.sequence, NLM_F_REQUEST | flags, family, 0, inner);
         self.socket.send_to(&self.send, &SocketAddr::new(0, 0), 0)?;
         Ok(())
     }

@@ -18,14 +18,12 @@ use netlink_packet_netfilter::nflog::{
 };
 use netlink_packet_netfilter::{NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
+use ringwall_kernel::nft::{Answers, ErrorAnswer, LOGGED_BYTES, log_prefix};
 use ringwall_protocol::rules::Direction;
 use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_timeout};
 use tokio::sync::mpsc;
 
 pub use flow::{AlertedFlow, BlockedFlow, LoggedPort};
-
-use super::family::{LOGGED_BYTES, log_prefix};
-use super::wire::{Answers, ErrorAnswer};
 
 /// Bytes of one read: more than the kernel puts into one message.
 const READ: usize = 1 << 17;

@@ -4,14 +4,13 @@
 //! stricter: removals and ends of the lease overtake. Installs never share a transaction with removals. Every answer
 //! is given after the kernel's acknowledgement.
 
-mod housekeeping;
-mod installs;
-mod leases;
-mod names;
-mod removals;
-#[cfg(test)]
-mod tests;
-mod worker;
+mod install_queue;
+mod kernel_lease;
+mod knock_sets;
+mod removal_queue;
+mod request;
+mod standing;
+mod thread;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -25,8 +24,10 @@ use ringwall_protocol::id::{LogIndex, SessionId};
 use tokio::sync::oneshot;
 
 use super::readback::Audit;
+use request::{KnockChange, QueuedInstall};
 
-pub(super) use worker::{Parts, Worker};
+pub(super) use request::Request;
+pub(super) use thread::{EnforcerThread, Outside};
 
 /// Changes of the knock sets that may wait at a time: a flood of knocks must not fill the queue of cuts.
 const KNOCKS_WAITING: usize = 4_096;
@@ -51,64 +52,6 @@ pub struct Enforcer {
     knocks: Arc<AtomicUsize>,
     /// Rule sets in force, as the thread last said.
     rule_sets: Arc<AtomicUsize>,
-}
-
-/// One entry of the queue.
-#[derive(Debug)]
-pub(super) enum Request {
-    Install(Box<QueuedInstall>),
-    Remove {
-        session: SessionId,
-        cut_at: LogIndex,
-        reply: oneshot::Sender<()>,
-    },
-    Progress(LogIndex),
-    Renew {
-        renewal: LeaseRenewal,
-        reply: oneshot::Sender<bool>,
-    },
-    EndLease {
-        at: Instant,
-    },
-    Knock {
-        change: KnockChange,
-        reply: oneshot::Sender<bool>,
-    },
-    /// A name stands for these addresses, each for a time from `at` on, and for no others.
-    Resolved {
-        host: Host,
-        addresses: Vec<(IpAddr, Duration)>,
-        at: Instant,
-    },
-    /// A session is told that a name stands for these addresses.
-    Told {
-        session: SessionId,
-        host: Host,
-        addresses: Vec<(IpAddr, Duration)>,
-        at: Instant,
-        reply: oneshot::Sender<bool>,
-    },
-    /// Connection tracking has forgotten these addresses.
-    Cleaned(Vec<IpAddr>),
-    Audit(oneshot::Sender<Result<Audit, String>>),
-    Stop,
-}
-
-/// An install with the time of the call, from which its expiry counts.
-#[derive(Debug)]
-pub(super) struct QueuedInstall {
-    pub(super) install: Install,
-    pub(super) at: Instant,
-    pub(super) reply: oneshot::Sender<Result<(), InstallError>>,
-}
-
-/// A change of the sets that open the Gateway's own ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KnockChange {
-    Open { source: IpAddr, port: u16, connections: u32, time: Duration },
-    Close { source: IpAddr, port: u16 },
-    AddPeer { peer: SocketAddr, time: Duration },
-    RemovePeer { peer: SocketAddr },
 }
 
 impl Enforcer {

@@ -5,7 +5,7 @@ use std::io;
 use netlink_packet_core::{Emitable as _, Nla as _, NlaBuffer, NlasIterator};
 use netlink_packet_netfilter::nftables::NfTablesMessage;
 
-use super::kernel::Kernel;
+use ringwall_kernel::nft::Kernel;
 
 const NFTA_FLOWTABLE_NAME: u16 = 2;
 const NFTA_FLOWTABLE_HOOK: u16 = 3;

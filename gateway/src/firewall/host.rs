@@ -138,7 +138,7 @@ fn exactly(path: &[&str], value: u64) -> Setting {
 
 /// Whether the kernel carries IPv6 over an interface: built in, and not switched off for it.
 #[must_use]
-pub fn carries_ipv6(interface: &InterfaceName) -> bool {
+pub(crate) fn carries_ipv6(interface: &InterfaceName) -> bool {
     let off = exactly(&["ipv6", "conf", interface.as_str(), "disable_ipv6"], 0);
     std::fs::read_to_string(off.file()).is_ok_and(|text| text.trim() == "0")
 }

@@ -1,4 +1,4 @@
-//! Who may stand at which address: sessions, tombstones, quarantine. Pure; the kernel is the enforcer's business.
+//! What stands: who has which rules at which address; tombstones, quarantine. Pure; the kernel is the enforcer's business.
 //!
 //! Promises: an install is refused if its session was cut, if it is older than what is applied, if its tokens were
 //! checked before the last cut at its address, or if another session holds the address (T3, T18). A cut
@@ -11,17 +11,7 @@ use std::time::{Duration, Instant};
 use ringwall_actors::ports::{InstallError, SessionAddresses};
 use ringwall_protocol::id::{LogIndex, SessionId};
 
-use super::slots::Mark;
-
-/// What is in force for a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) generation: u64,
-    pub(super) addresses: SessionAddresses,
-    pub(super) mark: Mark,
-    /// When its elements vanish by themselves.
-    pub(super) expires: Instant,
-}
+use super::wanted::SessionRules;
 
 /// An install as far as admission goes.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +35,7 @@ pub(super) enum InstallDecision {
 /// Installed sessions, holders of addresses, quarantined addresses and tombstones.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    sessions: HashMap<SessionId, Held>,
+    sessions: HashMap<SessionId, SessionRules>,
     holders: HashMap<IpAddr, SessionId>,
     quarantine: HashSet<IpAddr>,
     tombstones: HashSet<SessionId>,
@@ -71,7 +61,7 @@ impl Ledger {
 
     /// Decides whether the kernel may be changed for this request.
     pub(super) fn check(&self, request: &InstallRequest) -> InstallDecision {
-        let addresses = || list(request.addresses);
+        let addresses = || request.addresses.iter();
         if self.tombstones.contains(&request.session) {
             return InstallDecision::Refused(InstallError::Ended);
         }
@@ -94,26 +84,26 @@ impl Ledger {
     }
 
     /// Records an install that the kernel acknowledged. Returns what was in force before.
-    pub(super) fn installed(&mut self, session: SessionId, held: Held) -> Option<Held> {
+    pub(super) fn installed(&mut self, session: SessionId, held: SessionRules) -> Option<SessionRules> {
         let former = self.sessions.insert(session, held);
         if let Some(former) = former {
-            for address in left_behind(former.addresses, held.addresses) {
+            for address in former.left_behind(held.addresses) {
                 self.holders.remove(&address);
                 self.quarantine.insert(address);
             }
         }
-        self.holders.extend(list(held.addresses).map(|address| (address, session)));
+        self.holders.extend(held.addresses.iter().map(|address| (address, session)));
         former
     }
 
     /// What is in force for a session.
-    pub(super) fn held(&self, session: SessionId) -> Option<Held> {
+    pub(super) fn held(&self, session: SessionId) -> Option<SessionRules> {
         self.sessions.get(&session).copied()
     }
 
     /// Records that the session was cut at index `cut_at`, whether it is installed or not: later installs are refused.
     pub(super) fn add_tombstone(&mut self, session: SessionId, cut_at: LogIndex, now: Instant) {
-        let addresses: Vec<IpAddr> = self.held(session).map(|held| list(held.addresses).collect()).unwrap_or_default();
+        let addresses: Vec<IpAddr> = self.held(session).map(|held| held.addresses.iter().collect()).unwrap_or_default();
         for address in &addresses {
             let last = self.cuts.entry(*address).or_insert(cut_at);
             *last = (*last).max(cut_at);
@@ -124,9 +114,9 @@ impl Ledger {
     }
 
     /// The kernel no longer holds a cut session. Its addresses are quarantined.
-    pub(super) fn removed(&mut self, session: SessionId) -> Option<Held> {
+    pub(super) fn removed(&mut self, session: SessionId) -> Option<SessionRules> {
         let held = self.sessions.remove(&session)?;
-        for address in list(held.addresses) {
+        for address in held.addresses.iter() {
             self.holders.remove(&address);
             self.quarantine.insert(address);
         }
@@ -152,7 +142,7 @@ impl Ledger {
     }
 
     /// Every session in force.
-    pub(super) fn sessions(&self) -> impl Iterator<Item = (&SessionId, &Held)> {
+    pub(super) fn sessions(&self) -> impl Iterator<Item = (&SessionId, &SessionRules)> {
         self.sessions.iter()
     }
 
@@ -162,21 +152,12 @@ impl Ledger {
     }
 }
 
-/// The addresses that a session really has.
-pub(super) fn list(addresses: SessionAddresses) -> impl Iterator<Item = IpAddr> {
-    addresses.iter()
-}
-
-/// Addresses that the session had and has no longer.
-pub(super) fn left_behind(former: SessionAddresses, now: SessionAddresses) -> impl Iterator<Item = IpAddr> {
-    list(former).filter(move |address| !now.contains(*address))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::firewall::slots::Mark;
 
     const MEMORY: Duration = Duration::from_secs(75);
 
@@ -192,8 +173,8 @@ mod tests {
         InstallRequest { session: session(n), generation, checked_at: LogIndex(checked_at), addresses: at(1) }
     }
 
-    fn held(generation: u64, now: Instant) -> Held {
-        Held { generation, addresses: at(1), mark: Mark(1), expires: now }
+    fn held(generation: u64, now: Instant) -> SessionRules {
+        SessionRules { generation, addresses: at(1), mark: Mark(1), expires: now }
     }
 
     #[test]
@@ -249,7 +230,7 @@ mod tests {
         let now = Instant::now();
         let mut ledger = Ledger::new(MEMORY);
         ledger.installed(session(1), held(1, now));
-        ledger.installed(session(1), Held { addresses: at(2), ..held(2, now) });
+        ledger.installed(session(1), SessionRules { addresses: at(2), ..held(2, now) });
         assert_eq!(ledger.check(&request(2, 1, 1)), InstallDecision::Wait(IpAddr::from([10, 9, 0, 1])));
     }
 }

@@ -12,12 +12,11 @@ mod named;
 use std::net::IpAddr;
 
 use netlink_packet_netfilter::nftables::SetFlags;
+use ringwall_kernel::nft::{
+    ELEMENTS_PER_MESSAGE, Element, Ending, Family, Field, Kept, Message, Rule, SetSpec, Side, Table, state,
+};
 use ringwall_protocol::rules::{Direction, Element as Rectangle, RuleSet, Run, Verdict};
 
-use super::expression::{Ending, Kept};
-use super::family::{Family, Side, state};
-use super::objects::{ELEMENTS_PER_MESSAGE, Element, Field, Message, SetSpec, Table, mark_data};
-use super::rule::Rule;
 use super::skeleton::{ALERTS4, ALERTS6, DOWN, UP};
 use super::slots::Mark;
 
@@ -168,11 +167,6 @@ pub(super) fn unmake(table: &Table, mark: Mark, rules: &RuleSet) -> Vec<Message>
     let added = parts(mark, rules).into_iter().filter(|(part, verdict, _)| added_by_filling(part, *verdict));
     messages.extend(added.map(|(part, _, _)| table.destroy_set(&part.name())));
     messages
-}
-
-/// `table.add` of a session's address: its mark, gone after `milliseconds`.
-pub(super) fn session_element(address: IpAddr, mark: Mark, milliseconds: u64) -> Element {
-    Element::key(address_bytes(address)).giving(mark_data(mark.0)).expiring(milliseconds)
 }
 
 /// The elements of a rule set that the kernel must hold, by set name: what the read-back compares.

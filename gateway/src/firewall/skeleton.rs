@@ -10,11 +10,9 @@ mod sets;
 
 use netlink_packet_netfilter::nftables::InetHookNumber;
 
-use super::batch::Batch;
+use ringwall_kernel::nft::{BaseChain, Batch, Family, Message, Rule, Side, Table};
+
 use super::config::FirewallConfig;
-use super::family::{Family, Side};
-use super::objects::{BaseChain, Message, Table};
-use super::rule::Rule;
 
 pub(super) use sets::{
     ALERTS4, ALERTS6, ASKED4, ASKED6, DOWN, LEASE, NAMED4, NAMED6, PEERS4, PEERS6, SESSIONS4, SESSIONS6, UP,

@@ -24,7 +24,7 @@ const INSTALL_TIME: Duration = Duration::from_secs(2);
 impl Names {
     /// The answer to a question of this session; `None` if it cannot even be refused: it has no header, or is no
     /// question at all.
-    pub async fn answer(&self, session: SessionId, question: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) async fn answer(&self, session: SessionId, question: &[u8]) -> Option<Vec<u8>> {
         let asked = match read(question)? {
             Ok(asked) => asked,
             Err(refused) => return refused.to_vec().ok(),

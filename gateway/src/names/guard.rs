@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 /// Addresses that no name may stand for, beside those that no protected host has anyway.
 #[derive(Debug, Clone, Default)]
-pub struct AnswerGuard {
+pub(crate) struct AnswerGuard {
     own: Vec<IpAddr>,
     pools: Vec<IpNet>,
 }
@@ -15,13 +15,13 @@ pub struct AnswerGuard {
 impl AnswerGuard {
     /// The Gateway's own addresses, and the pools of tunnel addresses.
     #[must_use]
-    pub fn new(own: Vec<IpAddr>, pools: Vec<IpNet>) -> Self {
+    pub(crate) fn new(own: Vec<IpAddr>, pools: Vec<IpNet>) -> Self {
         Self { own: own.into_iter().map(|address| address.to_canonical()).collect(), pools }
     }
 
     /// Whether a protected host may have this address.
     #[must_use]
-    pub fn allows(&self, address: IpAddr) -> bool {
+    pub(crate) fn allows(&self, address: IpAddr) -> bool {
         let hosts = match address {
             IpAddr::V4(v4) => is_host4(v4),
             IpAddr::V6(v6) => is_host6(v6),

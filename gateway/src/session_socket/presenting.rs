@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use ringwall_actors::support::budget::Budget;
+use ringwall_actors::support::Budget;
 
 /// Tokens of one kind within a span.
 const TOKENS: (usize, Duration) = (2, Duration::from_secs(10));

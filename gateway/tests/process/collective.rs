@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use actix::Actor;
 use futures_util::future::BoxFuture;
-use ringwall_actors::link::actor::{Link, LinkParts, OUTBOX};
-use ringwall_actors::link::board::{Board, Enforcement};
-use ringwall_actors::link::message::Arrived;
-use ringwall_actors::link::ports::{ChangeSource, Changes, Compacted, GatewayReport, GatewayReports, NoQuorum};
-use ringwall_actors::support::clock::{Clock, Moment};
+use ringwall_actors::link::Arrived;
+use ringwall_actors::link::{Board, Enforcement};
+use ringwall_actors::link::{ChangeSource, Changes, Compacted, GatewayReport, GatewayReports, NoQuorum};
+use ringwall_actors::link::{Link, LinkParts, OUTBOX};
 use ringwall_actors::support::packed;
+use ringwall_actors::support::{Clock, Moment};
 use ringwall_protocol::claims::{ClaimMap, UntrustedClaims};
 use ringwall_protocol::entitlement::{Action, ActionKind, Logic, Subtype};
 use ringwall_protocol::feed::{FeedEvent, FeedPosition, FeedSite, FeedView, FromController, FromGateway};

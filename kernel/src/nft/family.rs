@@ -85,9 +85,9 @@ pub mod state {
 }
 
 /// Bits of `ct status` (`IPS_…_BIT`).
-pub mod status {
+pub(crate) mod status {
     /// Both sides acknowledged: a handshake was completed.
-    pub const ASSURED: u32 = 4;
+    pub(crate) const ASSURED: u32 = 4;
 }
 
 /// Which half of a conversation a packet belongs to.

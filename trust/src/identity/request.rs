@@ -1,5 +1,5 @@
 //! Certificate signing requests from untrusted peers (RFC 2986): the signature is checked, the key is judged, and of all
-//! that the request says only the key is kept. A request for `CA:TRUE` therefore cannot become a CA (T16, 3.2).
+//! that the request says only the key is kept. A request for `CA:TRUE` therefore cannot become a CA (T16).
 
 use aws_lc_rs::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 use rcgen::{PublicKeyData, SignatureAlgorithm};

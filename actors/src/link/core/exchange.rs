@@ -11,7 +11,7 @@ use crate::link::ports::{GatewayReport, NoQuorum};
 /// What happens to a link.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "made where it is taken, one at a time")]
-pub enum LinkInput {
+pub(crate) enum LinkInput {
     /// A frame arrived.
     Arrived(FromGateway),
     /// More was applied to the state.
@@ -24,7 +24,7 @@ pub enum LinkInput {
 
 /// What a link wants done, in this order.
 #[derive(Debug, PartialEq)]
-pub enum LinkEffect {
+pub(crate) enum LinkEffect {
     /// Put a frame into the stream.
     Send(FromController),
     /// Ask for a read index, once; the answer comes back as [`LinkInput::ReadIndex`].
@@ -60,7 +60,7 @@ pub enum LinkEffect {
 
 /// Why a link ends from this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CloseReason {
+pub(crate) enum CloseReason {
     /// It broke the protocol.
     #[error("the gateway broke the feed's protocol: {0}")]
     Protocol(&'static str),

@@ -31,7 +31,7 @@ struct Checked {
 
 impl RegistryCore {
     /// Admits, resumes, parks or refuses a Client.
-    pub fn admit(
+    pub(crate) fn admit(
         &mut self,
         ticket: Ticket,
         admission: Box<Admission>,

@@ -19,7 +19,7 @@ use crate::support::entropy::Entropy;
 
 impl RegistryCore {
     /// A full state. Nothing is changed by one of an older incarnation, or of a second one with the same epoch.
-    pub fn full(&mut self, mut view: FeedView, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
+    pub(crate) fn full(&mut self, mut view: FeedView, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
         let mut effects = vec![];
         let known = self.view.as_ref().map(|view| view.position);
         let (incarnation, index) = (view.position.incarnation, view.position.index);
@@ -40,7 +40,13 @@ impl RegistryCore {
     }
 
     /// One change. Changes of lower indexes are complete by now.
-    pub fn change(&mut self, index: LogIndex, event: FeedEvent, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
+    pub(crate) fn change(
+        &mut self,
+        index: LogIndex,
+        event: FeedEvent,
+        now: Moment,
+        entropy: &mut dyn Entropy,
+    ) -> Vec<Effect> {
         let mut effects = vec![];
         let Some(view) = &mut self.view else { return effects };
         match event {
@@ -71,14 +77,14 @@ impl RegistryCore {
     }
 
     /// Nothing is missing up to `index`.
-    pub fn caught_up(&mut self, index: LogIndex, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
+    pub(crate) fn caught_up(&mut self, index: LogIndex, now: Moment, entropy: &mut dyn Entropy) -> Vec<Effect> {
         let mut effects = vec![];
         self.advance(index, now, entropy, &mut effects);
         effects
     }
 
     /// A poll that was sent at `sent_at` is confirmed; everything up to `read_index` came before.
-    pub fn confirmed(
+    pub(crate) fn confirmed(
         &mut self,
         read_index: LogIndex,
         sent_at: Instant,

@@ -8,7 +8,7 @@ use ringwall_protocol::wire::error::ErrorCode;
 
 impl RegistryCore {
     /// Accepts, parks or refuses newer tokens.
-    pub fn present(&mut self, ticket: Ticket, presentation: Box<Presentation>, now: Moment) -> Vec<Effect> {
+    pub(crate) fn present(&mut self, ticket: Ticket, presentation: Box<Presentation>, now: Moment) -> Vec<Effect> {
         let claims = presentation.claims.as_ref().map(|token| token.head.idx);
         let entitlement = presentation.entitlement.as_ref().map(|token| token.head.idx);
         let outcome = match claims.max(entitlement) {

@@ -1,17 +1,63 @@
 //! Websocket and tunnel of a session: welcome, loss, return, attach tokens.
 
-use ringwall_protocol::authorize::Prepared;
+use std::time::{Duration, Instant};
+
 use ringwall_protocol::id::LogIndex;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{FromClient, FromGateway, SESSION_VERSION, Welcome};
 use serde_json::json;
 
-use super::{DETACHED, Device, Effect, SessionCore, SocketId, Timer, TunnelNews};
+use super::{DETACHED, Effect, SessionCore, SocketId, Timer, TunnelNews, credentials};
 use crate::feed::audit::AuditRecord;
 use crate::ports::AttachToken;
 use crate::registry::admission::Admission;
+use crate::support::budget::Budget;
 use crate::support::clock::Moment;
 use crate::support::entropy::{Entropy, draw};
+
+/// Attach tokens that are given out on request (T32).
+const ATTACHES: (usize, Duration) = (20, Duration::from_secs(10));
+
+/// How the Client is connected.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// None while the session is detached.
+    socket: Option<SocketId>,
+    attaches: Budget,
+    /// The Controllers know of the session: it was welcomed once.
+    opened: bool,
+}
+
+impl Connection {
+    pub(super) const fn new(socket: SocketId) -> Self {
+        let (limit, window) = ATTACHES;
+        Self { socket: Some(socket), attaches: Budget::new(limit, window), opened: false }
+    }
+
+    /// True if this is the session's current websocket.
+    pub(super) fn is_on(&self, socket: SocketId) -> bool {
+        self.socket == Some(socket)
+    }
+
+    /// True while there is no websocket.
+    pub(super) const fn is_detached(&self) -> bool {
+        self.socket.is_none()
+    }
+
+    /// True once the Controllers know of the session.
+    pub(super) const fn is_opened(&self) -> bool {
+        self.opened
+    }
+
+    /// The first welcome: true once.
+    fn open(&mut self) -> bool {
+        !std::mem::replace(&mut self.opened, true)
+    }
+
+    fn admits_attach(&mut self, now: Instant) -> bool {
+        self.attaches.spend(now)
+    }
+}
 
 impl SessionCore {
     pub(super) fn on_client(
@@ -23,7 +69,7 @@ impl SessionCore {
     ) {
         match message {
             FromClient::AttachRequest {} => {
-                if self.budgets.attaches.spend(now.instant) {
+                if self.connection.admits_attach(now.instant) {
                     let token = self.expect_tunnel(entropy, effects);
                     effects.push(Effect::Send(FromGateway::Attach { token }));
                 }
@@ -40,7 +86,7 @@ impl SessionCore {
     }
 
     pub(super) fn on_socket_lost(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        self.socket = None;
+        self.connection.socket = None;
         self.timers.set(Timer::Detached, now.instant + DETACHED);
         effects.push(Effect::Audit(self.record("session_detached", now)));
         self.report_soon(now);
@@ -54,23 +100,19 @@ impl SessionCore {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        match Prepared::new(admission.entitlement.into_inner()) {
-            Ok(prepared) => self.prepared = prepared,
-            Err(error) => return self.end(ErrorCode::TokenInvalid, &error.to_string(), effects),
+        let (peer, country) = (admission.peer, admission.country.clone());
+        let (admitted, device) = credentials::of_admission(admission, checked_at);
+        if let Err(error) = self.credentials.resume(admitted) {
+            return self.end(ErrorCode::TokenInvalid, &error.to_string(), effects);
         }
-        self.socket = Some(socket);
+        self.connection.socket = Some(socket);
         self.timers.stop(Timer::Detached);
-        self.claims = admission.claims.into_inner();
-        self.certificate_until = admission.certificate_until;
-        self.connect_seq = admission.connect_seq;
-        self.peer = admission.peer;
-        self.country = admission.country;
-        self.device = Device { claims: admission.device, heard: now.instant, waiting: None };
-        self.note_device(now.instant);
-        self.checked_at = self.checked_at.max(checked_at);
+        (self.origin.peer, self.origin.country) = (peer, country);
+        self.evidence.device.resume(device, now.instant);
+        self.note_device();
         self.settle_tokens(now);
         self.want_names(effects);
-        self.welcome_after_install(true);
+        self.rules.welcome_with_next(true);
         self.evaluate(now, effects);
         effects.push(Effect::Audit(self.record("session_reconnected", now)));
         self.report_soon(now);
@@ -78,14 +120,8 @@ impl SessionCore {
 
     pub(super) fn on_tunnel(&mut self, news: TunnelNews, now: Moment, effects: &mut Vec<Effect>) {
         match news {
-            TunnelNews::Attached(peer) => {
-                self.tunnel = Some(peer);
-                effects.push(Effect::Audit(self.record("tunnel_established", now)));
-            }
-            TunnelNews::Lost => {
-                self.tunnel = None;
-                effects.push(Effect::Audit(self.record("tunnel_closed", now)));
-            }
+            TunnelNews::Attached(_) => effects.push(Effect::Audit(self.record("tunnel_established", now))),
+            TunnelNews::Lost => effects.push(Effect::Audit(self.record("tunnel_closed", now))),
             TunnelNews::Violation(what) => return self.end(ErrorCode::ProtocolError, &what, effects),
         }
         self.report_soon(now);
@@ -93,7 +129,7 @@ impl SessionCore {
 
     pub(super) fn welcome(&mut self, resumed: bool, now: Moment, entropy: &mut dyn Entropy, effects: &mut Vec<Effect>) {
         let attach_token = self.expect_tunnel(entropy, effects);
-        let token = self.prepared.token();
+        let token = self.credentials.prepared.token();
         effects.push(Effect::Send(FromGateway::Welcome(Welcome {
             session_id: self.settings.session,
             resumed,
@@ -106,13 +142,12 @@ impl SessionCore {
             dns: token.dns.clone(),
             keep_alive_seconds: self.settings.keep_alive_seconds,
             controller_time: now.time,
-            entitlements: self.states(),
+            entitlements: self.rules.states(),
         })));
         for prompt in self.prompts.open() {
             effects.push(Effect::Send(FromGateway::Interaction(prompt.clone())));
         }
-        if !self.opened {
-            self.opened = true;
+        if self.connection.open() {
             effects.push(Effect::Opened(self.summary()));
             effects.push(Effect::Audit(self.record("session_created", now)));
         }
@@ -127,8 +162,8 @@ impl SessionCore {
     }
 
     pub(super) fn record(&self, kind: &'static str, now: Moment) -> AuditRecord {
-        AuditRecord::new(kind, &self.claims.head.sub, now.time)
+        AuditRecord::new(kind, &self.credentials.claims.head.sub, now.time)
             .with("session_id", json!(self.settings.session))
-            .with("client_ip", json!(self.peer.ip()))
+            .with("client_ip", json!(self.origin.peer.ip()))
     }
 }

@@ -20,7 +20,7 @@ use crate::registry::admission::Admission;
 
 /// Newer tokens that the registry accepted.
 #[derive(Debug)]
-pub struct NewTokens {
+pub(crate) struct NewTokens {
     /// Claims.
     pub claims: Option<ClaimsToken>,
     /// Entitlements.
@@ -42,7 +42,7 @@ pub enum TunnelNews {
 
 /// What happens to a session.
 #[derive(Debug)]
-pub enum Input {
+pub(crate) enum Input {
     /// It was registered.
     Started,
     /// A message on the websocket; tokens go to the registry instead.
@@ -71,7 +71,7 @@ pub enum Input {
 
 /// What a session wants done, in this order.
 #[derive(Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Hand over the complete wanted rules.
     Install(Install),
     /// Say something on the websocket.

@@ -8,6 +8,7 @@ use ringwall_protocol::interaction::{InteractionKind, Prompt};
 use ringwall_protocol::rules::compile::ResolvedNames;
 use ringwall_protocol::rules::matching::Flow;
 use ringwall_protocol::rules::{Direction, Protocol};
+use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::session::FromClient;
 use serde_json::json;
 
@@ -88,7 +89,7 @@ impl Stage {
     fn passes(&self, host: &str) -> bool {
         let remote: IpAddr = host.parse().expect("an address");
         let flow = Flow { direction: Direction::Up, protocol: Protocol::Tcp, remote, port: 443 };
-        self.core.authorization.as_ref().is_some_and(|current| current.rules.passes(&flow))
+        self.core.rules.authorization().is_some_and(|current| current.rules.passes(&flow))
     }
 
     fn new_claims(&mut self, change: impl FnOnce(&mut ClaimsToken)) -> Vec<Effect> {
@@ -238,14 +239,14 @@ fn wider_rules_wait_for_their_turn_and_narrower_ones_do_not() {
     for round in 0..6 {
         // Tokens are no device claims: they come as fast as the registry lets them.
         stage.now = stage.now.plus(Duration::from_millis(10));
-        stage.core.device.claims = serde_json::from_value(json!({"healthy": round % 2 == 0})).expect("claims");
+        stage.core.evidence.device.claims = serde_json::from_value(json!({"healthy": round % 2 == 0})).expect("claims");
         let effects = stage.give(Input::Reevaluate);
         let installed = usize::from(install(&effects).is_some());
         if round % 2 == 0 { opened += installed } else { closed += installed }
     }
     assert_eq!(opened, 2, "twice a second");
     assert_eq!(closed, 2, "whenever there is something to close");
-    stage.core.device.claims = serde_json::from_value(json!({"healthy": true})).expect("claims");
+    stage.core.evidence.device.claims = serde_json::from_value(json!({"healthy": true})).expect("claims");
     assert!(install(&stage.give(Input::Reevaluate)).is_none());
     let effects = stage.pass(Duration::from_secs(1));
     assert!(install(&effects).is_some() && stage.passes("10.0.1.0"), "late, but not lost");
@@ -262,7 +263,7 @@ fn of_two_changes_a_second_and_more_the_stricter_of_old_and_new_is_kept() {
     let mut changed = vec![];
     for round in 0..3 {
         stage.now = stage.now.plus(Duration::from_millis(10));
-        stage.core.device.claims = serde_json::from_value(json!({"healthy": round % 2 == 0})).expect("claims");
+        stage.core.evidence.device.claims = serde_json::from_value(json!({"healthy": round % 2 == 0})).expect("claims");
         let effects = stage.give(Input::Reevaluate);
         changed.push(install(&effects).expect("something closes").rules.clone());
     }
@@ -287,7 +288,7 @@ fn reason_opens_what_it_was_asked_for_and_nothing_else() {
     assert!(prompts(&stage.blocked("10.77.0.1")).is_empty(), "nothing entitles to it");
     let effects = stage.say(FromClient::Reason { prompt_id: asked[0].prompt_id, text: "change 7\u{0}".to_owned() });
     assert!(install(&effects).is_some() && stage.passes("10.0.1.0") && !stage.passes("10.0.1.1"));
-    assert_eq!(stage.core.reasons["ticket"].text, "change 7");
+    assert_eq!(stage.core.evidence.reasons.given["ticket"].text, "change 7");
     let audited = effects.iter().any(|effect| matches!(effect, Effect::Audit(_)));
     assert!(audited, "the reason is in the audit");
 }

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ringwall_actors::ports::SessionAddresses;
+use ringwall_kernel::nft::{Family, Rule, Side};
 use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::rules::{Direction, Protocol, RuleSet, Verdict};
 
 use super::{address_bytes, chain, rules, sections};
-use crate::firewall::family::{Family, Side};
-use crate::firewall::rule::Rule;
+use crate::firewall::place::Place;
 use crate::firewall::skeleton::{ASKED4, ASKED6, NAMED4, NAMED6};
 use crate::firewall::slots::Mark;
 
@@ -73,23 +73,19 @@ impl NamedPart {
     }
 
     /// Set and key of the element that lets everybody reach `remote`; `None` if it is of the other family.
-    pub(in crate::firewall) fn element(&self, remote: IpAddr) -> Option<(&'static str, Vec<u8>)> {
+    pub(in crate::firewall) fn element(&self, remote: IpAddr) -> Option<Place> {
         (remote.is_ipv6() == (self.family == Family::V6))
-            .then(|| (self.family.pick(NAMED4, NAMED6), self.key(&[remote])))
+            .then(|| Place { set: self.family.pick(NAMED4, NAMED6), key: self.key(&[remote]) })
     }
 
     /// Set and key of the element that lets one session reach `remote`; `None` if either has no such address.
-    pub(in crate::firewall) fn own_element(
-        &self,
-        session: SessionAddresses,
-        remote: IpAddr,
-    ) -> Option<(&'static str, Vec<u8>)> {
+    pub(in crate::firewall) fn own_element(&self, session: SessionAddresses, remote: IpAddr) -> Option<Place> {
         let client = match (self.family, remote) {
             (Family::V4, IpAddr::V4(_)) => session.v4.map(IpAddr::V4),
             (Family::V6, IpAddr::V6(_)) => session.v6.map(IpAddr::V6),
             _ => None,
         };
-        Some((self.family.pick(ASKED4, ASKED6), self.key(&[client?, remote])))
+        Some(Place { set: self.family.pick(ASKED4, ASKED6), key: self.key(&[client?, remote]) })
     }
 
     fn key(&self, addresses: &[IpAddr]) -> Vec<u8> {
@@ -129,11 +125,11 @@ mod tests {
         let rules = RuleSet { up4: vec![run], ..RuleSet::default() };
         let part = &named_parts(Mark(7), &rules, 258)[0];
         let v4 = IpAddr::from([10, 0, 0, 5]);
-        let (set, key) = part.element(v4).expect("of its family");
+        let Place { set, key } = part.element(v4).expect("of its family");
         assert_eq!((set, key.len()), (NAMED4, 8));
         assert!(part.element("fd00::1".parse().expect("ip")).is_none());
         let session = SessionAddresses { v4: Some([10, 9, 0, 1].into()), v6: None };
-        let (set, key) = part.own_element(session, v4).expect("of its family");
+        let Place { set, key } = part.own_element(session, v4).expect("of its family");
         assert_eq!((set, &key[4..]), (ASKED4, &[10, 9, 0, 1, 10, 0, 0, 5][..]));
         assert!(part.own_element(SessionAddresses { v4: None, v6: None }, v4).is_none());
     }

@@ -3,10 +3,10 @@
 
 use ringwall_kernel::guard;
 
+use ringwall_kernel::nft::{Family, Rule, Side, TCP, UDP};
+
 use super::{Build, LEASE, PEERS4, PEERS6};
 use crate::firewall::config::Guard;
-use crate::firewall::family::{Family, Side, TCP, UDP};
-use crate::firewall::rule::Rule;
 
 /// ICMP errors that the Gateway sends into a tunnel: unreachable (path MTU), time exceeded.
 const TO_CLIENT4: [u8; 2] = [3, 11];

@@ -3,12 +3,10 @@
 //! From the tunnel: flows the client began are asked in `up`, answers to flows that others began in `down`. To the
 //! tunnel: the mirror image. Nothing else goes in or out, and nothing at all without the lease.
 
+use ringwall_kernel::nft::{Family, FlowDirection, Kept, Rule, Side, TCP, UDP, state};
 use ringwall_protocol::rules::Direction;
 
 use super::{Build, DENIED, DOWN, LEASE, SESSIONS4, SESSIONS6, UP, sets};
-use crate::firewall::expression::Kept;
-use crate::firewall::family::{Family, FlowDirection, Side, TCP, UDP, state};
-use crate::firewall::rule::Rule;
 
 /// IPv6 extension headers that no client may send: routing (43) and hop-by-hop (0) (T33).
 const ROUTING: u8 = 43;

@@ -5,9 +5,9 @@ use netlink_packet_netfilter::nftables::SetFlags;
 
 use ringwall_kernel::guard::{KNOCK4, KNOCK6};
 
+use ringwall_kernel::nft::{ELEMENTS_PER_MESSAGE, Element, Family, Field, Gives, SetSpec};
+
 use super::Build;
-use crate::firewall::family::Family;
-use crate::firewall::objects::{ELEMENTS_PER_MESSAGE, Element, Field, Gives, SetSpec};
 use crate::firewall::ranges::merged;
 
 /// The TUN's interface index, while the lease holds.

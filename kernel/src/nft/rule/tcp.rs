@@ -20,7 +20,7 @@ impl Rule {
     }
 
     /// `tcp flags & rst == rst`.
-    pub fn resets(self) -> Self {
+    pub(crate) fn resets(self) -> Self {
         self.tcp_flags(RST, RST)
     }
 

@@ -22,7 +22,7 @@ fn answers_of_one_session_never_affect_another() {
     let effects = alice.say(FromClient::Reason { prompt_id: asked.prompt_id, text: "mine".to_owned() });
     assert!(install(&effects).is_some() && alice.passes("10.0.1.0"));
     assert!(!bob.passes("10.0.1.0"), "the other one opens nothing");
-    assert!(bob.core.reasons.is_empty());
+    assert!(bob.core.evidence.reasons.given.is_empty());
     assert_eq!(bob.core.prompts.open().count(), 1, "its question is still open");
     bob.pass(Duration::from_secs(60));
     bob.give(Input::Reevaluate);
@@ -47,7 +47,7 @@ fn a_reason_counts_for_its_minutes_and_is_then_asked_for_again() {
     claims.head.exp += 7_200;
     let tokens = NewTokens { claims: Some(claims), entitlement: Some(entitlement), checked_at: LogIndex(102) };
     stage.give(Input::Tokens(Box::new(tokens)));
-    stage.core.certificate_until = UnixMillis(u64::MAX);
+    stage.core.credentials.certificate_until = UnixMillis(u64::MAX);
     for minute in 1..60 {
         stage.pass(Duration::from_secs(60));
         assert!(stage.passes("10.0.1.0"), "after {minute} minutes");

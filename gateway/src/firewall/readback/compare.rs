@@ -1,0 +1,142 @@
+//! What the kernel holds beside what it should hold. Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ringwall_protocol::rules::Direction;
+
+use super::listing::{Baseline, Found};
+use super::{Audit, Expected};
+use crate::firewall::ruleset;
+use crate::firewall::skeleton::{DOWN, UP};
+use crate::firewall::slots::Mark;
+
+/// Differences that are told; the rest is counted by the reader.
+const MOST_DIFFERENCES: usize = 64;
+
+/// Elements about to expire may be there or not.
+const FADING: Duration = Duration::from_secs(2);
+
+/// In what `found` differs from the skeleton as it was made and from `expected`. `sizes` are the elements that each of
+/// the counted sets must have.
+pub(super) fn compare(
+    baseline: &Baseline,
+    expected: &Expected<'_>,
+    sizes: &[(String, usize)],
+    found: &Found,
+    now: Instant,
+) -> Audit {
+    let mut differences = Differences(vec![]);
+    skeleton(baseline, &found.skeleton, &mut differences);
+    sessions(expected, &found.sessions, now, &mut differences);
+    jumps(expected, found, &mut differences);
+    rule_sets(sizes, &found.sizes, &mut differences);
+    names(expected, found, &mut differences);
+    lease(expected, found, &mut differences);
+    Audit { addresses: found.sessions.len(), slots: found.up.len(), differences: differences.0 }
+}
+
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn tell(&mut self, difference: impl FnOnce() -> String) {
+        if self.0.len() < MOST_DIFFERENCES {
+            self.0.push(difference());
+        }
+    }
+}
+
+fn skeleton(wanted: &Baseline, found: &Baseline, differences: &mut Differences) {
+    for (name, listing) in &wanted.chains {
+        match found.chains.get(name) {
+            None => differences.tell(|| format!("chain {name} is missing")),
+            Some(now) if now.hook != listing.hook => differences.tell(|| format!("chain {name} is hooked differently")),
+            Some(now) if now.rules != listing.rules => differences.tell(|| format!("chain {name} has other rules")),
+            Some(_) => {}
+        }
+    }
+    for name in found.chains.keys().filter(|name| !wanted.chains.contains_key(*name)) {
+        differences.tell(|| format!("chain {name} is not ours"));
+    }
+}
+
+fn sessions(expected: &Expected<'_>, found: &HashMap<IpAddr, u32>, now: Instant, differences: &mut Differences) {
+    let mut unclaimed = found.clone();
+    for (session, held) in expected.ledger.sessions() {
+        for address in held.addresses.iter() {
+            match unclaimed.remove(&address) {
+                None if held.expires > now + FADING => {
+                    differences.tell(|| format!("address {address} of session {session} is missing"));
+                }
+                Some(mark) if mark != held.mark.0 => {
+                    let right = held.mark.0;
+                    differences.tell(|| format!("address {address} leads to rule set {mark}, not {right}"));
+                }
+                _ => {}
+            }
+        }
+    }
+    for (address, mark) in unclaimed {
+        differences.tell(|| format!("address {address} leads to rule set {mark} and belongs to no session"));
+    }
+}
+
+fn jumps(expected: &Expected<'_>, found: &Found, differences: &mut Differences) {
+    for mark in expected.slots.marks() {
+        leads(&found.up, UP, mark, Direction::Up, differences);
+        let has_down = expected.slots.contents(mark).is_some_and(ruleset::has_down);
+        if has_down && expected.slots.filled(mark).is_some() {
+            leads(&found.down, DOWN, mark, Direction::Down, differences);
+        }
+        if !has_down && found.down.contains_key(&mark) {
+            differences.tell(|| format!("mark {} is in {DOWN} and has no such rules", mark.0));
+        }
+    }
+    let ours: HashSet<Mark> = expected.slots.marks().collect();
+    for mark in found.up.keys().chain(found.down.keys()).filter(|mark| !ours.contains(mark)) {
+        differences.tell(|| format!("mark {} is no slot of ours", mark.0));
+    }
+}
+
+fn leads(
+    found: &HashMap<Mark, Option<String>>,
+    map: &str,
+    mark: Mark,
+    direction: Direction,
+    differences: &mut Differences,
+) {
+    match found.get(&mark) {
+        None => differences.tell(|| format!("mark {} is missing in {map}", mark.0)),
+        Some(target) if target.as_ref() != Some(&ruleset::chain(mark, direction)) => {
+            differences.tell(|| format!("mark {} leads to {target:?} in {map}", mark.0));
+        }
+        Some(_) => {}
+    }
+}
+
+fn rule_sets(sizes: &[(String, usize)], counted: &HashMap<String, usize>, differences: &mut Differences) {
+    for (set, right) in sizes {
+        let found = counted.get(set).copied().unwrap_or(0);
+        if found != *right {
+            differences.tell(|| format!("set {set} has {found} elements, not {right}"));
+        }
+    }
+}
+
+fn names(expected: &Expected<'_>, found: &Found, differences: &mut Differences) {
+    for (set, keys) in &found.named {
+        let count = keys.iter().filter(|key| !expected.named.contains(*key)).count();
+        if count > 0 {
+            differences.tell(|| format!("set {set} has {count} addresses that no name stands for"));
+        }
+    }
+}
+
+fn lease(expected: &Expected<'_>, found: &Found, differences: &mut Differences) {
+    for index in &found.lease {
+        if index.is_none() || *index != expected.lease {
+            differences.tell(|| format!("interface {index:?} holds a lease that was not given"));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What rules keep in sets: flows that were logged, budgets of sources and of flows.
+
+use netlink_packet_netfilter::nftables::{MetaKey, Register};
+
+use super::Rule;
+use super::key::{Key, load_address};
+use crate::nft::expression::{self as ex, Base, Kept, SetRef};
+use crate::nft::family::{Family, Side, original_address};
+
+impl Rule {
+    /// `ip saddr . ip daddr . meta l4proto [. th dport] @set`, or `add @set { … }`.
+    pub fn denied_flow(self, family: Family, with_port: bool, set: &str, add: bool) -> Self {
+        let bytes = family.address().bytes();
+        let mut key = Key::new()
+            .load(bytes, |to| load_address(family, Side::Source, to))
+            .load(bytes, |to| load_address(family, Side::Destination, to))
+            .load(1, |to| ex::meta(MetaKey::L4Proto, to));
+        if with_port {
+            key = key.load(2, |to| ex::payload(Base::Transport, 2, 2, to));
+        }
+        let ask =
+            if add { ex::remember(set, Register::Reg1) } else { ex::lookup(SetRef::Named(set), Register::Reg1, false) };
+        self.family(family).with(key.into_expressions()).with([ask])
+    }
+
+    /// `add @set { ip saddr <kept> }`: goes on only if the element's own state says so.
+    pub fn per_source(self, family: Family, set: &str, kept: Kept) -> Self {
+        self.family(family)
+            .with([load_address(family, Side::Source, Register::Reg1), ex::remember_with(set, Register::Reg1, kept)])
+    }
+
+    /// `add @set { ct original ip saddr <kept> }` (or `daddr`): the same by an end of the flow.
+    pub fn per_original(self, family: Family, side: Side, set: &str, kept: Kept) -> Self {
+        let load = ex::ct_original(original_address(family, side), Register::Reg1);
+        self.with([load, ex::remember_with(set, Register::Reg1, kept)])
+    }
+}

@@ -18,7 +18,7 @@ mod source;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ringwall_actors::link::board::Board;
+use ringwall_actors::link::Board;
 use ringwall_protocol::id::NodeId;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_raft::State;

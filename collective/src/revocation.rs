@@ -9,7 +9,7 @@ pub(crate) mod sign_out;
 
 use std::sync::Arc;
 
-use ringwall_actors::link::board::Board;
+use ringwall_actors::link::Board;
 
 use crate::audit::client_events::Audit;
 use crate::peers::connector::Connector;

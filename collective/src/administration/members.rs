@@ -6,7 +6,7 @@ pub(crate) mod status;
 
 use std::sync::Arc;
 
-use ringwall_actors::link::board::Board;
+use ringwall_actors::link::Board;
 
 use crate::replica::Replica;
 use crate::setup::vault::Vault;

@@ -2,7 +2,10 @@
 //! beside the tests' (`cargo build --workspace --bins`).
 
 mod certificate;
+mod expiry;
+mod gateway_keys;
 mod names;
+mod reevaluation;
 mod stage;
 mod what_if;
 

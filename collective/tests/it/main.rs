@@ -2,6 +2,7 @@
 
 mod admin;
 mod attacks;
+mod blocklist;
 mod certificate;
 mod client;
 mod cluster;

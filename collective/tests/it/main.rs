@@ -11,6 +11,7 @@ mod devices;
 mod doors;
 mod entitlements;
 mod feed;
+mod fields;
 mod gateway;
 mod harness;
 mod ldap;

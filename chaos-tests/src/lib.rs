@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod demo;
+pub mod golden;
 pub mod lab;
 pub mod product;
 pub mod report;

@@ -6,6 +6,7 @@ mod expiry;
 mod gateway_keys;
 mod names;
 mod reevaluation;
+mod ringctl;
 mod stage;
 mod what_if;
 

@@ -92,7 +92,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  ringctl simulate -f change.yaml")]
     Simulate(Simulate),
     /// What the API accepts and that cannot work, now or with a file applied.
-    #[command(after_help = "Examples:\n  ringctl lint\n  ringctl lint -f change.yaml")]
+    #[command(
+        after_help = "What the API refuses, a field without effect among it, is told before anything is judged (exit code 7).\n\n\
+                      Examples:\n  ringctl lint\n  ringctl lint -f change.yaml"
+    )]
     Lint(Lint),
     /// Print a completion script for a shell.
     Completions {

@@ -11,7 +11,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use ringwall_protocol::wire::admin::{AdminError, VERSION};
 use ringwall_trust::identity::Fingerprint;
-use ringwall_trust::tls::{Alpn, ControllerTrust, Tls};
+use ringwall_trust::tls::{Alpn, ControllerTrust, Refused, Tls};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::Serialize;
@@ -151,7 +151,10 @@ impl Connection {
             stream.set_nodelay(true).map_err(|error| error.to_string())?;
             // The name is not compared: a Controller is known by the pinned root and the role in its certificate.
             let name = ServerName::try_from("ringwall.invalid").expect("a valid DNS name");
-            self.tls.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))
+            self.tls.connect(name, stream).await.map_err(|error| match Refused::of(&error) {
+                Some(refused) => refused.to_string(),
+                None => format!("TLS: {error}"),
+            })
         };
         timeout(CONNECT_TIME, connect).await.map_err(|_| format!("no answer within {} s", CONNECT_TIME.as_secs()))?
     }

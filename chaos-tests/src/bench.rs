@@ -1,12 +1,14 @@
 //! Benchmarks: the figures of the design, measured in the lab with the product's own programs, beside plain forwarding by
 //! the kernel over the same hops.
 //!
-//! Each figure is the median of several runs, taken in turns with its peer's, so that both see the same machine. The
-//! result is printed and written as `bench/summary.json` beside the binaries and in the checkout.
+//! Each figure is the median of several runs, taken in turns with its peer's, so that both see the same machine; where a
+//! key says `p95`, `p99` or `max`, it is that of all samples. The result is printed and written as `bench/summary.json`
+//! beside the binaries and in the checkout.
 
 pub mod figure;
 mod knocks;
 mod policy;
+mod revocation;
 mod sign_in;
 mod tunnel;
 
@@ -38,6 +40,7 @@ pub fn run(quick: bool) -> Result<ExitCode> {
     report.step("Decisions", |step| policy::measure(runs, step, &mut figures));
     report.step("Knocks under a flood of junk", |step| knocks::measure(runs, step, &mut figures));
     report.step("Sign-ins at one Controller", |step| sign_in::measure(runs, step, &mut figures));
+    report.step("Revocations of live sessions", |step| revocation::measure(quick, step, &mut figures));
     let lab = Lab::start(plan::topology()).context("lay out the lab")?;
     let bare = Lab::start(plan::bare_topology()).context("lay out the lab without a wall")?;
     let mut world = World::new(&lab)?;

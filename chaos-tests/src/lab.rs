@@ -14,6 +14,7 @@ pub mod process;
 pub mod process_id;
 pub mod record;
 pub mod servers;
+pub mod shifted_clock;
 mod spawner;
 pub mod topology;
 pub mod wait;

@@ -8,6 +8,7 @@ use {bit_vec as _, hashbrown as _};
 
 pub mod bench;
 pub mod demo;
+pub mod golden;
 pub mod lab;
 pub mod product;
 pub mod report;

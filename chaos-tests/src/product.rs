@@ -4,6 +4,8 @@
 pub mod client;
 pub mod controller;
 pub mod gateway;
+pub mod gateway_kernel;
+pub mod held_tokens;
 pub mod ringctl;
 mod secret_file;
 
@@ -11,5 +13,7 @@ pub use self::{
     client::{Client, Prompt},
     controller::{Controller, Founded, Founding},
     gateway::Gateway,
+    gateway_kernel::GatewayKernel,
+    held_tokens::{HeldTokens, instant_of},
     ringctl::{Administrator, RevocationMode, Ringctl},
 };

@@ -50,14 +50,14 @@ pub struct Add {
     /// A Gateway.
     #[arg(long)]
     pub gateway: bool,
-    /// The Site of a Gateway, by name or id.
-    #[arg(long, required_if_eq("gateway", "true"))]
+    /// The Site of a Gateway, by name or id; a Controller has none.
+    #[arg(long, required_if_eq("gateway", "true"), conflicts_with = "controller")]
     pub site: Option<String>,
     /// Where Clients (Gateway) or peers (Controller) reach it, `host:port`; several allowed.
     #[arg(long)]
     pub address: Vec<String>,
-    /// Share of the Site's sessions.
-    #[arg(long)]
+    /// A Gateway's share of its Site's sessions, 0–10000 [default: 100]; a Controller has none.
+    #[arg(long, conflicts_with = "controller")]
     pub weight: Option<u32>,
     /// Where to write the seed file, mode 0600.
     #[arg(long)]

@@ -6,7 +6,13 @@ use clap::Args;
 
 /// `apply`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ringctl apply -f state.yaml\n  ringctl apply -f state.yaml --dry-run")]
+#[command(
+    after_help = "A field that has no effect is refused by its name (exit code 7), and nothing of its object is changed.
+
+Examples:
+  ringctl apply -f state.yaml
+  ringctl apply -f state.yaml --dry-run"
+)]
 pub struct Apply {
     /// YAML documents with `kind` and the object's fields (`-`: standard input).
     #[arg(long, short)]

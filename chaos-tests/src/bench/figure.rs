@@ -20,7 +20,7 @@ pub struct Figures(BTreeMap<String, Figure>);
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figure {
-    /// Median of the runs.
+    /// Median of the runs, or the quantile that the key names.
     pub value: f64,
     /// Its unit.
     pub unit: String,
@@ -45,6 +45,12 @@ impl Figures {
     /// Adds the median of samples.
     pub fn add(&mut self, step: &mut Step, key: &str, unit: &str, samples: &[f64]) -> Result<()> {
         self.insert(step, key, Figure::new(unit, samples)?);
+        Ok(())
+    }
+
+    /// Adds a quantile of samples: the smallest one that so many of them (0 to 1) do not exceed.
+    pub fn add_quantile(&mut self, step: &mut Step, key: &str, unit: &str, samples: &[f64], part: f64) -> Result<()> {
+        self.insert(step, key, Figure::quantile(unit, samples, part)?);
         Ok(())
     }
 
@@ -95,10 +101,23 @@ impl Figures {
 
 impl Figure {
     fn new(unit: &str, samples: &[f64]) -> Result<Self> {
+        Self::of(unit, samples, |sorted| sorted[sorted.len() / 2])
+    }
+
+    /// By nearest rank.
+    fn quantile(unit: &str, samples: &[f64], part: f64) -> Result<Self> {
+        Self::of(unit, samples, |sorted| {
+            let rank = (part * sorted.len() as f64).ceil() as usize;
+            sorted[rank.clamp(1, sorted.len()) - 1]
+        })
+    }
+
+    /// `choose` gets the samples in ascending order; there is one at least.
+    fn of(unit: &str, samples: &[f64], choose: impl FnOnce(&[f64]) -> f64) -> Result<Self> {
         let mut sorted = samples.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (min, max) = sorted.first().copied().zip(sorted.last().copied()).context("nothing was measured")?;
-        let value = sorted[sorted.len() / 2];
+        let value = choose(&sorted);
         Ok(Self {
             value,
             unit: unit.to_owned(),
@@ -135,5 +154,13 @@ mod tests {
         let figure = Figure::new("ms", &[9.0, 1.0, 2.0]).unwrap();
         assert_eq!((figure.value, figure.min, figure.max, figure.runs), (2.0, 1.0, 9.0, 3));
         assert!(Figure::new("ms", &[]).is_err());
+    }
+
+    #[test]
+    fn a_quantile_is_the_smallest_sample_that_so_many_do_not_exceed() {
+        let samples: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        let value = |part| Figure::quantile("ms", &samples, part).unwrap().value;
+        assert_eq!([value(0.5), value(0.95), value(0.99), value(1.0)], [100.0, 190.0, 198.0, 200.0]);
+        assert_eq!(Figure::quantile("ms", &[7.0], 0.99).unwrap().value, 7.0);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         process::{Finished, Process},
         wait,
     },
-    product::secret_file::SecretFile,
+    product::{held_tokens::HeldTokens, secret_file::SecretFile},
 };
 
 const BINARY: &str = "ringwall";
@@ -251,6 +251,11 @@ impl<'lab> Client<'lab> {
     pub fn status(&self) -> Result<Status> {
         let text = self.call("status", &["status", "--json"])?;
         serde_json::from_str(&text).with_context(|| format!("unexpected status: {text}"))
+    }
+
+    /// The tokens that it holds.
+    pub fn tokens(&self) -> Result<HeldTokens> {
+        HeldTokens::read(&self.state)
     }
 
     /// Waits for a question of a kind.

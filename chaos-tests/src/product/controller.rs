@@ -55,6 +55,16 @@ pub struct Founded {
 impl Controller {
     /// Founds a Collective on a host and begins to serve.
     pub fn found(lab: &Lab, host: &str, founding: &Founding<'_>) -> Result<(Self, Founded)> {
+        Self::found_with(lab, host, founding, |program| program)
+    }
+
+    /// The same; `adapt` changes how it is started.
+    pub fn found_with(
+        lab: &Lab,
+        host: &str,
+        founding: &Founding<'_>,
+        adapt: impl FnOnce(Program) -> Program,
+    ) -> Result<(Self, Founded)> {
         let data = data_directory(lab, host);
         let password = SecretFile::write(lab.directory().join(format!("{host}.password")), founding.password)?;
         let program = Program::product(&format!("{host}-init"), BINARY)?
@@ -71,7 +81,7 @@ impl Controller {
         let printed = lab.run(host, &program, FOUNDING)?.success().context("found the Collective")?;
         let fingerprint = printed.lines().find_map(|line| line.strip_prefix("CA fingerprint"));
         let ca_fingerprint = fingerprint.with_context(|| format!("no fingerprint in: {printed}"))?.trim().to_owned();
-        Ok((Self::serve(lab, host)?, Founded { ca_fingerprint }))
+        Ok((Self::serve(lab, host, adapt)?, Founded { ca_fingerprint }))
     }
 
     /// Joins a Collective with a seed file and begins to serve.
@@ -84,7 +94,7 @@ impl Controller {
             .arg(seed)
             .args(addresses(lab, host));
         lab.run(host, &program, FOUNDING)?.success().context("join the Collective")?;
-        Self::serve(lab, host)
+        Self::serve(lab, host, |program| program)
     }
 
     /// The host.
@@ -110,13 +120,13 @@ impl Controller {
         self.wait_ready()
     }
 
-    fn serve(lab: &Lab, host: &str) -> Result<Self> {
+    fn serve(lab: &Lab, host: &str, adapt: impl FnOnce(Program) -> Program) -> Result<Self> {
         let program = Program::product(host, BINARY)?
             .args(["--log-format", "json"])
             .arg("run")
             .arg("--data-dir")
             .arg(data_directory(lab, host));
-        let mut controller = Self { host: host.to_owned(), process: lab.spawn(host, program)? };
+        let mut controller = Self { host: host.to_owned(), process: lab.spawn(host, adapt(program))? };
         controller.wait_ready()?;
         Ok(controller)
     }

@@ -6,9 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::lab::{Lab, command::Program, log::Log, process::Process};
+use crate::lab::{
+    Lab,
+    command::Program,
+    log::Log,
+    probe::{Url, http_get},
+    process::Process,
+};
 
 /// Where Clients reach it.
 pub const CLIENT_PORT: u16 = 443;
@@ -20,6 +26,9 @@ const BINARY: &str = "ringwall-gateway";
 
 /// Joining, and waiting for the first confirmation from a Controller.
 const START: Duration = Duration::from_secs(60);
+
+/// For its own metrics.
+const METRICS: Duration = Duration::from_secs(5);
 
 /// A Gateway on a host of the lab.
 #[derive(Debug)]
@@ -55,6 +64,16 @@ impl Gateway {
     #[must_use]
     pub fn log(&self) -> &Log {
         self.process.log()
+    }
+
+    /// The sum of a counter's values in its metrics; of those with this text among the labels, if it is not empty.
+    pub fn counter(&self, name: &str, label: &str) -> Result<u64> {
+        let url = Url::of(([127, 0, 0, 1], HEALTH_PORT), "/metrics");
+        let reply = http_get(self.process.namespace(), &url, METRICS)?;
+        ensure!(reply.status == 200, "no metrics: {reply:?}");
+        let lines = reply.body.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        let values = lines.filter_map(|line| line.rsplit(' ').next());
+        Ok(values.filter_map(|value| value.parse::<u64>().ok()).sum())
     }
 
     /// Kills it with SIGKILL; returns the moment just before.

@@ -206,13 +206,6 @@ impl<'lab> Ringctl<'lab> {
         Totp::from_url(url).map_err(|error| anyhow!("unexpected seed of {user}: {error}"))
     }
 
-    /// Some order; how it ended is for the caller to judge.
-    pub fn try_order(&self, arguments: &[&str]) -> Result<Finished> {
-        let what = arguments.first().context("an order")?;
-        let program = self.program(what)?.args(arguments.iter().copied());
-        self.lab.run(&self.host, &program, ORDER)
-    }
-
     /// The Collective as this Controller sees it.
     pub fn status(&self) -> Result<CollectiveStatus> {
         let answer = self.ask(&["collective", "status"])?;

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use ringwall_chaos_tests::lab::browser::Browser;
 
 use crate::{
-    place::{ALICE, HOST, Place},
-    provider::{Provider, go_through},
+    place::{ALICE, BOB, HOST, Place},
+    provider::{CLIENT_ID, Provider, go_through},
 };
 
 const END: Duration = Duration::from_secs(40);
@@ -23,7 +23,16 @@ fn a_user_signs_in_with_a_browser_at_an_openid_provider() -> Result<()> {
 
     let (mut signing_in, page) = place.sign_in(ALICE, "sso")?;
     assert!(page.starts_with(&format!("{}/auth?", provider.issuer)), "{page}");
-    for wanted in ["code_challenge=", "code_challenge_method=S256", "nonce=", "state=", "response_type=code"] {
+    let asked = format!("client_id={CLIENT_ID}");
+    for wanted in [
+        "code_challenge=",
+        "code_challenge_method=S256",
+        "nonce=",
+        "state=",
+        "response_type=code",
+        &asked,
+        "scope=openid+profile+email",
+    ] {
         assert!(page.contains(wanted), "{wanted} is missing in {page}");
     }
     go_through(&browser, &page, "Alice")?;
@@ -55,6 +64,35 @@ fn a_user_signs_in_with_a_browser_at_an_openid_provider() -> Result<()> {
     assert_eq!(blocked.wait(END)?.code(), Some(4), "{}", blocked.log().text());
     assert!(!blocked.log().lines_with("signInRefused").is_empty(), "{}", blocked.log().text());
     assert!(place.lab.host(HOST).listens_on_tcp(443)?, "the Controller goes on");
+    Ok(())
+}
+
+#[test]
+fn a_blocked_user_of_an_openid_provider_is_refused_before_anything_is_registered() -> Result<()> {
+    let place = Place::found()?;
+    let operator = place.operator()?;
+    let provider = Provider::start(&place.lab)?;
+    place.apply(&operator, &provider.objects())?;
+    place.add_profile(&operator, BOB, "sso")?;
+    let browser = Browser::start(&place.lab, BOB)?;
+    operator.attempt(&["blocklist", "add", "CN=bob,OU=sso"])?.success()?;
+
+    // The provider proves him, for only it knows who he is; nothing of him gets into the Collective.
+    let (mut blocked, page) = place.sign_in(BOB, "sso")?;
+    go_through(&browser, &page, "Bob")?;
+    assert_eq!(blocked.wait(END)?.code(), Some(4), "{}", blocked.log().text());
+    assert!(!blocked.log().lines_with("signInRefused").is_empty(), "{}", blocked.log().text());
+    assert_eq!(provider.redeemed(&place)?, 1, "the provider was asked");
+    assert_eq!(operator.read(&["device", "list"])?, serde_json::json!([]));
+    assert_eq!(operator.read(&["session", "list"])?, serde_json::json!([]));
+    assert_eq!(place.controller.log().lines_with("device_registered"), Vec::<String>::new());
+
+    operator.attempt(&["blocklist", "remove", "CN=bob,OU=sso"])?.success()?;
+    let (mut again, page) = place.sign_in(BOB, "sso")?;
+    go_through(&browser, &page, "Bob")?;
+    assert!(again.wait(END)?.success(), "{}", again.log().text());
+    assert_eq!(operator.read(&["device", "list"])?.as_array().map(Vec::len), Some(1));
+    assert_eq!(place.controller.log().lines_with("device_registered").len(), 1);
     Ok(())
 }
 

@@ -94,7 +94,7 @@ impl Place {
 
     /// What `ringctl test identity-provider` says of a provider, good or bad.
     pub(crate) fn test_provider(&self, operator: &Ringctl<'_>, name: &str) -> Result<serde_json::Value> {
-        let told = operator.try_order(&["test", "identity-provider", name, "--output", "json"])?;
+        let told = operator.attempt(&["test", "identity-provider", name, "--output", "json"])?;
         ensure!(matches!(told.status.code(), Some(0 | 10)), "{}", told.stderr);
         serde_json::from_str(&told.stdout).with_context(|| format!("it printed: {}", told.stdout))
     }

@@ -2,7 +2,11 @@
 //! beside the tests' (`cargo build --workspace --bins`).
 
 mod certificate;
+mod expiry;
+mod gateway_keys;
 mod names;
+mod reevaluation;
+mod ringctl;
 mod stage;
 mod what_if;
 

@@ -1,11 +1,13 @@
-//! A small Collective on real packets: one Controller, one Gateway, a user with a tunnel, two web hosts behind it.
+//! A small Collective on real packets: one Controller, one Gateway or more, a user with a tunnel, two web hosts behind it.
 
-use std::fs;
+use std::{fs, net::IpAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use ringwall_chaos_tests::{
     lab::{
         Lab,
+        command::Program,
+        probe::Url,
         servers::Nginx,
         topology::{Host, Topology},
     },
@@ -16,12 +18,18 @@ use ringwall_chaos_tests::{
 pub(crate) const CONTROLLER: &str = "controller";
 /// The Gateway's host, and its name in the Collective.
 pub(crate) const GATEWAY: &str = "gateway";
+/// The host of another Gateway of the same Site, for tests that start it.
+pub(crate) const OTHER_GATEWAY: &str = "gateway-2";
 /// The user, and the host of the device.
 pub(crate) const ALICE: &str = "alice";
 /// Her password, which every state must give her.
 pub(crate) const PASSWORD: &str = "a wall with 1 door";
 /// The Site that every state must have, and the profile.
 pub(crate) const SITE: &str = "office";
+/// For what must work.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// For what must not.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 const PROFILE: &str = "demo";
 const ADMINISTRATOR: &str = "operator";
 const ADMINISTRATORS_PASSWORD: &str = "the operator has a long password";
@@ -30,45 +38,86 @@ const ADMINISTRATORS_PASSWORD: &str = "the operator has a long password";
 pub(crate) struct Stage<'lab> {
     pub(crate) client: Client<'lab>,
     pub(crate) operator: Ringctl<'lab>,
-    _programs: (Controller, Gateway, Vec<Nginx>),
+    pub(crate) gateways: Vec<Gateway>,
+    lab: &'lab Lab,
+    _programs: (Controller, Vec<Nginx>),
 }
 
 impl<'lab> Stage<'lab> {
     /// Starts it all in a lab of [`topology`], with this state.
     pub(crate) fn start(lab: &'lab Lab, state: &str) -> Result<Self> {
+        let mut stage = Self::found(lab, state)?;
+        stage.add_gateway(GATEWAY)?;
+        stage.sign_in()?;
+        Ok(stage)
+    }
+
+    /// The same without a Gateway; the Client has the profile and is not signed in.
+    pub(crate) fn found(lab: &'lab Lab, state: &str) -> Result<Self> {
+        Self::found_with(lab, state, |program| program)
+    }
+
+    /// The same; `adapt` changes how the Controller is started.
+    pub(crate) fn found_with(lab: &'lab Lab, state: &str, adapt: impl FnOnce(Program) -> Program) -> Result<Self> {
         let webs =
             ["web1", "web2"].into_iter().map(|host| Nginx::start(lab, host, &[80, 81])).collect::<Result<_>>()?;
         let founding =
             Founding { collective: "small", administrator: ADMINISTRATOR, password: ADMINISTRATORS_PASSWORD };
-        let (controller, founded) = Controller::found(lab, CONTROLLER, &founding)?;
+        let (controller, founded) = Controller::found_with(lab, CONTROLLER, &founding, adapt)?;
         let administrator = Administrator {
             name: ADMINISTRATOR,
             password: ADMINISTRATORS_PASSWORD,
             ca_fingerprint: &founded.ca_fingerprint,
         };
         let operator = Ringctl::sign_in(lab, CONTROLLER, &administrator)?;
-        let file = lab.directory().join("state.yaml");
-        fs::write(&file, state).context("write the state for ringctl")?;
-        operator.apply(&file)?;
-        let seed = operator.add_gateway(GATEWAY, SITE, &socket(lab, GATEWAY, gateway::CLIENT_PORT))?;
-        let gateway = Gateway::start(lab, GATEWAY, SITE, &seed)?;
-        let mut client = Client::new(lab, ALICE);
-        client.add_profile(&operator.profile_link(PROFILE)?)?;
-        client.up(ALICE, PASSWORD, &[SITE])?;
-        Ok(Self { client, operator, _programs: (controller, gateway, webs) })
+        let client = Client::new(lab, ALICE);
+        let stage = Self { client, operator, gateways: Vec::new(), lab, _programs: (controller, webs) };
+        stage.apply(state)?;
+        stage.client.add_profile(&stage.operator.profile_link(PROFILE)?)?;
+        Ok(stage)
+    }
+
+    /// Adds a Gateway of the Site and starts it.
+    pub(crate) fn add_gateway(&mut self, host: &str) -> Result<()> {
+        let seed = self.operator.add_gateway(host, SITE, &socket(self.lab, host, gateway::CLIENT_PORT))?;
+        self.gateways.push(Gateway::start(self.lab, host, SITE, &seed)?);
+        Ok(())
+    }
+
+    /// Signs the user in and waits for the tunnel.
+    pub(crate) fn sign_in(&mut self) -> Result<()> {
+        self.client.up(ALICE, PASSWORD, &[SITE]).map(drop)
+    }
+
+    /// Loads objects, as the operator writes them.
+    pub(crate) fn apply(&self, objects: &str) -> Result<()> {
+        let file = self.lab.directory().join("state.yaml");
+        fs::write(&file, objects).context("write the state for ringctl")?;
+        self.operator.apply(&file).map(drop)
+    }
+
+    /// A page on a protected host.
+    pub(crate) fn page(&self, host: &str, port: u16) -> Url {
+        Url::of((self.protected(host), port), "/")
+    }
+
+    /// The address of a protected host.
+    pub(crate) fn protected(&self, host: &str) -> IpAddr {
+        self.lab.topology().v4(host, SITE).into()
     }
 }
 
-/// Controller, Gateway and user on one network, protected hosts on another.
+/// Controller, Gateways and user on one network, protected hosts on another.
 pub(crate) fn topology() -> Topology {
     Topology::new()
         .network("wan", "10.77.1.0/24", "fd77:1::/64")
-        .network("office", "10.20.0.0/24", "fd20::/64")
+        .network(SITE, "10.20.0.0/24", "fd20::/64")
         .host(Host::new(CONTROLLER).on("wan", 11))
-        .host(Host::new(GATEWAY).on("wan", 21).on("office", 2))
-        .host(Host::new("web1").on("office", 10))
-        .host(Host::new("web2").on("office", 11))
-        .host(Host::new("names").on("office", 53))
+        .host(Host::new(GATEWAY).on("wan", 21).on(SITE, 2))
+        .host(Host::new(OTHER_GATEWAY).on("wan", 22).on(SITE, 3))
+        .host(Host::new("web1").on(SITE, 10))
+        .host(Host::new("web2").on(SITE, 11))
+        .host(Host::new("names").on(SITE, 53))
         .host(Host::new(ALICE).on("wan", 101))
         .host(Host::new("stranger").on("wan", 200))
 }

@@ -4,6 +4,7 @@
 mod cleaning;
 mod documents;
 mod features;
+mod help;
 mod plan;
 mod probes;
 mod processes;

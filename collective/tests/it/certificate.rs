@@ -41,7 +41,7 @@ impl Card {
     }
 }
 
-fn with_card(lab: &Lab, identity: Identity, provider: &str) -> Client {
+pub(crate) fn with_card(lab: &Lab, identity: Identity, provider: &str) -> Client {
     let mut client = Client::new("nobody", lab.root).at_provider(provider);
     client.user_certificate = Some(Card::new(identity));
     client

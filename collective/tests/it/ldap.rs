@@ -201,7 +201,8 @@ async fn the_password_of_a_blocked_user_never_reaches_the_directory() {
     let (lab, slapd, admin, id) = scene(0).await;
     let at = lab.client_address(0);
     let (port, sent) = recording_proxy(slapd.plain).await;
-    let plain = json!({"sslEnabled": false, "allowPlain": true, "port": port, "adminPassword": SERVICE_PASSWORD});
+    let plain = json!({"sslEnabled": false, "allowPlain": true, "port": port, "adminPassword": SERVICE_PASSWORD,
+        "trustedCertificates": []});
     change(&admin, &id, plain).await.ok();
     let was_sent = |text: &str| {
         let sent = sent.lock().expect("no holder panics");
@@ -280,7 +281,7 @@ async fn a_secret_does_not_follow_a_provider_to_other_servers() {
     let (_lab, _slapd, admin, id) = scene(0).await;
     let moved = change(&admin, &id, json!({"hostnames": ["evil.example"]})).await;
     assert_eq!(moved.fields(), ["adminPassword"], "whoever edits a provider does not learn its secret");
-    let plain = change(&admin, &id, json!({"sslEnabled": false, "allowPlain": true})).await;
+    let plain = change(&admin, &id, json!({"sslEnabled": false, "allowPlain": true, "trustedCertificates": []})).await;
     assert_eq!(plain.fields(), ["adminPassword"]);
     let mut tested = admin.get(&format!("/identity-providers/{id}")).await.ok();
     tested["hostnames"] = json!(["evil.example"]);

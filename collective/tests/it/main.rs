@@ -2,6 +2,7 @@
 
 mod admin;
 mod attacks;
+mod blocklist;
 mod certificate;
 mod client;
 mod cluster;
@@ -10,6 +11,7 @@ mod devices;
 mod doors;
 mod entitlements;
 mod feed;
+mod fields;
 mod gateway;
 mod harness;
 mod ldap;

@@ -35,7 +35,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 const MAGIC: [u8; 8] = *b"rw-echo1";
 
 /// Length of a packet.
-const LENGTH: usize = 24;
+pub(in crate::lab) const LENGTH: usize = 24;
 
 /// A running probe.
 #[derive(Debug)]
@@ -112,6 +112,18 @@ impl EchoProbe {
         answered.map(|at| at.duration_since(moment)).with_context(|| {
             format!("no echo from {} within {timeout:?}, waited: {}", self.shared.to, late.timed_out())
         })
+    }
+
+    /// When the packet with this number was sent; it is taken down just before.
+    #[must_use]
+    pub fn sent_at(&self, sequence: usize) -> Option<Instant> {
+        self.shared.packets().get(sequence).map(|packet| packet.sent)
+    }
+
+    /// The number of one of this probe's packets, as a server receives it.
+    #[must_use]
+    pub fn sequence_of(&self, payload: &[u8]) -> Option<usize> {
+        decode(self.shared.probe, payload)
     }
 
     /// What happened so far, without stopping. Packets on their way count as lost.

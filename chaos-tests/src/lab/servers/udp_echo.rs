@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::lab::namespace::Namespace;
+use crate::lab::{namespace::Namespace, probe::echo};
 
 /// How often the thread looks whether it was stopped.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -28,6 +28,8 @@ pub struct Arrival {
     pub at: Instant,
     /// From where, as the server sees it.
     pub from: SocketAddr,
+    /// The beginning of its content, filled up with zeros: an echo probe knows its packets by it.
+    pub payload: [u8; echo::LENGTH],
 }
 
 /// A running echo server; ends when dropped.
@@ -101,7 +103,10 @@ impl Shared {
         while !self.stopped.load(Ordering::Acquire) {
             match socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {
-                    self.remember(Arrival { at: Instant::now(), from });
+                    let mut payload = [0; echo::LENGTH];
+                    let kept = length.min(payload.len());
+                    payload[..kept].copy_from_slice(&buffer[..kept]);
+                    self.remember(Arrival { at: Instant::now(), from, payload });
                     // A lost answer shows in the probe's report.
                     let _ = socket.send_to(&buffer[..length], from);
                 }

@@ -50,16 +50,16 @@ fn own_fields(kind: ObjectKind) -> Value {
             "hostname": "gw1.example", "site": ID, "controller": {"enabled": false},
             "gateway": {"enabled": true, "vpn": {"weight": 100}},
             "clientInterface": {"addresses": ["gw1.example:443"], "overrideSpaMode": "TCP"},
-            "peerInterface": {"addresses": ["c1.example:444"]}, "activated": false, "state": "inactive",
+            "peerInterface": {"addresses": ["c1.example:444"], "overrideSpaMode": "TCP"}, "activated": false, "state": "inactive",
         }),
         ObjectKind::Entitlement => json!({
             "disabled": false, "site": ID, "conditionLogic": "and", "conditions": [ID],
-            "actions": [{"subtype": "tcp_up", "action": "allow", "hosts": ["10.0.0.0/24", "dns://web.corp.example", "*.corp.example"], "ports": ["80", "8000-8080"]}],
+            "actions": [{"subtype": "tcp_up", "action": "allow", "hosts": ["10.0.0.0/24", "dns://web.corp.example", "*.corp.example"], "ports": ["80", "8000-8080"], "types": []}],
             "appShortcuts": [{"name": "Web", "url": "https://web.corp.example", "description": ""}],
         }),
         ObjectKind::Condition => json!({
             "expression": "hasMfa(\"payroll\", 30)", "repeatSchedules": ["15m", "13:32"], "remedyLogic": "and",
-            "remedyMethods": [{"type": "OtpAuthentication", "message": "A one-time password, please.", "claimSuffix": "payroll", "providerId": ID}],
+            "remedyMethods": [{"type": "OtpAuthentication", "message": "A one-time password, please.", "claimSuffix": "payroll", "providerId": ID, "blocking": false}],
         }),
         ObjectKind::CriteriaScript => json!({ "expression": "\"admins\" in user.groups" }),
         ObjectKind::Policy => json!({

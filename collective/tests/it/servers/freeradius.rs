@@ -75,10 +75,12 @@ impl FreeRadius {
 
     /// The MFA provider as the admin API takes it.
     pub(crate) fn factor(&self, name: &str, mode: &str) -> serde_json::Value {
+        // Where the user confirms elsewhere nothing is typed.
+        let input = if mode == "Push" { "Masked" } else { "Numeric" };
         serde_json::json!({
             "name": name, "type": "Radius", "hostnames": ["127.0.0.1"], "port": self.port, "sharedSecret": SECRET,
             "challengeSharedSecret": "begin", "authenticationProtocol": "PAP", "timeout": 6, "mode": mode,
-            "inputType": "Numeric",
+            "inputType": input,
         })
     }
 }

@@ -31,6 +31,11 @@ pub(super) fn appliance(appliance: &Appliance, before: Option<&Object>, faults: 
         "is not supported: all ports of an appliance have one mode; set clientInterface.overrideSpaMode",
     );
     if !gateway {
+        faults.unless(
+            appliance.site.is_none(),
+            "site",
+            "belongs to a Gateway: Controllers serve the whole Collective; leave it out",
+        );
         let weight = appliance.gateway.vpn.weight;
         faults.unless(
             weight == GatewayWeight::default().weight,

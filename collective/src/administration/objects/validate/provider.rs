@@ -3,9 +3,10 @@
 
 use ldap3::parse_filter;
 use ringwall_protocol::interaction::MAX_MESSAGE;
-use ringwall_protocol::object::identity_provider::factor::RadiusFactorSettings;
+use ringwall_protocol::object::identity_provider::factor::{RadiusFactorSettings, RadiusMode};
 use ringwall_protocol::object::identity_provider::{FactorSettings, LdapSettings, ProviderSettings, RadiusSettings};
 use ringwall_protocol::object::{IdentityProvider, MfaProvider};
+use ringwall_protocol::wire::client::InputType;
 use ringwall_trust::user_certificate::{AuthoritiesError, UserAuthorities};
 
 use super::{Faults, oidc, text};
@@ -69,12 +70,11 @@ fn ldap(settings: &LdapSettings, faults: &mut Faults) {
         (true, false, true) | (false, true, true) => faults.add("allowPlain", "excludes sslEnabled and startTls"),
         _ => {}
     }
-    let trust = if settings.ssl_enabled || settings.start_tls {
-        tls::config(&settings.trusted_certificates).map(|_| ())
-    } else {
-        tls::certificates(&settings.trusted_certificates).map(|_| ())
-    };
-    if let Err(message) = trust {
+    let encrypted = settings.ssl_enabled || settings.start_tls;
+    let unread =
+        "are not read without sslEnabled or startTls: a server without TLS shows no certificate; leave them empty";
+    faults.unless(encrypted || settings.trusted_certificates.is_empty(), "trustedCertificates", unread);
+    if encrypted && let Err(message) = tls::config(&settings.trusted_certificates) {
         faults.add("trustedCertificates", message);
     }
     let is_dn = |text: &str| text.contains('=') && text::is_line(text, MAX_DN);
@@ -106,6 +106,12 @@ fn radius(settings: &RadiusSettings, faults: &mut Faults) {
 
 fn radius_factor(settings: &RadiusFactorSettings, faults: &mut Faults) {
     servers(&settings.hostnames, settings.port, faults);
+    let typed = settings.mode != RadiusMode::Push || settings.input_type == InputType::default();
+    faults.unless(
+        typed,
+        "inputType",
+        "is not read in mode Push: the user confirms elsewhere and types nothing; leave it out",
+    );
     let bounded = (1..=MAX_TIMEOUT).contains(&settings.timeout);
     faults.unless(bounded, "timeout", "lies between 1 and 15 seconds");
 }

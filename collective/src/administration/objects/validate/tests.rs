@@ -306,6 +306,18 @@ fn fields_that_nothing_reads_are_refused_by_name_unless_they_ask_for_nothing() {
         ),
         (ObjectKind::Policy, "type", json!({"name": "p", "expression": "true", "type": "Device"})),
         (ObjectKind::Appliance, "gateway.vpn.weight", appliance(json!({"gateway": {"vpn": {"weight": 7}}}))),
+        (ObjectKind::Appliance, "site", appliance(json!({"site": site}))),
+        (
+            ObjectKind::IdentityProvider,
+            "trustedCertificates",
+            json!({"name": "corp", "type": "Ldap", "hostnames": ["ldap.example"], "port": 389, "allowPlain": true,
+                "adminDistinguishedName": "cn=reader,dc=corp", "trustedCertificates": ["no PEM"]}),
+        ),
+        (
+            ObjectKind::MfaProvider,
+            "inputType",
+            json!({"name": "push", "type": "Radius", "hostnames": ["radius.example"], "mode": "Push", "inputType": "Text"}),
+        ),
         (
             ObjectKind::Appliance,
             "peerInterface.overrideSpaMode",

@@ -82,10 +82,12 @@ impl Traffic {
         self.from_tun.load()
     }
 
+    #[inline]
     pub(crate) fn count_to_tun(&self, bytes: usize) {
         self.to_tun.add(bytes);
     }
 
+    #[inline]
     pub(crate) fn count_from_tun(&self, bytes: usize) {
         self.from_tun.add(bytes);
     }
@@ -125,6 +127,7 @@ impl<R: Reason> Counters<R> {
 }
 
 impl Flow {
+    #[inline]
     fn add(&self, bytes: usize) {
         bump(&self.packets, 1);
         bump(&self.bytes, bytes as u64);
@@ -136,6 +139,7 @@ impl Flow {
 }
 
 /// Only the worker's own thread writes, so that no locked instruction is needed.
+#[inline]
 fn bump(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
 }

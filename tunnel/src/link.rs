@@ -106,6 +106,7 @@ impl Link {
     }
 
     /// True once packets may pass.
+    #[inline]
     pub(crate) const fn is_attached(&self) -> bool {
         !matches!(self.phase, Phase::Attaching { .. })
     }
@@ -124,6 +125,7 @@ impl Link {
     }
 
     /// Bytes that wait for the kernel.
+    #[inline]
     pub(crate) const fn pending(&self) -> usize {
         self.pump.pending()
     }

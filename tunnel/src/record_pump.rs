@@ -77,6 +77,7 @@ impl RecordPump {
 
     /// Bytes of ciphertext that wait for the kernel.
     #[must_use]
+    #[inline]
     pub const fn pending(&self) -> usize {
         self.pending
     }

@@ -62,7 +62,7 @@ impl Default for Board {
 }
 
 impl Board {
-    /// A link to the Gateway stands. Answers the link's number, which [`Board::disconnected`] wants back.
+    /// A link to the Gateway stands. Answers the link's number, which `disconnected` wants back.
     pub fn connected(&self, gateway: ApplianceId, now: Instant) -> u64 {
         let mut standings = self.lock();
         let entry = standings.entry(gateway).or_insert_with(|| Entry {

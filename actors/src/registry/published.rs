@@ -100,7 +100,7 @@ impl Published {
         *self.complete.borrow()
     }
 
-    /// Waits, for [`FEED_WAIT`] at most and with [`MAX_WAITERS`] at most, until the feed has reached `index`.
+    /// Waits until the feed has reached `index`: for 5 s at most, and 100 callers at a time at most; true if it has.
     pub async fn reach(&self, index: LogIndex) -> bool {
         if self.completed() >= index {
             return true;

@@ -85,7 +85,8 @@ impl ReadBack {
         let (kernel, table) = kernel.reader();
         let sets = sizes.iter().map(|(set, _)| set.as_str());
         let found = listing::read(kernel, table, sets).map_err(|error| error.to_string())?;
-        let audit = compare::compare(&self.baseline, expected, &sizes, &found, now);
+        // Elements went on expiring while they were listed.
+        let audit = compare::compare(&self.baseline, expected, &sizes, &found, Instant::now());
         self.cursor = self.cursor.wrapping_add(RULE_SETS_AT_ONCE);
         if !audit.differences.is_empty() {
             metrics::counter!("ringwall_firewall_audit_differences_total").increment(audit.differences.len() as u64);

@@ -1,4 +1,4 @@
-//! The slots of the table and what stands in each: making, filling, emptying as messages. Pure.
+//! The slots of the table and the rules in each: the messages that make, fill and empty them. Pure.
 //!
 //! Which slot is next is decided by [`Slots`], which messages a slot takes by [`super::ruleset`].
 

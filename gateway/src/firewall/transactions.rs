@@ -24,7 +24,7 @@ impl Transactions {
         &self.table
     }
 
-    /// Sends these messages as one batch; nothing to be sent is in force already.
+    /// Sends these messages as one batch and returns once it is in force; an empty one is in force already.
     ///
     /// # Errors
     /// If the kernel refused the batch: nothing of it is in force then.

@@ -140,3 +140,46 @@ fn lease(expected: &Expected<'_>, found: &Found, differences: &mut Differences) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use ringwall_actors::ports::SessionAddresses;
+    use ringwall_protocol::id::SessionId;
+
+    use super::*;
+    use crate::firewall::ledger::Ledger;
+    use crate::firewall::slot_table::SlotTable;
+    use crate::firewall::wanted::SessionRules;
+
+    const LEASE: Duration = Duration::from_secs(15);
+
+    /// Differences of a kernel that holds nothing but `found`, with one session at 10.9.0.1.
+    fn differences(lease: Option<u32>, found: &Found, expires: Instant, now: Instant) -> Vec<String> {
+        let (mut ledger, slots) = (Ledger::new(LEASE), SlotTable::new(LEASE, 0, 6));
+        let addresses = SessionAddresses { v4: Some(Ipv4Addr::new(10, 9, 0, 1)), v6: None };
+        ledger.installed(
+            SessionId::from_random([1; 16]),
+            SessionRules { generation: 1, addresses, mark: Mark(1), expires },
+        );
+        let expected = Expected { ledger: &ledger, slots: &slots, named: &HashSet::new(), lease };
+        compare(&Baseline::default(), &expected, &[], found, now).differences
+    }
+
+    #[test]
+    fn an_element_about_to_expire_may_be_missing_and_no_other() {
+        let (now, found) = (Instant::now(), Found::default());
+        assert_eq!(differences(None, &found, now + FADING, now), Vec::<String>::new());
+        assert_eq!(differences(None, &found, now + 2 * FADING, now).len(), 1);
+    }
+
+    #[test]
+    fn only_the_lease_that_was_given_may_stand() {
+        let now = Instant::now();
+        let found = |index| Found { lease: vec![Some(index)], ..Found::default() };
+        assert_eq!(differences(Some(7), &found(7), now, now), Vec::<String>::new());
+        assert_eq!(differences(Some(7), &found(8), now, now).len(), 1, "another interface");
+        assert_eq!(differences(None, &found(7), now, now).len(), 1, "the lease has ended");
+    }
+}

@@ -45,17 +45,20 @@ fn session(n: u8) -> SessionId {
     SessionId::from_random([n; 16])
 }
 
-fn admit(thread: &mut EnforcerThread, n: u8) {
-    let (reply, mut answer) = oneshot::channel();
-    let install = Install {
+fn install(n: u8) -> Install {
+    Install {
         session: session(n),
         generation: 1,
         checked_at: LogIndex(1),
         addresses: SessionAddresses { v4: Some(Ipv4Addr::new(10, 9, 0, n)), v6: None },
         rules: Arc::new(RuleSet::default()),
         expires_in: Duration::from_secs(3_600),
-    };
-    thread.sort(Request::Install(Box::new(QueuedInstall { install, at: Instant::now(), reply })));
+    }
+}
+
+fn admit(thread: &mut EnforcerThread, n: u8) {
+    let (reply, mut answer) = oneshot::channel();
+    thread.sort(Request::Install(Box::new(QueuedInstall { install: install(n), at: Instant::now(), reply })));
     assert!(thread.turn());
     assert_eq!(answer.try_recv(), Ok(Ok(())));
 }
@@ -67,6 +70,22 @@ fn renewal() -> LeaseRenewal {
 /// Behind the thread's back, on its own socket: nobody else could.
 fn tamper(thread: &mut EnforcerThread, messages: impl IntoIterator<Item = Message>) {
     thread.kernel.commit(messages).expect("the table is ours");
+}
+
+#[test]
+fn a_removal_overtakes_installs_that_were_asked_before() {
+    with_thread(|thread, _| {
+        admit(thread, 1);
+        let (reply, mut installed) = oneshot::channel();
+        thread.sort(Request::Install(Box::new(QueuedInstall { install: install(2), at: Instant::now(), reply })));
+        let (reply, mut removed) = oneshot::channel();
+        thread.sort(Request::Remove { session: session(1), cut_at: LogIndex(5), reply });
+        assert!(thread.turn());
+        assert_eq!(removed.try_recv(), Ok(()));
+        assert!(installed.try_recv().is_err(), "in a transaction of its own, after the removal");
+        assert!(thread.turn());
+        assert_eq!(installed.try_recv(), Ok(Ok(())));
+    });
 }
 
 #[test]

@@ -26,7 +26,7 @@ async fn a_blocked_user_of_a_certificate_is_refused_before_anything_is_registere
     let provider = json!({"name": "cards", "type": "Certificate", "caCertificates": [authority.pem()]});
     admin.create("identity-providers", provider).await;
     let at = lab.client_address(0);
-    let now = || lab.controller(0).node.state();
+    let now = || lab.controller(0).replica.state();
     let card = || authority.user("alice@corp.example", 7, false);
 
     // Before the user was ever here.

@@ -167,7 +167,7 @@ mod tests {
         }
         assert_eq!(decision(&fixture, &new), Decision::FactorWanted(wanted(false)));
         assert_eq!(decision(&known, &old), Decision::Complete);
-        old.provider.on_boarding_2fa = Some(wanted(true));
+        old.begun.provider.on_boarding_2fa = Some(wanted(true));
         assert_eq!(decision(&known, &old), Decision::FactorWanted(wanted(true)));
     }
 

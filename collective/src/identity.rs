@@ -20,7 +20,7 @@ use self::factor::Factors;
 use self::hashing::HashingPool;
 use self::outages::Outages;
 use self::outbound::Outbound;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 
 /// All providers, and what they share.
 #[derive(Debug)]

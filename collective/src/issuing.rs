@@ -34,10 +34,11 @@ use crate::identity::Providers;
 use crate::identity::throttle::Throttle;
 use crate::refusal::Refusal;
 use crate::replica::Replica;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 
 /// Requests of one kind that a device may make in a minute, on average; twice as many in a burst.
 const DEVICE_REQUESTS_PER_MINUTE: u32 = 6;
+
 /// A caller with a client certificate of a current issuer. Its tokens must be bound to the certificate's key.
 #[derive(Debug, Clone)]
 pub struct CertifiedClient {

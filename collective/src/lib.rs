@@ -10,9 +10,14 @@
 //! | `identity` | providers that authenticate users, and how they are reached |
 //! | `peers` | other Controllers, Gateways, appliances that join |
 //! | `audit` | what is written down of all that |
-//! | `controller`, `replica` | the services put together, and the replicated state that they share |
+//! | `replica` | the replicated state that services share, and the key of its sealed secrets |
+//! | `controller` | the services put together |
 //! | `api`, `listener` | HTTP, and the gates in front of it |
-//! | `setup`, `process` | from a command line to a running process |
+//! | `setup` | what a Controller starts with: configuration, data directory, founding |
+//! | `process` | from a command line to a running process |
+//!
+//! Uses go one way: `clock`, `refusal`, `replica` → `audit`, `identity` → `setup` → `issuing`, `listener` → `peers` →
+//! `revocation`, `sign_in` → `step_up`, `administration` → `controller` → `api` → `process`.
 //!
 //! How the state is replicated is left to `ringwall-raft`, what proves anything to `ringwall-trust`.
 #![forbid(unsafe_code)]
@@ -20,6 +25,7 @@
 mod administration;
 mod api;
 mod audit;
+mod clock;
 mod controller;
 mod identity;
 mod issuing;
@@ -34,23 +40,23 @@ mod sign_in;
 mod step_up;
 
 // What the program is made of.
-pub use setup::cli::{Arguments, Command, LogFormat, execute};
+pub use process::cli::{Arguments, Command, LogFormat, execute};
+pub use process::logging::install as install_log;
 pub use setup::config::ConfigError;
-pub use setup::logging::install as install_log;
 
 // What tests start Controllers with, and look at.
 pub use administration::access::authority::{ACTIONS, TARGETS, applies};
+pub use clock::now;
 pub use controller::Controller;
 pub use identity::outbound::Outbound;
 pub use listener::gates::PEER_ROOM;
 pub use listener::spa::{peer_key, profile_key};
 pub use peers::frame;
+pub use peers::joining::join;
 pub use process::Process;
-pub use process::clock::now;
+pub use replica::vault::Purpose;
 pub use revocation::enforcement::EnforcementOutcome;
 pub use setup::bootstrap::begin;
 pub use setup::config::{Advertise, Config, RaftPace, RawConfig};
 pub use setup::data_dir::DataDir;
 pub use setup::founding::{FoundingOptions, found};
-pub use setup::joining::join;
-pub use setup::vault::Purpose;

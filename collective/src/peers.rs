@@ -9,6 +9,7 @@ pub(crate) mod enforcement;
 pub(crate) mod feed;
 pub mod frame;
 pub(crate) mod join;
+pub(crate) mod joining;
 pub(crate) mod reports;
 pub(crate) mod session_directory;
 pub(crate) mod sessions;
@@ -34,7 +35,7 @@ use crate::audit::client_events::Audit;
 use crate::issuing::intermediates::Intermediates;
 use crate::listener::gates::{Gates, Peer};
 use crate::replica::Replica;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 
 /// What a Controller sends first on a connection to another: which of its conversations this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! A Controller as a running process: listeners, the Raft node, links, duties; started together, stopped in good order.
 //! Tests run several in one process.
 //!
-//! Owns the tasks, and with `clock` the only place that reads the clock. What is served is left to `api` and `peers`.
+//! On top of everything: the command line, the tasks, the duties that time brings. What is served is left to `api` and
+//! `peers`.
 
-pub(crate) mod clock;
+pub(crate) mod cli;
 pub(crate) mod duties;
 mod follower;
 mod listeners;
+pub(crate) mod logging;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use self::follower::Follower;
 use self::listeners::Listeners;
 use crate::api::servers::HttpServers;
 use crate::audit::file::AuditFile;
+use crate::clock;
 use crate::controller::{Controller, Parts};
 use crate::identity::hashing::HashingPool;
 use crate::issuing::intermediates::IssuerKeys;
@@ -36,10 +39,10 @@ use crate::peers;
 use crate::peers::connector::Connector;
 use crate::peers::feed::Feeds;
 use crate::peers::reports::Reports;
+use crate::replica::vault::Vault;
 use crate::setup::bootstrap;
 use crate::setup::config::Config;
 use crate::setup::data_dir::{DataDir, NodeIdentity, NodeKeys};
-use crate::setup::vault::Vault;
 
 /// Connections get this long to finish what they do.
 const GRACE: Duration = Duration::from_secs(3);

@@ -1,8 +1,10 @@
 //! The replicated state as services use it: read at a current index, changed by proposals in this node's name.
 //!
-//! Owns the handle of the Raft node and the clock that stamps proposals. Promises that a state from [`Replica::current`]
+//! Owns the handle of the Raft node, the clock that stamps proposals, and the key of sealed secrets (`vault`). Promises that a state from [`Replica::current`]
 //! contains everything that was committed before the call, and that a proposal repeated under one id within 24 hours
 //! happens once. What is proposed, and who may, is left to the services.
+
+pub(crate) mod vault;
 
 use std::sync::Arc;
 

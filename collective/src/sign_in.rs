@@ -40,12 +40,13 @@ use crate::identity::directory::{Further, KnownUser};
 use crate::issuing::signers::Signers;
 use crate::refusal::Refusal;
 use crate::replica::Replica;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 
 /// Sign-ins in progress at once; beyond it `busy`.
 pub(crate) const MAX_SIGN_INS: usize = 256;
 /// Refused sign-ins leave no earlier than this after they came (T39): what was wrong does not show in time.
 pub(crate) const REFUSAL_FLOOR: Duration = Duration::from_millis(250);
+
 /// A caller without a certificate, on a sign-in connection.
 #[derive(Debug, Clone)]
 pub(crate) struct UnauthenticatedClient {
@@ -59,25 +60,25 @@ pub(crate) struct UnauthenticatedClient {
 
 /// What is known of a sign-in from its first request on.
 #[derive(Debug, Clone)]
-pub(crate) struct Begun {
-    pub(crate) provider: IdentityProvider,
-    pub(crate) dn: SessionDn,
-    pub(crate) jkt: Thumbprint,
-    pub(crate) cookie: Option<Cookie>,
-    pub(crate) hostname: String,
+struct Begun {
+    provider: IdentityProvider,
+    dn: SessionDn,
+    jkt: Thumbprint,
+    cookie: Option<Cookie>,
+    hostname: String,
     /// Where the present request comes from.
-    pub(crate) from: IpAddr,
+    from: IpAddr,
     /// Index of the state in which the first check was made.
-    pub(crate) started_idx: LogIndex,
-    pub(crate) started_at: UnixMillis,
+    started_idx: LogIndex,
+    started_at: UnixMillis,
 }
 
 /// A user who authenticated himself, on a device, in a sign-in that is not finished.
 #[derive(Debug, Clone)]
-pub(crate) struct AuthenticatedUser {
-    pub(crate) begun: Begun,
-    pub(crate) user: KnownUser,
-    pub(crate) step_ups: BTreeMap<String, StepUp>,
+struct AuthenticatedUser {
+    begun: Begun,
+    user: KnownUser,
+    step_ups: BTreeMap<String, StepUp>,
 }
 
 /// How far the first credential led.
@@ -89,9 +90,9 @@ enum CredentialOutcome {
 }
 
 /// A sign-in whose provider wants another answer.
-pub(crate) struct PendingChallenge {
-    pub(crate) begun: Begun,
-    pub(crate) further: Further,
+struct PendingChallenge {
+    begun: Begun,
+    further: Further,
 }
 
 /// What signs users in.
@@ -165,7 +166,7 @@ impl SignIn {
     }
 
     /// From the authenticated user to the registration, or to the factor that is wanted before it.
-    pub(crate) async fn continue_authenticated(
+    async fn continue_authenticated(
         &self,
         state: &State,
         authenticated: AuthenticatedUser,

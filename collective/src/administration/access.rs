@@ -16,7 +16,7 @@ use crate::identity::Providers;
 use crate::issuing::policies::CompiledPolicies;
 use crate::issuing::signers::Signers;
 use crate::replica::Replica;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 use crate::sign_in::challenges::Challenges;
 use crate::sign_in::lockout::Lockout;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ringwall_actors::link::Board;
 
 use crate::replica::Replica;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 
 /// What keeps the Collective's members and settings.
 pub(crate) struct Members {

@@ -39,7 +39,7 @@ use crate::administration::members::appliances::remove_appliance;
 use crate::audit::event as trail;
 use crate::identity::Providers;
 use crate::replica::Replica;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 
 /// An object as it is now.
 #[derive(Debug, Clone, PartialEq)]

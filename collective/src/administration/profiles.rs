@@ -32,8 +32,8 @@ use crate::issuing::check;
 use crate::listener::spa;
 use crate::refusal::Refusal;
 use crate::replica::Replica;
+use crate::replica::vault::Vault;
 use crate::setup::profile_link::{ProfileLink, ProfileSpa};
-use crate::setup::vault::Vault;
 use crate::sign_in::lockout::Lockout;
 
 /// A profile as it is told to people: what its link says, and the link.

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::questions::Questions;
 use crate::peers::Peers;
 use crate::replica::Replica;
+use crate::replica::vault::Vault;
 use crate::revocation::Revocation;
-use crate::setup::vault::Vault;
 
 /// What looks after users, devices and sessions.
 pub(crate) struct Users {

@@ -9,9 +9,9 @@ use ringwall_protocol::wire::client::{
     StepUpAnswer, StepUpRequest,
 };
 
+use crate::clock;
 use crate::controller::Controller;
 use crate::issuing::CertifiedClient;
-use crate::process::clock;
 use crate::refusal::Refusal;
 use crate::sign_in::UnauthenticatedClient;
 

@@ -6,9 +6,9 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::refusal::status_of;
 use crate::administration::profiles::on_boarding::{PATH, page};
+use crate::clock;
 use crate::controller::Controller;
 use crate::listener::connection::Connection;
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 /// Registers the page.

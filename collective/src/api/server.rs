@@ -21,6 +21,7 @@ use crate::listener::connection::Secured;
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection to an API is closed after this.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
 /// Serves routes on a listener behind `gate`, which turns a TCP connection into a proved one or drops it silently.
 /// The returned server must be awaited inside an actix system.
 ///

@@ -11,11 +11,21 @@ use ringwall_raft::State;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::administration::access::authority::Administrator;
-use crate::process::clock;
+use crate::clock;
 
 /// Version of the envelope.
 const VERSION: u16 = 1;
+
+/// Who is signed in and does what an event tells of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Actor<'a> {
+    /// The Collective, once it is known.
+    pub(crate) collective: Option<CollectiveId>,
+    /// User and device.
+    pub(crate) dn: &'a SessionDn,
+    /// Where the order came from.
+    pub(crate) address: IpAddr,
+}
 
 /// One event in the making.
 #[derive(Debug, Clone)]
@@ -48,10 +58,11 @@ impl Event {
         Self { fields }
     }
 
-    /// An event by a signed-in administrator.
+    /// An event by somebody who is signed in.
     #[must_use]
-    pub(crate) fn by(administrator: &Administrator, kind: &'static str) -> Self {
-        Self::new(kind, collective(&administrator.state), Some(&administrator.dn), administrator.address)
+    pub(crate) fn by<'a>(who: impl Into<Actor<'a>>, kind: &'static str) -> Self {
+        let Actor { collective, dn, address } = who.into();
+        Self::new(kind, collective, Some(dn), address)
     }
 
     /// With another field.
@@ -82,17 +93,24 @@ pub(crate) fn collective(state: &State) -> Option<CollectiveId> {
 }
 
 /// Event of a change to an object.
-pub(crate) fn changed(who: &Administrator, kind: &'static str, what: &str, id: &str, name: &str, index: LogIndex) {
+pub(crate) fn changed<'a>(
+    who: impl Into<Actor<'a>>,
+    kind: &'static str,
+    what: &str,
+    id: &str,
+    name: &str,
+    index: LogIndex,
+) {
     Event::by(who, kind).with("entity_type", what).with("entity_id", id).with("entity_name", name).at(index).emit();
 }
 
 /// Event of a profile whose link was given out, in one of its forms.
-pub(crate) fn profile_exported(who: &Administrator, name: &str, form: &'static str) {
+pub(crate) fn profile_exported<'a>(who: impl Into<Actor<'a>>, name: &str, form: &'static str) {
     let event = Event::by(who, "secret_read").with("entity_type", "client-profiles");
     event.with("entity_name", json!(name)).with("form", form).emit();
 }
 
 /// Event of a secret that was shown (T40).
-pub(crate) fn secret_read(who: &Administrator, what: &str, name: &str) {
+pub(crate) fn secret_read<'a>(who: impl Into<Actor<'a>>, what: &str, name: &str) {
     Event::by(who, "secret_read").with("entity_type", what).with("entity_name", json!(name)).emit();
 }

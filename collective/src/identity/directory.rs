@@ -35,7 +35,7 @@ pub(crate) use user_name::{canonical, spelled, user_id_of};
 use super::hashing::HashingPool;
 use super::outbound::Outbound;
 use crate::refusal::Refusal;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 use oidc::OidcDirectory;
 
 /// A user whom a provider knows.

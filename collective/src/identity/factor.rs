@@ -24,7 +24,7 @@ use totp::TotpFactor;
 use super::directory::Further;
 use super::outbound::Outbound;
 use crate::refusal::Refusal;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 
 /// Whose factor it is.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@ use crate::refusal::Refusal;
 
 /// Callers that may wait for a password hash; a queue longer than this takes longer than callers wait.
 const MAX_WAITING_HASHES: usize = 256;
+
 /// Runs work that takes tens of milliseconds of a core.
 #[derive(Debug, Clone)]
 pub(crate) struct HashingPool {

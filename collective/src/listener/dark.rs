@@ -18,7 +18,7 @@ use ringwall_trust::tls::SpaPolicy;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 
-use crate::process::clock;
+use crate::clock;
 use crate::setup::config::Config;
 
 /// A guard that could not be had is tried again after this time.

@@ -20,7 +20,7 @@ use tokio_rustls::server::TlsStream;
 use super::connection::{Channel, Connection, Secured};
 use super::dark::{Dark, Wanted};
 use super::pre_auth_limiter::{PreAuthBounds, PreAuthLimiter};
-use crate::process::clock;
+use crate::clock;
 
 /// Open connections of one source at the client API.
 const CONNECTIONS_PER_SOURCE: usize = 32;

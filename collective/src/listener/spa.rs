@@ -16,9 +16,9 @@ use ringwall_trust::spa::{
 };
 
 use crate::refusal::Refusal;
+use crate::replica::vault::{Purpose, SPA_MASTER, Vault};
 use crate::setup::config::Config;
 use crate::setup::data_dir::DataDir;
-use crate::setup::vault::{Purpose, SPA_MASTER, Vault};
 
 /// How often the addresses of this machine are asked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);

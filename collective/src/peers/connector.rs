@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::Conversation;
-use crate::process::clock;
-use crate::setup::vault::Vault;
+use crate::clock;
+use crate::replica::vault::Vault;
 
 /// Dials Controllers by node id. Cheap to clone; all clones are one.
 #[derive(Clone)]

@@ -21,8 +21,8 @@ use tokio_rustls::server::TlsStream;
 use super::Peers;
 use super::reports::Reports;
 use super::source::Source;
+use crate::clock;
 use crate::listener::gates::Peer;
-use crate::process::clock;
 
 /// What all feeds share.
 #[derive(Clone)]

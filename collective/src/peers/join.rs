@@ -26,7 +26,7 @@ use super::{Peers, frame};
 use crate::issuing::check;
 use crate::listener::gates::Peer;
 use crate::refusal::Refusal;
-use crate::setup::vault::Purpose;
+use crate::replica::vault::Purpose;
 
 /// A joiner has sent everything by then.
 const REQUEST_TIME: Duration = Duration::from_secs(5);

@@ -14,7 +14,7 @@ use ringwall_trust::spa::PeerRole;
 use tokio::sync::watch;
 
 use super::Peers;
-use crate::setup::vault::Purpose;
+use crate::replica::vault::Purpose;
 
 /// A Controller as a source of changes.
 #[derive(Debug, Clone)]

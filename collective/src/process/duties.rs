@@ -17,13 +17,13 @@ use ringwall_trust::secret::SystemRandom;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use super::clock;
+use crate::clock;
 use crate::controller::Controller;
 use crate::issuing::check;
 use crate::peers::join::issuer_request_name;
 use crate::refusal::Refusal;
+use crate::replica::vault::Purpose;
 use crate::setup::config::Advertise;
-use crate::setup::vault::Purpose;
 
 /// How often revocations are looked at: the promise of `renewNow` stands on it.
 const TICK: Duration = Duration::from_millis(500);

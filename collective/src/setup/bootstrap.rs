@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::config::Config;
 use super::data_dir::{DataDir, NodeIdentity};
-use crate::process::clock;
+use crate::clock;
 
 /// What the node of this Controller is started with.
 #[must_use]

@@ -32,7 +32,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::config::Advertise;
 use super::data_dir::{NodeIdentity, NodeKeys};
-use super::vault::{Purpose, SPA_MASTER, Vault};
+use crate::replica::vault::{Purpose, SPA_MASTER, Vault};
 
 /// The first Controller's id in the Raft group.
 pub(crate) const FIRST_NODE: NodeId = NodeId(1);

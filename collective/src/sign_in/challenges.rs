@@ -20,7 +20,7 @@ use crate::identity::directory::Further;
 use crate::identity::factor::{Bearer, Disturbs, Factor, Given, Verdict, refused};
 use crate::refusal::Refusal;
 use crate::replica::Replica;
-use crate::setup::vault::{Purpose, Vault};
+use crate::replica::vault::{Purpose, Vault};
 
 /// Opens questions to users and judges the answers.
 pub(crate) struct Challenges {

@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 
 impl SignIn {
     /// Registers the device, allocates addresses, mints the claims token.
-    pub(crate) async fn complete_sign_in(
+    pub(super) async fn complete_sign_in(
         &self,
         authenticated: AuthenticatedUser,
         mfa_given: bool,

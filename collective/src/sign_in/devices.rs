@@ -17,7 +17,7 @@ use ringwall_trust::secret::{SecretKey, SystemRandom};
 use super::decision::device_conflict;
 use super::{AuthenticatedUser, SignIn};
 use crate::refusal::Refusal;
-use crate::setup::vault::Purpose;
+use crate::replica::vault::Purpose;
 
 /// A device cookie as it is known here: the SHA-256 of 32 random bytes, base64url.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +52,10 @@ impl Cookie {
 
 /// A sign-in about to be recorded.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Registering<'a> {
-    pub(crate) authenticated: &'a AuthenticatedUser,
-    pub(crate) new_cookie: &'a Cookie,
-    pub(crate) mfa_given: bool,
+pub(super) struct Registering<'a> {
+    pub(super) authenticated: &'a AuthenticatedUser,
+    pub(super) new_cookie: &'a Cookie,
+    pub(super) mfa_given: bool,
 }
 
 /// A sign-in that was recorded.
@@ -69,7 +69,7 @@ pub(crate) struct Registered {
 
 impl SignIn {
     /// Records the device and its addresses in one entry.
-    pub(crate) async fn register(&self, it: Registering<'_>) -> Result<Registered, Refusal> {
+    pub(super) async fn register(&self, it: Registering<'_>) -> Result<Registered, Refusal> {
         let state = self.replica.state();
         let (user, device) = (it.authenticated.user.id, it.authenticated.begun.dn.device);
         let spa_key =

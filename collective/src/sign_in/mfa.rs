@@ -25,7 +25,7 @@ use super::{AuthenticatedUser, Begun, PendingChallenge, REFUSAL_FLOOR, SignIn};
 use crate::identity::directory::{Directory, Further, KnownUser, Proof};
 use crate::identity::factor::{Bearer, refused};
 use crate::refusal::Refusal;
-use crate::setup::vault::Purpose;
+use crate::replica::vault::Purpose;
 use crate::sign_in::UnauthenticatedClient;
 
 /// What the first half of a sign-in knew, for the second, perhaps on another Controller. Sealed in the state.
@@ -50,7 +50,7 @@ struct ProvedUser {
 
 impl SignIn {
     /// Opens the transaction in which the other factor is awaited.
-    pub(crate) async fn open_sign_in(
+    pub(super) async fn open_sign_in(
         &self,
         state: &State,
         authenticated: AuthenticatedUser,
@@ -72,7 +72,7 @@ impl SignIn {
     }
 
     /// Opens the transaction in which the identity provider's own further answer is awaited.
-    pub(crate) async fn open_challenge(&self, pending: PendingChallenge) -> Result<MfaWanted, Refusal> {
+    pub(super) async fn open_challenge(&self, pending: PendingChallenge) -> Result<MfaWanted, Refusal> {
         let PendingChallenge { begun, further } = pending;
         let provider = begun.provider.base.id;
         let user = crate::identity::directory::user_id_of(provider, &begun.dn.user.user);

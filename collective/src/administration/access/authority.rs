@@ -14,6 +14,7 @@ use ringwall_raft::state::admin_session::AdminSession;
 use uuid::Uuid;
 
 use crate::administration::denial::Denial;
+use crate::audit::event::{Actor, collective};
 
 /// Every kind of action but `All`.
 pub const ACTIONS: [PrivilegeType; 13] = [
@@ -129,6 +130,13 @@ pub(crate) struct Administrator {
     pub(crate) state: Arc<State>,
     /// When it was checked.
     pub(crate) now: UnixMillis,
+}
+
+impl<'a> From<&'a Administrator> for Actor<'a> {
+    fn from(administrator: &'a Administrator) -> Self {
+        let Administrator { dn, address, state, .. } = administrator;
+        Self { collective: collective(state), dn, address: *address }
+    }
 }
 
 /// Privileges.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::administration::profiles::Profiles;
 use crate::audit::event::Event;
 use crate::refusal::Refusal;
-use crate::setup::vault::Purpose;
+use crate::replica::vault::Purpose;
 
 /// Below the admin port, beside `/admin`.
 pub(crate) const PATH: &str = "/on-boarding";

@@ -20,7 +20,7 @@ use crate::administration::repeat::Repeat;
 use crate::administration::users::Users;
 use crate::audit::event as trail;
 use crate::identity::directory::{spelled, user_id_of};
-use crate::setup::vault::Purpose;
+use crate::replica::vault::Purpose;
 
 /// How seeds are searched and sorted.
 const HABITS: Habits = Habits { searched: &["userDistinguishedName"], order_by: "userDistinguishedName" };

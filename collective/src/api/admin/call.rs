@@ -21,9 +21,9 @@ use crate::administration::objects::decode::{find_unknown, locate};
 use crate::administration::objects::listing::Wanted;
 use crate::administration::repeat::Repeat;
 use crate::administration::{Administrator, Denial};
+use crate::clock;
 use crate::controller::Controller;
 use crate::listener::connection::Connection;
-use crate::process::clock;
 use crate::refusal::Refusal;
 
 /// A request by a signed-in administrator.

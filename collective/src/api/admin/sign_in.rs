@@ -10,7 +10,7 @@ use super::call::{Call, StrangersCall};
 use crate::administration::Denial;
 use crate::administration::access::session::{Caller, PendingSignIn};
 use crate::administration::access::sign_in::{Steps, again, offers};
-use crate::process::clock;
+use crate::clock;
 
 type Answer = Result<HttpResponse, Denial>;
 

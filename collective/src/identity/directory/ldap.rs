@@ -30,7 +30,7 @@ use super::mapping::map_foreign;
 use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, canonical, secrets, user_id_of};
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 
 pub(crate) use self::trouble::Trouble;
 

@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 use super::{Attempt, Claimed, Directory, LookUp, Proof, secrets};
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
-use crate::setup::vault::{Purpose, Vault};
+use crate::replica::vault::{Purpose, Vault};
 
 pub(crate) use trouble::Trouble;
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::refusal::Refusal;
-use crate::setup::vault::{Purpose, Vault};
+use crate::replica::vault::{Purpose, Vault};
 
 /// Every field that any provider keeps as a secret.
 pub(crate) const FIELDS: [&str; 4] = ["adminPassword", "sharedSecret", "challengeSharedSecret", "clientSecret"];

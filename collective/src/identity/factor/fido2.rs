@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 use super::{Bearer, Disturbs, Factor, Given, Verdict, refused};
 use crate::identity::directory::Further;
 use crate::refusal::Refusal;
-use crate::setup::vault::{Purpose, Vault};
+use crate::replica::vault::{Purpose, Vault};
 
 /// The relying party: the name under which a Client's page stands on the user's own machine.
 const RELYING_PARTY: &str = "localhost";

@@ -18,7 +18,7 @@ use crate::identity::directory::radius::{Kept, further};
 use crate::identity::directory::{Further, secrets};
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
-use crate::setup::vault::Vault;
+use crate::replica::vault::Vault;
 
 /// RADIUS servers that verify another factor.
 pub(crate) struct RadiusFactor {

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{Bearer, Disturbs, Factor, Given, Verdict};
 use crate::identity::directory::Further;
 use crate::refusal::Refusal;
-use crate::setup::vault::{Purpose, Vault};
+use crate::replica::vault::{Purpose, Vault};
 
 /// One-time passwords.
 pub(crate) struct TotpFactor {

@@ -14,7 +14,7 @@ use ringwall_raft::State;
 
 use crate::issuing::Issuing;
 use crate::refusal::Refusal;
-use crate::setup::vault::Purpose;
+use crate::replica::vault::Purpose;
 
 /// One Site's share of an assignment.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use crate::administration::profiles::picture::barcode;
 use crate::identity::directory::{Directory, KnownUser, LookUp};
 use crate::identity::factor::{Bearer, Verdict, refused};
 use crate::refusal::Refusal;
-use crate::setup::vault::Purpose;
+use crate::replica::vault::Purpose;
 use crate::sign_in::REFUSAL_FLOOR;
 
 /// Answer to `POST /authentication/otp/initialize`.

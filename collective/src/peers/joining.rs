@@ -20,10 +20,10 @@ use rustls::pki_types::CertificateDer;
 use tokio::time::{Duration, timeout};
 use uuid::Uuid;
 
-use super::config::{Config, RawConfig};
-use super::data_dir::{DataDir, NodeIdentity, NodeKeys};
-use crate::peers::frame;
-use crate::process::clock;
+use super::frame;
+use crate::clock;
+use crate::setup::config::{Config, RawConfig};
+use crate::setup::data_dir::{DataDir, NodeIdentity, NodeKeys};
 
 /// How often all Controllers of the seed are asked, and how long between.
 const ROUNDS: usize = 4;
@@ -198,7 +198,7 @@ fn keep(
     directory.write_members(&answer.controllers)?;
     let created_at = LogIndex(node.0);
     let identity = NodeIdentity::new(seed.collective_id, answer.incarnation, node, seed.appliance_id, created_at);
-    super::bootstrap::create_log(directory, &identity)?;
+    crate::setup::bootstrap::create_log(directory, &identity)?;
     directory.write_identity(&identity)?;
     Ok(Joined { node, name: seed.name.clone(), signed: client_issuer.is_some() })
 }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::addresses::configuration;
 use super::arguments::Init;
 use super::secret;
-use crate::process::clock;
+use crate::clock;
 use crate::setup::config::{ConfigError, is_host_and_port};
 use crate::setup::data_dir::DataDir;
 use crate::setup::founding::{self, Founded, FoundingOptions, LOCAL_PROVIDER, found, one_time_password};

@@ -4,8 +4,8 @@ use anyhow::{Context, bail};
 
 use super::addresses::configuration;
 use super::arguments::Join;
+use crate::peers::joining;
 use crate::setup::config::ConfigError;
-use crate::setup::joining;
 
 pub(super) fn execute(arguments: &Join) -> anyhow::Result<()> {
     let raw = configuration(&arguments.data_dir, &arguments.addresses);

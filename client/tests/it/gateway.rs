@@ -99,6 +99,11 @@ impl FakeGateway {
         self.frozen.send_replace(true);
     }
 
+    /// Answers those who connect from now on.
+    pub(crate) fn thaw(&self) {
+        self.frozen.send_replace(false);
+    }
+
     /// Claims another network in its welcomes.
     pub(crate) fn pretend_network(&self, network: &'static str) {
         *self.network.lock().expect("no panic") = network;

@@ -80,7 +80,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Everything up, on loopback addresses.
+    /// Everything up, on loopback addresses; of the office's two Gateways gw1 answers, and gw2 once it is thawed.
     pub(crate) async fn start() -> Self {
         let mut collective = TestCollective::new();
         let controller = collective.controller(NodeId(1));
@@ -132,6 +132,8 @@ impl World {
             let network = facts.sites[site].network;
             gateways.insert(name, FakeGateway::start(&gateway, listener, network, Arc::clone(&members) as _));
         }
+        // The weights make a Client try gw1 first, but on a busy machine gw2 would win the race after its head start.
+        gateways["gw2"].freeze();
         let controller = FakeController::start(Arc::clone(&facts), members).await;
         Self { facts, controller, gateways }
     }

@@ -49,7 +49,7 @@ pub(crate) fn master(state: &State, vault: &Vault) -> Result<SecretKey, Refusal>
 /// The present key of a profile, for its link.
 ///
 /// # Errors
-/// As [`master`].
+/// If the Collective has no master key yet, or the vault cannot open it.
 pub fn profile_key(state: &State, vault: &Vault, profile: &ClientProfile) -> Result<SecretKey, Refusal> {
     Ok(derive_profile_key(&master(state, vault)?, key_name(profile), profile.key_generation))
 }
@@ -57,7 +57,7 @@ pub fn profile_key(state: &State, vault: &Vault, profile: &ClientProfile) -> Res
 /// The key with which peers of a role knock.
 ///
 /// # Errors
-/// As [`master`].
+/// If the Collective has no master key yet, or the vault cannot open it.
 pub fn peer_key(state: &State, vault: &Vault, role: PeerRole) -> Result<SecretKey, Refusal> {
     Ok(derive_peer_key(&master(state, vault)?, role, PEER_GENERATION))
 }

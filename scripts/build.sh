@@ -17,7 +17,7 @@ PATH=$PWD/scripts/compiler:$PATH
 # (clippy) is lighter, but build scripts, RocksDB's among them, are the same.
 light=1.5
 declare -A seconds=(
-    [librocksdb-sys]=1116 [ringwall-client]=142 [ringwall-gateway]=129 [ringwall-raft]=114 [aws-lc-sys]=100
+    [librocksdb-sys]=500 [ringwall-client]=142 [ringwall-gateway]=129 [ringwall-raft]=114 [aws-lc-sys]=100
     [ringwall-collective]=66 [syn]=57 [cel]=45 [ringwall-protocol]=32 [netlink-packet-route]=31
     [ringwall-actors]=31 [regex-automata]=30 [bindgen]=27 [rustls]=22 [darling_core]=21 [openraft]=20
     [regex-syntax]=18 [ringwall-trust]=18 [derive_more]=17 [derive_more-impl]=17 [tokio]=17 [thiserror-impl]=15

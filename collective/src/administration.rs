@@ -36,16 +36,16 @@ use self::users::Users;
 
 /// What carries administrators' orders out.
 pub(crate) struct Administration {
-    /// Sign-in, sessions.
+    /// Sign-in of administrators, and their sessions.
     pub(crate) access: Access,
-    /// Administered objects.
+    /// Reading and writing of all kinds of objects, with their checks.
     pub(crate) objects: Objects,
     /// Users, devices, sessions.
     pub(crate) users: Users,
     /// The Collective itself.
     pub(crate) members: Members,
-    /// Client profiles.
+    /// Links, pictures and pages of Client profiles.
     pub(crate) profiles: Profiles,
-    /// Questions.
+    /// What changes nothing: explanations, simulations, the linter.
     pub(crate) questions: Arc<Questions>,
 }

@@ -39,7 +39,7 @@ pub(super) enum Order {
     Reroute { site: SiteId, routes: Vec<IpNet>, primary: bool },
     /// Change the device's MTU.
     SetMtu { mtu: u16, done: oneshot::Sender<io::Result<()>> },
-    /// End.
+    /// Close all tunnels and end the worker.
     Stop,
 }
 

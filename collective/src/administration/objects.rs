@@ -44,9 +44,9 @@ use crate::replica::vault::Vault;
 /// An object as it is now.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Written {
-    /// As JSON.
+    /// The object as the API presents it, without secrets.
     pub(crate) object: Value,
-    /// Its version.
+    /// Index of the log entry that wrote it last, for `ETag`.
     pub(crate) version: LogIndex,
 }
 
@@ -75,7 +75,7 @@ impl Objects {
         Ok(wanted.of(items, Habits::OBJECTS))
     }
 
-    /// One object.
+    /// The object with this id, as the API presents it.
     ///
     /// # Errors
     /// [`Denial::NotFound`], also for one that the caller may not see.

@@ -24,7 +24,7 @@ use crate::identity::outbound::Outbound;
 
 /// An object about to be created.
 pub(super) struct Creation {
-    /// The object.
+    /// The object as it is to be stored.
     pub(super) object: Object,
     /// Password of a new local user.
     pub(super) password: Option<Zeroizing<String>>,

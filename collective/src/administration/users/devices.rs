@@ -31,7 +31,7 @@ const HABITS: Habits =
     Habits { searched: &["distinguishedName", "username", "hostname", "providerName"], order_by: "distinguishedName" };
 
 impl Users {
-    /// Registered devices.
+    /// Registered devices, a page at a time.
     ///
     /// # Errors
     /// `Forbidden`.

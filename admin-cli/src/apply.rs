@@ -36,7 +36,7 @@ impl Document {
 
     /// Its kind, for people.
     #[must_use]
-    pub fn kind_name(&self) -> String {
+    pub(crate) fn kind_name(&self) -> String {
         match self.target {
             Target::GlobalSettings => "GlobalSettings".to_owned(),
             Target::Object(kind) => kind.to_string(),
@@ -154,7 +154,7 @@ fn replace(value: &mut Value, path: &[&str], with: &impl Fn(&str) -> Result<Stri
 /// Whether everything that is wanted is there already. Secrets cannot be compared: the Controller is asked to write them
 /// and tells whether it had to.
 #[must_use]
-pub fn same(wanted: &Value, there: &Value) -> bool {
+pub(crate) fn same(wanted: &Value, there: &Value) -> bool {
     match (wanted, there) {
         (Value::Object(wanted), Value::Object(there)) => contains(wanted, there),
         (Value::Array(wanted), Value::Array(there)) => {

@@ -15,7 +15,7 @@ mod question;
 mod session;
 
 pub use collective::{Add, Collective};
-pub use device::{Device, Revoke, Wait};
+pub use device::{Device, Revoke};
 pub use factor::{Fido2, Otp};
 pub use object::{Apply, Delete, Get, Test};
 pub use profile::{Background, Profile};
@@ -28,13 +28,13 @@ pub use session::{Blocklist, Session};
 pub struct Cli {
     /// How results are shown.
     #[arg(long, short, global = true, value_enum, default_value_t)]
-    pub output: Format,
+    pub(crate) output: Format,
     /// The session file; default: ringctl/session.json below the user's configuration.
     #[arg(long, global = true, env = "RINGCTL_SESSION")]
-    pub session: Option<PathBuf>,
+    pub(crate) session: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -108,20 +108,20 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct SignIn {
     /// Admin APIs, `host:port`, tried in order; default: those of the last session.
-    pub controllers: Vec<String>,
+    pub(crate) controllers: Vec<String>,
     /// SHA-256 of the Collective's root certificate; default: that of the last session.
     #[arg(long)]
-    pub ca_fingerprint: Option<String>,
+    pub(crate) ca_fingerprint: Option<String>,
     /// User name.
     #[arg(long, short)]
-    pub username: Option<String>,
+    pub(crate) username: Option<String>,
     /// Identity provider.
     #[arg(long, default_value = "local")]
-    pub provider: String,
+    pub(crate) provider: String,
     /// Read the password from this file instead of the terminal (`-`: standard input).
     #[arg(long)]
-    pub password_file: Option<PathBuf>,
+    pub(crate) password_file: Option<PathBuf>,
     /// Read the one-time password, if one is wanted, from this file instead of the terminal.
     #[arg(long)]
-    pub otp_file: Option<PathBuf>,
+    pub(crate) otp_file: Option<PathBuf>,
 }

@@ -33,7 +33,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+pub(crate) enum ApiError {
     /// No Controller could be reached.
     #[error("no Controller answers:\n{tried}")]
     Unreachable {
@@ -63,7 +63,7 @@ fn refusal(status: u16, body: &AdminError) -> String {
 }
 
 /// An admin API that is reachable and, if a token is held, spoken to with it.
-pub struct Connection {
+pub(crate) struct Connection {
     controllers: Vec<String>,
     tls: TlsConnector,
     token: Option<String>,
@@ -74,7 +74,7 @@ impl Connection {
     ///
     /// # Errors
     /// If its fingerprint is malformed.
-    pub fn new(session: &Session) -> anyhow::Result<Self> {
+    pub(crate) fn new(session: &Session) -> anyhow::Result<Self> {
         let root: Fingerprint = session.ca_fingerprint.parse()?;
         let config = Tls::new().controller_client(ControllerTrust { roots: vec![root], members: None }, None);
         let mut config = ClientConfig::clone(&config);
@@ -90,7 +90,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
         self.call(&Method::GET, path, None).await
     }
 
@@ -98,7 +98,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
         self.call(&Method::POST, path, Some(encode(body)?)).await
     }
 
@@ -106,7 +106,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
+    pub(crate) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
         self.call(&Method::PUT, path, Some(encode(body)?)).await
     }
 
@@ -114,7 +114,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), ApiError> {
         self.call::<Value>(&Method::DELETE, path, None).await.map(drop)
     }
 
@@ -224,7 +224,7 @@ fn decode<T: DeserializeOwned>(status: StatusCode, bytes: &[u8]) -> Result<T, Ap
 
 /// Escapes a text for use as one segment or value of a path (RFC 3986 §2.1).
 #[must_use]
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.bytes().fold(String::new(), |mut escaped, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             escaped.push(char::from(byte));

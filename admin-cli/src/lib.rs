@@ -6,9 +6,9 @@
 pub mod apply;
 pub mod cli;
 pub mod command;
-pub mod connection;
+mod connection;
 pub mod exit_code;
-pub mod mail;
+mod mail;
 pub mod output;
-pub mod qr;
-pub mod session;
+mod qr;
+mod session;

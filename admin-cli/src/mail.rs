@@ -12,7 +12,7 @@ const WORD: usize = 45;
 
 /// Something that can stand in a `To` or `From` line and be nothing else: no blanks, commas, brackets or line ends.
 #[must_use]
-pub fn is_address(text: &str) -> bool {
+pub(crate) fn is_address(text: &str) -> bool {
     let plain = text.chars().all(|c| c.is_ascii_graphic() && !"<>()[],;:\\\"".contains(c));
     plain
         && text.len() <= 320
@@ -21,7 +21,7 @@ pub fn is_address(text: &str) -> bool {
 
 /// The whole message. Addresses were checked with [`is_address`].
 #[must_use]
-pub fn message(email: &ProfileEmail, to: &[String], from: Option<&str>) -> String {
+pub(crate) fn message(email: &ProfileEmail, to: &[String], from: Option<&str>) -> String {
     let from = from.map(|from| format!("From: {from}\n")).unwrap_or_default();
     format!(
         "{from}To: {}\nSubject: {}\nMIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=\"{BOUNDARY}\"\n\n{}{}--{BOUNDARY}--\n",

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// How results are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people.
     #[default]
     Table,
@@ -21,11 +21,11 @@ pub enum Format {
 
 /// A table: column titles and rows.
 #[derive(Debug, Default)]
-pub struct Rows {
+pub(crate) struct Rows {
     /// Titles.
-    pub titles: Vec<&'static str>,
+    pub(crate) titles: Vec<&'static str>,
     /// Cells, as many as titles.
-    pub rows: Vec<Vec<String>>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Format {
@@ -33,7 +33,7 @@ impl Format {
     ///
     /// # Errors
     /// If standard output is closed.
-    pub fn print<T: Serialize>(self, value: &T, rows: impl FnOnce(&T) -> Rows) -> Result<()> {
+    pub(crate) fn print<T: Serialize>(self, value: &T, rows: impl FnOnce(&T) -> Rows) -> Result<()> {
         match self {
             Self::Table => say(&rows(value).to_string()),
             Self::Json => say(&serde_json::to_string_pretty(value)?),
@@ -63,7 +63,7 @@ impl std::fmt::Display for Rows {
 ///
 /// # Errors
 /// If standard output fails otherwise.
-pub fn say(text: &str) -> Result<()> {
+pub(crate) fn say(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),
@@ -71,7 +71,7 @@ pub fn say(text: &str) -> Result<()> {
 }
 
 /// Prints a remark to standard error; if even that fails there is nobody to tell.
-pub fn remark(text: &str) {
+pub(crate) fn remark(text: &str) {
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 

@@ -9,7 +9,7 @@ const MARGIN: usize = 2;
 
 /// What is drawn with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ink {
+pub(crate) enum Ink {
     /// Black on white by escape sequences, whatever the terminal's colours are.
     Colours,
     /// The terminal's own two colours.
@@ -18,7 +18,7 @@ pub enum Ink {
 
 /// `text` as lines; `None` if it is longer than a QR code holds.
 #[must_use]
-pub fn draw(text: &str, ink: Ink) -> Option<String> {
+pub(crate) fn draw(text: &str, ink: Ink) -> Option<String> {
     let code = QRBuilder::new(text).ecl(ECL::L).build().ok()?;
     let side = code.size + 2 * MARGIN;
     let dark = |row: usize, column: usize| {

@@ -14,22 +14,22 @@ use serde::{Deserialize, Serialize};
 /// What is remembered between two calls. No `Debug`: it holds the token.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Session {
+pub(crate) struct Session {
     /// `host:port` of admin APIs, tried in order.
-    pub controllers: Vec<String>,
+    pub(crate) controllers: Vec<String>,
     /// SHA-256 of the Collective's root certificate, hex.
-    pub ca_fingerprint: String,
+    pub(crate) ca_fingerprint: String,
     /// Stands for this machine at sign-in.
-    pub device_id: DeviceId,
+    pub(crate) device_id: DeviceId,
     /// Bearer token.
     #[serde(default)]
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
     /// Until when, RFC 3339.
     #[serde(default)]
-    pub expires: Option<String>,
+    pub(crate) expires: Option<String>,
     /// Who signed in.
     #[serde(default)]
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
 }
 
 impl Session {
@@ -37,7 +37,7 @@ impl Session {
     ///
     /// # Errors
     /// If neither `$RINGCTL_SESSION`, `$XDG_CONFIG_HOME` nor `$HOME` is set.
-    pub fn path(chosen: Option<&Path>) -> Result<PathBuf> {
+    pub(crate) fn path(chosen: Option<&Path>) -> Result<PathBuf> {
         if let Some(path) = chosen {
             return Ok(path.to_owned());
         }
@@ -52,7 +52,7 @@ impl Session {
     ///
     /// # Errors
     /// If it cannot be read or is no session.
-    pub fn load(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn load(path: &Path) -> Result<Option<Self>> {
         match fs::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
@@ -66,7 +66,7 @@ impl Session {
     ///
     /// # Errors
     /// If the folder or the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let folder = path.parent().context("the session file has no folder")?;
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let beside = path.with_extension(format!("new-{}", std::process::id()));

@@ -5,7 +5,7 @@
 //! key says `p95`, `p99` or `max`, it is that of all samples. The result is printed and written as `bench/summary.json`
 //! beside the binaries and in the checkout.
 
-pub mod figure;
+pub(crate) mod figure;
 mod knocks;
 mod policy;
 mod revocation;

@@ -7,15 +7,15 @@ pub mod plan;
 pub mod world;
 
 pub mod before_sign_in;
-pub mod bring_up;
-pub mod controller_loss;
-pub mod darkness;
-pub mod gateway_loss;
-pub mod partner;
-pub mod renewal;
-pub mod revocation;
+pub(crate) mod bring_up;
+pub(crate) mod controller_loss;
+pub(crate) mod darkness;
+pub(crate) mod gateway_loss;
+pub(crate) mod partner;
+pub(crate) mod renewal;
+pub(crate) mod revocation;
 pub mod sign_in;
-pub mod step_up;
+pub(crate) mod step_up;
 
 use std::process::ExitCode;
 
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The lab's name: there is one demonstration on a machine at a time.
-pub const LAB: &str = "demo";
+pub(crate) const LAB: &str = "demo";
 
 /// Runs all steps; with `keep` the lab stays up.
 pub fn run(keep: bool) -> Result<ExitCode> {
@@ -50,7 +50,7 @@ pub fn run(keep: bool) -> Result<ExitCode> {
     Ok(report.exit_code())
 }
 
-/// Runs all steps in a lab of [`plan::topology`].
+/// Runs all steps in a lab of `plan::topology`.
 pub fn perform<'lab>(lab: &'lab Lab, report: &mut Report) -> Result<World<'lab>> {
     let mut world = World::new(lab)?;
     report.step("The Collective comes up", |step| bring_up::run(&mut world, step));

@@ -1,13 +1,13 @@
 //! The lab: machines made of network namespaces on this one machine, with real programs, real packets and probes.
 //!
-//! A lab is laid out from a [`topology::Topology`], torn down when dropped, and leaves nothing behind even if it is killed:
+//! A lab is laid out from a `topology::Topology`, torn down when dropped, and leaves nothing behind even if it is killed:
 //! the next lab undoes what a dead one recorded. Any number of labs stand side by side. Needs root and the programs `ip`,
 //! `nft` and `setpriv`. Knows nothing of the product; that is `product`'s part.
 
 pub mod browser;
 pub mod command;
 pub mod fault;
-pub mod log;
+pub(crate) mod log;
 pub mod namespace;
 pub mod probe;
 pub mod process;
@@ -48,7 +48,7 @@ use crate::lab::{
 };
 
 /// The variable that says where labs put logs and data; the directory for temporary files if unset.
-pub const DIRECTORY: &str = "RINGWALL_LAB_DIR";
+pub(crate) const DIRECTORY: &str = "RINGWALL_LAB_DIR";
 
 /// How a lab is begun.
 #[derive(Debug, Clone, Default)]
@@ -125,12 +125,6 @@ impl Lab {
         self.namespaces.get(name).unwrap_or_else(|| panic!("host {name} is not planned"))
     }
 
-    /// The namespace that holds a network's bridge.
-    #[must_use]
-    pub fn bridge(&self, network: &str) -> &Namespace {
-        self.host(&wiring::bridge_namespace(network))
-    }
-
     /// Starts a program on a host.
     pub fn spawn(&self, host: &str, program: Program) -> Result<Process> {
         Process::start(&self.shared, self.host(host), program)
@@ -142,7 +136,7 @@ impl Lab {
     }
 
     /// The logs of all processes so far.
-    pub fn logs(&self) -> Result<Vec<Log>> {
+    pub(crate) fn logs(&self) -> Result<Vec<Log>> {
         let mut logs = Vec::new();
         for entry in fs::read_dir(self.directory()).context("list the lab's directory")? {
             let path = entry?.path();

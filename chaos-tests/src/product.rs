@@ -4,16 +4,17 @@
 pub mod client;
 pub mod controller;
 pub mod gateway;
-pub mod gateway_kernel;
-pub mod held_tokens;
+pub(crate) mod gateway_kernel;
+pub(crate) mod held_tokens;
 pub mod ringctl;
 mod secret_file;
 
+pub(crate) use self::ringctl::RevocationMode;
 pub use self::{
     client::{Client, Prompt},
     controller::{Controller, Founded, Founding},
     gateway::Gateway,
     gateway_kernel::GatewayKernel,
     held_tokens::{HeldTokens, instant_of},
-    ringctl::{Administrator, RevocationMode, Ringctl},
+    ringctl::{Administrator, Ringctl},
 };

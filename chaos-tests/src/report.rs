@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Result;
 
-pub use self::summary::{Figure, Outcome, Summary};
+pub(crate) use self::summary::{Figure, Outcome, Summary};
 
 /// Tells the steps as they happen.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Report {
     }
 
     /// A line between steps.
-    pub fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         tell(text);
     }
 
@@ -83,26 +83,26 @@ impl Report {
 
     /// Success only if every step held.
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         if self.summary.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }
 
 impl Step {
     /// Says what was just proved; the time since the last proof or figure stands behind it.
-    pub fn proved(&mut self, what: &str) {
+    pub(crate) fn proved(&mut self, what: &str) {
         let took = self.last.elapsed();
         self.last = Instant::now();
         tell(&format!("   {} {what} {}", self.style.green("✓"), self.style.dim(&format!("({})", seconds(took)))));
     }
 
     /// Says what happens next.
-    pub fn doing(&self, what: &str) {
+    pub(crate) fn doing(&self, what: &str) {
         tell(&format!("   {} {what}", self.style.dim("·")));
     }
 
     /// Notes a figure for the table.
-    pub fn figure(&mut self, name: &str, value: impl Into<String>) {
+    pub(crate) fn figure(&mut self, name: &str, value: impl Into<String>) {
         self.last = Instant::now();
         let figure = Figure { name: name.to_owned(), value: value.into() };
         tell(&format!("   {} {}: {}", self.style.dim("="), figure.name, self.style.bold(&figure.value)));
@@ -110,7 +110,7 @@ impl Step {
     }
 
     /// Notes a duration for the table.
-    pub fn took(&mut self, name: &str, duration: Duration) {
+    pub(crate) fn took(&mut self, name: &str, duration: Duration) {
         self.figure(name, seconds(duration));
     }
 }
@@ -147,7 +147,7 @@ impl Style {
 
 /// A duration for people: milliseconds below a second.
 #[must_use]
-pub fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     let milliseconds = duration.as_secs_f64() * 1e3;
     match milliseconds {
         below if below < 10.0 => format!("{below:.1} ms"),

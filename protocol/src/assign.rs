@@ -119,7 +119,7 @@ impl PolicySet {
 
     /// The claims that the criteria of each policy read, with their values: for explanations, not for decisions.
     #[must_use]
-    pub fn readings(&self, facts: &Facts<'_>) -> BTreeMap<PolicyId, Readings> {
+    pub(crate) fn readings(&self, facts: &Facts<'_>) -> BTreeMap<PolicyId, Readings> {
         let arena = ClaimArena::new(facts);
         let evaluator = Evaluator::new(&arena, facts, &self.scripts);
         let read = |compiled: &CompiledPolicy| {

@@ -189,7 +189,7 @@ impl Prepared {
 
     /// The claims that each condition reads, with their values: for explanations, not for decisions.
     #[must_use]
-    pub fn readings(&self, facts: &Facts<'_>) -> BTreeMap<ConditionId, Readings> {
+    pub(crate) fn readings(&self, facts: &Facts<'_>) -> BTreeMap<ConditionId, Readings> {
         let arena = ClaimArena::new(facts);
         let evaluator = Evaluator::new(&arena, facts, &Scripts::default());
         let read = |(id, expression): (&ConditionId, &Expression)| {

@@ -13,11 +13,11 @@ use crate::id::{ConditionId, TransactionId};
 use crate::time::UnixMillis;
 
 /// Most encoded bytes of one kind of claims: a user in 1,000 groups fits.
-pub const MAX_CLAIM_BYTES: usize = 48 * 1024;
+pub(crate) const MAX_CLAIM_BYTES: usize = 48 * 1024;
 /// Deepest nesting of lists and maps in a claim.
-pub const MAX_CLAIM_DEPTH: usize = 4;
+pub(crate) const MAX_CLAIM_DEPTH: usize = 4;
 /// Most elements of one list in a claim: bounds what a comprehension can cost.
-pub const MAX_CLAIM_LIST: usize = 1_000;
+pub(crate) const MAX_CLAIM_LIST: usize = 1_000;
 /// Longest reason that a user can give, in bytes.
 pub const MAX_REASON: usize = 1_024;
 /// Device claims older than this count as absent.
@@ -31,16 +31,16 @@ pub struct ClaimMap(pub BTreeMap<String, Value>);
 /// Why claims are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
-    /// Over [`MAX_CLAIM_BYTES`].
+    /// Over `MAX_CLAIM_BYTES`.
     #[error("claims take {got} bytes, at most {MAX_CLAIM_BYTES} are allowed")]
     TooLarge {
         /// Encoded size.
         got: usize,
     },
-    /// Over [`MAX_CLAIM_DEPTH`].
+    /// Over `MAX_CLAIM_DEPTH`.
     #[error("claim {0:?} is nested deeper than {MAX_CLAIM_DEPTH}")]
     TooDeep(String),
-    /// Over [`MAX_CLAIM_LIST`].
+    /// Over `MAX_CLAIM_LIST`.
     #[error("claim {0:?} has a list of more than {MAX_CLAIM_LIST} elements")]
     TooLong(String),
 }

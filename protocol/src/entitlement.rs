@@ -87,7 +87,7 @@ impl std::fmt::Display for Action {
 impl ActionKind {
     /// As it is written.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Block => "block",
@@ -100,7 +100,7 @@ impl ActionKind {
 impl Subtype {
     /// As it is written.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::TcpUp => "tcp_up",
             Self::TcpDown => "tcp_down",

@@ -83,7 +83,7 @@ pub enum ObstacleKind {
 impl ObstacleKind {
     /// Whether nothing passes while it stands; otherwise less is known only.
     #[must_use]
-    pub const fn closes(self) -> bool {
+    pub(crate) const fn closes(self) -> bool {
         matches!(self, Self::Blocked | Self::NoGateway)
     }
 }

@@ -24,14 +24,15 @@ use cel::{Env, Program};
 use crate::policy::MAX_EXPRESSION;
 
 pub use arena::ClaimArena;
-pub use chains::MAX_CHAIN;
-pub use cost::{MAX_COST, MAX_PATTERN};
+pub(crate) use chains::MAX_CHAIN;
+pub(crate) use cost::{MAX_COST, MAX_PATTERN};
 pub use evaluate::{Asked, Evaluator, Outcome};
 pub use inspect::AnswerTest;
-pub use readings::{Readings, readings};
+pub use readings::Readings;
+pub(crate) use readings::readings;
 
 /// Roots that an expression may name.
-pub const VARIABLES: [&str; 4] = ["user", "device", "system", "claims"];
+pub(crate) const VARIABLES: [&str; 4] = ["user", "device", "system", "claims"];
 /// Functions beside CEL's own:
 /// `hasMfa(suffix, minutes)`, `hasPassword(suffix, minutes)`, `hasReason(suffix, minutes)`: answered so recently;
 /// `isInNetwork(address, prefix)`, `isClientInNetwork(prefix)`; `inTimeRange("08:00", "17:30")` and `weekday()`
@@ -47,7 +48,7 @@ pub const FUNCTIONS: [&str; 8] = [
     "minutesSince",
 ];
 /// Deepest nesting of `all`, `exists`, `filter` and `map`: deeper ones cost more than the square of a list.
-pub const MAX_NESTING: usize = 2;
+pub(crate) const MAX_NESTING: usize = 2;
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
@@ -73,13 +74,13 @@ pub enum ExpressionError {
     /// Not CEL.
     #[error("the expression is not valid CEL: {0}")]
     Syntax(String),
-    /// Over [`MAX_CHAIN`].
+    /// Over `MAX_CHAIN`.
     #[error("more than {MAX_CHAIN} operators, selections or brackets depend on each other")]
     TooDeep,
-    /// Over [`MAX_NESTING`].
+    /// Over `MAX_NESTING`.
     #[error("list operations are nested deeper than {MAX_NESTING}")]
     TooNested,
-    /// Over [`MAX_COST`] whatever the claims are.
+    /// Over `MAX_COST` whatever the claims are.
     #[error("the expression takes {got} steps, at most {MAX_COST} are allowed")]
     TooCostly {
         /// Steps.

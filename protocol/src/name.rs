@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::DeviceId;
 
 /// Longest user or provider name in bytes: fits an X.520 name with room for escapes.
-pub const MAX_NAME: usize = 256;
+pub(crate) const MAX_NAME: usize = 256;
 
 /// Why a text is no name or no DN.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -115,7 +115,7 @@ pub struct TokenFacts<'a> {
 impl Revocation {
     /// Whether it concerns the token at all: kind, Site, scope, and the token is older.
     #[must_use]
-    pub fn concerns(&self, token: &TokenFacts<'_>) -> bool {
+    pub(crate) fn concerns(&self, token: &TokenFacts<'_>) -> bool {
         token.idx < self.index
             && self.kinds.contains(&token.kind)
             && (self.site.is_none() || self.site == token.site)
@@ -127,19 +127,19 @@ impl Revocation {
 
     /// Which slice a session falls into.
     #[must_use]
-    pub fn slice_of(&self, dn: &SessionDn) -> u16 {
+    pub(crate) fn slice_of(&self, dn: &SessionDn) -> u16 {
         dn_slice(dn, self.mode.slices())
     }
 
     /// Whether sessions of this DN have been told to renew.
     #[must_use]
-    pub fn is_told(&self, dn: &SessionDn) -> bool {
+    pub(crate) fn is_told(&self, dn: &SessionDn) -> bool {
         self.slice_of(dn) < self.told
     }
 
     /// Whether tokens of this DN are void.
     #[must_use]
-    pub fn is_effective(&self, dn: &SessionDn) -> bool {
+    pub(crate) fn is_effective(&self, dn: &SessionDn) -> bool {
         self.slice_of(dn) < self.effective
     }
 }

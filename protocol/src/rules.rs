@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::entitlement::Host;
 
 /// Rules that one rule set may hold at most, all chains together.
-pub const MAX_RULES: usize = 4_096;
+pub(crate) const MAX_RULES: usize = 4_096;
 
 /// Which side began the flow, seen from the Client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

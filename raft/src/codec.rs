@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Deepest nesting that is read: claims have 4 levels, objects 6, entries around them 4.
-pub const MAX_DEPTH: usize = 48;
+pub(crate) const MAX_DEPTH: usize = 48;
 
 /// Bytes did not decode to what was expected, or a value could not be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
 ///
 /// # Errors
 /// [`CodecError::Encode`], also for failures of the writer.
-pub fn encode_into<T: Serialize + ?Sized>(to: impl std::io::Write, value: &T) -> Result<(), CodecError> {
+pub(crate) fn encode_into<T: Serialize + ?Sized>(to: impl std::io::Write, value: &T) -> Result<(), CodecError> {
     let mut serializer = rmp_serde::Serializer::new(to).with_struct_map().with_human_readable();
     value.serialize(&mut serializer)?;
     Ok(())

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::log_store;
 
 /// The format that is written, and the newest that is read.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// Longest `identity.json`: ten times what it needs.
 const MAX_IDENTITY: u64 = 4 * 1024;
 

@@ -13,7 +13,7 @@ pub mod data_dir;
 mod log_store;
 mod machine;
 mod network;
-pub mod node;
+mod node;
 mod snapshot;
 pub mod state;
 mod types;

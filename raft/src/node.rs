@@ -38,9 +38,10 @@ use crate::state::{Change, State};
 use crate::types::Types;
 
 pub use membership::ReconfigureError;
-pub use propose::{Applied, MAX_COMMAND, MAX_PROPOSALS, ProposeError};
+pub(crate) use propose::MAX_PROPOSALS;
+pub use propose::{Applied, ProposeError};
 pub use read::ReadError;
-pub use status::{Progress, Role, Status};
+pub use status::{Role, Status};
 
 /// How long an orderly end waits for the log to be closed.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
@@ -163,12 +164,6 @@ impl Node {
         self.inner.published.state_at(index)
     }
 
-    /// Follows the state.
-    #[must_use]
-    pub fn watch_state(&self) -> watch::Receiver<Arc<State>> {
-        self.inner.published.watch_state()
-    }
-
     /// Follows the applied index. When it shows N, [`Node::changes_after`] knows every change up to N.
     #[must_use]
     pub fn watch_applied(&self) -> watch::Receiver<LogIndex> {
@@ -188,12 +183,6 @@ impl Node {
     /// [`PeerError`] if the peer broke the protocol or is no longer a member.
     pub async fn serve_peer(&self, stream: impl PeerStream, peer: NodeId) -> Result<(), PeerError> {
         server::serve(self.clone(), stream, peer).await
-    }
-
-    /// Writes a snapshot soon, whatever the configured interval.
-    pub async fn snapshot_now(&self) {
-        // Fails only if the node has stopped.
-        let _ = self.inner.raft.trigger().snapshot().await;
     }
 
     /// Ends the node in good order: its tasks stop, its log is closed, the directory can be opened again.

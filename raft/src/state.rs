@@ -12,20 +12,20 @@ pub mod blocklist;
 pub mod collective;
 pub mod command;
 pub mod device;
-pub mod encoding;
+pub(crate) mod encoding;
 pub mod feed;
 pub mod gateway;
-pub mod housekeeping;
+pub(crate) mod housekeeping;
 pub mod join_token;
 pub mod local_password;
 pub mod lockout;
-pub mod map;
+pub(crate) mod map;
 pub mod member;
 pub mod object;
 pub mod profile_export;
-pub mod rejection;
-pub mod reply;
-pub mod result;
+pub(crate) mod rejection;
+pub(crate) mod reply;
+pub(crate) mod result;
 pub mod revocation;
 pub mod secret;
 pub mod security_key;
@@ -107,12 +107,6 @@ impl State {
     #[must_use]
     pub const fn index(&self) -> LogIndex {
         self.index
-    }
-
-    /// Latest time of any proposer whose command was applied.
-    #[must_use]
-    pub const fn clock(&self) -> UnixMillis {
-        self.clock
     }
 
     /// The Collective, once it is founded.

@@ -25,17 +25,17 @@ pub use template::SubjectName;
 use crate::identity::{IssuerKind, LeafError};
 
 /// Life of a root.
-pub const ROOT_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
+pub(crate) const ROOT_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 /// Life of an intermediate. Membership, not expiry, is what takes one out of service.
-pub const INTERMEDIATE_LIFE: Duration = Duration::from_hours(365 * 24);
+pub(crate) const INTERMEDIATE_LIFE: Duration = Duration::from_hours(365 * 24);
 /// Life of a Controller's or Gateway's certificate; renewed after two thirds.
-pub const APPLIANCE_LIFE: Duration = Duration::from_hours(30 * 24);
+pub(crate) const APPLIANCE_LIFE: Duration = Duration::from_hours(30 * 24);
 /// Life of a client's certificate unless configured.
-pub const CLIENT_LIFE: Duration = Duration::from_hours(24);
+pub(crate) const CLIENT_LIFE: Duration = Duration::from_hours(24);
 /// Longest life of a client's certificate, whatever is configured (T20).
-pub const MAX_CLIENT_LIFE: Duration = Duration::from_hours(7 * 24);
+pub(crate) const MAX_CLIENT_LIFE: Duration = Duration::from_hours(7 * 24);
 /// How far `notBefore` lies in the past, for clocks that are behind.
-pub const BACKDATING: Duration = Duration::from_mins(5);
+pub(crate) const BACKDATING: Duration = Duration::from_mins(5);
 
 /// Why a certificate was not issued.
 #[derive(Debug, thiserror::Error)]

@@ -12,18 +12,19 @@ pub(crate) mod pem;
 mod private_key;
 mod request;
 
-pub use leaf::{Leaf, LeafError, MAX_CHAIN_BYTES, MAX_CHAIN_CERTIFICATES, check_chain_size};
+pub(crate) use leaf::check_chain_size;
+pub use leaf::{Leaf, LeafError};
 pub(crate) use leaf::{key_of, parse_issuer};
 pub use leaf_identity::{IssuerKind, LeafIdentity, UriError};
 pub use pem::{PemError, certificates_from_pem, certificates_to_pem};
 pub use private_key::{KeyError, KeyKind, PrivateKey};
-pub use request::{MAX_REQUEST_BYTES, RequestError, VerifiedRequest};
+pub use request::{RequestError, VerifiedRequest};
 
 use crate::secret::sha256;
 
 /// The thumbprint of a SubjectPublicKeyInfo in DER (RFC 7469 §2.4 pins the same bytes).
 #[must_use]
-pub fn thumbprint_of_spki(spki: &[u8]) -> Thumbprint {
+pub(crate) fn thumbprint_of_spki(spki: &[u8]) -> Thumbprint {
     Thumbprint(sha256(spki))
 }
 

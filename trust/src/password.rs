@@ -17,11 +17,11 @@ pub const MAX_PASSWORD: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     /// Memory in KiB, at least 8 for each lane.
-    pub memory_kib: u32,
+    pub(crate) memory_kib: u32,
     /// Passes over the memory, at least 1.
-    pub iterations: u32,
+    pub(crate) iterations: u32,
     /// Lanes, at least 1.
-    pub lanes: u32,
+    pub(crate) lanes: u32,
 }
 
 impl Cost {

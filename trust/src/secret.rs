@@ -12,9 +12,9 @@ mod file;
 mod random;
 mod seal;
 
-pub use file::{FileError, MAX_PRIVATE_FILE, read_private, write_private};
+pub use file::{FileError, read_private, write_private};
 pub use random::{Random, SystemRandom};
-pub use seal::{SEAL_OVERHEAD, SealError, open, seal};
+pub use seal::{SealError, open, seal};
 
 /// 32 secret bytes: a key-encryption key, an SPA key, a master secret, a cookie, a join token.
 ///

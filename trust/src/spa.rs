@@ -57,23 +57,22 @@ pub use sender::KnockRequest;
 pub use source::Source;
 pub use source_limiter::{SourceLimiter, SourcePermit};
 pub use sources::Form;
-pub use wire_tcp::TCP_PROOF_LEN;
 
 /// Seconds that a hint lives.
 const HINT_PERIOD: u64 = 300;
 /// Version of both forms.
 const VERSION: u8 = 1;
 /// Knocks accepted for one key within a second; beyond it they are refused (T22).
-pub const MAX_KNOCKS_PER_KEY_AND_SECOND: u32 = 1_000;
+pub(crate) const MAX_KNOCKS_PER_KEY_AND_SECOND: u32 = 1_000;
 /// Right knocks accepted from one source (/32, /64) within a second; members of the Collective, who may all
 /// stand behind one address, are not counted.
-pub const MAX_KNOCKS_PER_SOURCE_AND_SECOND: u32 = 20;
+pub(crate) const MAX_KNOCKS_PER_SOURCE_AND_SECOND: u32 = 20;
 /// Knocks remembered at once: 2²⁰ × 24 bytes, some 1,000 a second over the default window. Beyond it all are refused.
-pub const MAX_REMEMBERED: usize = 1 << 20;
+pub(crate) const MAX_REMEMBERED: usize = 1 << 20;
 /// A process refuses knocks that are older than its start plus this: it cannot know whether they were used before.
-pub const START_MARGIN: Duration = Duration::from_secs(2);
+pub(crate) const START_MARGIN: Duration = Duration::from_secs(2);
 /// Knocks dated ahead of our clock that are accepted for one key within a second: each costs a synced write.
-pub const MAX_AHEAD_PER_KEY_AND_SECOND: u32 = 20;
+pub(crate) const MAX_AHEAD_PER_KEY_AND_SECOND: u32 = 20;
 
 /// The period of hints that a time falls into.
 const fn period_of(time: UnixMillis) -> u64 {

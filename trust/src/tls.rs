@@ -37,13 +37,13 @@ mod verify_member;
 mod verify_pin;
 mod verify_session;
 
-pub use accept::{HANDSHAKE_TIME, HELLO_TIME, Hello, HelloError, MAX_HELLO_BYTES, read_hello, reset};
+pub use accept::{Hello, HelloError, read_hello, reset};
 pub use alpn::Alpn;
 pub use anchors::{AnchorError, Anchors};
 pub use client::ExpectedController;
 pub use gate::{Admitted, Gate, GateError, SpaPolicy};
 pub use members::{CurrentMembers, MemberKeys, Members, MembersError, Membership};
-pub use peer::{peer_leaf, peer_root};
+pub use peer::peer_leaf;
 pub use presented::{Presented, PresentedError};
 pub use refused::Refused;
 pub use server::PeerRoles;
@@ -69,7 +69,7 @@ impl Tls {
 
     /// With a clock of the caller's: certificates are judged by it.
     #[must_use]
-    pub fn with_time(time: Arc<dyn TimeProvider>) -> Self {
+    pub(crate) fn with_time(time: Arc<dyn TimeProvider>) -> Self {
         use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
         let mut provider = default_provider();
         provider.cipher_suites = vec![

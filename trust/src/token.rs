@@ -24,11 +24,11 @@ pub use verify::{Expected, TokenError, UnverifiedToken, Verified};
 use crate::secret::sha256;
 
 /// How far `iat` and `nbf` may lie ahead of our clock.
-pub const MAX_CLOCK_LEAD: Duration = Duration::from_mins(1);
+pub(crate) const MAX_CLOCK_LEAD: Duration = Duration::from_mins(1);
 /// Longest life of claims and entitlement tokens, whatever is configured (T20).
-pub const MAX_SESSION_TOKEN_LIFE: Duration = Duration::from_hours(24);
+pub(crate) const MAX_SESSION_TOKEN_LIFE: Duration = Duration::from_hours(24);
 /// Longest life of an administrator's token.
-pub const MAX_ADMIN_TOKEN_LIFE: Duration = Duration::from_hours(12);
+pub(crate) const MAX_ADMIN_TOKEN_LIFE: Duration = Duration::from_hours(12);
 
 /// The longest life that a kind of token may have.
 #[must_use]

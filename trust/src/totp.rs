@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::secret::Random;
 
 /// Seconds of a step.
-pub const STEP_SECONDS: u64 = 30;
+pub(crate) const STEP_SECONDS: u64 = 30;
 /// Steps of tolerance before and after now.
 const TOLERANCE: u16 = 1;
 const DIGITS: u8 = 6;

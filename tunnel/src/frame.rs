@@ -8,9 +8,9 @@ use std::ops::Range;
 /// Bytes of a frame header.
 pub const HEADER_LEN: usize = 8;
 /// Longest packet in a frame: what a TUN device hands over at most.
-pub const MAX_PACKET: usize = 65_535;
+pub(crate) const MAX_PACKET: usize = 65_535;
 /// Smallest segment size that a super-packet may have; smaller ones only serve to exhaust the receiver.
-pub const MIN_SEGMENT: u16 = 256;
+pub(crate) const MIN_SEGMENT: u16 = 256;
 /// Bytes of the attach token that opens a tunnel.
 pub const ATTACH_TOKEN_LEN: usize = 32;
 /// Flag: the transport checksum holds only the pseudo header and is still to be completed.
@@ -34,9 +34,9 @@ pub struct FrameHeader {
     /// Kind.
     pub kind: FrameKind,
     /// Bit set of `FLAG_*`.
-    pub flags: u8,
+    pub(crate) flags: u8,
     /// Payload bytes per segment of a super-packet; 0 for an ordinary packet.
-    pub segment_size: u16,
+    pub(crate) segment_size: u16,
     /// Bytes that follow the header.
     pub length: u32,
 }
@@ -50,10 +50,10 @@ pub enum FrameError {
     /// Not a flag of this version.
     #[error("unknown frame flags {0:#04x}")]
     Flags(u8),
-    /// More than [`MAX_PACKET`], or wrong for the kind.
+    /// More than `MAX_PACKET`, or wrong for the kind.
     #[error("frame length {0} is out of range for its kind")]
     Length(u32),
-    /// Not 0 and outside [`MIN_SEGMENT`] to the length of the frame.
+    /// Not 0 and outside `MIN_SEGMENT` to the length of the frame.
     #[error("segment size {0} is out of range")]
     Segment(u16),
 }
@@ -124,7 +124,7 @@ impl Frame {
     /// The frame that begins at `at`, or `None` while bytes of it are missing.
     ///
     /// # Errors
-    /// As [`FrameHeader::decode`]: known from the header alone, before any payload is waited for.
+    /// As `FrameHeader::decode`: known from the header alone, before any payload is waited for.
     pub fn at(received: &[u8], at: usize) -> Result<Option<Self>, FrameError> {
         let Some(bytes) = received.get(at..).and_then(|rest| rest.first_chunk::<HEADER_LEN>()) else {
             return Ok(None);

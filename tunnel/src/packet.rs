@@ -13,10 +13,11 @@ mod refusal;
 mod segment;
 
 pub use icmp::quoted_addresses;
-pub use layout::{Layout, Transport, TransportKind, parse};
-pub use offload::{Departure, VIRTIO_LEN, VirtioHeader, arriving, departing};
+pub use layout::{Layout, parse};
+pub use offload::VirtioHeader;
+pub(crate) use offload::{Departure, VIRTIO_LEN, arriving, departing};
 pub use refusal::Refusal;
-pub use segment::for_each_segment;
+pub(crate) use segment::for_each_segment;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! Promises: plaintext goes in and out in pieces as large as the caller's buffers, one system call for many records;
 //! nothing here waits, every call says whether it would have to; a connection in the middle of traffic can be taken
 //! apart and continued on another thread without losing a byte. How much may pile up for a slow peer is the caller's
-//! to decide from [`RecordPump::pending`]. What the bytes mean is no concern of this file.
+//! to decide from `RecordPump::pending`. What the bytes mean is no concern of this file.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, ready};
@@ -29,7 +29,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// Bytes that [`RecordPump::poll_receive`] may produce from `received` bytes of ciphertext.
 #[must_use]
-pub const fn plaintext_room(received: usize) -> usize {
+pub(crate) const fn plaintext_room(received: usize) -> usize {
     // Besides the new bytes: one record that waited for its end, and one already decrypted before a hand-over.
     received + 2 * RECORD_PLAINTEXT
 }
@@ -69,16 +69,10 @@ impl RecordPump {
         Ok((self.stream.into_std()?, self.connection))
     }
 
-    /// The connection, for what was agreed in its handshake.
-    #[must_use]
-    pub const fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
     /// Bytes of ciphertext that wait for the kernel.
     #[must_use]
     #[inline]
-    pub const fn pending(&self) -> usize {
+    pub(crate) const fn pending(&self) -> usize {
         self.pending
     }
 
@@ -86,7 +80,7 @@ impl RecordPump {
     ///
     /// # Errors
     /// If the connection is closed for writing.
-    pub fn seal(&mut self, plain: &[u8]) -> io::Result<()> {
+    pub(crate) fn seal(&mut self, plain: &[u8]) -> io::Result<()> {
         let taken = self.connection.writer().write(plain)?;
         if taken != plain.len() {
             return Err(io::Error::new(io::ErrorKind::WriteZero, "the connection takes no more plaintext"));
@@ -99,7 +93,7 @@ impl RecordPump {
     ///
     /// # Errors
     /// If the socket is broken.
-    pub fn flush(&mut self) -> io::Result<bool> {
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
         while self.connection.wants_write() {
             match self.connection.write_tls(&mut Socket(&self.stream)) {
                 Ok(sent) => self.pending = self.pending.saturating_sub(sent),
@@ -115,7 +109,7 @@ impl RecordPump {
     ///
     /// # Errors
     /// If the socket is broken.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.flush()? {
             ready!(self.stream.poll_write_ready(cx))?;
         }
@@ -128,7 +122,7 @@ impl RecordPump {
     ///
     /// # Errors
     /// If the socket or the peer's TLS is broken. What TLS wants to say about it is queued for a last flush.
-    pub fn poll_receive(
+    pub(crate) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
         raw: &mut [u8],
@@ -151,7 +145,7 @@ impl RecordPump {
     }
 
     /// Says good-bye to the peer as far as the kernel takes it at once.
-    pub fn close(mut self) {
+    pub(crate) fn close(mut self) {
         self.connection.send_close_notify();
         // The peer learns it from the end of the stream otherwise.
         let _best_effort = self.flush();

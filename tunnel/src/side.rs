@@ -109,6 +109,6 @@ pub enum Origin {
 pub struct Stray {
     /// The kernel's offload header.
     pub header: VirtioHeader,
-    /// The packet, at most [`MAX_PACKET`](crate::frame::MAX_PACKET) + 1 bytes.
+    /// The packet, at most `MAX_PACKET` + 1 bytes.
     pub packet: Box<[u8]>,
 }

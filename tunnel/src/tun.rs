@@ -52,7 +52,7 @@ impl Queue {
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn register(device: SyncDevice) -> io::Result<Self> {
+    pub(crate) fn register(device: SyncDevice) -> io::Result<Self> {
         let write_end = device.as_fd().try_clone_to_owned()?;
         let device = AsyncDevice::new(device)?;
         Ok(Self { device, write_end, refusal_logged: Cell::new(false), segment: RefCell::new(Vec::new()) })
@@ -70,7 +70,7 @@ impl Queue {
     ///
     /// # Errors
     /// The device is gone.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub(crate) async fn readable(&self) -> io::Result<()> {
         self.device.readable().await
     }
 
@@ -79,7 +79,7 @@ impl Queue {
     ///
     /// # Errors
     /// The device is gone.
-    pub fn read(&self, packet: &mut [u8]) -> io::Result<Option<(VirtioHeader, usize)>> {
+    pub(crate) fn read(&self, packet: &mut [u8]) -> io::Result<Option<(VirtioHeader, usize)>> {
         let mut header = [0; VIRTIO_LEN];
         let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(packet)];
         match self.device.try_recv_vectored(&mut parts) {
@@ -93,7 +93,7 @@ impl Queue {
     ///
     /// # Errors
     /// The kernel took it neither way.
-    pub fn write(&self, header: VirtioHeader, packet: &mut [u8], layout: &Layout) -> io::Result<()> {
+    pub(crate) fn write(&self, header: VirtioHeader, packet: &mut [u8], layout: &Layout) -> io::Result<()> {
         match self.write_whole(header, packet) {
             Err(Errno::INVAL) if header.is_super() => self.write_cut(header.gso_size, packet, layout),
             result => Ok(result?),

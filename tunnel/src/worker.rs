@@ -104,7 +104,7 @@ impl<S: PeerSide> Worker<S> {
     /// bytes of ciphertext; `take` gets the plaintext, which may be empty. `None` at the end of the stream.
     ///
     /// # Errors
-    /// As [`RecordPump::poll_receive`].
+    /// As `RecordPump::poll_receive`.
     pub fn poll_receive<T>(
         &self,
         cx: &mut Context<'_>,

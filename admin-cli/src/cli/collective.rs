@@ -43,26 +43,26 @@ pub enum Collective {
 #[derive(Debug, Args)]
 pub struct Add {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// A Controller.
     #[arg(long, conflicts_with = "gateway", required_unless_present = "gateway")]
-    pub controller: bool,
+    pub(crate) controller: bool,
     /// A Gateway.
     #[arg(long)]
-    pub gateway: bool,
+    pub(crate) gateway: bool,
     /// The Site of a Gateway, by name or id; a Controller has none.
     #[arg(long, required_if_eq("gateway", "true"), conflicts_with = "controller")]
-    pub site: Option<String>,
+    pub(crate) site: Option<String>,
     /// Where Clients (Gateway) or peers (Controller) reach it, `host:port`; several allowed.
     #[arg(long)]
-    pub address: Vec<String>,
+    pub(crate) address: Vec<String>,
     /// A Gateway's share of its Site's sessions, 0–10000 [default: 100]; a Controller has none.
     #[arg(long, conflicts_with = "controller")]
-    pub weight: Option<u32>,
+    pub(crate) weight: Option<u32>,
     /// Where to write the seed file, mode 0600.
     #[arg(long)]
-    pub seed: PathBuf,
+    pub(crate) seed: PathBuf,
     /// Days until its join token ends, 1–30.
     #[arg(long)]
-    pub valid_days: Option<u32>,
+    pub(crate) valid_days: Option<u32>,
 }

@@ -39,22 +39,22 @@ pub enum Device {
 pub struct Revoke {
     /// DN suffix: `OU=<provider>`, `CN=<user>,OU=<provider>` or a whole device's.
     #[arg(required_unless_present = "everyone")]
-    pub dn: Option<String>,
+    pub(crate) dn: Option<String>,
     /// Everyone.
     #[arg(long, conflicts_with = "dn")]
-    pub everyone: bool,
+    pub(crate) everyone: bool,
     /// Cut sessions now instead of renewing tokens.
     #[arg(long, conflicts_with_all = ["delay", "rate"])]
-    pub cut: bool,
+    pub(crate) cut: bool,
     /// Minutes from telling Clients to taking effect; default: renewed at once.
     #[arg(long)]
-    pub delay: Option<u32>,
+    pub(crate) delay: Option<u32>,
     /// Devices per second that are told.
     #[arg(long)]
-    pub rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// Only this kind of token.
     #[arg(long)]
-    pub token_type: Option<String>,
+    pub(crate) token_type: Option<String>,
     /// Only entitlement tokens of this Site, by name or id.
     #[arg(long)]
     pub site: Option<String>,
@@ -63,12 +63,12 @@ pub struct Revoke {
     pub reason: Option<String>,
     /// Answer once every reachable Gateway enforces it, and say how long each took.
     #[arg(long, value_enum)]
-    pub wait: Option<Wait>,
+    pub(crate) wait: Option<Wait>,
 }
 
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// Every reachable Gateway enforces it.
     Enforced,
 }

@@ -16,10 +16,10 @@ Examples:
 pub struct Apply {
     /// YAML documents with `kind` and the object's fields (`-`: standard input).
     #[arg(long, short)]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Show what would be done.
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// `get`.
@@ -29,28 +29,28 @@ pub struct Apply {
 )]
 pub struct Get {
     /// Kind, singular or plural: site, policy, entitlement, condition, local-user …; or global-settings.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Name or id.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Only objects whose name contains this.
     #[arg(long)]
-    pub query: Option<String>,
+    pub(crate) query: Option<String>,
 }
 
 /// `delete`.
 #[derive(Debug, Args)]
 pub struct Delete {
     /// Kind, singular or plural.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Name or id.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// `test`.
 #[derive(Debug, Args)]
 pub struct Test {
     /// Kind: identity-provider or mfa-provider.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Name or id.
-    pub name: String,
+    pub(crate) name: String,
 }

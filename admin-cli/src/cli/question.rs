@@ -8,12 +8,12 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct Explain {
     /// User name of the local provider, or a DN.
-    pub user: String,
+    pub(crate) user: String,
     /// `address:port`, `[v6]:port`, or an address with `--protocol icmp`.
-    pub destination: String,
+    pub(crate) destination: String,
     /// tcp, udp or icmp.
     #[arg(long, default_value = "tcp")]
-    pub protocol: String,
+    pub(crate) protocol: String,
 }
 
 /// `simulate`.
@@ -21,7 +21,7 @@ pub struct Explain {
 pub struct Simulate {
     /// YAML documents as `apply` takes them (`-`: standard input).
     #[arg(long, short)]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 /// `lint`.
@@ -29,5 +29,5 @@ pub struct Simulate {
 pub struct Lint {
     /// YAML documents as `apply` takes them (`-`: standard input); default: what the Collective has.
     #[arg(long, short)]
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
 }

@@ -14,48 +14,55 @@ use crate::report::Step;
 /// All figures by key.
 #[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
-pub struct Figures(BTreeMap<String, Figure>);
+pub(crate) struct Figures(BTreeMap<String, Figure>);
 
 /// One figure: a median, and what it is compared with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Figure {
+pub(crate) struct Figure {
     /// Median of the runs, or the quantile that the key names.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Its unit.
-    pub unit: String,
+    pub(crate) unit: String,
     /// Who was measured beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer: Option<String>,
+    pub(crate) peer: Option<String>,
     /// The peer's median.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer_value: Option<f64>,
+    pub(crate) peer_value: Option<f64>,
     /// Ours divided by the peer's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ratio: Option<f64>,
+    pub(crate) ratio: Option<f64>,
     /// Smallest run.
-    pub min: f64,
+    pub(crate) min: f64,
     /// Largest run.
-    pub max: f64,
+    pub(crate) max: f64,
     /// Number of runs.
-    pub runs: usize,
+    pub(crate) runs: usize,
 }
 
 impl Figures {
     /// Adds the median of samples.
-    pub fn add(&mut self, step: &mut Step, key: &str, unit: &str, samples: &[f64]) -> Result<()> {
+    pub(crate) fn add(&mut self, step: &mut Step, key: &str, unit: &str, samples: &[f64]) -> Result<()> {
         self.insert(step, key, Figure::new(unit, samples)?);
         Ok(())
     }
 
     /// Adds a quantile of samples: the smallest one that so many of them (0 to 1) do not exceed.
-    pub fn add_quantile(&mut self, step: &mut Step, key: &str, unit: &str, samples: &[f64], part: f64) -> Result<()> {
+    pub(crate) fn add_quantile(
+        &mut self,
+        step: &mut Step,
+        key: &str,
+        unit: &str,
+        samples: &[f64],
+        part: f64,
+    ) -> Result<()> {
         self.insert(step, key, Figure::quantile(unit, samples, part)?);
         Ok(())
     }
 
     /// Adds the median of samples and its ratio to a peer's.
-    pub fn add_beside(
+    pub(crate) fn add_beside(
         &mut self,
         step: &mut Step,
         key: &str,
@@ -73,7 +80,14 @@ impl Figures {
     }
 
     /// Adds the median of samples whose peer is not to be had here: named, without a value.
-    pub fn add_without(&mut self, step: &mut Step, key: &str, unit: &str, samples: &[f64], peer: &str) -> Result<()> {
+    pub(crate) fn add_without(
+        &mut self,
+        step: &mut Step,
+        key: &str,
+        unit: &str,
+        samples: &[f64],
+        peer: &str,
+    ) -> Result<()> {
         let mut figure = Figure::new(unit, samples)?;
         figure.peer = Some(peer.to_owned());
         self.insert(step, key, figure);
@@ -81,7 +95,7 @@ impl Figures {
     }
 
     /// Writes `summary.json` into a directory.
-    pub fn write(&self, directory: &Path) -> Result<PathBuf> {
+    pub(crate) fn write(&self, directory: &Path) -> Result<PathBuf> {
         fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
         let path = directory.join("summary.json");
         fs::write(&path, serde_json::to_vec_pretty(self)?).with_context(|| format!("write {}", path.display()))?;

@@ -47,14 +47,14 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
 
 /// A route that an attacker on the same network can always set: through a Gateway, past its tunnels.
 #[derive(Debug)]
-pub struct Detour<'lab> {
+pub(crate) struct Detour<'lab> {
     from: &'lab Namespace,
     route: String,
 }
 
 impl<'lab> Detour<'lab> {
     /// Sends what `from` has for `host` straight to `gateway`. A Client's own rules would come before this route.
-    pub fn through(world: &World<'lab>, from: &'lab Namespace, host: &str, gateway: &str) -> Result<Self> {
+    pub(crate) fn through(world: &World<'lab>, from: &'lab Namespace, host: &str, gateway: &str) -> Result<Self> {
         let topology = world.lab.topology();
         let route = format!("{} via {} metric 1", plan::address(topology, host), topology.v4(gateway, "wan"));
         from.ip_batch(&format!("route add {route}\n"))?;

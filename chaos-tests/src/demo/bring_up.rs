@@ -30,7 +30,7 @@ const STATE: &str = include_str!("state.yaml");
 const VOTERS: Duration = Duration::from_secs(60);
 
 /// Runs the step.
-pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+pub(crate) fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let lab = world.lab;
     let founding = Founding { collective: "demo", administrator: ADMINISTRATOR, password: PASSWORD };
     let (first, founded) = Controller::found(lab, CONTROLLERS[0], &founding)?;
@@ -76,7 +76,7 @@ pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
 }
 
 /// Signs the operator in at the Controller of a host.
-pub fn sign_in<'lab>(world: &World<'lab>, host: &str) -> Result<Ringctl<'lab>> {
+pub(crate) fn sign_in<'lab>(world: &World<'lab>, host: &str) -> Result<Ringctl<'lab>> {
     let administrator =
         Administrator { name: ADMINISTRATOR, password: PASSWORD, ca_fingerprint: &world.ca_fingerprint };
     Ringctl::sign_in(world.lab, host, &administrator)

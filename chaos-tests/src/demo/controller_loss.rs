@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(30);
 const UNNOTICED: Duration = Duration::from_millis(250);
 
 /// Runs the step.
-pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+pub(crate) fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let status = world.operator()?.status()?;
     let leader = status.leader_name().with_context(|| format!("nobody leads: {status:?}"))?.to_owned();
     let place = world.controllers.iter().position(|controller| controller.host() == leader);

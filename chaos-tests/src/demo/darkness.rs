@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// Scans before anybody knocked: every kind of packet.
-pub fn before_any_knock(world: &World<'_>, step: &mut Step) -> Result<()> {
+pub(crate) fn before_any_knock(world: &World<'_>, step: &mut Step) -> Result<()> {
     scan(world, step, &[Flags::Syn, Flags::Ack, Flags::Null], "before anybody knocked")
 }
 
 /// Scans while others are let in: their knocks open nothing for a stranger.
-pub fn after_others_knocked(world: &World<'_>, step: &mut Step) -> Result<()> {
+pub(crate) fn after_others_knocked(world: &World<'_>, step: &mut Step) -> Result<()> {
     scan(world, step, &[Flags::Syn], "while others' sessions run")
 }
 

@@ -28,7 +28,7 @@ const ECHOES: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the step.
-pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+pub(crate) fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let place = world.carrier(&world.alice, "office")?;
     let dead = world.gateways[place].host().to_owned();
     let echo = world.echo_to_office(&world.alice)?;

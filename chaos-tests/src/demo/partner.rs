@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the step.
-pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+pub(crate) fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let link = world.operator()?.profile_link(PARTNER_PROVIDER)?;
     let codes = world.operator()?.one_time_passwords_at(LENA.name, PARTNER_PROVIDER)?;
     let mut lena = Client::new(world.lab, LENA.name);

@@ -10,19 +10,19 @@ use crate::lab::{
 };
 
 /// The hosts that run Controllers, and the appliances' names; the first one's is given by the product.
-pub const CONTROLLERS: [&str; 3] = ["controller-1", "controller-2", "controller-3"];
+pub(crate) const CONTROLLERS: [&str; 3] = ["controller-1", "controller-2", "controller-3"];
 
 /// A Gateway of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PlannedGateway {
+pub(crate) struct PlannedGateway {
     /// Host and appliance name.
-    pub host: &'static str,
+    pub(crate) host: &'static str,
     /// The Site; also the name of the protected network.
-    pub site: &'static str,
+    pub(crate) site: &'static str,
 }
 
 /// The Gateways: two before the office, one before the lab.
-pub const GATEWAYS: [PlannedGateway; 3] = [
+pub(crate) const GATEWAYS: [PlannedGateway; 3] = [
     PlannedGateway { host: "office-gw1", site: "office" },
     PlannedGateway { host: "office-gw2", site: "office" },
     PlannedGateway { host: "lab-gw1", site: "lab" },
@@ -32,9 +32,9 @@ pub const GATEWAYS: [PlannedGateway; 3] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedUser {
     /// User name, and the host of the user's device.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The password in `state.yaml`.
-    pub password: &'static str,
+    pub(crate) password: &'static str,
 }
 
 /// May use both Sites.
@@ -43,55 +43,54 @@ pub const ALICE: PlannedUser = PlannedUser { name: "alice", password: "a wall wi
 pub const BOB: PlannedUser = PlannedUser { name: "bob", password: "2 doors, no window" };
 
 /// One of a partner's people, whom the partner's directory knows.
-pub const LENA: PlannedUser = PlannedUser { name: slapd::USERS[0].0, password: slapd::PASSWORD };
+pub(crate) const LENA: PlannedUser = PlannedUser { name: slapd::USERS[0].0, password: slapd::PASSWORD };
 /// A second device of hers.
-pub const LENAS_OTHER_DEVICE: &str = "lenas-tablet";
+pub(crate) const LENAS_OTHER_DEVICE: &str = "lenas-tablet";
 /// The host with the partner's directory.
-pub const DIRECTORY: &str = "directory";
+pub(crate) const DIRECTORY: &str = "directory";
 /// The provider and the profile of the partner's people.
-pub const PARTNER_PROVIDER: &str = "partner";
-/// The group of the directory that `state.yaml` speaks of; lena's own group is in it.
-pub const PARTNER_GROUP: &str = "staff";
+pub(crate) const PARTNER_PROVIDER: &str = "partner";
 
 /// A host on the wide network that belongs to nobody of the Collective.
-pub const STRANGER: &str = "stranger";
+pub(crate) const STRANGER: &str = "stranger";
 /// An address of the wide network at which nobody is.
-pub const UNUSED: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 250);
+pub(crate) const UNUSED: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 250);
 
 /// A page everybody of the office may load.
-pub const PORT_OPEN: u16 = 80;
+pub(crate) const PORT_OPEN: u16 = 80;
 /// A page behind a one-time password.
-pub const PORT_OTP: u16 = 81;
+pub(crate) const PORT_OTP: u16 = 81;
 /// A page behind the user's password, asked again.
-pub const PORT_PASSWORD: u16 = 82;
+pub(crate) const PORT_PASSWORD: u16 = 82;
 /// A page for which a reason must be given.
-pub const PORT_REASON: u16 = 83;
+pub(crate) const PORT_REASON: u16 = 83;
 /// A page that is open only to devices in order; a message says what is missing.
-pub const PORT_MESSAGE: u16 = 84;
+pub(crate) const PORT_MESSAGE: u16 = 84;
 /// A page to which alice is entitled by the name of its host, not by an address.
-pub const PORT_NAMED: u16 = 85;
+pub(crate) const PORT_NAMED: u16 = 85;
 /// A page that nobody is entitled to.
-pub const PORT_FORBIDDEN: u16 = 8080;
+pub(crate) const PORT_FORBIDDEN: u16 = 8080;
 /// The UDP echo service.
-pub const PORT_ECHO: u16 = 7;
+pub(crate) const PORT_ECHO: u16 = 7;
 
 /// All pages of a web host.
-pub const PORTS: [u16; 7] = [PORT_OPEN, PORT_OTP, PORT_PASSWORD, PORT_REASON, PORT_MESSAGE, PORT_NAMED, PORT_FORBIDDEN];
+pub(crate) const PORTS: [u16; 7] =
+    [PORT_OPEN, PORT_OTP, PORT_PASSWORD, PORT_REASON, PORT_MESSAGE, PORT_NAMED, PORT_FORBIDDEN];
 
 /// The web host in the office that the steps use.
-pub const OFFICE_WEB: &str = "office-web1";
+pub(crate) const OFFICE_WEB: &str = "office-web1";
 /// The name server of the office.
-pub const OFFICE_NAMES: &str = "office-names";
+pub(crate) const OFFICE_NAMES: &str = "office-names";
 /// What it calls the web host.
-pub const OFFICE_WEB_NAME: &str = "web.office.example";
+pub(crate) const OFFICE_WEB_NAME: &str = "web.office.example";
 /// The web host in the lab.
-pub const LAB_WEB: &str = "lab-web1";
+pub(crate) const LAB_WEB: &str = "lab-web1";
 
 /// The file whose presence shows that a device is in order, as `state.yaml` names it; labs put their own in its place.
-pub const ORDER_FILE: &str = "/run/ringwall-lab/demo-device-in-order";
+pub(crate) const ORDER_FILE: &str = "/run/ringwall-lab/demo-device-in-order";
 
 /// In place of it `state.yaml` gets the certificate of the lab's own directory.
-pub const DIRECTORY_AUTHORITY: &str = "PUT THE CERTIFICATE OF THE DIRECTORY'S AUTHORITY HERE";
+pub(crate) const DIRECTORY_AUTHORITY: &str = "PUT THE CERTIFICATE OF THE DIRECTORY'S AUTHORITY HERE";
 
 /// Three Controllers, three Gateways, users, a directory and a stranger on one wide network; two protected networks.
 ///
@@ -123,7 +122,7 @@ pub fn topology() -> Topology {
 
 /// The plan for measuring what the kernel alone forwards: the same hops without a wall.
 #[must_use]
-pub fn bare_topology() -> Topology {
+pub(crate) fn bare_topology() -> Topology {
     Topology::new()
         .network("wan", "10.77.1.0/24", "fd77:1::/64")
         .network("office", "10.20.0.0/24", "fd20::/64")
@@ -134,25 +133,25 @@ pub fn bare_topology() -> Topology {
 
 /// A service on a protected host.
 #[must_use]
-pub fn service(topology: &Topology, host: &str, port: u16) -> SocketAddr {
+pub(crate) fn service(topology: &Topology, host: &str, port: u16) -> SocketAddr {
     (address(topology, host), port).into()
 }
 
 /// The same over IPv6.
 #[must_use]
-pub fn service_v6(topology: &Topology, host: &str, port: u16) -> SocketAddr {
+pub(crate) fn service_v6(topology: &Topology, host: &str, port: u16) -> SocketAddr {
     (topology.v6(host, network_of(host)), port).into()
 }
 
 /// The IPv4 address of a protected host.
 #[must_use]
-pub fn address(topology: &Topology, host: &str) -> IpAddr {
+pub(crate) fn address(topology: &Topology, host: &str) -> IpAddr {
     topology.v4(host, network_of(host)).into()
 }
 
 /// Where iperf3 listens.
 #[must_use]
-pub fn iperf_port() -> u16 {
+pub(crate) fn iperf_port() -> u16 {
     iperf::PORT
 }
 
@@ -163,6 +162,9 @@ fn network_of(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The group of the directory that `state.yaml` speaks of; lena's own group is in it.
+    const PARTNER_GROUP: &str = "staff";
 
     #[test]
     fn the_state_speaks_of_the_plan() {

@@ -33,7 +33,7 @@ const UNNOTICED: Duration = Duration::from_millis(250);
 const AFTER_THE_CUT: Duration = Duration::from_secs(21);
 
 /// Runs the step.
-pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+pub(crate) fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let url = Url { path: nginx::DOWNLOAD.to_owned(), ..world.page(plan::OFFICE_WEB, PORT_OPEN) };
     let download = Download::start(world.alice.namespace(), &url)?;
     let echo = world.echo_to_office(&world.alice)?;

@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const PROMISE: Duration = Duration::from_secs(2);
 
 /// Runs the step.
-pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+pub(crate) fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let url = Url { path: nginx::DOWNLOAD.to_owned(), ..world.page(plan::OFFICE_WEB, PORT_OPEN) };
     let download = Download::start(world.alice.namespace(), &url)?;
     let echo = world.echo_to_office(&world.alice)?;

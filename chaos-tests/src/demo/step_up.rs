@@ -30,7 +30,7 @@ const HANGS: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs the step.
-pub fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
+pub(crate) fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let codes = world.operator()?.one_time_passwords(ALICE.name)?;
     behind_condition(world, step, PORT_OTP, "OtpAuthentication", |prompt| {
         let code = codes.generate_current().to_string();

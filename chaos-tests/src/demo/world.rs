@@ -23,27 +23,27 @@ const EXPECTED_ERRORS: [&str; 0] = [];
 #[derive(Debug)]
 pub struct World<'lab> {
     /// The lab.
-    pub lab: &'lab Lab,
+    pub(crate) lab: &'lab Lab,
     /// The Controllers, in the order of the plan.
-    pub controllers: Vec<Controller>,
+    pub(crate) controllers: Vec<Controller>,
     /// The Gateways, in the order of the plan.
-    pub gateways: Vec<Gateway>,
+    pub(crate) gateways: Vec<Gateway>,
     /// The operator, once there is a Collective.
-    pub operator: Option<Ringctl<'lab>>,
+    pub(crate) operator: Option<Ringctl<'lab>>,
     /// SHA-256 of the Collective's root certificate.
-    pub ca_fingerprint: String,
+    pub(crate) ca_fingerprint: String,
     /// The Client of the user who may use both Sites.
-    pub alice: Client<'lab>,
+    pub(crate) alice: Client<'lab>,
     /// The Client of the user who may use the office.
-    pub bob: Client<'lab>,
+    pub(crate) bob: Client<'lab>,
     /// The partner's directory.
-    pub directory: Slapd,
+    pub(crate) directory: Slapd,
     /// The name server of the office.
-    pub names: NameServer,
+    pub(crate) names: NameServer,
     /// Echo server in the office.
-    pub office_echo: UdpEcho,
+    pub(crate) office_echo: UdpEcho,
     /// Echo server in the lab.
-    pub lab_echo: UdpEcho,
+    pub(crate) lab_echo: UdpEcho,
     _servers: (Vec<Nginx>, IperfServer),
 }
 
@@ -79,19 +79,19 @@ impl<'lab> World<'lab> {
     }
 
     /// The operator.
-    pub fn operator(&self) -> Result<&Ringctl<'lab>> {
+    pub(crate) fn operator(&self) -> Result<&Ringctl<'lab>> {
         self.operator.as_ref().context("the Collective is not up")
     }
 
     /// The file whose presence shows that alice's device is in order; each lab has its own.
     #[must_use]
-    pub fn order_file(&self) -> PathBuf {
+    pub(crate) fn order_file(&self) -> PathBuf {
         self.lab.directory().join("device-in-order")
     }
 
     /// A page on a protected host.
     #[must_use]
-    pub fn page(&self, host: &str, port: u16) -> Url {
+    pub(crate) fn page(&self, host: &str, port: u16) -> Url {
         Url::of(plan::service(self.lab.topology(), host, port), "/")
     }
 
@@ -102,18 +102,18 @@ impl<'lab> World<'lab> {
     }
 
     /// Begins the 100-per-second echo from a user's device to the office.
-    pub fn echo_to_office(&self, client: &Client<'lab>) -> Result<EchoProbe> {
+    pub(crate) fn echo_to_office(&self, client: &Client<'lab>) -> Result<EchoProbe> {
         EchoProbe::start(client.namespace(), self.office_echo.address())
     }
 
     /// Counts packets of Clients that reach protected hosts, on each of them.
-    pub fn count_arrivals(&self, matching: &str) -> Result<Vec<PacketCounter>> {
+    pub(crate) fn count_arrivals(&self, matching: &str) -> Result<Vec<PacketCounter>> {
         let hosts = [plan::OFFICE_WEB, "office-web2", plan::LAB_WEB];
         hosts.into_iter().map(|host| PacketCounter::install(self.host(host), matching)).collect()
     }
 
     /// The Gateway that carries a user's session to a Site, by its place in `gateways`.
-    pub fn carrier(&self, client: &Client<'lab>, site: &str) -> Result<usize> {
+    pub(crate) fn carrier(&self, client: &Client<'lab>, site: &str) -> Result<usize> {
         let status = client.status()?;
         let name = status.sites.iter().find(|status| status.name == site).and_then(|site| site.gateway.clone());
         let name = name.with_context(|| format!("no Gateway carries the session to {site}: {status:?}"))?;
@@ -124,7 +124,7 @@ impl<'lab> World<'lab> {
     }
 
     /// Fails if any of the product's programs reported a broken promise.
-    pub fn check_logs(&self, step: &mut Step) -> Result<()> {
+    pub(crate) fn check_logs(&self, step: &mut Step) -> Result<()> {
         let errors = self.lab.errors(&EXPECTED_ERRORS)?;
         ensure!(errors.is_empty(), "ERROR in logs:\n{}", errors.join("\n"));
         step.proved("no program wrote an ERROR");
@@ -143,7 +143,7 @@ impl<'lab> World<'lab> {
 
     /// Commands to play with a lab that stays up.
     #[must_use]
-    pub fn hints(&self) -> String {
+    pub(crate) fn hints(&self) -> String {
         let id = self.lab.id();
         let page = self.page(plan::OFFICE_WEB, plan::PORT_OPEN).address;
         format!(

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// The variable that says where the product's binaries are, if they are not beside the running one.
-pub const BINARIES: &str = "RINGWALL_BIN_DIR";
+pub(crate) const BINARIES: &str = "RINGWALL_BIN_DIR";
 
 /// A program to start, with everything needed to start the same one again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Program {
 
     /// The text for standard input.
     #[must_use]
-    pub fn input_text(&self) -> Option<&str> {
+    pub(crate) fn input_text(&self) -> Option<&str> {
         self.input.as_deref()
     }
 
@@ -116,7 +116,7 @@ impl Program {
     }
 }
 
-/// Finds a binary of the product: in the directory that [`BINARIES`] names, else where cargo put the running program.
+/// Finds a binary of the product: in the directory that `BINARIES` names, else where cargo put the running program.
 pub fn binary_path(binary: &str) -> Result<PathBuf> {
     let directory = match env::var_os(BINARIES) {
         Some(directory) => directory.into(),

@@ -29,7 +29,7 @@ pub struct Namespace {
 
 impl Namespace {
     /// Makes a new, empty namespace with a loopback interface that is up.
-    pub fn create(name: &str) -> Result<Self> {
+    pub(crate) fn create(name: &str) -> Result<Self> {
         run(Command::new("ip").args(["netns", "add", name]))?;
         let namespace = Self { name: name.to_owned() };
         namespace.ip_batch("link set lo up\n")?;
@@ -38,14 +38,14 @@ impl Namespace {
 
     /// The full name, as `ip netns exec` takes it.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Moves the calling thread into the namespace, for good.
     ///
     /// Only for threads made for this purpose; [`Self::enter`] and [`Self::spawn`] make them.
-    pub fn join_calling_thread(&self) -> io::Result<()> {
+    pub(crate) fn join_calling_thread(&self) -> io::Result<()> {
         let handle = File::open(self.handle())?;
         move_into_link_name_space(handle.as_fd(), Some(LinkNameSpaceType::Network))?;
         Ok(())
@@ -64,7 +64,7 @@ impl Namespace {
     }
 
     /// Runs `work` on a new thread inside the namespace; returns once the thread is inside.
-    pub fn spawn<T: Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static>(
         &self,
         thread_name: &str,
         work: impl FnOnce() -> T + Send + 'static,
@@ -92,7 +92,7 @@ impl Namespace {
     }
 
     /// Loads nftables commands in one transaction inside the namespace.
-    pub fn nft(&self, ruleset: &str) -> Result<()> {
+    pub(crate) fn nft(&self, ruleset: &str) -> Result<()> {
         self.enter(|| feed(Command::new("nft").args(["-f", "-"]), ruleset))?
             .with_context(|| format!("nft in namespace {}:\n{ruleset}", self.name))
     }
@@ -126,7 +126,7 @@ impl Namespace {
 }
 
 /// Removes a namespace and with it the interfaces inside; one that is gone is no error.
-pub fn remove(name: &str) -> Result<()> {
+pub(crate) fn remove(name: &str) -> Result<()> {
     if Path::new(HANDLES).join(name).exists() {
         run(Command::new("ip").args(["netns", "delete", name]))?;
     }

@@ -3,7 +3,7 @@
 //! Its output goes to a log in the lab's directory. It dies with the lab, unless the lab is kept on purpose.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -36,8 +36,6 @@ pub struct Finished {
     pub stdout: String,
     /// Its standard error.
     pub stderr: String,
-    /// From start to end.
-    pub took: Duration,
 }
 
 impl Process {
@@ -144,11 +142,6 @@ impl Process {
             !process.log.lines_with(needle).is_empty()
         })
     }
-
-    /// Waits until a file exists.
-    pub fn wait_file(&mut self, path: PathBuf, timeout: Duration) -> Result<Duration> {
-        self.wait_ready(&format!("file {}", path.display()), timeout, |_| path.exists())
-    }
 }
 
 impl Drop for Process {
@@ -171,7 +164,6 @@ impl Finished {
 
 /// Runs a program in a namespace to its end.
 pub(super) fn run(lab: &Arc<Shared>, namespace: &Namespace, program: &Program, timeout: Duration) -> Result<Finished> {
-    let start = Instant::now();
     let base = lab.directory().join(lab.next_name(program.name()));
     let (out, err, input) = (base.with_extension("out"), base.with_extension("err"), base.with_extension("in"));
     let mut command = program.command(lab.binds_processes());
@@ -195,7 +187,7 @@ pub(super) fn run(lab: &Arc<Shared>, namespace: &Namespace, program: &Program, t
     }
     let (stdout, stderr) = (take(&out)?, take(&err)?);
     let status = waited.with_context(|| format!("{}\n{stdout}{stderr}", program.line()))?;
-    Ok(Finished { line: program.line(), status, stdout, stderr, took: start.elapsed() })
+    Ok(Finished { line: program.line(), status, stdout, stderr })
 }
 
 fn launch(lab: &Shared, namespace: &Namespace, program: &Program, log: &Log) -> Result<(Child, ProcessId)> {

@@ -33,7 +33,7 @@ impl ProcessId {
 
     /// The process that asks.
     #[must_use]
-    pub fn own() -> Self {
+    pub(crate) fn own() -> Self {
         Self::of(std::process::id()).expect("/proc shows the process that reads it")
     }
 
@@ -68,7 +68,7 @@ impl ProcessId {
     }
 
     /// Kills the process and waits until it is gone.
-    pub fn kill(self) -> Result<()> {
+    pub(crate) fn kill(self) -> Result<()> {
         if self.signal(Signal::KILL)? {
             wait::until(&format!("death of process {}", self.pid), DEATH, || !self.is_running())?;
         }

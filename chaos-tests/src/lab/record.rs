@@ -26,9 +26,9 @@ pub struct LabRecord {
     /// The process that runs the lab.
     pub owner: ProcessId,
     /// The owner left it up on purpose: only `clean-lab`, or a lab of the same name, removes it.
-    pub kept: bool,
+    pub(crate) kept: bool,
     /// Network namespaces by their full names.
-    pub namespaces: Vec<String>,
+    pub(crate) namespaces: Vec<String>,
     /// Processes started in them.
     pub processes: Vec<ProcessId>,
     /// Logs, configurations and data of the lab.
@@ -38,12 +38,12 @@ pub struct LabRecord {
 impl LabRecord {
     /// True if nobody looks after this lab any more.
     #[must_use]
-    pub fn is_stale(&self) -> bool {
+    pub(crate) fn is_stale(&self) -> bool {
         !self.kept && !self.owner.is_running()
     }
 
     /// Kills the processes, removes the namespaces and the directory, and forgets the lab. Safe to repeat.
-    pub fn undo(&self) -> Result<()> {
+    pub(crate) fn undo(&self) -> Result<()> {
         for process in &self.processes {
             process.kill()?;
         }
@@ -56,7 +56,7 @@ impl LabRecord {
     }
 
     /// Writes the record so that a reader sees the old or the new one, never half of it.
-    pub fn save(&self) -> Result<()> {
+    pub(crate) fn save(&self) -> Result<()> {
         let path = self.path();
         let draft = path.with_extension("draft");
         fs::write(&draft, serde_json::to_vec_pretty(self)?).with_context(|| format!("write {}", draft.display()))?;
@@ -85,7 +85,7 @@ impl Registry {
     }
 
     /// All labs on record.
-    pub fn labs(&self) -> Result<Vec<LabRecord>> {
+    pub(crate) fn labs(&self) -> Result<Vec<LabRecord>> {
         let mut labs = Vec::new();
         for entry in fs::read_dir(RECORDS).context("list the labs' records")? {
             let path = entry?.path();
@@ -97,12 +97,12 @@ impl Registry {
     }
 
     /// Undoes the labs whose owner died without doing so; returns their ids.
-    pub fn clean_stale(&self) -> Result<Vec<String>> {
+    pub(crate) fn clean_stale(&self) -> Result<Vec<String>> {
         self.clean(LabRecord::is_stale)
     }
 
     /// Undoes every lab on record whose owner is gone, kept ones included, and refuses those in use.
-    pub fn clean_all(&self) -> Result<Vec<String>> {
+    pub(crate) fn clean_all(&self) -> Result<Vec<String>> {
         self.clean(|lab| lab.kept || !lab.owner.is_running())
     }
 
@@ -116,13 +116,13 @@ impl Registry {
     }
 
     /// Undoes a lab whoever owns it; for the owner's own way out.
-    pub fn undo(&self, id: &str) -> Result<()> {
+    pub(crate) fn undo(&self, id: &str) -> Result<()> {
         read_record(&record_path(id))?.map_or(Ok(()), |lab| lab.undo())
     }
 
     /// True if no lab has this id.
     #[must_use]
-    pub fn is_free(&self, id: &str) -> bool {
+    pub(crate) fn is_free(&self, id: &str) -> bool {
         !record_path(id).exists()
     }
 

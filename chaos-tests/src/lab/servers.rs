@@ -4,6 +4,6 @@ pub mod dnsmasq;
 pub mod iperf;
 pub mod nginx;
 pub mod slapd;
-pub mod udp_echo;
+pub(crate) mod udp_echo;
 
 pub use self::{dnsmasq::NameServer, iperf::IperfServer, nginx::Nginx, slapd::Slapd, udp_echo::UdpEcho};

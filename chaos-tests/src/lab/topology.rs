@@ -19,7 +19,7 @@ pub struct Topology {
 
 /// A network that hosts can be on.
 #[derive(Debug, Clone)]
-pub struct Network {
+pub(crate) struct Network {
     name: String,
     v4: Ipv4Net,
     v6: Ipv6Net,
@@ -36,20 +36,20 @@ pub struct Host {
 
 /// A host's interface on a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub(crate) struct Link {
     /// The network, and the interface's name.
-    pub network: String,
+    pub(crate) network: String,
     /// The host's number in the network.
-    pub number: u16,
+    pub(crate) number: u16,
 }
 
 /// A static route of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// What it leads to.
-    pub to: IpNet,
+    pub(crate) to: IpNet,
     /// The next hop, an address on one of the host's networks.
-    pub via: IpAddr,
+    pub(crate) via: IpAddr,
 }
 
 impl Topology {
@@ -84,19 +84,19 @@ impl Topology {
 
     /// The planned networks.
     #[must_use]
-    pub fn networks(&self) -> &[Network] {
+    pub(crate) fn networks(&self) -> &[Network] {
         &self.networks
     }
 
     /// The planned hosts.
     #[must_use]
-    pub fn hosts(&self) -> &[Host] {
+    pub(crate) fn hosts(&self) -> &[Host] {
         &self.hosts
     }
 
     /// A network of the plan.
     #[must_use]
-    pub fn network_named(&self, name: &str) -> Option<&Network> {
+    pub(crate) fn network_named(&self, name: &str) -> Option<&Network> {
         self.networks.iter().find(|network| network.name == name)
     }
 
@@ -125,25 +125,25 @@ impl Topology {
 impl Network {
     /// The name; also that of the hosts' interfaces on it.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The IPv4 prefix.
     #[must_use]
-    pub fn v4_prefix(&self) -> Ipv4Net {
+    pub(crate) fn v4_prefix(&self) -> Ipv4Net {
         self.v4
     }
 
     /// The IPv6 prefix.
     #[must_use]
-    pub fn v6_prefix(&self) -> Ipv6Net {
+    pub(crate) fn v6_prefix(&self) -> Ipv6Net {
         self.v6
     }
 
     /// The IPv4 address with this number in the prefix.
     #[must_use]
-    pub fn v4(&self, number: u16) -> Ipv4Addr {
+    pub(crate) fn v4(&self, number: u16) -> Ipv4Addr {
         let address = Ipv4Addr::from_bits(self.v4.network().to_bits() + u32::from(number));
         assert!(self.v4.contains(&address), "{number} is outside {}", self.v4);
         address
@@ -151,7 +151,7 @@ impl Network {
 
     /// The IPv6 address with this number in the prefix. The decimal digits are kept, so that host 11 is `…::11`.
     #[must_use]
-    pub fn v6(&self, number: u16) -> Ipv6Addr {
+    pub(crate) fn v6(&self, number: u16) -> Ipv6Addr {
         let digits = u128::from_str_radix(&number.to_string(), 16).expect("decimal digits are hexadecimal digits");
         Ipv6Addr::from_bits(self.v6.network().to_bits() + digits)
     }
@@ -189,25 +189,25 @@ impl Host {
 
     /// The name.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Its interfaces.
     #[must_use]
-    pub fn links(&self) -> &[Link] {
+    pub(crate) fn links(&self) -> &[Link] {
         &self.links
     }
 
     /// Its static routes.
     #[must_use]
-    pub fn routes(&self) -> &[Route] {
+    pub(crate) fn routes(&self) -> &[Route] {
         &self.routes
     }
 
     /// Whether it forwards.
     #[must_use]
-    pub fn forwards(&self) -> bool {
+    pub(crate) fn forwards(&self) -> bool {
         self.forwards
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn build(
 }
 
 /// The short name of the namespace that holds a network's bridge.
-pub(super) fn bridge_namespace(network: &str) -> String {
+fn bridge_namespace(network: &str) -> String {
     format!("net-{network}")
 }
 

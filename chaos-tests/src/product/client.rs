@@ -48,7 +48,7 @@ pub struct Status {
     pub state: String,
     /// When what expires; there once signed in.
     #[serde(default)]
-    pub expiries: Option<Expiries>,
+    pub(crate) expiries: Option<Expiries>,
     /// One per entitlement token.
     pub sites: Vec<SiteStatus>,
     /// Questions that wait for an answer.
@@ -60,9 +60,9 @@ pub struct Status {
 /// When what expires; another time is another token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Expiries {
+pub(crate) struct Expiries {
     /// The claims token.
-    pub claims: String,
+    pub(crate) claims: String,
 }
 
 /// A Site as the Client sees it.
@@ -70,14 +70,14 @@ pub struct Expiries {
 #[serde(rename_all = "camelCase")]
 pub struct SiteStatus {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// `connected` once packets pass.
     pub state: String,
     /// Name of the Gateway that carries the session.
     #[serde(default)]
     pub gateway: Option<String>,
     /// When its entitlement token expires.
-    pub expires: String,
+    pub(crate) expires: String,
     /// How often the tunnel was lost and came back.
     pub reconnects: u32,
     /// Apps that open entitlements publish.
@@ -101,7 +101,7 @@ pub struct Trouble {
     /// Where.
     pub subject: String,
     /// What was wrong.
-    pub cause: String,
+    pub(crate) cause: String,
 }
 
 /// A question to the user.
@@ -109,9 +109,9 @@ pub struct Trouble {
 #[serde(rename_all = "camelCase")]
 pub struct Prompt {
     /// Names it in the answer.
-    pub prompt_id: String,
+    pub(crate) prompt_id: String,
     /// `OtpAuthentication`, `PasswordAuthentication`, `Reason` or `DisplayMessage`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// What the user reads.
     pub message: String,
     /// What the answer is made of, such as `{"type": "agree"}`.
@@ -131,7 +131,7 @@ pub struct Prompt {
 impl SiteStatus {
     /// True once packets pass.
     #[must_use]
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.state == "connected"
     }
 }
@@ -221,7 +221,7 @@ impl<'lab> Client<'lab> {
 
     /// `ringwall sign-in` without a daemon, with what the user types besides the password; how it ended is for the caller
     /// to judge.
-    pub fn sign_in_once(&self, user: &str, password: &str, typed: &str) -> Result<Finished> {
+    pub(crate) fn sign_in_once(&self, user: &str, password: &str, typed: &str) -> Result<Finished> {
         let secret = self.password_file(password)?;
         let program =
             self.program("sign-in")?.args(["sign-in", "--username", user, "--password-file"]).arg(secret.path());

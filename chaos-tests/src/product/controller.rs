@@ -15,9 +15,9 @@ use crate::{
 /// The port of the client API.
 pub const CLIENT_PORT: u16 = 443;
 /// The port for other Controllers and Gateways.
-pub const PEER_PORT: u16 = 444;
+pub(crate) const PEER_PORT: u16 = 444;
 /// The port of the admin API.
-pub const ADMIN_PORT: u16 = 8443;
+pub(crate) const ADMIN_PORT: u16 = 8443;
 
 const BINARY: &str = "ringwall-controller";
 
@@ -85,7 +85,7 @@ impl Controller {
     }
 
     /// Joins a Collective with a seed file and begins to serve.
-    pub fn join(lab: &Lab, host: &str, seed: &Path) -> Result<Self> {
+    pub(crate) fn join(lab: &Lab, host: &str, seed: &Path) -> Result<Self> {
         let program = Program::product(&format!("{host}-join"), BINARY)?
             .arg("join")
             .arg("--data-dir")
@@ -110,7 +110,7 @@ impl Controller {
     }
 
     /// Kills it with SIGKILL; returns the moment just before.
-    pub fn kill(&mut self) -> Result<Instant> {
+    pub(crate) fn kill(&mut self) -> Result<Instant> {
         self.process.kill()
     }
 

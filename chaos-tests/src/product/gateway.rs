@@ -20,7 +20,7 @@ use crate::lab::{
 pub const CLIENT_PORT: u16 = 443;
 
 /// Where it tells its health and metrics, to its own machine only.
-pub const HEALTH_PORT: u16 = 9100;
+pub(crate) const HEALTH_PORT: u16 = 9100;
 
 const BINARY: &str = "ringwall-gateway";
 

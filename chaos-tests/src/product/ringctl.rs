@@ -41,9 +41,7 @@ pub struct Administrator<'a> {
 
 /// How tokens are revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RevocationMode {
-    /// At once, without mercy.
-    Cut,
+pub(crate) enum RevocationMode {
     /// Clients renew at once, unnoticed.
     RenewNow,
     /// Clients are told one by one and have these minutes to renew.
@@ -58,25 +56,25 @@ pub enum RevocationMode {
 #[serde(rename_all = "camelCase")]
 pub struct CollectiveStatus {
     /// The leader's node id.
-    pub leader: Option<u64>,
+    pub(crate) leader: Option<u64>,
     /// The last entry that the answering Controller applied.
-    pub applied: u64,
+    pub(crate) applied: u64,
     /// Controllers.
-    pub controllers: Vec<ControllerStatus>,
+    pub(crate) controllers: Vec<ControllerStatus>,
     /// Gateways.
-    pub gateways: Vec<GatewayStatus>,
+    pub(crate) gateways: Vec<GatewayStatus>,
 }
 
 /// A Controller.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ControllerStatus {
+pub(crate) struct ControllerStatus {
     /// Its node id.
-    pub node: u64,
+    pub(crate) node: u64,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// `voter` or `learner`.
-    pub role: String,
+    pub(crate) role: String,
 }
 
 /// A Gateway.
@@ -84,10 +82,10 @@ pub struct ControllerStatus {
 #[serde(rename_all = "camelCase")]
 pub struct GatewayStatus {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The last entry that its kernel enforces.
     #[serde(default)]
-    pub enforced: Option<u64>,
+    pub(crate) enforced: Option<u64>,
 }
 
 /// How long a Gateway took to enforce a revocation.
@@ -95,23 +93,23 @@ pub struct GatewayStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Enforced {
     /// The Gateway.
-    pub name: String,
+    pub(crate) name: String,
     /// Milliseconds from the order to the kernel's acknowledgement; none if it could not be reached.
     #[serde(default)]
-    pub enforced_after_ms: Option<f64>,
+    pub(crate) enforced_after_ms: Option<f64>,
 }
 
 impl CollectiveStatus {
     /// The leader's name.
     #[must_use]
-    pub fn leader_name(&self) -> Option<&str> {
+    pub(crate) fn leader_name(&self) -> Option<&str> {
         let leader = self.controllers.iter().find(|controller| Some(controller.node) == self.leader);
         leader.map(|controller| controller.name.as_str())
     }
 
     /// How many Controllers vote.
     #[must_use]
-    pub fn voters(&self) -> usize {
+    pub(crate) fn voters(&self) -> usize {
         self.controllers.iter().filter(|controller| controller.role == "voter").count()
     }
 }
@@ -135,7 +133,7 @@ impl<'lab> Ringctl<'lab> {
     }
 
     /// Makes a Controller that may join; returns its seed file.
-    pub fn add_controller(&self, name: &str, peer: &str) -> Result<PathBuf> {
+    pub(crate) fn add_controller(&self, name: &str, peer: &str) -> Result<PathBuf> {
         let seed = self.seed_path(name);
         self.order("add", &["collective", "add", name, "--controller", "--address", peer, "--seed", text(&seed)?])?;
         Ok(seed)
@@ -195,12 +193,12 @@ impl<'lab> Ringctl<'lab> {
     }
 
     /// Makes a new seed for a user's one-time passwords.
-    pub fn one_time_passwords(&self, user: &str) -> Result<Totp> {
+    pub(crate) fn one_time_passwords(&self, user: &str) -> Result<Totp> {
         self.one_time_passwords_at(user, "local")
     }
 
     /// The same for a user of another provider.
-    pub fn one_time_passwords_at(&self, user: &str, provider: &str) -> Result<Totp> {
+    pub(crate) fn one_time_passwords_at(&self, user: &str, provider: &str) -> Result<Totp> {
         let answer = self.ask(&["otp", "seed", &format!("CN={user},OU={provider}")])?;
         let url = answer["otpAuthUrl"].as_str().with_context(|| format!("no link in the answer for {user}"))?;
         Totp::from_url(url).map_err(|error| anyhow!("unexpected seed of {user}: {error}"))
@@ -213,7 +211,7 @@ impl<'lab> Ringctl<'lab> {
     }
 
     /// Revokes the tokens of all of a user's devices.
-    pub fn revoke(&self, user: &str, mode: RevocationMode) -> Result<()> {
+    pub(crate) fn revoke(&self, user: &str, mode: RevocationMode) -> Result<()> {
         self.ask(&revocation(&user_dn(user), mode)).map(drop)
     }
 
@@ -221,11 +219,6 @@ impl<'lab> Ringctl<'lab> {
     pub fn cut(&self, user: &str) -> Result<Vec<Enforced>> {
         let answer = self.ask(&["device", "revoke", &user_dn(user), "--cut", "--wait", "enforced"])?;
         serde_json::from_value(answer["enforced"].clone()).with_context(|| format!("unexpected answer: {answer}"))
-    }
-
-    /// Evaluates a user's live sessions anew.
-    pub fn reevaluate(&self, user: &str) -> Result<()> {
-        self.ask(&["device", "reevaluate", &user_dn(user)]).map(drop)
     }
 
     fn ask<A: AsRef<str>>(&self, arguments: &[A]) -> Result<Value> {
@@ -258,7 +251,6 @@ pub fn session_file(lab: &Lab, host: &str) -> PathBuf {
 fn revocation(dn: &str, mode: RevocationMode) -> Vec<String> {
     let mut arguments = vec!["device".to_owned(), "revoke".to_owned(), dn.to_owned()];
     match mode {
-        RevocationMode::Cut => arguments.push("--cut".to_owned()),
         RevocationMode::RenewNow => {}
         RevocationMode::RenewWindow { minutes } => arguments.extend(["--delay".to_owned(), minutes.to_string()]),
     }

@@ -9,7 +9,7 @@ use super::seconds;
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Something was not as promised.
     Failed,
     /// Everything was as promised.
@@ -20,11 +20,11 @@ pub enum Outcome {
 
 /// A measured value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// What was measured.
-    pub name: String,
+    pub(crate) name: String,
     /// The value with its unit.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 /// All steps so far.
@@ -45,7 +45,7 @@ struct Line {
 impl Summary {
     /// How many steps there were.
     #[must_use]
-    pub fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         self.steps.len()
     }
 
@@ -57,7 +57,7 @@ impl Summary {
 
     /// The table, with a way to write an outcome.
     #[must_use]
-    pub fn table(&self, outcome: impl Fn(Outcome) -> String) -> String {
+    pub(crate) fn table(&self, outcome: impl Fn(Outcome) -> String) -> String {
         let width = self.steps.iter().map(|line| line.title.chars().count()).max().unwrap_or_default();
         let mut text = String::new();
         for (index, line) in self.steps.iter().enumerate() {

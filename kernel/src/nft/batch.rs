@@ -21,18 +21,13 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a message at the end.
-    pub fn push(&mut self, message: Message) {
-        self.messages.push(message);
-    }
-
     /// Whether there is nothing to send.
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
     /// Messages in it.
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.messages.len()
     }
 

@@ -19,7 +19,7 @@ impl Family {
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
     /// `NFPROTO_IPV4`, `NFPROTO_IPV6`; equal to `AF_INET`, `AF_INET6`.
-    pub const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::V4 => 2,
             Self::V6 => 10,

@@ -24,11 +24,11 @@ const DUMP_ATTEMPTS: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// Its place in the batch; `None` for the batch as a whole.
-    pub index: Option<usize>,
+    pub(crate) index: Option<usize>,
     /// Positive error number.
-    pub errno: i32,
+    pub(crate) errno: i32,
     /// What the kernel says about it, if it says anything.
-    pub text: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 /// Why a transaction did not take effect.

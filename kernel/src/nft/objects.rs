@@ -86,7 +86,7 @@ impl Field {
     }
 
     /// Length of one value in bytes.
-    pub const fn bytes(self) -> u32 {
+    pub(crate) const fn bytes(self) -> u32 {
         match self {
             Self::Ipv4 | Self::Mark | Self::InterfaceIndex | Self::CtState => 4,
             Self::Ipv6 => 16,

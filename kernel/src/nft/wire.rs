@@ -27,11 +27,11 @@ impl<'a> Iterator for Answers<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorAnswer {
     /// Sequence number of the message it answers.
-    pub sequence: u32,
+    pub(crate) sequence: u32,
     /// Positive error number; 0: done.
     pub errno: i32,
     /// The kernel's own words.
-    pub text: Option<String>,
+    pub(crate) text: Option<String>,
 }
 
 impl ErrorAnswer {

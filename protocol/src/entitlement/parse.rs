@@ -74,7 +74,7 @@ pub struct ActionError {
     /// What was wrong and what is expected.
     pub message: String,
     /// The action is well formed, but cannot be enforced yet.
-    pub unsupported: bool,
+    pub(crate) unsupported: bool,
 }
 
 impl Action {

@@ -4,7 +4,7 @@
 //! walks or drops such a tree needs stack for each of its nodes. The estimate is never below the true depth.
 
 /// Deepest tree: paths in claims have few parts, and texts are joined from few pieces.
-pub const MAX_CHAIN: usize = 100;
+pub(crate) const MAX_CHAIN: usize = 100;
 
 /// One level of brackets.
 #[derive(Default)]

@@ -9,9 +9,9 @@ use cel::common::ast::Expr;
 use crate::claims::MAX_CLAIM_LIST;
 
 /// Most steps of one evaluation: at some 50 ns each this is 10 ms.
-pub const MAX_COST: u64 = 200_000;
+pub(crate) const MAX_COST: u64 = 200_000;
 /// Longest pattern of `matches`, in bytes.
-pub const MAX_PATTERN: usize = 256;
+pub(crate) const MAX_PATTERN: usize = 256;
 /// Largest product of a pattern's counted repetitions: `a{50}{20}` is 1,000 copies of `a`.
 const MAX_REPETITIONS: u64 = 1_000;
 /// Steps of compiling and running a pattern, which is done anew for each call.

@@ -11,7 +11,7 @@ pub type Readings = BTreeMap<String, Value>;
 
 /// The values of `paths` (as `Evaluator::last_reads` gives them) in `facts`.
 #[must_use]
-pub fn readings<'p>(paths: impl IntoIterator<Item = &'p String>, facts: &Facts<'_>) -> Readings {
+pub(crate) fn readings<'p>(paths: impl IntoIterator<Item = &'p String>, facts: &Facts<'_>) -> Readings {
     paths.into_iter().map(|path| (path.clone(), value_at(path, facts))).collect()
 }
 

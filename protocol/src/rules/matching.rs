@@ -31,14 +31,14 @@ impl RuleSet {
 
     /// The same with what names stand for.
     #[must_use]
-    pub fn verdict_knowing(&self, flow: &Flow, names: &ResolvedNames) -> Option<Verdict> {
+    pub(crate) fn verdict_knowing(&self, flow: &Flow, names: &ResolvedNames) -> Option<Verdict> {
         let chain = self.chain(flow.direction, flow.remote.is_ipv6());
         chain.iter().find(|run| run.has(flow, names)).map(|run| run.verdict)
     }
 
     /// How wide the element is that has the flow: addresses, then ports. Smaller decides first.
     #[must_use]
-    pub fn narrowest(&self, flow: &Flow) -> Option<(u128, u16)> {
+    pub(crate) fn narrowest(&self, flow: &Flow) -> Option<(u128, u16)> {
         let elements = self.chain(flow.direction, flow.remote.is_ipv6()).iter().flat_map(|run| &run.elements);
         let has = |element: &&super::Element| {
             element.protocol == flow.protocol

@@ -14,7 +14,7 @@ use crate::id::{ConditionId, DeviceId, PromptId, SiteId, Thumbprint, Transaction
 use crate::interaction::InteractionKind;
 use crate::object::identity_provider::OnDemandClaim;
 
-pub use browser::{BeginSignIn, BrowserAnswer, MAX_BROWSER_TEXT, SignInWay};
+pub use browser::{BeginSignIn, BrowserAnswer, SignInWay};
 
 /// Longest body before authentication, in bytes.
 pub const MAX_SIGN_IN_BODY: usize = 64 * 1024;

@@ -14,10 +14,6 @@ use crate::id::{ApplianceId, CollectiveId, CommandId, Incarnation, NodeId, SiteI
 use crate::membership::ControllerRecord;
 use crate::time::UnixMillis;
 
-/// ALPN protocol of the exchange.
-pub const JOIN_ALPN: &[u8] = b"ringwall/join/1";
-/// ALPN protocol of the feed, on the same port, with the appliance's certificate.
-pub const FEED_ALPN: &[u8] = b"ringwall/feed/1";
 /// Longest message of the exchange, in bytes: a dozen certificates and members fit.
 pub const MAX_JOIN_MESSAGE: usize = 256 * 1024;
 /// Longest seed file, in bytes.

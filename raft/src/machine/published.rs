@@ -45,10 +45,6 @@ impl Published {
         Arc::clone(&self.state.borrow())
     }
 
-    pub(crate) fn watch_state(&self) -> watch::Receiver<Arc<State>> {
-        self.state.subscribe()
-    }
-
     pub(crate) fn watch_applied(&self) -> watch::Receiver<LogIndex> {
         self.applied.subscribe()
     }

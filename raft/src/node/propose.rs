@@ -19,9 +19,9 @@ use crate::state::reply::{Outcome, Reply};
 use crate::types::{Answer, Proposal, Types};
 
 /// Longest encoded command: an import of ten thousand objects. Leaves room for its envelope in a frame.
-pub const MAX_COMMAND: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_COMMAND: usize = 8 * 1024 * 1024;
 /// Commands proposed here and not yet answered; more are refused as busy.
-pub const MAX_PROPOSALS: usize = 1_024;
+pub(crate) const MAX_PROPOSALS: usize = 1_024;
 /// How long a retry waits at most for news of a leader.
 const RETRY: Duration = Duration::from_millis(20);
 
@@ -46,7 +46,7 @@ pub enum ProposeError {
     /// It may be applied, now or later. Ask again with the same command id.
     #[error("the outcome is unknown; propose it again with the same command id")]
     UnknownOutcome,
-    /// [`MAX_PROPOSALS`] are under way.
+    /// `MAX_PROPOSALS` are under way.
     #[error("{MAX_PROPOSALS} proposals are under way")]
     Busy,
     /// The command is too long.

@@ -23,9 +23,9 @@ pub struct Status {
     /// Applied up to here.
     pub applied: LogIndex,
     /// Committed up to here, as far as it knows.
-    pub committed: LogIndex,
+    pub(crate) committed: LogIndex,
     /// Last entry of its log.
-    pub last: LogIndex,
+    pub(crate) last: LogIndex,
     /// Its newest snapshot.
     pub snapshot: Option<LogIndex>,
     /// Who votes.
@@ -33,11 +33,11 @@ pub struct Status {
     /// Who gets entries without a vote.
     pub learners: BTreeSet<NodeId>,
     /// On the leader: how long ago a quorum last acknowledged it. Above an election timeout it should be doubted.
-    pub quorum_acknowledged: Option<Duration>,
+    pub(crate) quorum_acknowledged: Option<Duration>,
     /// On the leader: how far the others are.
     pub followers: BTreeMap<NodeId, Progress>,
     /// The node works; false after a failure of its storage.
-    pub running: bool,
+    pub(crate) running: bool,
 }
 
 /// What a node does in its group.
@@ -59,7 +59,7 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Last entry that it is known to have.
-    pub matched: LogIndex,
+    pub(crate) matched: LogIndex,
     /// Entries that it lacks.
     pub behind: u64,
 }

@@ -22,7 +22,7 @@ use super::reply::Reply;
 use super::step::Step;
 
 /// Added to every quarantine (T18): time for Gateways to clean their connection tracking.
-pub const QUARANTINE_MARGIN: Duration = Duration::from_secs(60);
+pub(crate) const QUARANTINE_MARGIN: Duration = Duration::from_secs(60);
 /// Most addresses that one sweep frees or quarantines.
 const SWEPT: usize = 1_000;
 
@@ -40,11 +40,11 @@ pub struct Addresses {
 #[serde(rename_all = "camelCase")]
 pub struct Held {
     /// The address.
-    pub address: IpAddr,
+    pub(crate) address: IpAddr,
     /// Since when.
-    pub since: UnixMillis,
+    pub(crate) since: UnixMillis,
     /// When a token was last minted with it.
-    pub last_used: UnixMillis,
+    pub(crate) last_used: UnixMillis,
 }
 
 /// Why an address is not free.

@@ -16,11 +16,11 @@ use super::reply::Reply;
 use super::step::Step;
 
 /// A session ends after this long without a request.
-pub const IDLE: Duration = Duration::from_secs(3600);
+pub(crate) const IDLE: Duration = Duration::from_secs(3600);
 /// `last_used` is kept to the minute: no write for every request.
-pub const USED_STEP: Duration = Duration::from_secs(60);
+pub(crate) const USED_STEP: Duration = Duration::from_secs(60);
 /// Most sessions at a time.
-pub const MAX_ADMIN_SESSIONS: usize = 10_000;
+pub(crate) const MAX_ADMIN_SESSIONS: usize = 10_000;
 
 /// An administrator's session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ impl State {
     }
 
     /// All sessions of administrators.
-    pub fn admin_sessions(&self) -> impl DoubleEndedIterator<Item = &AdminSession> {
+    pub(crate) fn admin_sessions(&self) -> impl DoubleEndedIterator<Item = &AdminSession> {
         self.admin_sessions.values()
     }
 }

@@ -41,7 +41,7 @@ pub struct Binding {
 /// All bindings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Bindings(Map<(SessionDn, SiteId), Binding>);
+pub(crate) struct Bindings(Map<(SessionDn, SiteId), Binding>);
 
 /// Gateways reported sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

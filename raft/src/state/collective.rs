@@ -30,7 +30,7 @@ pub struct Collective {
     /// Root certificate, DER, base64url.
     pub root_certificate: String,
     /// What every member understands; raised when the last one was updated.
-    pub feature_level: u32,
+    pub(crate) feature_level: u32,
     /// Global settings.
     pub settings: GlobalSettings,
     /// When the settings last changed.
@@ -72,14 +72,14 @@ pub struct ChangeSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BeginIncarnation {
     /// Its epoch must be higher than the present one's.
-    pub incarnation: Incarnation,
+    pub(crate) incarnation: Incarnation,
 }
 
 /// All members understand more now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaiseFeatureLevel {
     /// Never lower than before.
-    pub level: u32,
+    pub(crate) level: u32,
 }
 
 impl Founding {

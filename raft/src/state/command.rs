@@ -30,7 +30,7 @@ use super::totp::{ConfirmTotp, PutTotpSeed, RemoveTotpSeed, UseTotpStep};
 use super::transaction::{CountAttempt, DropTransactions, FinishTransaction, OpenTransaction, UpdateTransaction};
 
 /// Most commands in one group: an import of a whole configuration.
-pub const MAX_GROUP: usize = 10_000;
+pub(crate) const MAX_GROUP: usize = 10_000;
 
 /// Tells two requests under one command id apart: the first 16 bytes of a hash of what the caller asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ macro_rules! commands {
         impl Command {
             /// Its name, for logs.
             #[must_use]
-            pub const fn name(&self) -> &'static str {
+            pub(crate) const fn name(&self) -> &'static str {
                 match self {
                     Self::Group(_) => "Group",
                     $(Self::$name(_) => stringify!($name),)*

@@ -17,14 +17,14 @@ use super::secret::Sealed;
 use super::step::{Cutoff, Step};
 
 /// How long a replaced cookie is accepted once more: the answer with the new one may have been lost.
-pub const FORMER_COOKIE: Duration = Duration::from_secs(10 * 60);
+pub(crate) const FORMER_COOKIE: Duration = Duration::from_secs(10 * 60);
 /// `last_seen_at` is kept to the hour, so that renewals rarely write.
-pub const SEEN_STEP: Duration = Duration::from_secs(3600);
+pub(crate) const SEEN_STEP: Duration = Duration::from_secs(3600);
 /// Most devices that one entry touches.
-pub const MAX_TOUCHED: usize = 1_000;
+pub(crate) const MAX_TOUCHED: usize = 1_000;
 
 /// A user on a device.
-pub type Registrations = Map<(UserId, DeviceId), DeviceRegistration>;
+pub(crate) type Registrations = Map<(UserId, DeviceId), DeviceRegistration>;
 
 /// A user signed in on a device. Decides here, and nowhere else: matched, new within the provider's limit, or refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

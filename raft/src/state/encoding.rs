@@ -6,7 +6,7 @@ use super::State;
 use crate::codec::{self, CodecError};
 
 /// The version that is written.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Why bytes are no state.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ impl State {
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn write_to(&self, to: impl std::io::Write) -> Result<(), CodecError> {
+    pub(crate) fn write_to(&self, to: impl std::io::Write) -> Result<(), CodecError> {
         codec::encode_into(to, &Written { version: VERSION, state: self })
     }
 

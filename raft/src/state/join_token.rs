@@ -36,7 +36,7 @@ pub struct JoinToken {
     /// For which appliance.
     pub appliance: ApplianceId,
     /// Refused afterwards.
-    pub not_after: UnixMillis,
+    pub(crate) not_after: UnixMillis,
     /// Who used it, and when.
     #[serde(default)]
     pub used: Option<(Thumbprint, LogIndex)>,
@@ -59,7 +59,7 @@ pub struct CreateJoinToken {
 #[serde(rename_all = "camelCase")]
 pub struct RevokeJoinToken {
     /// Of which.
-    pub appliance: ApplianceId,
+    pub(crate) appliance: ApplianceId,
 }
 
 impl CreateJoinToken {

@@ -42,9 +42,9 @@ pub struct LocalPassword {
     /// Its hash.
     pub hash: PasswordHash,
     /// It must be replaced at the next sign-in.
-    pub must_change: bool,
+    pub(crate) must_change: bool,
     /// When it was set.
-    pub changed_at: UnixMillis,
+    pub(crate) changed_at: UnixMillis,
 }
 
 /// Sets a local user's password.

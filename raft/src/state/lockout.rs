@@ -15,11 +15,11 @@ use super::reply::Reply;
 use super::step::Step;
 
 /// Longest lock-out.
-pub const LONGEST: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 /// Most subjects that are remembered: names come from unauthenticated peers.
-pub const MAX_LOCKOUTS: usize = 100_000;
+pub(crate) const MAX_LOCKOUTS: usize = 100_000;
 /// A subject that was not locked for this long begins anew.
-pub const FORGIVEN_AFTER: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const FORGIVEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Who is locked out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

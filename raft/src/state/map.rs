@@ -21,46 +21,46 @@ pub struct Map<K: Ord, V>(imbl::OrdMap<K, Arc<V>>);
 impl<K: Ord + Clone, V> Map<K, V> {
     /// The value of a key.
     #[must_use]
-    pub fn find(&self, key: &K) -> Option<&V> {
+    pub(crate) fn find(&self, key: &K) -> Option<&V> {
         self.0.get(key).map(Arc::as_ref)
     }
 
     /// Whether the key is present.
     #[must_use]
-    pub fn contains(&self, key: &K) -> bool {
+    pub(crate) fn contains(&self, key: &K) -> bool {
         self.0.contains_key(key)
     }
 
     /// How many entries.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// All entries in order of their keys.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.0.iter().map(|(key, value)| (key, value.as_ref()))
     }
 
     /// All values in order of their keys.
-    pub fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
+    pub(crate) fn values(&self) -> impl DoubleEndedIterator<Item = &V> {
         self.iter().map(|(_, value)| value)
     }
 
     /// Entries whose keys lie in `range`.
-    pub fn range<R: RangeBounds<K>>(&self, range: R) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+    pub(crate) fn range<R: RangeBounds<K>>(&self, range: R) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.0.range(range).map(|(key, value)| (key, value.as_ref()))
     }
 
     /// The entry with the lowest key.
     #[must_use]
-    pub fn first(&self) -> Option<(&K, &V)> {
+    pub(crate) fn first(&self) -> Option<(&K, &V)> {
         self.0.get_min().map(|(key, value)| (key, value.as_ref()))
     }
 
@@ -96,22 +96,11 @@ impl<K: Ord + fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 #[serde(bound(serialize = "K: Ord + Serialize", deserialize = "K: Ord + Clone + Deserialize<'de>"))]
-pub struct Set<K: Ord>(imbl::OrdSet<K>);
+pub(crate) struct Set<K: Ord>(imbl::OrdSet<K>);
 
 impl<K: Ord + Clone> Set<K> {
-    /// Whether the element is present.
-    #[must_use]
-    pub fn contains(&self, key: &K) -> bool {
-        self.0.contains(key)
-    }
-
-    /// All elements in order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &K> {
-        self.0.iter()
-    }
-
     /// Elements that lie in `range`.
-    pub fn range<R: RangeBounds<K>>(&self, range: R) -> impl DoubleEndedIterator<Item = &K> {
+    pub(crate) fn range<R: RangeBounds<K>>(&self, range: R) -> impl DoubleEndedIterator<Item = &K> {
         self.0.range(range)
     }
 

@@ -1,10 +1,10 @@
 //! Administered objects: written and deleted as a whole, by id, with unique names and living references.
 //!
-//! What a change means for live sessions is decided in [`consequence`]; what refers to what in `reference`; which
+//! What a change means for live sessions is decided in `consequence`; what refers to what in `reference`; which
 //! values are allowed in [`check`].
 
 pub mod check;
-pub mod consequence;
+pub(crate) mod consequence;
 pub mod reference;
 
 use ringwall_protocol::entitlement::Entitlement;
@@ -27,7 +27,7 @@ use super::reply::Reply;
 use super::step::Step;
 
 /// Most objects of one kind: ten times what the largest installation is known to have.
-pub const MAX_OBJECTS_OF_A_KIND: usize = 200_000;
+pub(crate) const MAX_OBJECTS_OF_A_KIND: usize = 200_000;
 
 /// An object and when it last changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ pub struct DeleteObject {
 impl Objects {
     /// The object with this id.
     #[must_use]
-    pub fn find(&self, kind: ObjectKind, id: Uuid) -> Option<&Stored> {
+    pub(crate) fn find(&self, kind: ObjectKind, id: Uuid) -> Option<&Stored> {
         self.by_id.find(&(kind, id))
     }
 

@@ -11,11 +11,11 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 pub struct Referrer {
     /// Its kind.
-    pub kind: ObjectKind,
+    pub(crate) kind: ObjectKind,
     /// Id of the object.
-    pub id: Uuid,
+    pub(crate) id: Uuid,
     /// For people.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// Why a command changed nothing.

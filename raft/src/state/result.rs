@@ -12,9 +12,9 @@ use super::rejection::Rejection;
 use super::reply::{Outcome, Reply};
 
 /// How long an answer is kept, by the proposers' clocks.
-pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Most answers kept, about 100 MB: beyond it the oldest go before their time.
-pub const MAX_RESULTS: usize = 262_144;
+pub(crate) const MAX_RESULTS: usize = 262_144;
 /// Most answers dropped by one entry, so that no entry is slow; above one, so that the table shrinks.
 const DROPPED_PER_ENTRY: usize = 16;
 

@@ -26,16 +26,16 @@ pub const SLICE_STEP: Duration = Duration::from_secs(5);
 /// A revocation is kept this long after it took full effect: a week and an hour, longer than any credential lives.
 pub const KEPT: Duration = Duration::from_secs((7 * 24 + 1) * 3600);
 /// Most revocations at a time: each is looked at by every Gateway that resynchronises.
-pub const MAX_REVOCATIONS: usize = 200_000;
+pub(crate) const MAX_REVOCATIONS: usize = 200_000;
 
 /// A revocation, and when it took full effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KeptRevocation {
+pub(crate) struct KeptRevocation {
     /// It.
-    pub revocation: Revocation,
+    pub(crate) revocation: Revocation,
     /// All slices are effective since then.
-    pub settled_at: Option<UnixMillis>,
+    pub(crate) settled_at: Option<UnixMillis>,
 }
 
 /// All revocations in force, found by whom they concern.
@@ -102,7 +102,7 @@ impl Revocations {
     }
 
     /// All with the time of their full effect.
-    pub fn kept(&self) -> impl DoubleEndedIterator<Item = &KeptRevocation> {
+    pub(crate) fn kept(&self) -> impl DoubleEndedIterator<Item = &KeptRevocation> {
         self.by_index.values()
     }
 
@@ -144,7 +144,7 @@ impl Revocations {
 impl KeptRevocation {
     /// How far the revocation must have come at `now`: slices told, slices effective.
     #[must_use]
-    pub fn due(&self, now: UnixMillis) -> (u16, u16) {
+    pub(crate) fn due(&self, now: UnixMillis) -> (u16, u16) {
         let revocation = &self.revocation;
         match revocation.mode {
             RevocationMode::Cut => (1, 1),
@@ -165,7 +165,7 @@ impl KeptRevocation {
 
     /// Whether no living credential can be older.
     #[must_use]
-    pub fn is_over(&self, now: UnixMillis) -> bool {
+    pub(crate) fn is_over(&self, now: UnixMillis) -> bool {
         self.settled_at.is_some_and(|settled| settled.plus(KEPT) < now)
     }
 }

@@ -11,9 +11,9 @@ use super::reply::Reply;
 use super::step::Step;
 
 /// Longest sealed secret, as text: a sealed PKCS#8 chain or a provider's configuration fits.
-pub const MAX_SEALED: usize = 64 * 1024;
+pub(crate) const MAX_SEALED: usize = 64 * 1024;
 /// Most named secrets: a few per provider, member and key.
-pub const MAX_SECRETS: usize = 65_536;
+pub(crate) const MAX_SECRETS: usize = 65_536;
 
 /// A secret sealed by the proposer, base64url. `Debug` shows its length only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

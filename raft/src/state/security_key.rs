@@ -18,7 +18,7 @@ use super::secret::Sealed;
 use super::step::Step;
 
 /// Most keys of one user.
-pub const MAX_KEYS: usize = 8;
+pub(crate) const MAX_KEYS: usize = 8;
 /// Longest id of a key in base64url: 1,023 bytes (WebAuthn level 3, §4).
 const MAX_ID: usize = 1_364;
 /// Longest name of a key, in bytes.

@@ -14,15 +14,15 @@ use super::reply::Reply;
 use super::step::Step;
 
 /// A retired key is removed after this: the longest token life and an hour.
-pub const RETIRED_KEPT: Duration = Duration::from_secs(25 * 3600);
+pub(crate) const RETIRED_KEPT: Duration = Duration::from_secs(25 * 3600);
 
 /// A key and when its state last changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptKey {
+pub(crate) struct KeptKey {
     /// What everyone knows of it.
-    pub record: KeyRecord,
+    pub(crate) record: KeyRecord,
     /// When it became what it is.
-    pub since: UnixMillis,
+    pub(crate) since: UnixMillis,
 }
 
 /// A Controller begins to sign with a new key; its former active keys cover nothing newer than this entry.
@@ -48,7 +48,7 @@ pub struct RetireKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoveKey {
     /// Id of the key.
-    pub kid: String,
+    pub(crate) kid: String,
 }
 
 impl AddKey {

@@ -24,7 +24,7 @@ pub struct SpaKey {
     /// The key, sealed.
     pub sealed: Sealed,
     /// Since when.
-    pub since: UnixMillis,
+    pub(crate) since: UnixMillis,
 }
 
 /// A Gateway's key is replaced; the present one becomes the former.

@@ -19,9 +19,9 @@ pub struct TotpSeed {
     /// The user proved to have it.
     pub confirmed: bool,
     /// Since when.
-    pub created_at: UnixMillis,
+    pub(crate) created_at: UnixMillis,
     /// Last time step (Unix seconds ÷ 30) that was accepted.
-    pub last_step: Option<u64>,
+    pub(crate) last_step: Option<u64>,
 }
 
 /// Gives a user a seed in place of the former one.

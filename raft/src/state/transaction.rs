@@ -21,9 +21,9 @@ pub const LIFE: Duration = Duration::from_secs(120);
 /// fetching the security key. As long as a Client keeps the page, and no longer.
 pub const PAGE_LIFE: Duration = Duration::from_secs(600);
 /// Attempts that it has.
-pub const MAX_ATTEMPTS: u32 = 3;
+pub(crate) const MAX_ATTEMPTS: u32 = 3;
 /// Open transactions of a user.
-pub const MAX_OPEN: usize = 3;
+pub(crate) const MAX_OPEN: usize = 3;
 
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

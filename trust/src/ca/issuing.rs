@@ -79,7 +79,7 @@ impl IssuingCa {
     }
 
     /// A client's certificate. `announced` is the thumbprint that was sent at sign-in (`cnf` of the tokens); `life`
-    /// is cut to [`MAX_CLIENT_LIFE`].
+    /// is cut to `MAX_CLIENT_LIFE`.
     ///
     /// # Errors
     /// [`CaError`].

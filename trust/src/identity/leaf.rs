@@ -14,9 +14,9 @@ use x509_parser::prelude::FromDer;
 use super::{IssuerKind, LeafIdentity, Thumbprint, UriError, thumbprint_of_spki};
 
 /// Longest chain: leaf, intermediate, root.
-pub const MAX_CHAIN_CERTIFICATES: usize = 3;
+pub(crate) const MAX_CHAIN_CERTIFICATES: usize = 3;
 /// Largest chain: three certificates of ours have some 3 KiB.
-pub const MAX_CHAIN_BYTES: usize = 16 << 10;
+pub(crate) const MAX_CHAIN_BYTES: usize = 16 << 10;
 
 /// Why a certificate was refused before anybody asked whether it is trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,7 +102,7 @@ impl Leaf {
 
     /// Whether `now` lies within the certificate's validity.
     #[must_use]
-    pub fn valid_at(&self, now: UnixMillis) -> bool {
+    pub(crate) fn valid_at(&self, now: UnixMillis) -> bool {
         self.not_before <= now && now.seconds() <= self.not_after.seconds()
     }
 }
@@ -141,7 +141,7 @@ pub(crate) fn key_of(der: &[u8]) -> Result<Thumbprint, LeafError> {
 ///
 /// # Errors
 /// [`LeafError::ChainSize`].
-pub fn check_chain_size(leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<(), LeafError> {
+pub(crate) fn check_chain_size(leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<(), LeafError> {
     let certificates = 1 + others.len();
     let bytes = leaf.len() + others.iter().map(|certificate| certificate.len()).sum::<usize>();
     if certificates > MAX_CHAIN_CERTIFICATES || bytes > MAX_CHAIN_BYTES {

@@ -3,18 +3,17 @@
 
 use aws_lc_rs::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
 use rcgen::{PublicKeyData, SignatureAlgorithm};
-use rustls_pki_types::CertificateSigningRequestDer;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::oid_registry as oid;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::pem::{self, PemError};
+use super::pem::PemError;
 use super::{Thumbprint, thumbprint_of_spki};
 
 /// Largest request that is parsed: RSA-4096 needs some 1,100 bytes.
-pub const MAX_REQUEST_BYTES: usize = 8 << 10;
+pub(crate) const MAX_REQUEST_BYTES: usize = 8 << 10;
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,15 +65,6 @@ impl VerifiedRequest {
             .map_err(|_| RequestError::Signature)?;
         let verified = Self { spki: Vec::new(), raw, algorithm };
         Ok(Self { spki: verified.subject_public_key_info(), ..verified })
-    }
-
-    /// Checks a request in PEM (`CERTIFICATE REQUEST`).
-    ///
-    /// # Errors
-    /// [`RequestError`].
-    pub fn verify_pem(text: &[u8]) -> Result<Self, RequestError> {
-        let der: CertificateSigningRequestDer<'static> = pem::decode(text, "CERTIFICATE REQUEST")?;
-        Self::verify(&der)
     }
 
     /// The name of the key.
@@ -133,7 +123,9 @@ fn signature_scheme(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{KeyKind, PrivateKey};
+    use rustls_pki_types::CertificateSigningRequestDer;
+
+    use super::super::{KeyKind, PrivateKey, pem};
     use super::*;
 
     #[test]
@@ -144,7 +136,9 @@ mod tests {
             let verified = VerifiedRequest::verify(&request).expect("accepted");
             assert_eq!(verified.thumbprint(), key.thumbprint(), "{kind:?}");
             let text = pem::encode("CERTIFICATE REQUEST", &request);
-            assert_eq!(VerifiedRequest::verify_pem(text.as_bytes()), Ok(verified));
+            let der: CertificateSigningRequestDer<'static> =
+                pem::decode(text.as_bytes(), "CERTIFICATE REQUEST").expect("decoded");
+            assert_eq!(VerifiedRequest::verify(&der), Ok(verified));
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Largest private file that is read: keys, chains and seeds are a few KiB.
-pub const MAX_PRIVATE_FILE: u64 = 256 << 10;
+pub(crate) const MAX_PRIVATE_FILE: u64 = 256 << 10;
 
 /// Why a private file was not written or read.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use super::{Random, SecretKey};
 
 const VERSION: u8 = 1;
 /// Bytes that sealing adds.
-pub const SEAL_OVERHEAD: usize = 1 + NONCE_LEN + 16;
+pub(crate) const SEAL_OVERHEAD: usize = 1 + NONCE_LEN + 16;
 
 /// Why a sealed value did not open. Deliberately coarse: the value was altered, or is not for this key or label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

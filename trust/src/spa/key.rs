@@ -49,7 +49,7 @@ impl PeerRole {
 impl KeyOwner {
     /// Whether this owner's key may ask for the service.
     #[must_use]
-    pub const fn may_ask_for(&self, service: Service) -> bool {
+    pub(crate) const fn may_ask_for(&self, service: Service) -> bool {
         match self {
             Self::Profile(_) | Self::Device(..) => matches!(service, Service::Client),
             Self::Gateway(_) => matches!(service, Service::Tunnel | Service::Datagram),

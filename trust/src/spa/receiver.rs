@@ -44,7 +44,7 @@ impl SpaWindow {
 
     /// The window as a span.
     #[must_use]
-    pub const fn span(self) -> Duration {
+    pub(crate) const fn span(self) -> Duration {
         Duration::from_secs(self.0 as u64)
     }
 
@@ -172,7 +172,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver without keys. `started` is the process's start; knocks older than it and [`START_MARGIN`] are refused.
+    /// A receiver without keys. `started` is the process's start; knocks older than it and `START_MARGIN` are refused.
     ///
     /// Used knocks that are dated ahead of the clock outlive that floor: give the receiver a [`Journal`] for them.
     #[must_use]
@@ -295,7 +295,7 @@ impl Receiver {
     ///
     /// # Errors
     /// [`KnockError::Source`] beyond [`super::MAX_KNOCKS_PER_SOURCE_AND_SECOND`]; the knock is used up all the same.
-    pub fn admit_from(
+    pub(crate) fn admit_from(
         &mut self,
         (source, form): (IpAddr, Form),
         knock: Knock,

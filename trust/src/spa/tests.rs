@@ -8,6 +8,7 @@ use ringwall_protocol::id::{ApplianceId, DeviceId, UserId};
 use ringwall_protocol::spa::{KNOCK_FIRST_BYTE, KNOCK_LEN, Service};
 use ringwall_protocol::time::UnixMillis;
 
+use super::wire_tcp::TCP_PROOF_LEN;
 use super::*;
 use crate::secret::{SecretKey, SystemRandom};
 

@@ -14,7 +14,7 @@ const CLAIMED: usize = 1 + 1 + 8 + 8 + 8 + 12;
 const MAC: usize = 16;
 const PROOF: usize = CLAIMED + MAC;
 /// Bytes of the ALPN entry: base64url of 54 bytes; an entry may have 255.
-pub const TCP_PROOF_LEN: usize = PROOF / 3 * 4;
+pub(crate) const TCP_PROOF_LEN: usize = PROOF / 3 * 4;
 
 const _: () = assert!(PROOF.is_multiple_of(3));
 

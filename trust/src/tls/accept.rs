@@ -16,11 +16,11 @@ use tokio_rustls::server::TlsStream;
 use super::Alpn;
 
 /// Time for a whole ClientHello.
-pub const HELLO_TIME: Duration = Duration::from_secs(3);
+pub(crate) const HELLO_TIME: Duration = Duration::from_secs(3);
 /// Bytes of a ClientHello; one with post-quantum key share and a knock has 1.7 KiB.
-pub const MAX_HELLO_BYTES: usize = 16 << 10;
+pub(crate) const MAX_HELLO_BYTES: usize = 16 << 10;
 /// Time for the rest of the handshake.
-pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// ALPN entries that are looked at.
 const MAX_ENTRIES: usize = 16;
 
@@ -106,7 +106,8 @@ impl Hello {
 
     /// The host name that the other end asks for, if any.
     #[must_use]
-    pub fn server_name(&self) -> Option<String> {
+    #[cfg(test)]
+    pub(crate) fn server_name(&self) -> Option<String> {
         self.accepted.client_hello().server_name().map(str::to_owned)
     }
 

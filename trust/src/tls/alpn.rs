@@ -46,7 +46,7 @@ impl Alpn {
 
     /// The protocol with this name.
     #[must_use]
-    pub fn parse(entry: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(entry: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|alpn| alpn.name().as_bytes() == entry)
     }
 }

@@ -19,7 +19,7 @@ impl Anchors {
     ///
     /// # Errors
     /// [`AnchorError`] for the first that is no certificate.
-    pub fn from_certificates<'a>(
+    pub(crate) fn from_certificates<'a>(
         certificates: impl IntoIterator<Item = &'a CertificateDer<'a>>,
     ) -> Result<Self, AnchorError> {
         certificates

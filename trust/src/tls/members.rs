@@ -56,7 +56,7 @@ pub struct Members {
     /// Gateways' keys.
     pub gateways: BTreeMap<ApplianceId, MemberKeys>,
     /// Intermediates of current members that issue clients' certificates.
-    pub client_issuers: Anchors,
+    pub(crate) client_issuers: Anchors,
     /// Roots, present and next: appliances' chains are checked against them, which grants nothing by itself.
     pub roots: Anchors,
 }

@@ -1,7 +1,6 @@
 //! Who is at the other end of a finished handshake. The verifier has accepted the chain; this reads it once more.
 
 use rustls::CommonState;
-use rustls_pki_types::CertificateDer;
 
 use crate::identity::{Leaf, LeafError};
 
@@ -14,10 +13,4 @@ pub fn peer_leaf(connection: &CommonState) -> Result<Option<Leaf>, LeafError> {
         Some([leaf, ..]) => Leaf::parse(leaf).map(Some),
         _ => Ok(None),
     }
-}
-
-/// The last certificate of the other end's chain: from a Controller, the Collective's root, for the client to keep.
-#[must_use]
-pub fn peer_root(connection: &CommonState) -> Option<&CertificateDer<'static>> {
-    connection.peer_certificates()?.last()
 }

@@ -62,7 +62,8 @@ impl KeySet {
 
     /// Whether a record with this `kid` is held, in any state.
     #[must_use]
-    pub fn knows(&self, kid: &str) -> bool {
+    #[cfg(test)]
+    pub(crate) fn knows(&self, kid: &str) -> bool {
         self.keys.contains_key(kid)
     }
 

@@ -24,7 +24,7 @@ const DESTINATION_OPTIONS: u8 = 60;
 
 /// TCP or UDP: what offload exists for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransportKind {
+pub(crate) enum TransportKind {
     /// RFC 9293.
     Tcp,
     /// RFC 768.
@@ -34,7 +34,7 @@ pub enum TransportKind {
 impl TransportKind {
     /// IANA protocol number.
     #[must_use]
-    pub const fn protocol(self) -> u8 {
+    pub(crate) const fn protocol(self) -> u8 {
         match self {
             Self::Tcp => TCP,
             Self::Udp => UDP,
@@ -52,13 +52,13 @@ impl TransportKind {
 
 /// A complete transport header directly behind the IP header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Transport {
+pub(crate) struct Transport {
     /// Which protocol.
-    pub kind: TransportKind,
+    pub(crate) kind: TransportKind,
     /// Where its header begins.
-    pub at: usize,
+    pub(crate) at: usize,
     /// Where its payload begins.
-    pub payload_at: usize,
+    pub(crate) payload_at: usize,
 }
 
 /// What was read from a packet.
@@ -71,7 +71,7 @@ pub struct Layout {
     /// True for each part of a fragmented packet, the first one included.
     pub fragment: bool,
     /// The transport header, if it is TCP or UDP, whole, and directly behind the IP header.
-    pub transport: Option<Transport>,
+    pub(crate) transport: Option<Transport>,
 }
 
 impl Layout {

@@ -10,7 +10,7 @@ use super::layout::{Layout, TransportKind};
 use crate::frame::{FLAG_PARTIAL_CHECKSUM, FrameHeader, MIN_SEGMENT};
 
 /// Bytes of a [`VirtioHeader`] in front of each packet of a TUN device with `IFF_VNET_HDR`.
-pub const VIRTIO_LEN: usize = 10;
+pub(crate) const VIRTIO_LEN: usize = 10;
 
 const NEEDS_CHECKSUM: u8 = 1;
 const GSO_NONE: u8 = 0;
@@ -27,23 +27,23 @@ const TCP_FLAGS_AT: usize = 13;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VirtioHeader {
     /// 1: the checksum at `csum_start + csum_offset` holds the pseudo header only.
-    pub flags: u8,
+    pub(crate) flags: u8,
     /// Kind of super-packet; 0 for an ordinary packet.
-    pub gso_type: u8,
+    pub(crate) gso_type: u8,
     /// Bytes of all headers.
-    pub header_len: u16,
+    pub(crate) header_len: u16,
     /// Payload bytes of each segment.
-    pub gso_size: u16,
+    pub(crate) gso_size: u16,
     /// Where summing begins: the transport header.
-    pub csum_start: u16,
+    pub(crate) csum_start: u16,
     /// Where the checksum stands, from `csum_start`.
-    pub csum_offset: u16,
+    pub(crate) csum_offset: u16,
 }
 
 impl VirtioHeader {
     /// As the kernel reads it.
     #[must_use]
-    pub fn encode(self) -> [u8; VIRTIO_LEN] {
+    pub(crate) fn encode(self) -> [u8; VIRTIO_LEN] {
         let [h0, h1] = self.header_len.to_ne_bytes();
         let [g0, g1] = self.gso_size.to_ne_bytes();
         let [s0, s1] = self.csum_start.to_ne_bytes();
@@ -53,7 +53,7 @@ impl VirtioHeader {
 
     /// As the kernel wrote it.
     #[must_use]
-    pub const fn decode(bytes: [u8; VIRTIO_LEN]) -> Self {
+    pub(crate) const fn decode(bytes: [u8; VIRTIO_LEN]) -> Self {
         let [flags, gso_type, h0, h1, g0, g1, s0, s1, o0, o1] = bytes;
         Self {
             flags,
@@ -67,14 +67,14 @@ impl VirtioHeader {
 
     /// True if this is a super-packet's.
     #[must_use]
-    pub const fn is_super(self) -> bool {
+    pub(crate) const fn is_super(self) -> bool {
         self.gso_type != GSO_NONE
     }
 }
 
 /// How a packet from the local kernel enters the tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
+pub(crate) enum Departure {
     /// As one frame with this header.
     Whole(FrameHeader),
     /// Cut into segments with this much payload first: they are smaller than a frame may announce.
@@ -85,7 +85,7 @@ pub enum Departure {
 ///
 /// # Errors
 /// If the kernel's header does not fit the packet, or announces a kind of offload that was never asked for.
-pub fn departing(header: VirtioHeader, packet: &mut [u8], layout: &Layout) -> Result<Departure, Refusal> {
+pub(crate) fn departing(header: VirtioHeader, packet: &mut [u8], layout: &Layout) -> Result<Departure, Refusal> {
     let segment = match header.gso_type & !GSO_ECN {
         GSO_NONE => 0,
         GSO_TCP4 | GSO_TCP6 | GSO_UDP if header.gso_size != 0 && layout.transport.is_some() => header.gso_size,
@@ -122,7 +122,12 @@ fn complete(header: VirtioHeader, packet: &mut [u8]) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// If segments or an incomplete checksum were announced for a packet that cannot have them.
-pub fn arriving(packet: &mut [u8], layout: &Layout, segment: u16, partial: bool) -> Result<VirtioHeader, Refusal> {
+pub(crate) fn arriving(
+    packet: &mut [u8],
+    layout: &Layout,
+    segment: u16,
+    partial: bool,
+) -> Result<VirtioHeader, Refusal> {
     let Some(transport) = layout.transport else {
         return if segment == 0 && !partial { Ok(VirtioHeader::default()) } else { Err(Refusal::Offload) };
     };

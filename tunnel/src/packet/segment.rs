@@ -16,7 +16,7 @@ const CWR: u8 = 0x80;
 ///
 /// `layout` must be that of `packet`, `size` is the payload of each segment but the last; `scratch` holds one segment
 /// at a time and may be reused. A packet without transport header, or with `size` 0, comes out whole and unchanged.
-pub fn for_each_segment(
+pub(crate) fn for_each_segment(
     packet: &mut [u8],
     layout: &Layout,
     size: u16,

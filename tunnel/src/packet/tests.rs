@@ -3,6 +3,7 @@
 use etherparse::{IpNumber, PacketBuilder, SlicedPacket, TransportSlice};
 use proptest::prelude::*;
 
+use super::layout::TransportKind;
 use super::*;
 use crate::frame::{FLAG_PARTIAL_CHECKSUM, FrameHeader, MIN_SEGMENT};
 

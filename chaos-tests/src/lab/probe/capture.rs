@@ -39,7 +39,7 @@ const MOST_PACKETS: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// When this program read it.
-    pub at: Instant,
+    pub(crate) at: Instant,
     /// Source address.
     pub source: IpAddr,
     /// Destination address.
@@ -47,7 +47,7 @@ pub struct Seen {
     /// Source and destination ports of TCP and UDP.
     pub ports: Option<(u16, u16)>,
     /// Length of the IP packet's content in bytes.
-    pub length: usize,
+    pub(crate) length: usize,
 }
 
 /// A running capture.
@@ -77,7 +77,7 @@ impl Capture {
 
     /// The packets so far.
     #[must_use]
-    pub fn packets(&self) -> Vec<Seen> {
+    pub(crate) fn packets(&self) -> Vec<Seen> {
         self.shared.packets().clone()
     }
 

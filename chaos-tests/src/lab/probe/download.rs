@@ -39,12 +39,8 @@ pub struct Download {
 pub struct DownloadReport {
     /// Bytes of the body.
     pub bytes: u64,
-    /// From the first to the last byte.
-    pub span: Duration,
     /// The longest time between two arrivals.
     pub longest_stall: Duration,
-    /// When the last byte came.
-    pub last_byte: Instant,
     /// The error that ended it, if one did before it was stopped or complete.
     pub broken: Option<String>,
 }
@@ -59,7 +55,6 @@ struct Shared {
 #[derive(Debug, Clone)]
 struct Progress {
     bytes: u64,
-    first_byte: Instant,
     last_byte: Instant,
     longest_stall: Duration,
     ended: bool,
@@ -75,7 +70,6 @@ impl Download {
             stopped: AtomicBool::new(false),
             progress: Mutex::new(Progress {
                 bytes: 0,
-                first_byte: now,
                 last_byte: now,
                 longest_stall: Duration::ZERO,
                 ended: false,
@@ -92,12 +86,6 @@ impl Download {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.shared.progress().bytes
-    }
-
-    /// When the last byte so far came.
-    #[must_use]
-    pub fn last_byte(&self) -> Instant {
-        self.shared.progress().last_byte
     }
 
     /// Waits until `more` bytes have come from now on; returns how long that took.
@@ -140,14 +128,12 @@ impl Download {
         let progress = self.shared.progress().clone();
         Ok(DownloadReport {
             bytes: progress.bytes,
-            span: progress.last_byte.duration_since(progress.first_byte),
             // A download that stands still when it is stopped stalls until now.
             longest_stall: if progress.ended {
                 progress.longest_stall
             } else {
                 progress.longest_stall.max(progress.last_byte.elapsed())
             },
-            last_byte: progress.last_byte,
             broken: progress.broken,
         })
     }
@@ -173,9 +159,7 @@ impl Shared {
     fn advance(&self, length: usize) {
         let now = Instant::now();
         let mut progress = self.progress();
-        if progress.bytes == 0 {
-            progress.first_byte = now;
-        } else {
+        if progress.bytes > 0 {
             progress.longest_stall = progress.longest_stall.max(now.duration_since(progress.last_byte));
         }
         progress.bytes += length as u64;

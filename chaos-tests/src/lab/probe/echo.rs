@@ -19,11 +19,11 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 
-pub use self::report::{EchoReport, LostPacket};
+pub(crate) use self::report::EchoReport;
 use crate::lab::namespace::Namespace;
 
 /// How often a probe sends unless told otherwise.
-pub const RATE: u32 = 100;
+pub(crate) const RATE: u32 = 100;
 
 /// How long the last packets may take to come back after the probe stopped sending.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ pub(super) struct Packet {
 }
 
 impl EchoProbe {
-    /// Begins to send to an echo server at [`RATE`] packets a second.
+    /// Begins to send to an echo server at `RATE` packets a second.
     pub fn start(from: &Namespace, to: SocketAddr) -> Result<Self> {
         Self::at_rate(from, to, RATE)
     }

@@ -32,12 +32,13 @@ pub struct HttpReply {
     /// The body as text.
     pub body: String,
     /// From the start of the connection to the last byte.
-    pub took: Duration,
+    pub(crate) took: Duration,
 }
 
 impl Url {
     /// Parses the text form.
-    pub fn parse(text: &str) -> Result<Self> {
+    #[cfg(test)]
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let rest = text.strip_prefix("http://").with_context(|| format!("'{text}' does not begin with http://"))?;
         let (authority, path) = rest.find('/').map_or((rest, "/"), |slash| rest.split_at(slash));
         let address = authority.parse().or_else(|_| format!("{authority}:80").parse());

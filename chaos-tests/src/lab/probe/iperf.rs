@@ -16,15 +16,7 @@ pub struct IperfRun {
     server: IpAddr,
     port: u16,
     seconds: u32,
-    streams: u32,
     down: bool,
-    udp: Option<Udp>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Udp {
-    bits_per_second: u64,
-    payload: u16,
 }
 
 /// What iperf3 measured.
@@ -35,9 +27,9 @@ pub struct IperfReport {
     /// TCP segments sent again.
     pub retransmits: u64,
     /// UDP packets that arrived.
-    pub packets: u64,
+    pub(crate) packets: u64,
     /// UDP packets that did not.
-    pub lost_packets: u64,
+    pub(crate) lost_packets: u64,
     /// Measured seconds.
     pub seconds: f64,
 }
@@ -46,7 +38,7 @@ impl IperfRun {
     /// One TCP stream to a server for 5 s.
     #[must_use]
     pub fn to(server: IpAddr, port: u16) -> Self {
-        Self { server, port, seconds: 5, streams: 1, down: false, udp: None }
+        Self { server, port, seconds: 5, down: false }
     }
 
     /// Measures this long.
@@ -56,24 +48,10 @@ impl IperfRun {
         self
     }
 
-    /// This many streams at once.
-    #[must_use]
-    pub fn streams(mut self, streams: u32) -> Self {
-        self.streams = streams;
-        self
-    }
-
     /// From the server to the client.
     #[must_use]
     pub fn down(mut self) -> Self {
         self.down = true;
-        self
-    }
-
-    /// UDP packets of `payload` bytes at a rate.
-    #[must_use]
-    pub fn udp(mut self, bits_per_second: u64, payload: u16) -> Self {
-        self.udp = Some(Udp { bits_per_second, payload });
         self
     }
 
@@ -91,14 +69,9 @@ impl IperfRun {
         arguments.push(self.server.to_string());
         arguments.extend(["--port".to_owned(), self.port.to_string()]);
         arguments.extend(["--time".to_owned(), self.seconds.to_string()]);
-        arguments.extend(["--parallel".to_owned(), self.streams.to_string()]);
+        arguments.extend(["--parallel".to_owned(), "1".to_owned()]);
         if self.down {
             arguments.push("--reverse".to_owned());
-        }
-        if let Some(udp) = self.udp {
-            arguments.push("--udp".to_owned());
-            arguments.extend(["--bitrate".to_owned(), udp.bits_per_second.to_string()]);
-            arguments.extend(["--length".to_owned(), udp.payload.to_string()]);
         }
         arguments
     }

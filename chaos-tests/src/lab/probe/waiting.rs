@@ -51,12 +51,6 @@ impl WaitingRequest {
         self.local_port
     }
 
-    /// How long it has been waiting, or waited.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        self.started.elapsed()
-    }
-
     /// Watches for a while and fails if the request gets an answer, or fails, in that time.
     pub fn must_hang_for(&self, time: Duration) -> Result<()> {
         match self.outcome.recv_timeout(time) {

@@ -63,12 +63,6 @@ impl NameServer {
         let asked = format!("] {name} from ");
         self.process.log().text().lines().any(|line| line.contains("query[") && line.contains(&asked))
     }
-
-    /// The process.
-    #[must_use]
-    pub const fn process(&self) -> &Process {
-        &self.process
-    }
 }
 
 fn write(zone: &PathBuf, hosts: &[(&str, IpAddr)]) -> Result<()> {

@@ -15,7 +15,7 @@ const START: Duration = Duration::from_secs(10);
 /// A running iperf3 server; serves one measurement after the other.
 #[derive(Debug)]
 pub struct IperfServer {
-    process: Process,
+    _process: Process,
 }
 
 impl IperfServer {
@@ -25,12 +25,6 @@ impl IperfServer {
             Program::system(&format!("iperf3-{host}"), "iperf3").args(["--server", "--port", &port.to_string()]);
         let mut process = lab.spawn(host, program)?;
         process.wait_listening(port, START)?;
-        Ok(Self { process })
-    }
-
-    /// The process.
-    #[must_use]
-    pub fn process(&self) -> &Process {
-        &self.process
+        Ok(Self { _process: process })
     }
 }

@@ -18,7 +18,7 @@ use crate::lab::{Lab, command::Program, process::Process};
 pub const DOWNLOAD: &str = "/download";
 
 /// The endless file without a limit on its rate.
-pub const UNLIMITED: &str = "/unlimited";
+pub(crate) const UNLIMITED: &str = "/unlimited";
 
 /// Fast enough that a stall of a few milliseconds shows, slow enough to leave the machine to the others.
 const DOWNLOAD_RATE: &str = "8m";
@@ -40,7 +40,7 @@ pub struct Nginx {
 
 impl Nginx {
     /// Starts it on ports of a host, on all its addresses of both families. The page `/` on each port is
-    /// [`page`]`(host, port)`.
+    /// `page``(host, port)`.
     pub fn start(lab: &Lab, host: &str, ports: &[u16]) -> Result<Self> {
         let name = format!("nginx-{host}");
         let home = lab.directory().join(&name);

@@ -20,7 +20,7 @@ pub const PASSWORD: &str = "known to the directory";
 /// Users, with the groups that they are in by themselves. `engineers` is in `staff`.
 pub const USERS: [(&str, &str); 3] = [("lena", "engineers"), ("milo", "staff"), ("nora", "guests")];
 /// Password of the Collective's account.
-pub const READER_PASSWORD: &str = "may read the directory";
+pub(crate) const READER_PASSWORD: &str = "may read the directory";
 const SUFFIX: &str = "dc=corp,dc=example";
 /// How long loading and listening may take.
 const START: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ const START: Duration = Duration::from_secs(10);
 /// A running directory.
 #[derive(Debug)]
 pub struct Slapd {
-    process: Process,
+    _process: Process,
     authority: String,
 }
 
@@ -56,19 +56,13 @@ impl Slapd {
             .arg(&configuration);
         let mut process = lab.spawn(host, program)?;
         process.wait_listening(PORT, START)?;
-        Ok(Self { process, authority })
+        Ok(Self { _process: process, authority })
     }
 
     /// The certificate of the authority that vouches for it, PEM.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
-    }
-
-    /// The process.
-    #[must_use]
-    pub const fn process(&self) -> &Process {
-        &self.process
     }
 }
 

@@ -72,7 +72,7 @@ impl UdpEcho {
 
     /// When the last packet arrived.
     #[must_use]
-    pub fn last_arrival(&self) -> Option<Instant> {
+    pub(crate) fn last_arrival(&self) -> Option<Instant> {
         self.shared.arrivals().last().map(|arrival| arrival.at)
     }
 

@@ -11,7 +11,7 @@ use crate::nft::objects::Field;
 
 impl Rule {
     /// `meta nfproto …`.
-    pub fn family(self, family: Family) -> Self {
+    pub(crate) fn family(self, family: Family) -> Self {
         self.with([
             ex::meta(MetaKey::Nfproto, Register::Reg1),
             ex::cmp(Register::Reg1, Operator::Equal, &[family.number()]),
@@ -93,7 +93,7 @@ impl Rule {
     }
 
     /// A UDP datagram to `port` of exactly `length` bytes, header included, whose first byte is at least `first`.
-    pub fn datagram(self, port: u16, length: u16, first: u8) -> Self {
+    pub(crate) fn datagram(self, port: u16, length: u16, first: u8) -> Self {
         let [p0, p1] = port.to_be_bytes();
         let [l0, l1] = length.to_be_bytes();
         self.l4proto(UDP).with([

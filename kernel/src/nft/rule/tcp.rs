@@ -15,7 +15,7 @@ const ACK: u8 = 16;
 
 impl Rule {
     /// `tcp flags & (fin | syn | rst | ack) == syn`: the first packet of a connection.
-    pub fn begins(self) -> Self {
+    pub(crate) fn begins(self) -> Self {
         self.tcp_flags(FIN | SYN | RST | ACK, SYN)
     }
 

@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, Thumbprint};
 
-/// Longest URL that a browser is sent to, or sealed request, in bytes.
-pub const MAX_BROWSER_TEXT: usize = 8 * 1024;
-
 /// `POST /client/v1/sign-in/begin`: how do users of this provider prove themselves?
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

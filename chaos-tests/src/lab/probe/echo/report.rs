@@ -21,18 +21,16 @@ pub struct EchoReport {
     /// The longest time without any answer, from the first packet sent to the last answer.
     pub longest_gap: Duration,
     /// When the last answer came.
-    pub last_received: Option<Instant>,
+    pub(crate) last_received: Option<Instant>,
     /// Median round trip.
     pub rtt_median: Option<Duration>,
-    /// Longest round trip.
-    pub rtt_max: Option<Duration>,
 }
 
 /// A packet without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostPacket {
     /// Its number, from 0.
-    pub sequence: usize,
+    pub(crate) sequence: usize,
     /// When it was sent.
     pub sent: Instant,
     /// The kernel would not send it (no route, no interface).
@@ -57,7 +55,6 @@ impl EchoReport {
             longest_gap: longest_gap(packets.first().map(|packet| packet.sent), &answers),
             last_received: answers.last().copied(),
             rtt_median: trips.get(trips.len() / 2).copied(),
-            rtt_max: trips.last().copied(),
         }
     }
 

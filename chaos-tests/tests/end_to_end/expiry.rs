@@ -38,25 +38,6 @@ kind: GlobalSettings
 claimsTokenExpiration: {claims_minutes}
 entitlementTokenExpiration: {entitlement_minutes}
 ---
-kind: Site
-name: office
-networkSubnets: [10.20.0.0/24]
----
-kind: IpPool
-name: tunnel-v4
-ranges:
-  - cidr: 100.64.0.0/16
----
-kind: IdentityProvider
-name: local
-type: LocalDatabase
-adminProvider: true
-ipPoolV4: tunnel-v4
----
-kind: LocalUser
-name: alice
-password: a wall with 1 door
----
 kind: Entitlement
 name: echo
 site: office
@@ -71,10 +52,6 @@ name: everybody
 type: Access
 expression: "true"
 entitlements: [echo]
----
-kind: ClientProfile
-name: demo
-identityProvider: local
 "#
     )
 }

@@ -29,25 +29,6 @@ const STATE: &str = r#"
 kind: GlobalSettings
 spaMode: UDP-TCP
 ---
-kind: Site
-name: office
-networkSubnets: [10.20.0.0/24]
----
-kind: IpPool
-name: tunnel-v4
-ranges:
-  - cidr: 100.64.0.0/16
----
-kind: IdentityProvider
-name: local
-type: LocalDatabase
-adminProvider: true
-ipPoolV4: tunnel-v4
----
-kind: LocalUser
-name: alice
-password: a wall with 1 door
----
 kind: Entitlement
 name: web
 site: office
@@ -62,10 +43,6 @@ name: everybody
 type: Access
 expression: "true"
 entitlements: [web]
----
-kind: ClientProfile
-name: demo
-identityProvider: local
 "#;
 
 const ACCEPTED: &str = "ringwall_knocks_total";

@@ -30,17 +30,6 @@ nameResolution:
       updateInterval: 5
       servers: [10.20.0.53]
 ---
-kind: IpPool
-name: tunnel-v4
-ranges:
-  - cidr: 100.64.0.0/16
----
-kind: IdentityProvider
-name: local
-type: LocalDatabase
-adminProvider: true
-ipPoolV4: tunnel-v4
----
 kind: LocalUser
 name: alice
 firstName: Alice
@@ -70,10 +59,6 @@ name: everybody
 type: Access
 expression: "true"
 entitlements: [the intranet]
----
-kind: ClientProfile
-name: demo
-identityProvider: local
 "#;
 
 #[test]

@@ -36,25 +36,6 @@ fn state() -> Result<String> {
     let (from, to) = (time_of_day(OPENS_IN)?, time_of_day(OPENS_IN + 60 * MINUTE)?);
     Ok(format!(
         r#"
-kind: Site
-name: office
-networkSubnets: [10.20.0.0/24]
----
-kind: IpPool
-name: tunnel-v4
-ranges:
-  - cidr: 100.64.0.0/16
----
-kind: IdentityProvider
-name: local
-type: LocalDatabase
-adminProvider: true
-ipPoolV4: tunnel-v4
----
-kind: LocalUser
-name: alice
-password: a wall with 1 door
----
 kind: Condition
 name: office hours
 expression: inTimeRange("{from}", "{to}")
@@ -83,10 +64,6 @@ name: everybody
 type: Access
 expression: "true"
 entitlements: [echo, web]
----
-kind: ClientProfile
-name: demo
-identityProvider: local
 "#
     ))
 }

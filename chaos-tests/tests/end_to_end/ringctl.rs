@@ -13,21 +13,6 @@ use ringwall_chaos_tests::{
 use crate::stage::{self, CONTROLLER, SOON, Stage};
 
 const STATE: &str = r#"
-kind: Site
-name: office
-networkSubnets: [10.20.0.0/24]
----
-kind: IpPool
-name: tunnel-v4
-ranges:
-  - cidr: 100.64.0.0/16
----
-kind: IdentityProvider
-name: local
-type: LocalDatabase
-adminProvider: true
-ipPoolV4: tunnel-v4
----
 kind: LocalUser
 name: alice
 firstName: Alice
@@ -67,10 +52,6 @@ name: everybody
 type: Access
 expression: user.labels.team == "research"
 entitlements: [web, payroll]
----
-kind: ClientProfile
-name: demo
-identityProvider: local
 "#;
 
 /// What is shown, in this order.

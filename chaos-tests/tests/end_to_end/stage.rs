@@ -22,9 +22,9 @@ pub(crate) const GATEWAY: &str = "gateway";
 pub(crate) const OTHER_GATEWAY: &str = "gateway-2";
 /// The user, and the host of the device.
 pub(crate) const ALICE: &str = "alice";
-/// Her password, which every state must give her.
+/// Her password.
 pub(crate) const PASSWORD: &str = "a wall with 1 door";
-/// The Site that every state must have, and the profile.
+/// The Site.
 pub(crate) const SITE: &str = "office";
 /// For what must work.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -33,6 +33,31 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 const PROFILE: &str = "demo";
 const ADMINISTRATOR: &str = "operator";
 const ADMINISTRATORS_PASSWORD: &str = "the operator has a long password";
+/// What every test starts from; a test's own state adds to it, or replaces an object of the same name.
+const BASE: &str = r#"
+kind: Site
+name: office
+networkSubnets: [10.20.0.0/24]
+---
+kind: IpPool
+name: tunnel-v4
+ranges:
+  - cidr: 100.64.0.0/16
+---
+kind: IdentityProvider
+name: local
+type: LocalDatabase
+adminProvider: true
+ipPoolV4: tunnel-v4
+---
+kind: LocalUser
+name: alice
+password: a wall with 1 door
+---
+kind: ClientProfile
+name: demo
+identityProvider: local
+"#;
 
 /// The programs of the Collective, and a Client that is signed in.
 pub(crate) struct Stage<'lab> {
@@ -44,7 +69,7 @@ pub(crate) struct Stage<'lab> {
 }
 
 impl<'lab> Stage<'lab> {
-    /// Starts it all in a lab of [`topology`], with this state.
+    /// Starts it all in a lab of [`topology`], with this state on top of [`BASE`].
     pub(crate) fn start(lab: &'lab Lab, state: &str) -> Result<Self> {
         let mut stage = Self::found(lab, state)?;
         stage.add_gateway(GATEWAY)?;
@@ -72,6 +97,7 @@ impl<'lab> Stage<'lab> {
         let operator = Ringctl::sign_in(lab, CONTROLLER, &administrator)?;
         let client = Client::new(lab, ALICE);
         let stage = Self { client, operator, gateways: Vec::new(), lab, _programs: (controller, webs) };
+        stage.apply(BASE)?;
         stage.apply(state)?;
         stage.client.add_profile(&stage.operator.profile_link(PROFILE)?)?;
         Ok(stage)

@@ -28,21 +28,6 @@ const SOON: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const STATE: &str = r#"
-kind: Site
-name: office
-networkSubnets: [10.20.0.0/24]
----
-kind: IpPool
-name: tunnel-v4
-ranges:
-  - cidr: 100.64.0.0/16
----
-kind: IdentityProvider
-name: local
-type: LocalDatabase
-adminProvider: true
-ipPoolV4: tunnel-v4
----
 kind: MfaProvider
 name: codes
 type: DefaultTimeBased
@@ -69,10 +54,6 @@ name: everybody
 type: Access
 expression: "true"
 entitlements: [web]
----
-kind: ClientProfile
-name: demo
-identityProvider: local
 "#;
 
 /// Alice would lose what she has.

@@ -1,7 +1,7 @@
 //! The reception: a new tunnel connection says which session it belongs to, with its first frame.
 //!
 //! Promise: before that frame nothing is answered, little is read ([`FIRST_FRAME`]) and little time is given
-//! ([`FIRST_FRAME_WITHIN`]); a connection that does not say it properly is closed without a word (T12, 3.6).
+//! ([`FIRST_FRAME_WITHIN`]); a connection that does not say it properly is closed without an answer (T12).
 
 use std::io;
 use std::rc::Rc;

@@ -9,7 +9,6 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::pem::PemError;
 use super::{Thumbprint, thumbprint_of_spki};
 
 /// Largest request that is parsed: RSA-4096 needs some 1,100 bytes.
@@ -21,9 +20,6 @@ pub enum RequestError {
     /// More bytes than any request needs.
     #[error("expected a certificate request of at most {MAX_REQUEST_BYTES} bytes, got {0}")]
     TooLarge(usize),
-    /// The text is no PEM with a request.
-    #[error(transparent)]
-    Pem(#[from] PemError),
     /// Not a PKCS#10 request, or something follows it.
     #[error("expected a PKCS#10 certificate request in DER")]
     Malformed,

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringwall_trust::identity::KeyKind;
 
-use crate::failure::Failure;
+use crate::device_claims;
+use crate::failure::{Exit, Failure};
 use crate::store::StateDirectory;
 
 mod credentials;
@@ -73,6 +74,9 @@ enum Command {
     Prompts(prompts::PromptsCommand),
     /// Revokes this device's tokens, deletes them and disconnects
     SignOut(sign_in::SignOutCommand),
+    /// Answers questions about this device; started by the daemon, without privileges
+    #[command(hide = true, name = device_claims::SUBCOMMAND)]
+    InspectDevice,
     /// Prints shell completions
     Completions {
         /// The shell
@@ -116,6 +120,10 @@ impl Cli {
         if let Command::Completions { shell } = self.command {
             return output::completions(shell);
         }
+        if matches!(self.command, Command::InspectDevice) {
+            let next_step = "this command is for the daemon: ringwall up";
+            return device_claims::serve().map_err(|error| Failure::new(Exit::Unexpected, error, next_step));
+        }
         self.start_log();
         let state = StateDirectory::open(self.state_dir.clone().unwrap_or_else(StateDirectory::default_path))?;
         match self.command {
@@ -127,7 +135,7 @@ impl Cli {
             Command::Answer(command) => block_on(command.run(&state)),
             Command::Prompts(command) => block_on(command.run(&state)),
             Command::SignOut(command) => block_on(command.run(&state)),
-            Command::Completions { .. } => unreachable!("handled above"),
+            Command::Completions { .. } | Command::InspectDevice => unreachable!("handled above"),
         }
     }
 
@@ -146,9 +154,8 @@ impl Cli {
 /// Runs a command that waits for the network.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| {
-        Failure::new(crate::failure::Exit::Unexpected, error, "free some memory or threads, then try again")
-    })?;
+    let runtime = runtime
+        .map_err(|error| Failure::new(Exit::Unexpected, error, "free some memory or threads, then try again"))?;
     let result = runtime.block_on(work);
     // Reading a terminal cannot be called off; it must not hold up the end.
     runtime.shutdown_background();

@@ -1,7 +1,7 @@
 //! What this device says of itself: a fixed set of facts, and those that the identity provider asks for.
 //!
 //! Nothing that a server sends is executed, and no file's content leaves the device: an on-demand claim is one of six
-//! questions that this program answers itself (S37). Built-in claims cannot be overridden by on-demand ones. All of it is
+//! questions that this program answers itself (S37), in a process without privileges (T81). Built-in claims cannot be overridden by on-demand ones. All of it is
 //! untrusted where it arrives.
 
 use std::net::IpAddr;
@@ -11,29 +11,33 @@ use ringwall_protocol::claims::{ClaimMap, UntrustedClaims};
 use ringwall_protocol::object::identity_provider::OnDemandClaim;
 use serde_json::{Value, json};
 
-mod on_demand;
+mod inspection;
+mod inspector;
 mod schedule;
 mod system;
 
-pub(crate) use on_demand::FileHashes;
+pub(crate) use inspection::serve;
+pub(crate) use inspector::{Inspector, SUBCOMMAND};
 pub(crate) use schedule::Schedule;
 
 /// They are sent at least this often (absent after 15 min).
 pub(crate) const SEND_INTERVAL: Duration = Duration::from_mins(5);
 /// They are looked at this often, so that a change is sent within 10 s.
 pub(crate) const COLLECT_INTERVAL: Duration = Duration::from_secs(8);
-/// Most on-demand claims that are answered: more cost more than they tell.
-const MAX_ON_DEMAND: usize = 64;
 /// A claim that differs at every look and is therefore no change.
 const VOLATILE: &str = "uptimeSeconds";
 
-/// Collects everything. Blocking: reads files. `own` are the tunnel's addresses, which are left out.
+/// What this program says of the device without being asked. `own` are the tunnel's addresses, which are left out.
 #[must_use]
-pub(crate) fn collect(wanted: &[OnDemandClaim], own: &[IpAddr], hashes: &mut FileHashes) -> UntrustedClaims {
-    let mut claims = ClaimMap::default();
-    for claim in wanted.iter().filter(|claim| on_demand::concerns_us(&claim.platform)).take(MAX_ON_DEMAND) {
-        claims.0.insert(claim.claim_name.clone(), on_demand::answer(claim, hashes));
-    }
+pub(crate) fn collect(own: &[IpAddr]) -> UntrustedClaims {
+    UntrustedClaims(ClaimMap(built_in(own).into_iter().collect()))
+}
+
+/// The same with the answers to what is wanted. Blocking: waits for the process that reads files.
+#[must_use]
+pub(crate) fn collect_with(wanted: &[OnDemandClaim], own: &[IpAddr], inspector: &mut Inspector) -> UntrustedClaims {
+    let questions = wanted.iter().filter(|claim| inspection::concerns_us(&claim.platform)).cloned();
+    let mut claims = inspector.ask(questions.collect());
     claims.0.extend(built_in(own));
     UntrustedClaims(claims)
 }

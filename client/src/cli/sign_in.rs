@@ -13,7 +13,7 @@ use super::paste::answer_of;
 use super::{KeyType, ProfileChoice, output};
 use crate::browser::{Loopback, Page};
 use crate::controller::{Controllers, Plane};
-use crate::device_claims::{self, FileHashes};
+use crate::device_claims;
 use crate::failure::{Exit, Failure};
 use crate::local::{Answer, LocalClient, LocalError, Request};
 use crate::sign_in::{Credentials, SignIn, presented, way_of};
@@ -78,7 +78,7 @@ impl SignInCommand {
             store: &store,
             key: &key,
             provider,
-            claims: device_claims::collect(&[], &[], &mut FileHashes::default()),
+            claims: device_claims::collect(&[]),
         };
         sign_in.run(device, &credentials, &StdinFactors { no_browser: self.no_browser }).await
     }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::phase::RenewalOutcome;
 use crate::browser::{self, BrowserError, Loopback, Page};
 use crate::controller::{CallError, Controllers, Plane};
-use crate::device_claims::FileHashes;
+use crate::device_claims::Inspector;
 use crate::failure::{Exit, Failure};
 use crate::local::Answer;
 use crate::sign_in::AskFactor;
@@ -31,7 +31,7 @@ pub(super) enum TaskResult {
         result: Option<Result<Zeroizing<String>, BrowserError>>,
     },
     /// Claims about this device.
-    ClaimsCollected(UntrustedClaims, FileHashes),
+    ClaimsCollected(UntrustedClaims, Inspector),
     /// A sign-out; the daemon stops whatever its result is.
     SignedOut { reply: oneshot::Sender<Answer>, result: Result<(), CallError> },
 }

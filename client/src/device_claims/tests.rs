@@ -2,6 +2,7 @@
 
 use ringwall_protocol::object::identity_provider::OnDemandParameters;
 
+use super::inspection::{FileHashes, Request};
 use super::*;
 
 fn claim(command: &str, name: Option<&str>, path: Option<&str>) -> OnDemandClaim {
@@ -14,8 +15,8 @@ fn claim(command: &str, name: Option<&str>, path: Option<&str>) -> OnDemandClaim
 }
 
 fn asked(command: &str, name: Option<&str>, path: Option<&str>) -> Value {
-    let claims = collect(&[claim(command, name, path)], &[], &mut FileHashes::default());
-    claims.0.0["asked"].clone()
+    let request = Request { questions: vec![claim(command, name, path)], hashes: FileHashes::default() };
+    request.answer().claims.0["asked"].clone()
 }
 
 #[test]
@@ -43,6 +44,23 @@ fn absent_things_are_absent_and_no_error() {
 }
 
 #[test]
+fn only_regular_files_of_this_machines_disks_are_opened() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(at("file"), b"abc").expect("written");
+    std::os::unix::fs::symlink(at("file"), at("link")).expect("linked");
+    std::os::unix::fs::symlink("/proc/self", at("kernel")).expect("linked");
+    rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a pipe");
+    let hash = |path: std::path::PathBuf| asked("fileSha512", None, path.to_str());
+    assert!(hash(at("file")).is_string());
+    for refused in
+        [at("link"), at("pipe"), at("kernel/status"), "/proc/self/status".into(), "/sys/kernel/vmcoreinfo".into()]
+    {
+        assert_eq!(hash(refused.clone()), Value::Null, "{}", refused.display());
+    }
+}
+
+#[test]
 fn commands_that_are_not_on_the_list_are_never_carried_out() {
     let directory = tempfile::tempdir().expect("a directory");
     let trace = directory.path().join("trace");
@@ -64,10 +82,12 @@ fn a_changed_file_gets_a_new_hash() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("file");
     let mut hashes = FileHashes::default();
-    let wanted = [claim("fileSha512", None, path.to_str())];
     let mut look = |content: &[u8]| {
         std::fs::write(&path, content).expect("written");
-        collect(&wanted, &[], &mut hashes).0.0["asked"].clone()
+        let questions = vec![claim("fileSha512", None, path.to_str())];
+        let answer = Request { questions, hashes: std::mem::take(&mut hashes) }.answer();
+        hashes = answer.hashes;
+        answer.claims.0["asked"].clone()
     };
     let first = look(b"one");
     assert_ne!(first, look(b"three"));
@@ -78,21 +98,21 @@ fn a_changed_file_gets_a_new_hash() {
 fn claims_for_other_platforms_are_left_out() {
     let mut other = claim("fileExists", None, Some("/etc/passwd"));
     other.platform = "desktop.windows.all".into();
-    assert!(!collect(&[other], &[], &mut FileHashes::default()).0.0.contains_key("asked"));
+    assert!(!collect_with(&[other], &[], &mut Inspector::default()).0.0.contains_key("asked"));
 }
 
 #[test]
 fn on_demand_claims_do_not_override_what_the_client_says_itself() {
     let mut forged = claim("fileExists", None, Some("/"));
     forged.claim_name = "hostname".into();
-    let claims = collect(&[forged], &[], &mut FileHashes::default());
+    let claims = collect_with(&[forged], &[], &mut Inspector::default());
     assert!(claims.0.0["hostname"].is_string());
     claims.0.check().expect("within the limits");
 }
 
 #[test]
 fn time_passing_is_no_change_but_an_address_is() {
-    let before = collect(&[], &[], &mut FileHashes::default());
+    let before = collect(&[]);
     let mut after = before.clone();
     after.0.0.insert(VOLATILE.into(), json!(u64::MAX));
     assert!(!differs(&before, &after));

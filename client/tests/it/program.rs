@@ -188,3 +188,39 @@ pub(crate) async fn until_it_echoes(address: &str) {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// Reads files and says who it is; run by root, it must not read what only root may.
+#[test]
+fn questions_about_this_device_are_answered_without_privileges() {
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).expect("set");
+    let file = |name: &str, mode: u32| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, name).expect("written");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("set");
+        path.to_str().expect("text").to_owned()
+    };
+    let question = |name: &str, path: String| {
+        serde_json::json!({"command": "fileSha512", "claimName": name, "platform": "all",
+            "parameters": {"path": path, "name": null}})
+    };
+    let request = serde_json::json!({
+        "questions": [question("secret", file("secret", 0o600)), question("public", file("public", 0o644))],
+        "hashes": {},
+    });
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ringwall"))
+        .arg("inspect-device")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("started");
+    child.stdin.take().expect("piped").write_all(request.to_string().as_bytes()).expect("taken");
+    let output = child.wait_with_output().expect("an output");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(output.status.success() && answer["claims"]["public"].is_string(), "{answer}");
+    assert!(rustix::process::geteuid().is_root(), "as root the question makes sense");
+    assert_eq!(answer["claims"]["secret"], serde_json::Value::Null, "{answer}");
+}

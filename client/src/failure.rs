@@ -76,6 +76,9 @@ impl From<StoreError> for Failure {
             StoreError::File(ringwall_trust::secret::FileError::Exposed { .. }) => {
                 (Exit::Usage, "find out who could read it, then: chmod 600 <file>")
             }
+            StoreError::File(ringwall_trust::secret::FileError::ExposedDirectory { .. }) => {
+                (Exit::Usage, "do as the message says, or choose another directory: --state-dir")
+            }
             StoreError::Io { .. } => (Exit::Usage, "choose a directory that this user may write: --state-dir"),
             _ => (Exit::Unexpected, "repair or remove the file; ringwall profile add and sign-in make it anew"),
         };

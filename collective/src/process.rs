@@ -64,7 +64,7 @@ impl Process {
     /// # Errors
     /// What is wrong with data directory, addresses or log.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let data_dir = DataDir::existing(&config.data_dir);
+        let data_dir = DataDir::existing(&config.data_dir)?;
         let identity = data_dir.identity().context("reading who this node is")?;
         let keys = data_dir.keys().context("reading this node's keys")?;
         let first_members = data_dir.members().context("reading the members known from joining")?;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use ringwall_protocol::id::{ApplianceId, CollectiveId, CommandId, Incarnation};
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_trust::identity::{KeyError, KeyKind, PemError, PrivateKey, certificates_from_pem, certificates_to_pem};
-use ringwall_trust::secret::{FileError, read_private, write_private};
+use ringwall_trust::secret::{FileError, private_directory, read_private, write_private};
 use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -25,9 +25,9 @@ const VERSION: u16 = 1;
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// The directory cannot be made.
-    #[error("cannot create {0}")]
-    Directory(PathBuf, #[source] std::io::Error),
+    /// The directory cannot be made, or others may look into it.
+    #[error("the data directory")]
+    Directory(#[source] FileError),
     /// A file is missing, too open or unreadable.
     #[error("{0}")]
     File(&'static str, #[source] FileError),
@@ -95,11 +95,9 @@ impl DataDir {
     /// Opens the directory; makes it, for this user only, if it is not there.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be made, or if others may look into it.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|error| DataDirError::Directory(path.to_owned(), error))?;
+        private_directory(path).map_err(DataDirError::Directory)?;
         Ok(Self(path.to_owned()))
     }
 
@@ -186,7 +184,8 @@ impl DataDir {
     pub(crate) fn activate_next_key(&self, chain: &[CertificateDer<'_>]) -> Result<(), DataDirError> {
         self.keep_chain(chain)?;
         let moved = std::fs::rename(self.0.join(NEXT_KEY), self.0.join(KEY));
-        moved.map_err(|error| DataDirError::Directory(self.0.join(KEY), error))
+        let path = self.0.join(KEY);
+        moved.map_err(|source| DataDirError::File(KEY, FileError::Io { path, source }))
     }
 
     /// The id of the joining command: the same for every try.

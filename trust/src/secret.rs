@@ -12,7 +12,7 @@ mod file;
 mod random;
 mod seal;
 
-pub use file::{FileError, read_private, write_private};
+pub use file::{FileError, private_directory, read_private, write_private};
 pub use random::{Random, SystemRandom};
 pub use seal::{SealError, open, seal};
 

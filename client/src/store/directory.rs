@@ -1,10 +1,8 @@
 //! The state directory as a whole: which profiles there are, and the daemon's lock and socket.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use ringwall_trust::secret::write_private;
+use ringwall_trust::secret::{private_directory, write_private};
 
 use super::{DaemonLock, ProfileStore, StoreError, StoredProfile, file};
 use crate::profile::{Profile, ProfileSlot};
@@ -30,12 +28,12 @@ impl StateDirectory {
     /// Opens the directory and makes it if it is not there.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// If it cannot be made, or if others may look into it.
     pub(crate) fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
         let this = Self { root };
-        make_private(&this.root)?;
-        make_private(&this.profiles_path())?;
+        private_directory(&this.root)?;
+        private_directory(&this.profiles_path())?;
         Ok(this)
     }
 
@@ -116,7 +114,7 @@ impl StateDirectory {
     /// If it cannot be written.
     pub(crate) fn keep(&self, profile: &Profile) -> Result<(), StoreError> {
         let directory = self.slot_path(&profile.slot());
-        make_private(&directory)?;
+        private_directory(&directory)?;
         Ok(write_private(&directory.join("profile.link"), profile.expose_link().as_bytes())?)
     }
 
@@ -149,15 +147,4 @@ fn read_link(path: &Path) -> Result<Option<Profile>, StoreError> {
     let text = std::str::from_utf8(&content)
         .map_err(|_| StoreError::Damaged { path: path.to_owned(), what: "a profile link" })?;
     Profile::parse_link(text).map(Some).map_err(|source| StoreError::Link { path: path.to_owned(), source })
-}
-
-/// Makes a directory of mode 0700 with its parents, and narrows one that is wider.
-fn make_private(path: &Path) -> Result<(), StoreError> {
-    let io = |error| StoreError::io(path, error);
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-    let mode = std::fs::metadata(path).map_err(io)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(io)?;
-    }
-    Ok(())
 }

@@ -18,7 +18,9 @@ use ringwall_trust::ca::{CaError, RootCa};
 use ringwall_trust::identity::{
     Fingerprint, KeyError, PemError, PrivateKey, certificates_from_pem, certificates_to_pem,
 };
-use ringwall_trust::secret::{FileError, Random, SealError, SecretKey, open, read_private, seal, write_private};
+use ringwall_trust::secret::{
+    FileError, Random, SealError, SecretKey, open, private_directory, read_private, seal, write_private,
+};
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
@@ -133,20 +135,23 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::NotEmpty`], [`DataDirError::Io`].
     pub fn create(path: &Path) -> Result<Self, DataDirError> {
-        use std::os::unix::fs::PermissionsExt;
         let failed = |source| DataDirError::Io { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(failed)?;
-        if fs::read_dir(path).map_err(failed)?.next().is_some() {
+        if path.exists() && fs::read_dir(path).map_err(failed)?.next().is_some() {
             return Err(DataDirError::NotEmpty(path.to_owned()));
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+        private_directory(path)?;
         Ok(Self(path.to_owned()))
     }
 
-    /// A directory that exists.
-    #[must_use]
-    pub fn existing(path: &Path) -> Self {
-        Self(path.to_owned())
+    /// The directory of a node that was made or admitted.
+    ///
+    /// # Errors
+    /// If others may look into it.
+    pub fn existing(path: &Path) -> Result<Self, DataDirError> {
+        if path.is_dir() {
+            private_directory(path)?;
+        }
+        Ok(Self(path.to_owned()))
     }
 
     /// The directory itself.

@@ -1,8 +1,8 @@
 //! Files that hold secrets: written whole or not at all, readable by their owner only.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -30,12 +30,47 @@ pub enum FileError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Others than its owner may look into the directory, or it belongs to somebody else.
+    #[error(
+        "expected the directory {path} to be its owner's alone (mode 0700, user {user}), got mode {mode:04o} of user \
+         {owner}; find out who could read it, then: chown {user} {path} && chmod 700 {path}"
+    )]
+    ExposedDirectory {
+        /// Which directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// Its owner.
+        owner: u32,
+        /// The user that this process runs as.
+        user: u32,
+    },
     /// The file is larger than anything we write.
     #[error("expected {path} to have at most {MAX_PRIVATE_FILE} bytes")]
     TooLarge {
         /// Which file.
         path: PathBuf,
     },
+}
+
+/// Makes a directory for secrets with mode 0700, parents too, or takes an empty one over; refuses one that holds something
+/// and that others may look into, or that belongs to another user (T82).
+///
+/// # Errors
+/// [`FileError::Io`], [`FileError::ExposedDirectory`].
+pub fn private_directory(path: &Path) -> Result<(), FileError> {
+    let io_error = |source| FileError::Io { path: path.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error)?;
+    let metadata = fs::metadata(path).map_err(io_error)?;
+    let (mode, owner) = (metadata.permissions().mode() & 0o7777, metadata.uid());
+    let user = nix::unistd::geteuid().as_raw();
+    if mode & 0o077 == 0 && owner == user {
+        return Ok(());
+    }
+    if owner == user && fs::read_dir(path).map_err(io_error)?.next().is_none() {
+        return fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(io_error);
+    }
+    Err(FileError::ExposedDirectory { path: path.to_owned(), mode, owner, user })
 }
 
 /// Writes `content` with mode 0600: temporary file, fsync, rename, fsync of the directory.
@@ -97,6 +132,29 @@ mod tests {
         assert_eq!(fs::metadata(&path).expect("exists").permissions().mode() & 0o777, 0o600);
         assert_eq!(read_private(&path).expect("read").as_slice(), b"two");
         assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn a_directory_with_secrets_that_others_can_look_into_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("below/data");
+        let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("changed");
+        let mode = || fs::metadata(&path).expect("exists").permissions().mode() & 0o777;
+        private_directory(&path).expect("made");
+        assert_eq!(mode(), 0o700);
+        set(0o755);
+        private_directory(&path).expect("an empty one is taken over");
+        assert_eq!(mode(), 0o700);
+        write_private(&path.join("key.pem"), b"one").expect("written");
+        private_directory(&path).expect("its owner's alone");
+        for exposed in [0o755, 0o710, 0o701] {
+            set(exposed);
+            let refused = private_directory(&path).expect_err("others may look into it");
+            assert!(matches!(refused, FileError::ExposedDirectory { mode, .. } if mode == exposed), "{refused}");
+        }
+        set(0o700);
+        std::os::unix::fs::chown(&path, Some(65_534), None).expect("another owner");
+        assert!(matches!(private_directory(&path), Err(FileError::ExposedDirectory { owner: 65_534, .. })));
     }
 
     #[test]

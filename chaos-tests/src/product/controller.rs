@@ -17,7 +17,7 @@ pub const CLIENT_PORT: u16 = 443;
 /// The port for other Controllers and Gateways.
 pub(crate) const PEER_PORT: u16 = 444;
 /// The port of the admin API.
-pub(crate) const ADMIN_PORT: u16 = 8443;
+pub const ADMIN_PORT: u16 = 8443;
 
 const BINARY: &str = "ringwall-controller";
 

@@ -3,11 +3,11 @@
 
 use std::fmt::Write;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use ringwall_chaos_tests::{
     golden,
     lab::{Lab, command::Program, process::Finished},
-    product::ringctl::session_file,
+    product::{controller::ADMIN_PORT, ringctl::session_file},
 };
 
 use crate::stage::{self, CONTROLLER, SOON, Stage};
@@ -253,4 +253,29 @@ fn without_counts(line: &str) -> String {
         }
     }
     format!("{indent}{}", words.join(" "))
+}
+
+#[test]
+fn malformed_requests_write_no_error() -> Result<()> {
+    let lab = Lab::start(stage::topology())?;
+    let _stage = Stage::found(&lab, STATE)?;
+    let url = format!("https://127.0.0.1:{ADMIN_PORT}/admin/sites");
+    for (nth, request) in ["A B", "GET\u{1}", "\u{7f}"].into_iter().enumerate() {
+        let program = Program::system(&format!("malformed-{nth}"), "curl").args([
+            "--silent",
+            "--insecure",
+            "--max-time",
+            "5",
+            "--write-out",
+            "%{http_code}",
+            "--request",
+            request,
+            &url,
+        ]);
+        let answer = lab.run(CONTROLLER, &program, SOON)?;
+        ensure!(answer.stdout.ends_with("400"), "the request was not taken for malformed: {answer:?}");
+    }
+    let errors = lab.errors(&[])?;
+    ensure!(errors.is_empty(), "ERROR in logs:\n{}", errors.join("\n"));
+    Ok(())
 }

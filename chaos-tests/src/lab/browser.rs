@@ -65,9 +65,9 @@ impl Browser {
         let home = lab.directory().join(format!("browser-{host}"));
         std::fs::create_dir_all(&home).with_context(|| format!("create {}", home.display()))?;
         // In a process namespace of its own: the browser's many processes die with the driver, however that ends.
-        let program = Program::system(&format!("chromedriver-{host}"), "unshare")
-            .args(["--pid", "--fork", "--kill-child=KILL", "--mount-proc", "chromedriver"])
-            .arg(format!("--port={PORT}"))
+        let script = format!("mount -t proc proc /proc && exec chromedriver --port={PORT}");
+        let name = format!("chromedriver-{host}");
+        let program = Program::with_own_mounts(&name, &["--pid", "--fork", "--kill-child=KILL"], &script)
             .env("HOME", &home)
             .env("XDG_CONFIG_HOME", home.join("config"))
             .env("XDG_CACHE_HOME", home.join("cache"));

@@ -87,7 +87,8 @@ impl Namespace {
 
     /// Runs `ip` commands in one go inside the namespace (`ip -batch`: one command a line, without the word `ip`).
     pub fn ip_batch(&self, commands: &str) -> Result<()> {
-        feed(Command::new("ip").args(["-netns", &self.name, "-batch", "-"]), commands)
+        // Not `ip -netns`: it changes mounts, which a root that is no mount point (chroot) does not permit.
+        self.enter(|| feed(Command::new("ip").args(["-batch", "-"]), commands))?
             .with_context(|| format!("in namespace {}:\n{commands}", self.name))
     }
 

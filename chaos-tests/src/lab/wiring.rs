@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::lab::{
@@ -32,6 +32,7 @@ pub(super) fn build(
     for host in topology.hosts() {
         let namespace = create(host.name())?;
         quiet_ipv6(&namespace)?;
+        same_congestion_control(&namespace)?;
         if host.forwards() {
             namespace.sysctl("net.ipv4.ip_forward", "1")?;
             namespace.sysctl("net.ipv6.conf.all.forwarding", "1")?;
@@ -84,6 +85,15 @@ fn quiet_ipv6(namespace: &Namespace) -> Result<()> {
         namespace.sysctl(&format!("net.ipv6.conf.{scope}.accept_dad"), "0")?;
     }
     Ok(())
+}
+
+/// A namespace takes the machine's congestion control over; figures are compared between machines, so it is the kernel's usual
+/// one, or the one that every kernel has.
+fn same_congestion_control(namespace: &Namespace) -> Result<()> {
+    const AVAILABLE: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+    let available = namespace.enter(|| std::fs::read_to_string(AVAILABLE))?.context("read what the kernel has")?;
+    let chosen = if available.split_whitespace().any(|name| name == "cubic") { "cubic" } else { "reno" };
+    namespace.sysctl("net.ipv4.tcp_congestion_control", chosen)
 }
 
 /// Commands in the bridge's namespace: a pair whose other end is born in the host's namespace.

@@ -187,10 +187,9 @@ impl<'lab> Client<'lab> {
     /// what the page says.
     pub fn load_by_name(&self, url: &str, patience: Duration) -> Result<String> {
         // The device's resolver file in the place where programs look, for this command alone.
-        let script =
-            "mount --bind \"$1\" /etc/resolv.conf && exec curl --silent --show-error --fail --max-time \"$3\" \"$2\"";
-        let program = Program::system(&format!("{}-page", self.host), "unshare")
-            .args(["--mount", "--propagation", "private", "--", "sh", "-c", script, "page"])
+        let script = "mount --bind \"$1\" /etc/resolv.conf && \
+                      exec curl --silent --show-error --fail --max-time \"$3\" \"$2\"";
+        let program = Program::with_own_mounts(&format!("{}-page", self.host), &[], script)
             .arg(self.resolver_file()?)
             .args([url.to_owned(), patience.as_secs().max(1).to_string()]);
         self.lab.run(&self.host, &program, patience + LOCAL)?.success()

@@ -46,14 +46,18 @@ work=$(printf '%s\n' "${pending[@]}" | awk '{ sum += $1 } END { print sum }')
 
 started_at=$SECONDS shown_at=$SECONDS
 report() {
-    local running='' one left spent=$((SECONDS - started_at))
+    local running='' one left since begun=0 spent=$((SECONDS - started_at))
     for one in "${!started[@]}"; do
         weight "${one% *}"
         running+="$weighed ${one% *}"$'\n'
+        # What is under way counts for the time that it has taken, and never for all of its work.
+        since=$((SECONDS - started[$one]))
+        begun=$(awk -v sum="$begun" -v since="$since" -v all="$weighed" \
+            'BEGIN { print sum + (since < all * 0.9 ? since : all * 0.9) }')
     done
     running=$(sort -rn <<<"$running" | awk 'NF && n < 4 { printf "%s%s", n++ ? ", " : "", $2 }')
-    left=$(awk -v done="$done_work" -v work="$work" -v spent="$spent" \
-        'BEGIN { if (done < work * 0.03) print "?"; else printf "%.0f", (spent * (work - done) / done) / 60 + 0.5 }')
+    left=$(awk -v done="$done_work" -v begun="$begun" -v work="$work" -v spent="$spent" \
+        'BEGIN { done += begun; if (done < work * 0.03) print "?"; else printf "%.0f", (spent * (work - done) / done) / 60 + 0.5 }')
     case $left in '?') left='' ;; *) left=", about $left min left" ;; esac
     printf 'build: %d of %d packages after %d min %02d s%s; now: %s\n' \
         "$finished" "$total" $((spent / 60)) $((spent % 60)) "$left" "${running:-programs and tests of our own packages}"
@@ -95,7 +99,7 @@ while true; do
                 ;;
             '=    Compiling '* | '=     Checking '*)
                 read -r _ _ name version _ <<<"$line"
-                [ -z "${pending["$name ${version#v}"]:-}" ] || started["$name ${version#v}"]=1
+                [ -z "${pending["$name ${version#v}"]:-}" ] || started["$name ${version#v}"]=$SECONDS
                 ;;
             '= '*) printf '%s\n' "${line#= }" ;;
         esac

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::id::{LogIndex, SessionId, Thumbprint};
+use ringwall_protocol::name::UserDn;
 use ringwall_protocol::rules::RuleSet;
 use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::oneshot;
@@ -51,6 +52,8 @@ pub struct Install {
     pub generation: u64,
     /// Feed index at which the tokens behind these rules were checked.
     pub checked_at: LogIndex,
+    /// Whose session it is: what all sessions of one user may have together is bounded.
+    pub user: UserDn,
     /// The addresses that lead to these rules.
     pub addresses: SessionAddresses,
     /// The rules.
@@ -146,8 +149,8 @@ pub trait TunnelPlane: Send + Sync + 'static {
 
 /// Who finds out what names stand for, and puts it into the rules that ask for them.
 pub trait NameKeeper: Send + Sync {
-    /// The names and domains of a session's entitlements, all of them; in place of what it wanted before.
-    fn want(&self, session: SessionId, hosts: BTreeSet<Host>);
+    /// The names and domains of the entitlements of a user's session, all of them; in place of what it wanted before.
+    fn want(&self, session: SessionId, user: &UserDn, hosts: BTreeSet<Host>);
 
     /// The session has ended.
     fn forget(&self, session: SessionId);

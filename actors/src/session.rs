@@ -13,4 +13,4 @@ pub(crate) mod prompts;
 
 pub use self::core::{SocketId, TunnelNews};
 pub use actor::SessionPorts;
-pub use message::{Alerted, Blocked, FromSocket, Socket, SocketLost, Tunnel};
+pub use message::{Alerted, Blocked, FromSocket, NameRefused, Socket, SocketLost, Tunnel};

@@ -40,7 +40,7 @@ pub use denials::{AlertedFlow, BlockedFlow, LoggedPort};
 pub use enforcer::{Enforcer, FirewallEvent};
 pub use host::{HostSettings, Severity, WrongSetting};
 
-pub(crate) use host::carries_ipv6;
+pub(crate) use host::{carries_ipv6, conntrack_entries};
 
 use enforcer::{EnforcerThread, Outside, Request};
 use readback::ReadBack;

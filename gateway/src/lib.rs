@@ -22,6 +22,7 @@ pub mod firewall;
 mod first_view;
 mod handshake;
 mod health;
+mod host_addresses;
 mod host_watch;
 mod interfaces;
 mod joining;

@@ -148,7 +148,7 @@ pub(crate) async fn follow(
             members.replace(membership(view.collective, &view.root_certificate, controllers, gateways));
             guard.follow(view);
             guard.follow_peer_key(view, data);
-            names.follow(&view.site.name_resolution);
+            names.follow(view);
             let present: Vec<_> = view.controllers.values().cloned().collect();
             if present != known {
                 // A feed that is gone is noticed by whoever watches the process.

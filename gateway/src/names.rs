@@ -1,6 +1,6 @@
 //! What names stand for: asked of the Site's name servers, judged, and handed to the enforcer before anybody is told.
 //!
-//! Promises: a name stands only for addresses that a protected host may have; a session reaches what it was told before
+//! Promises: a name stands only for addresses that a protected host of the Site may have (T79); a session reaches what it was told before
 //! it is told; it is told nothing outside of its own entitlements' names; when name servers fail the last answer holds
 //! for a bounded time, and then nothing passes. Which names a session has is its token's business, what passes the
 //! kernel's. Questions come on the session's websocket, so nothing on this Gateway listens inside a tunnel.
@@ -16,8 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::NameKeeper;
+use ringwall_actors::registry::Directory;
+use ringwall_actors::session::NameRefused;
 use ringwall_protocol::entitlement::Host;
+use ringwall_protocol::feed::{FeedView, NameRefusal, RefusedName};
 use ringwall_protocol::id::SessionId;
+use ringwall_protocol::name::UserDn;
 use ringwall_protocol::object::site::NameResolution;
 use ringwall_protocol::rules::compile::ResolvedNames;
 use tokio::sync::Notify;
@@ -25,8 +29,9 @@ use tokio::task::JoinSet;
 
 use crate::firewall::Enforcer;
 
-pub(crate) use guard::AnswerGuard;
+pub(crate) use guard::places;
 
+use guard::AnswerGuard;
 use table::{Change, NameTable, Outcome, Subject};
 use upstream::Upstreams;
 
@@ -40,8 +45,10 @@ pub(crate) struct Names(Arc<Shared>);
 struct Shared {
     table: Mutex<NameTable>,
     upstreams: RwLock<(NameResolution, Arc<Upstreams>)>,
-    guard: AnswerGuard,
+    guard: RwLock<AnswerGuard>,
     enforcer: Enforcer,
+    /// Sessions that hear of refused answers.
+    directory: Arc<Directory>,
     /// Something is to be asked sooner than was thought.
     changed: Arc<Notify>,
     /// Where name servers are asked, whoever wants to know.
@@ -53,18 +60,22 @@ impl Names {
     ///
     /// # Errors
     /// If the thread cannot be had.
-    pub(crate) fn start(enforcer: Enforcer, guard: AnswerGuard, settings: &NameResolution) -> std::io::Result<Self> {
+    pub(crate) fn start(enforcer: Enforcer, directory: Arc<Directory>, view: &FeedView) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("rw-names")
             .enable_all()
             .build()?;
+        let settings = &view.site.name_resolution;
         let upstreams = Arc::new(Upstreams::new(settings));
+        let mut guard = AnswerGuard::default();
+        guard.follow(view);
         let this = Self(Arc::new(Shared {
             table: Mutex::default(),
             upstreams: RwLock::new((settings.clone(), upstreams)),
-            guard,
+            guard: RwLock::new(guard),
             enforcer,
+            directory,
             changed: Arc::default(),
             runtime: Some(runtime),
         }));
@@ -83,13 +94,21 @@ impl Names {
         Ok(this)
     }
 
-    /// Takes over what the Site says of name resolution now.
-    pub(crate) fn follow(&self, settings: &NameResolution) {
+    /// Takes over what the Collective says now: the Site's name servers and networks, and where appliances are.
+    pub(crate) fn follow(&self, view: &FeedView) {
+        let settings = &view.site.name_resolution;
         let mut current = self.0.upstreams.write().unwrap_or_else(PoisonError::into_inner);
         if current.0 != *settings {
             tracing::info!(resolvers = settings.dns_resolvers.len(), "the site's name servers changed");
             *current = (settings.clone(), Arc::new(Upstreams::new(settings)));
         }
+        drop(current);
+        self.0.change_guard(|guard| guard.follow(view));
+    }
+
+    /// Takes over the addresses of this host, and of appliances that the Collective lists by name.
+    pub(crate) fn found(&self, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.0.change_guard(|guard| guard.found(addresses));
     }
 
     /// The hosts of a session's entitlements that an address stands for.
@@ -105,15 +124,16 @@ impl Names {
 }
 
 impl NameKeeper for Names {
-    fn want(&self, session: SessionId, hosts: BTreeSet<Host>) {
-        let changes = self.0.table().want(session, hosts, Instant::now());
+    fn want(&self, session: SessionId, user: &UserDn, hosts: BTreeSet<Host>) {
+        let changes = self.0.table().want(session, user, hosts, Instant::now());
         self.0.enforce(changes);
         self.0.changed.notify_one();
     }
 
     fn forget(&self, session: SessionId) {
-        let changes = self.0.table().forget(session);
+        let changes = self.0.table().forget(session, Instant::now());
         self.0.enforce(changes);
+        self.0.changed.notify_one();
     }
 }
 
@@ -141,7 +161,7 @@ impl Shared {
 
     async fn ask(self: Arc<Self>, subject: Subject) {
         let (outcome, every) = self.upstreams().addresses(subject.name()).await;
-        let outcome = self.judge(subject.name(), outcome);
+        let outcome = self.judge(&subject, outcome);
         let kind = match &outcome {
             Outcome::Found(..) => "found",
             Outcome::Absent => "absent",
@@ -158,19 +178,57 @@ impl Shared {
         self.enforce(change);
     }
 
-    /// Leaves out what no name may stand for.
-    fn judge(&self, name: &str, outcome: Outcome) -> Outcome {
+    /// Leaves out what no name may stand for; whoever wants the name hears of it, when that is new.
+    fn judge(&self, subject: &Subject, outcome: Outcome) -> Outcome {
         let Outcome::Found(addresses, ttl) = outcome else { return outcome };
-        Outcome::Found(addresses.into_iter().filter(|address| self.allows(name, *address)).collect(), ttl)
+        let (allowed, refused) = self.sort_out(&addresses);
+        let to_tell = self.table().refused(subject, refused);
+        if let Some((address, reason)) = refused.filter(|_| !to_tell.is_empty()) {
+            let name = subject.name();
+            tracing::warn!(name, %address, reason = reason.as_str(), "name server returned a forbidden address; ignored");
+            for session in to_tell {
+                self.tell_refused(session, name, (address, reason));
+            }
+        }
+        Outcome::Found(allowed, ttl)
     }
 
-    fn allows(&self, name: &str, address: IpAddr) -> bool {
-        let allowed = self.guard.allows(address);
-        if !allowed {
-            metrics::counter!("ringwall_name_addresses_refused_total").increment(1);
-            tracing::warn!(name, %address, "name server returned a forbidden address; ignored");
+    /// The addresses that a name may stand for, and one that it may not.
+    fn sort_out(&self, addresses: &[IpAddr]) -> (Vec<IpAddr>, Option<(IpAddr, NameRefusal)>) {
+        let guard = self.guard.read().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = None;
+        let allowed = addresses.iter().copied().filter(|address| match guard.judge(*address) {
+            Ok(()) => true,
+            Err(reason) => {
+                metrics::counter!("ringwall_name_addresses_refused_total", "reason" => reason.as_str()).increment(1);
+                refused = Some((*address, reason));
+                false
+            }
+        });
+        (allowed.collect(), refused)
+    }
+
+    /// A session that is busy hears of the next one.
+    fn tell_refused(&self, session: SessionId, name: &str, (address, reason): (IpAddr, NameRefusal)) {
+        if let Some(actor) = self.directory.session(session) {
+            let refused = RefusedName { name: name.to_owned(), address, reason };
+            // A full mailbox: explanations lack this answer, nothing else does.
+            let _ = actor.try_send(NameRefused(refused));
         }
-        allowed
+    }
+
+    /// Changes what names may stand for. Addresses of entitlements' names that may be reached no longer are taken away;
+    /// what sessions asked for runs out in the time that they were told.
+    fn change_guard(&self, change: impl FnOnce(&mut AnswerGuard)) {
+        let mut guard = self.guard.write().unwrap_or_else(PoisonError::into_inner);
+        let before = guard.clone();
+        change(&mut guard);
+        if *guard == before {
+            return;
+        }
+        let changes = self.table().judge_again(|address| guard.judge(address).is_ok(), Instant::now());
+        drop(guard);
+        self.enforce(changes);
     }
 
     fn enforce(&self, changes: impl IntoIterator<Item = Change>) {

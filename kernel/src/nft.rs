@@ -15,6 +15,6 @@ pub use self::kernel::{CommitError, Kernel, Refused};
 pub use batch::{Batch, append};
 pub use expression::{Ending, Kept, nest};
 pub use family::{Family, FlowDirection, LOGGED_BYTES, Side, TCP, UDP, log_prefix, state};
-pub use objects::{BaseChain, ELEMENTS_PER_MESSAGE, Element, Field, Gives, Message, SetSpec, Table, mark_data};
+pub use objects::{BaseChain, ELEMENTS_PER_MESSAGE, Element, Field, Gives, Message, SetSpec, Table, mark_and_owner};
 pub use rule::Rule;
 pub use wire::{Answers, ErrorAnswer, HEADER, kind_of, sequence_of};

@@ -76,6 +76,8 @@ pub enum ObstacleKind {
     NoSession,
     /// The Site has no Gateway that takes sessions.
     NoGateway,
+    /// A name server answered with an address that no name may stand for: the answer was ignored.
+    NameRefused,
     /// A Controller did not tell what its Gateways report: a session may be missed.
     Silence,
 }

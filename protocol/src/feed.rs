@@ -78,6 +78,8 @@ pub struct FeedSite {
     pub name: String,
     /// All pools of tunnel addresses: what may be a session's address at all.
     pub pools: Vec<IpNet>,
+    /// The Site's networks: names stand for addresses in them and for no others (T79).
+    pub networks: Vec<IpNet>,
     /// Protected hosts see the Gateway's address.
     pub snat: bool,
     /// Length of a lease, seconds.
@@ -259,6 +261,11 @@ pub enum FromGateway {
         /// Rule sets in use.
         rule_sets: u32,
     },
+    /// Addresses of the Gateway's host: told on every new connection, and when they change.
+    Interfaces {
+        /// At most [`crate::membership::MAX_INTERFACE_ADDRESSES`].
+        addresses: Vec<std::net::IpAddr>,
+    },
     /// Audit records, at least once each.
     Audit {
         /// Counts up per Gateway.
@@ -274,6 +281,61 @@ pub enum FromGateway {
         /// PKCS#10 request in DER, base64url; only its key is used.
         csr: String,
     },
+}
+
+/// Refused answers that a session tells of.
+pub const MAX_REFUSED_NAMES: usize = 16;
+
+/// A name of a session's entitlements, and an address in a name server's answer that the Gateway ignores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedName {
+    /// The name, in lower case.
+    pub name: String,
+    /// What the name server said.
+    pub address: std::net::IpAddr,
+    /// Why it does not count.
+    pub reason: NameRefusal,
+}
+
+/// Why no name may stand for an address (T79).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NameRefusal {
+    /// Loopback, link-local (cloud metadata), multicast, or another range that is no host's (RFC 6890).
+    SpecialPurpose,
+    /// A Controller, or a Gateway of the Site.
+    Appliance,
+    /// In a pool of tunnel addresses: a Client.
+    TunnelPool,
+    /// Outside of the Site's networks.
+    OutsideSite,
+}
+
+impl NameRefusal {
+    /// As metrics and logs name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SpecialPurpose => "special_purpose",
+            Self::Appliance => "appliance",
+            Self::TunnelPool => "tunnel_pool",
+            Self::OutsideSite => "outside_site",
+        }
+    }
+
+    /// What is wrong with the address, and what to do, for operators.
+    #[must_use]
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::SpecialPurpose => "a special-purpose address, which no protected host has: correct the DNS record",
+            Self::Appliance => "the address of a Controller or Gateway: correct the DNS record",
+            Self::TunnelPool => "in a pool of tunnel addresses: correct the DNS record",
+            Self::OutsideSite => {
+                "outside of the Site's networks: add its network to networkSubnets, or correct the DNS record"
+            }
+        }
+    }
 }
 
 /// What the Collective shows of a live session.
@@ -314,6 +376,9 @@ pub struct SessionSummary {
     /// Proofs in its claims token, by suffix.
     #[serde(default)]
     pub step_ups: BTreeMap<String, crate::claims::StepUp>,
+    /// Answers of name servers that did not count, the latest last; at most [`MAX_REFUSED_NAMES`].
+    #[serde(default)]
+    pub refused_names: Vec<RefusedName>,
     /// Elements in its rule set.
     pub rules: u32,
     /// Counts up with every change.

@@ -34,6 +34,9 @@ pub struct ControllerRecord {
     pub admin_addresses: Vec<String>,
 }
 
+/// Addresses of its interfaces that a Gateway tells of.
+pub const MAX_INTERFACE_ADDRESSES: usize = 64;
+
 /// A Gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,6 +53,9 @@ pub struct GatewayRecord {
     pub keys: Vec<Thumbprint>,
     /// `host:port` where Clients reach it.
     pub addresses: Vec<String>,
+    /// Addresses of its interfaces, as it last reported them; at most [`MAX_INTERFACE_ADDRESSES`].
+    #[serde(default)]
+    pub interface_addresses: Vec<std::net::IpAddr>,
     /// Share of sessions, 0–10,000.
     pub weight: u32,
 }

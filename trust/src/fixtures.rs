@@ -156,6 +156,7 @@ impl TestCollective {
             state: ApplianceState::Active,
             keys: vec![key.thumbprint()],
             addresses: Vec::new(),
+            interface_addresses: Vec::new(),
             weight: 100,
         };
         self.gateways.insert(id, record);

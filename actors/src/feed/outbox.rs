@@ -4,10 +4,12 @@
 //! what exists, whoever is slow, and a new connection is told of every live session again.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ringwall_protocol::feed::{FromGateway, SessionSummary};
 use ringwall_protocol::id::{CommandId, LogIndex, SessionId};
+use ringwall_protocol::membership::MAX_INTERFACE_ADDRESSES;
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::Notify;
@@ -29,9 +31,17 @@ struct Pending {
     dirty: BTreeMap<SessionId, Dirty>,
     order: VecDeque<SessionId>,
     load: Option<(u32, u32)>,
+    interfaces: Interfaces,
     renewal: Option<(CommandId, String)>,
     audit: AuditBuffer,
     poll: bool,
+}
+
+/// Addresses of this host, and whether this connection is still to be told of them.
+#[derive(Debug, Default)]
+struct Interfaces {
+    addresses: Vec<IpAddr>,
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -52,6 +62,7 @@ impl FeedOutbox {
             dirty: BTreeMap::new(),
             order: VecDeque::new(),
             load: None,
+            interfaces: Interfaces::default(),
             renewal: None,
             audit: AuditBuffer::new(first_audit),
             poll: false,
@@ -100,6 +111,17 @@ impl FeedOutbox {
         self.put(|pending| pending.load = Some((sessions, rule_sets)));
     }
 
+    /// The addresses of this host, at most [`MAX_INTERFACE_ADDRESSES`] of them.
+    pub fn interfaces(&self, mut addresses: Vec<IpAddr>) {
+        addresses.truncate(MAX_INTERFACE_ADDRESSES);
+        let mut pending = self.lock();
+        if pending.interfaces.addresses != addresses {
+            pending.interfaces = Interfaces { addresses, told: false };
+            drop(pending);
+            self.wake.notify_one();
+        }
+    }
+
     /// A further certificate is wanted.
     pub fn renew_certificate(&self, command: CommandId, csr: String) {
         self.put(|pending| pending.renewal = Some((command, csr)));
@@ -129,6 +151,7 @@ impl FeedOutbox {
     pub fn connected(&self) {
         let mut pending = self.lock();
         pending.connected = true;
+        pending.interfaces.told = false;
         pending.dirty.clear();
         pending.order.clear();
         let live: Vec<_> = pending.live.keys().copied().collect();
@@ -164,6 +187,10 @@ impl FeedOutbox {
         }
         if let Some((command_id, csr)) = pending.renewal.take() {
             return Some(FromGateway::RenewCertificate { command_id, csr });
+        }
+        if !pending.interfaces.told && !pending.interfaces.addresses.is_empty() {
+            pending.interfaces.told = true;
+            return Some(FromGateway::Interfaces { addresses: pending.interfaces.addresses.clone() });
         }
         if let Some((sessions, rule_sets)) = pending.load.take() {
             return Some(FromGateway::Load { sessions, rule_sets });

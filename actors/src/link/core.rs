@@ -129,6 +129,9 @@ impl LinkCore {
             (_, FromGateway::SessionEnded { session, dn, code }) => {
                 effects.push(LinkEffect::Report(GatewayReport::SessionEnded { session, dn, code }));
             }
+            (_, FromGateway::Interfaces { addresses }) => {
+                effects.push(LinkEffect::Report(GatewayReport::Interfaces(addresses)));
+            }
             (_, FromGateway::Load { sessions, rule_sets }) => {
                 effects.push(LinkEffect::Report(GatewayReport::Load { sessions, rule_sets }));
             }

@@ -2,6 +2,8 @@
 //!
 //! None of the synchronous calls may wait: they read what is in memory, or put something into a queue.
 
+use std::net::IpAddr;
+
 use futures_util::future::BoxFuture;
 use ringwall_protocol::feed::{FeedEvent, FeedView, SessionSummary};
 use ringwall_protocol::id::{ApplianceId, CommandId, Incarnation, LogIndex, SessionId};
@@ -68,6 +70,8 @@ pub enum GatewayReport {
         /// Code of the reason.
         code: ErrorCode,
     },
+    /// Addresses of its host.
+    Interfaces(Vec<IpAddr>),
     /// How much it carries.
     Load {
         /// Live sessions.

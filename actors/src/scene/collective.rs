@@ -77,6 +77,7 @@ impl Scene {
             id: self.collective.site,
             name: "office".to_owned(),
             pools: vec!["10.9.0.0/16".parse().expect("a network")],
+            networks: vec!["10.20.0.0/16".parse().expect("a network")],
             snat: true,
             lease_seconds: 15,
             grace_seconds: None,

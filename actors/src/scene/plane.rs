@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::id::{LogIndex, SessionId};
+use ringwall_protocol::name::UserDn;
 use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::oneshot;
 
@@ -129,7 +130,7 @@ impl TunnelPlane for FakePlane {
 }
 
 impl NameKeeper for FakePlane {
-    fn want(&self, session: SessionId, hosts: BTreeSet<Host>) {
+    fn want(&self, session: SessionId, _: &UserDn, hosts: BTreeSet<Host>) {
         self.note(Asked::Names(session, hosts));
     }
 

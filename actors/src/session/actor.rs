@@ -12,7 +12,7 @@ use tracing::debug;
 use super::core::{Effect, Input, SessionCore, SessionSettings};
 use super::guard::RuleLease;
 use super::message::{
-    Alerted, Blocked, Ended, FromSocket, Reevaluate, Renew, Resumed, Socket, SocketLost, Tokens, Tunnel,
+    Alerted, Blocked, Ended, FromSocket, NameRefused, Reevaluate, Renew, Resumed, Socket, SocketLost, Tokens, Tunnel,
 };
 use crate::feed::outbox::FeedOutbox;
 use crate::ports::{InstallError, NameKeeper, RuleEnforcer, TunnelPlane};
@@ -98,9 +98,9 @@ impl ClientSession {
                     self.ports.tunnel.expect(core.id(), token);
                 }
             }
-            Effect::Names(hosts) => {
+            Effect::Names(user, hosts) => {
                 if let Some(core) = &self.core {
-                    self.ports.names.want(core.id(), hosts);
+                    self.ports.names.want(core.id(), &user, hosts);
                 }
             }
             Effect::Opened(summary) => self.ports.outbox.opened(summary),
@@ -174,6 +174,7 @@ inputs! {
     FromSocket(socket, message) => FromSocket, Input::Client(socket, message);
     Tokens(tokens) => Tokens, Input::Tokens(tokens);
     Blocked(flow, names) => Blocked, Input::Blocked(flow, names);
+    NameRefused(refused) => NameRefused, Input::NameRefused(refused);
     Alerted(flow) => Alerted, Input::Alerted(flow);
     Tunnel(news) => Tunnel, Input::Tunnel(news);
     Renew(kinds, reason) => Renew, Input::Renew(kinds, reason);

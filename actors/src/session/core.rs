@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use ringwall_protocol::authorize::PrepareError;
 use ringwall_protocol::claims::ClaimMap;
+use ringwall_protocol::feed::RefusedName;
 use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::time::UnixMillis;
@@ -194,6 +195,7 @@ impl SessionCore {
             Input::Tokens(tokens) => self.on_tokens(*tokens, now, &mut effects),
             Input::Installed(generation, outcome) => self.on_installed(generation, outcome, now, entropy, &mut effects),
             Input::Blocked(flow, names) => self.on_blocked(&flow, &names, now, entropy, &mut effects),
+            Input::NameRefused(refused) => self.on_name_refused(refused, now),
             Input::Alerted(flow) => self.on_alerted(&flow, now, &mut effects),
             Input::Tunnel(news) => self.on_tunnel(news, now, &mut effects),
             Input::Renew(kinds, reason) => self.on_renew(kinds, reason, now, &mut effects),
@@ -207,6 +209,13 @@ impl SessionCore {
         effects
     }
 
+    /// For operators who ask why a host is not reached (T79).
+    fn on_name_refused(&mut self, refused: RefusedName, now: Moment) {
+        if self.rules.refuse_name(refused) {
+            self.report_soon(now);
+        }
+    }
+
     fn on_started(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         self.settle_tokens(now);
         self.rules.welcome_with_next(false);
@@ -215,7 +224,9 @@ impl SessionCore {
     }
 
     fn want_names(&mut self, effects: &mut Vec<Effect>) {
-        effects.extend(self.credentials.changed_names().map(Effect::Names));
+        if let Some(hosts) = self.credentials.changed_names() {
+            effects.push(Effect::Names(self.credentials.claims.head.sub.user.clone(), hosts));
+        }
     }
 
     fn on_timer(&mut self, timer: Timer, now: Moment, effects: &mut Vec<Effect>) {

@@ -1,6 +1,7 @@
 //! Messages to a [`ClientSession`](super::actor::ClientSession).
 
 use actix::Message;
+use ringwall_protocol::feed::RefusedName;
 use ringwall_protocol::id::LogIndex;
 use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::rules::compile::ResolvedNames;
@@ -52,6 +53,11 @@ pub(crate) struct Tokens(pub Box<NewTokens>);
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Blocked(pub Flow, pub ResolvedNames);
+
+/// An answer of a name server did not count. Lost if the session is busy.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct NameRefused(pub RefusedName);
 
 /// An `alert` rule let a flow pass. Lost if the session is busy, and counted.
 #[derive(Debug, Clone, Copy, Message)]

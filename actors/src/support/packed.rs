@@ -110,6 +110,7 @@ mod tests {
                     id: SiteId::from_random([1; 16]),
                     name: "office".to_owned(),
                     pools: vec!["10.9.0.0/16".parse().expect("a network"), "fd09::/64".parse().expect("a network")],
+                    networks: vec!["10.20.0.0/16".parse().expect("a network")],
                     snat: true,
                     lease_seconds: 15,
                     grace_seconds: None,

@@ -9,7 +9,7 @@ use clap::Args;
 pub struct Explain {
     /// User name of the local provider, or a DN.
     pub(crate) user: String,
-    /// `address:port`, `[v6]:port`, or an address with `--protocol icmp`.
+    /// `address:port`, `[v6]:port`, `name:port`, or an address with `--protocol icmp`.
     pub(crate) destination: String,
     /// tcp, udp or icmp.
     #[arg(long, default_value = "tcp")]

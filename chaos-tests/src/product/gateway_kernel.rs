@@ -67,8 +67,9 @@ fn mentions(value: &Value, text: &str) -> bool {
     }
 }
 
-/// A packet mark as nft prints it: a number, or a text in hexadecimal.
+/// The packet mark, which the number of the user follows, as nft prints it: a number, or a text in hexadecimal.
 fn mark(value: &Value) -> Option<u64> {
+    let value = &value["concat"][0];
     let hexadecimal = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
     value.as_u64().or_else(|| hexadecimal(value.as_str()?))
 }
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn rules_of_a_session_are_those_of_its_mark_and_no_others() {
         let kernel = GatewayKernel(vec![
-            json!({"map": {"name": "s4", "elem": [[{"elem": {"val": "100.64.0.1", "timeout": 60}}, 1], ["100.64.0.2", "0x0000000b"]]}}),
+            json!({"map": {"name": "s4", "elem": [[{"elem": {"val": "100.64.0.1", "timeout": 60}}, {"concat": [1, 77]}], ["100.64.0.2", {"concat": ["0x0000000b", "0x0000004d"]}]]}}),
             json!({"set": {"name": "rs1_u4_0e", "elem": [{"concat": ["10.20.0.10", "tcp", 80]}]}}),
             json!({"set": {"name": "rs11_u4_0e", "elem": [{"concat": ["10.20.0.11", "tcp", 81]}]}}),
             json!({"set": {"name": "knock4", "elem": [{"elem": {"val": {"concat": ["10.77.1.101", 443]}, "timeout": 10}}]}}),

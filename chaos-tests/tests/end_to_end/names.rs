@@ -7,13 +7,13 @@ use ringwall_chaos_tests::{
     lab::{
         Lab,
         probe::tcp_connects,
-        servers::{NameServer, nginx},
+        servers::{NameServer, Nginx, nginx},
         wait,
     },
     product::client::Shortcut,
 };
 
-use crate::stage::{self, Stage};
+use crate::stage::{self, CONTROLLER, OTHER_GATEWAY, SITE, Stage};
 
 /// For what must work.
 const SOON: Duration = Duration::from_secs(10);
@@ -107,5 +107,59 @@ fn pages_load_by_name_where_the_name_leads_now() -> Result<()> {
     ensure!(file.starts_with("nameserver 192.0.2.53"), "the device's resolver file is not back: {file}");
     let errors = lab.errors(&[])?;
     ensure!(errors.is_empty(), "ERROR in logs:\n{}", errors.join("\n"));
+    Ok(())
+}
+
+/// Loads the page by name until it is the one of this host.
+fn wait_page(stage: &Stage<'_>, host: &str) -> Result<()> {
+    wait::until_ok(&format!("the page of {host}"), SOON + SOON, || {
+        let page = stage.client.load_by_name("http://web.office.example/", PATIENCE)?;
+        ensure!(page == nginx::page(host, 80), "{page}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_name_leads_to_no_appliance_and_not_out_of_its_site() -> Result<()> {
+    let lab = Lab::start(stage::topology())?;
+    let at = |host: &str, network: &str| IpAddr::from(lab.topology().v4(host, network));
+    let web1 = at("web1", SITE);
+    let mut names = NameServer::start(&lab, "names", &[("web.office.example", web1)], &[])?;
+    let mut stage = Stage::start(&lab, STATE)?;
+    stage.add_gateway(OTHER_GATEWAY)?;
+    // What a name would lead to, if it did.
+    let _sibling = Nginx::start(&lab, OTHER_GATEWAY, &[80])?;
+    let _controller = Nginx::start(&lab, CONTROLLER, &[80])?;
+    wait_page(&stage, "web1")?;
+
+    for (address, reason) in [
+        (at(OTHER_GATEWAY, SITE), "appliance"),
+        (at(CONTROLLER, "wan"), "appliance"),
+        (at("stranger", "wan"), "outside_site"),
+        ([169, 254, 169, 254].into(), "special_purpose"),
+    ] {
+        let refused = || {
+            stage.gateways.iter().try_fold(0, |sum, gateway| {
+                let label = format!("reason=\"{reason}\"");
+                Ok::<_, anyhow::Error>(sum + gateway.counter("ringwall_name_addresses_refused_total", &label)?)
+            })
+        };
+        let before = refused()?;
+        names.change(&[("web.office.example", address)])?;
+        wait::until_ok("a refused answer", SOON + SOON, || {
+            ensure!(refused()? > before, "{address} was not refused as {reason}");
+            Ok(())
+        })?;
+        let reached = tcp_connects(lab.host("alice"), (address, 80).into(), PATIENCE)?;
+        ensure!(reached.is_err(), "{address} is reached: {reached:?}");
+        ensure!(stage.client.load_by_name("http://web.office.example/", PATIENCE).is_err(), "a page of {address}");
+        wait::until_ok("the explanation", SOON, || {
+            let told = stage.operator.attempt(&["explain", "alice", "web.office.example:80"])?.stdout;
+            ensure!(told.contains(&format!("web.office.example is {address}, which is")), "{told}");
+            Ok(())
+        })?;
+        names.change(&[("web.office.example", web1)])?;
+        wait_page(&stage, "web1")?;
+    }
     Ok(())
 }

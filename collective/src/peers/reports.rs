@@ -1,6 +1,8 @@
 //! What Gateways tell: sessions go into the directory and, batched, as bindings into the replicated state; audit
 //! records into a file; requests for further certificates are answered.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use ringwall_protocol::id::{ApplianceId, CommandId, SessionId, SiteId};
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::binding::{BindSessions, Binding, EndSessions, MAX_BOUND};
-use ringwall_raft::state::gateway::RenewGatewayKey;
+use ringwall_raft::state::gateway::{NoteInterfaces, RenewGatewayKey};
 use ringwall_trust::identity::VerifiedRequest;
 use ringwall_trust::secret::SystemRandom;
 use tokio::sync::mpsc;
@@ -39,6 +41,7 @@ pub(crate) struct Reports {
 enum Report {
     Opened(Binding),
     Ended(SessionDn, SiteId, SessionId),
+    Interfaces(ApplianceId, Vec<IpAddr>),
 }
 
 impl Reports {
@@ -83,6 +86,7 @@ impl GatewayReports for Reports {
                 }
                 self.peers.sessions.remove(gateway, session);
             }
+            GatewayReport::Interfaces(addresses) => self.put(Report::Interfaces(gateway, addresses)),
             GatewayReport::Load { sessions, rule_sets } => {
                 let labels = [("gateway", gateway.to_string())];
                 metrics::gauge!("ringwall_gateway_sessions", &labels).set(f64::from(sessions));
@@ -153,8 +157,10 @@ async fn open(peers: &Peers, mut bindings: Vec<Binding>) -> Result<(), Refusal> 
 
 async fn record(peers: &Peers, batch: Vec<Report>) {
     let (mut bindings, mut ended) = (Vec::new(), Vec::new());
+    let mut interfaces = BTreeMap::new();
     for report in batch {
         match report {
+            Report::Interfaces(gateway, addresses) => drop(interfaces.insert(gateway, addresses)),
             Report::Opened(binding) => bindings.push(binding),
             Report::Ended(dn, site, session) => ended.push((dn, site, session)),
         }
@@ -165,10 +171,24 @@ async fn record(peers: &Peers, batch: Vec<Report>) {
     {
         tracing::warn!(%error, "sessions were not recorded");
     }
+    for (gateway, addresses) in interfaces {
+        note_interfaces(peers, gateway, addresses).await;
+    }
     if !ended.is_empty()
         && let Err(error) = peers.replica.change(EndSessions { ended }).await
     {
         tracing::warn!(%error, "ends of sessions were not recorded");
+    }
+}
+
+/// Where a Gateway's host is reached, if that is new.
+async fn note_interfaces(peers: &Peers, gateway: ApplianceId, addresses: Vec<IpAddr>) {
+    let known = peers.replica.state().gateway(gateway).is_some_and(|record| record.interface_addresses == addresses);
+    if known {
+        return;
+    }
+    if let Err(error) = peers.replica.change(NoteInterfaces { gateway, addresses }).await {
+        tracing::warn!(%error, %gateway, "addresses of a gateway were not recorded");
     }
 }
 

@@ -96,6 +96,7 @@ mod tests {
             reasons: BTreeMap::new(),
             user: ClaimMap::default(),
             step_ups: BTreeMap::new(),
+            refused_names: vec![],
             rules: 0,
             generation,
         }

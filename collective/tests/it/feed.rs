@@ -181,6 +181,7 @@ pub(crate) fn reported(site: SiteId, gateway: ApplianceId) -> SessionSummary {
         reasons: BTreeMap::new(),
         user: ClaimMap::default(),
         step_ups: [("vault".to_owned(), proof)].into(),
+        refused_names: vec![],
         rules: 3,
         generation: 1,
     }

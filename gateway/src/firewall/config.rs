@@ -91,6 +91,8 @@ pub struct FirewallConfig {
     pub alert_group: u16,
     /// Rule-set slots made ahead of need (256 by default; the kernel takes some 10 KB for each).
     pub slots_ahead: usize,
+    /// Entries that connection tracking has room for: the sessions of one user may have a sixteenth.
+    pub conntrack_entries: u32,
     /// Longest lease of the Site: tombstones outlive it by 60 s, and no mark gets another meaning within it.
     pub longest_lease: Duration,
 }
@@ -111,6 +113,7 @@ impl FirewallConfig {
             denial_group: 5,
             alert_group: 6,
             slots_ahead: 256,
+            conntrack_entries: 1 << 20,
             longest_lease: Duration::from_secs(15),
         }
     }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ringwall_kernel::nft::{ELEMENTS_PER_MESSAGE, Element, Message, Table, mark_data};
+use ringwall_kernel::nft::{ELEMENTS_PER_MESSAGE, Element, Message, Table, mark_and_owner};
 
 use super::ledger::Ledger;
 use super::place::Place;
 use super::slots::Mark;
-use super::wanted::{SessionRules, Wanted};
+use super::wanted::{Owner, SessionRules, Wanted};
 
 /// Elements to be taken out and put in, in one transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) struct Difference {
 struct Addition {
     place: Place,
     /// What a map gives for it.
-    mark: Option<Mark>,
+    gives: Option<(Mark, Owner)>,
     /// When it vanishes by itself.
     after: Duration,
 }
@@ -55,7 +55,7 @@ impl Difference {
         for address in rules.addresses.iter() {
             let place = Place::of_session(address);
             match rules.left(now) {
-                Some(after) => self.put(place, Some(rules.mark), after),
+                Some(after) => self.put(place, Some((rules.mark, rules.owner)), after),
                 None => self.remove(place),
             }
         }
@@ -68,9 +68,9 @@ impl Difference {
 
     /// Puts an element in that vanishes by itself: `destroy` and `add` work in every state, where a plain add would not
     /// move the end of an element that is there (T27).
-    pub(super) fn put(&mut self, place: Place, mark: Option<Mark>, after: Duration) {
+    pub(super) fn put(&mut self, place: Place, gives: Option<(Mark, Owner)>, after: Duration) {
         self.removed.push(place.clone());
-        self.added.push(Addition { place, mark, after });
+        self.added.push(Addition { place, gives, after });
     }
 
     /// The messages, set by set, all removals first.
@@ -80,10 +80,10 @@ impl Difference {
             removed.entry(set).or_default().push(Element::key(key));
         }
         let mut added: BTreeMap<&str, Vec<Element>> = BTreeMap::new();
-        for Addition { place: Place { set, key }, mark, after } in self.added {
+        for Addition { place: Place { set, key }, gives, after } in self.added {
             let milliseconds = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-            let element = match mark {
-                Some(mark) => Element::key(key).giving(mark_data(mark.0)),
+            let element = match gives {
+                Some((mark, owner)) => Element::key(key).giving(mark_and_owner(mark.0, owner.0)),
                 None => Element::key(key),
             };
             added.entry(set).or_default().push(element.expiring(milliseconds));

@@ -105,14 +105,28 @@ impl HostSettings {
         settings.push(exactly(&["ipv4", "conf", tun, "rp_filter"], 0));
         // A strict reverse path on `all` would overrule the TUN's.
         settings.push(Setting { wanted: Value::Not(1), ..exactly(&["ipv4", "conf", "all", "rp_filter"], 0) });
-        settings.push(Setting {
-            wanted: Value::AtLeast(CONNTRACK_ENTRIES),
-            severity: Severity::Capacity,
-            ..exactly(&["netfilter", "nf_conntrack_max"], 0)
-        });
+        settings.push(room_for_flows());
         settings.push(exactly(&["netfilter", "nf_conntrack_tcp_loose"], 1));
         settings.retain(Setting::applies);
         settings
+    }
+}
+
+/// How many entries connection tracking has room for, after asking the kernel for enough of them.
+#[must_use]
+pub(crate) fn conntrack_entries() -> u32 {
+    let setting = room_for_flows();
+    // What cannot be had is named by [`HostSettings::verify`].
+    drop(setting.set());
+    let text = std::fs::read_to_string(setting.file()).unwrap_or_default();
+    text.trim().parse().unwrap_or(u32::try_from(CONNTRACK_ENTRIES).unwrap_or(u32::MAX))
+}
+
+fn room_for_flows() -> Setting {
+    Setting {
+        wanted: Value::AtLeast(CONNTRACK_ENTRIES),
+        severity: Severity::Capacity,
+        ..exactly(&["netfilter", "nf_conntrack_max"], 0)
     }
 }
 

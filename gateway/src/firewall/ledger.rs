@@ -158,6 +158,7 @@ mod tests {
 
     use super::*;
     use crate::firewall::slots::Mark;
+    use crate::firewall::wanted::Owner;
 
     const MEMORY: Duration = Duration::from_secs(75);
 
@@ -174,7 +175,7 @@ mod tests {
     }
 
     fn held(generation: u64, now: Instant) -> SessionRules {
-        SessionRules { generation, addresses: at(1), mark: Mark(1), expires: now }
+        SessionRules { generation, addresses: at(1), mark: Mark(1), owner: Owner(1), expires: now }
     }
 
     #[test]

@@ -11,6 +11,11 @@ use ringwall_protocol::id::SessionId;
 
 use super::slots::Mark;
 
+/// The number of a session's user: what users have together is counted by it (T84). Two users may have the same one, as
+/// rarely as two hashes of 32 bits are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Owner(pub(super) u32);
+
 /// The rules of one session: its addresses lead to one rule set until they expire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SessionRules {
@@ -18,14 +23,16 @@ pub(super) struct SessionRules {
     pub(super) addresses: SessionAddresses,
     /// The slot of the rule set.
     pub(super) mark: Mark,
+    pub(super) owner: Owner,
     /// When its elements vanish by themselves.
     pub(super) expires: Instant,
 }
 
 impl SessionRules {
     /// What an install that was asked for at `at` comes to once its rule set has a slot.
-    pub(super) fn of(install: &Install, at: Instant, mark: Mark) -> Self {
-        Self { generation: install.generation, addresses: install.addresses, mark, expires: at + install.expires_in }
+    pub(super) fn of(install: &Install, at: Instant, mark: Mark, owner: Owner) -> Self {
+        let Install { generation, addresses, expires_in, .. } = *install;
+        Self { generation, addresses, mark, owner, expires: at + expires_in }
     }
 
     /// Time that its elements have left; none if they are over.

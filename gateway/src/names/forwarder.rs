@@ -107,8 +107,12 @@ impl Shared {
             }
         };
         let (all, ttl) = addresses(&found);
-        let allowed: Vec<IpAddr> =
-            all.iter().copied().filter(|one| self.allows(&asked.name, *one)).take(MAX_ADDRESSES_PER_NAME).collect();
+        let (mut allowed, refused) = self.sort_out(&all);
+        allowed.truncate(MAX_ADDRESSES_PER_NAME);
+        if let Some((address, reason)) = refused {
+            tracing::debug!(name = asked.name, %address, reason = reason.as_str(), "address left out of a DNS answer");
+            self.tell_refused(session, &asked.name, (address, reason));
+        }
         if allowed.is_empty() && !all.is_empty() {
             return asked.without(ResponseCode::Refused);
         }

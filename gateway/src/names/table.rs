@@ -5,14 +5,22 @@
 //! lives, so that its connections go on; what an answer no longer names lingers for a while.
 //!
 //! When name servers fail, the last answer is kept for [`HOLD`] and no longer: then the name stands for nothing.
+//!
+//! Room is shared out (T80): names of entitlements have a part of their own, what Clients ask for is bounded for each session
+//! and each user before it is bounded for all, and a session gives back only what it was given.
+
+mod entry;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ringwall_protocol::entitlement::Host;
+use ringwall_protocol::feed::NameRefusal;
 use ringwall_protocol::id::SessionId;
-use ringwall_protocol::rules::compile::MAX_ADDRESSES_PER_NAME;
+use ringwall_protocol::name::UserDn;
+
+use self::entry::Entry;
 
 /// How long an answer outlives its time when no name server answers.
 pub(super) const HOLD: Duration = Duration::from_mins(5);
@@ -25,12 +33,14 @@ pub(super) const FLOOR: Duration = Duration::from_secs(5);
 const ABSENT: Duration = Duration::from_secs(10);
 /// Longest wait after name servers failed; from 1 s on it doubles.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// Names that one Gateway asks for at most: at their floor 3,000 questions a second.
+/// Names of entitlements that one Gateway asks for at most: at their floor 3,000 questions a second.
 const MAX_NAMES: usize = 16_384;
-/// Names that one session may have asked for at a time.
+/// Names that one session may have asked for at a time; the oldest makes room.
 const MAX_ASKED: usize = ringwall_protocol::entitlement::MAX_NAMES;
-/// Names of either kind together; beyond it what a session asked for is not asked again and runs out: 50 MB.
-const MAX_ENTRIES: usize = 262_144;
+/// Names that the sessions of one user may have asked for at a time; the oldest makes room.
+const MAX_ASKED_BY_USER: usize = 4 * MAX_ASKED;
+/// Names that all sessions may have asked for at a time; beyond it one is not asked again and runs out: 50 MB.
+const MAX_ASKED_BY_ALL: usize = 245_760;
 
 /// A name that is asked for, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,16 +78,11 @@ pub(super) struct Change {
     pub(super) addresses: Vec<(IpAddr, Duration)>,
 }
 
+/// What a session wants.
 #[derive(Debug)]
-struct Entry {
-    /// Sessions that want it.
-    users: usize,
-    addresses: BTreeMap<IpAddr, Instant>,
-    /// When it is asked for next; `None`: it is being asked for.
-    next: Option<Instant>,
-    failures: u32,
-    /// Orders names that sessions asked for: the oldest makes room.
-    touched: Instant,
+struct Wanted {
+    user: UserDn,
+    hosts: BTreeSet<Host>,
 }
 
 /// All names of a Gateway.
@@ -85,51 +90,87 @@ struct Entry {
 pub(super) struct NameTable {
     entries: BTreeMap<Subject, Entry>,
     schedule: BTreeSet<(Instant, Subject)>,
-    sessions: HashMap<SessionId, BTreeSet<Host>>,
-    /// Names that found no room.
+    sessions: HashMap<SessionId, Wanted>,
+    users: HashMap<UserDn, BTreeSet<SessionId>>,
+    /// How many of the entries are names of entitlements.
+    shared: usize,
+    /// Names of entitlements that found no room, and who wants them.
+    waiting: BTreeMap<String, BTreeSet<SessionId>>,
+    /// How often a name found no room.
     turned_away: u64,
 }
 
 impl NameTable {
     /// The names and domains of a session's entitlements; answers what stands for nothing any more.
-    pub(super) fn want(&mut self, session: SessionId, hosts: BTreeSet<Host>, now: Instant) -> Vec<Change> {
-        let former = self.sessions.insert(session, hosts.clone()).unwrap_or_default();
+    pub(super) fn want(
+        &mut self,
+        session: SessionId,
+        user: &UserDn,
+        hosts: BTreeSet<Host>,
+        now: Instant,
+    ) -> Vec<Change> {
+        self.users.entry(user.clone()).or_default().insert(session);
+        let wanted = Wanted { user: user.clone(), hosts: hosts.clone() };
+        let former = self.sessions.insert(session, wanted).map(|former| former.hosts).unwrap_or_default();
         for name in names(hosts.difference(&former)) {
-            self.take(name, now);
+            self.take(name, session, now);
         }
-        names(former.difference(&hosts)).filter_map(|name| self.release(name)).collect()
+        names(former.difference(&hosts)).filter_map(|name| self.release(name, session, now)).collect()
     }
 
     /// The session has ended.
-    pub(super) fn forget(&mut self, session: SessionId) -> Vec<Change> {
-        for subject in self.asked_by(session) {
+    pub(super) fn forget(&mut self, session: SessionId, now: Instant) -> Vec<Change> {
+        for subject in self.asked_by(session).cloned().collect::<Vec<_>>() {
             self.drop_entry(&subject);
         }
-        let former = self.sessions.remove(&session).unwrap_or_default();
-        names(former.iter()).filter_map(|name| self.release(name)).collect()
+        let Some(former) = self.sessions.remove(&session) else { return vec![] };
+        if let Some(sessions) = self.users.get_mut(&former.user) {
+            sessions.remove(&session);
+            if sessions.is_empty() {
+                self.users.remove(&former.user);
+            }
+        }
+        names(former.hosts.iter()).filter_map(|name| self.release(name, session, now)).collect()
     }
 
     /// The hosts of a session's entitlements that this name is, or lies below.
     pub(super) fn covering(&self, session: SessionId, name: &str) -> Vec<Host> {
-        let hosts = self.sessions.get(&session).into_iter().flatten();
-        hosts.filter(|host| host.covers(name)).cloned().collect()
+        self.hosts_of(session).filter(|host| host.covers(name)).cloned().collect()
     }
 
     /// The hosts of a session's entitlements that an address stands for.
     pub(super) fn known_as(&self, session: SessionId, address: IpAddr, now: Instant) -> BTreeSet<Host> {
-        let stands = |subject: &Subject| {
-            let entry = self.entries.get(subject);
-            entry.is_some_and(|entry| entry.addresses.get(&address).is_some_and(|until| *until > now))
-        };
-        let hosts = self.sessions.get(&session).into_iter().flatten();
-        let mut found: BTreeSet<Host> = hosts
+        let stands = |subject: &Subject| self.entries.get(subject).is_some_and(|entry| entry.holds(address, now));
+        let mut found: BTreeSet<Host> = self
+            .hosts_of(session)
             .filter(|host| matches!(host, Host::Name(name) if stands(&Subject::Everybody(name.clone()))))
             .cloned()
             .collect();
-        for subject in self.asked_by(session).into_iter().filter(stands) {
+        for subject in self.asked_by(session).filter(|subject| stands(subject)) {
             found.extend(self.covering(session, subject.name()));
         }
         found
+    }
+
+    /// Notes that an answer for a name held an address that no name may stand for, or none; the sessions to tell, if
+    /// that is new.
+    pub(super) fn refused(&mut self, subject: &Subject, refused: Option<(IpAddr, NameRefusal)>) -> Vec<SessionId> {
+        let Some(entry) = self.entries.get_mut(subject) else { return vec![] };
+        if !entry.refuse(refused) || refused.is_none() {
+            return vec![];
+        }
+        match subject {
+            Subject::Everybody(_) => entry.owners().collect(),
+            Subject::Session(session, _) => vec![*session],
+        }
+    }
+
+    /// Takes away every address that may be reached no longer; what changed.
+    pub(super) fn judge_again(&mut self, allows: impl Fn(IpAddr) -> bool, now: Instant) -> Vec<Change> {
+        let changed =
+            self.entries.iter_mut().filter_map(|(subject, entry)| entry.keep(&allows).then(|| subject.clone()));
+        let changed: Vec<Subject> = changed.collect();
+        changed.into_iter().map(|subject| Change { addresses: self.addresses_of(&subject, now), subject }).collect()
     }
 
     /// Up to `most` names whose time has come.
@@ -163,7 +204,6 @@ impl NameTable {
         now: Instant,
     ) -> Option<Change> {
         let entry = self.entries.get_mut(subject)?;
-        entry.addresses.retain(|_, until| *until > now);
         let (wait, change) = entry.take(matches!(subject, Subject::Session(..)), outcome, every, now);
         entry.next = Some(now + wait);
         self.schedule.insert((now + wait, subject.clone()));
@@ -184,13 +224,12 @@ impl NameTable {
         let subject = Subject::Session(session, name.to_owned());
         if !self.entries.contains_key(&subject) {
             self.make_room_for(session);
-            if self.entries.len() >= MAX_ENTRIES {
+            if self.entries.len() - self.shared >= MAX_ASKED_BY_ALL {
                 self.turned_away += 1;
                 let time = ttl.max(FLOOR) + LINGER;
                 return addresses.iter().map(|address| (*address, time)).collect();
             }
-            let fresh = Entry { users: 1, addresses: BTreeMap::new(), next: None, failures: 0, touched: now };
-            self.entries.insert(subject.clone(), fresh);
+            self.entries.insert(subject.clone(), Entry::new([session].into(), None, now));
         }
         let Some(entry) = self.entries.get_mut(&subject) else { return vec![] };
         entry.touched = now;
@@ -214,28 +253,40 @@ impl NameTable {
         self.turned_away
     }
 
-    fn take(&mut self, name: &str, now: Instant) {
+    fn take(&mut self, name: &str, session: SessionId, now: Instant) {
         let subject = Subject::Everybody(name.to_owned());
         if let Some(entry) = self.entries.get_mut(&subject) {
-            entry.users += 1;
-        } else if self.entries.len() >= MAX_NAMES {
+            entry.own(session);
+        } else if self.shared >= MAX_NAMES {
             self.turned_away += 1;
+            self.waiting.entry(name.to_owned()).or_default().insert(session);
         } else {
-            let addresses = BTreeMap::new();
-            let fresh = Entry { users: 1, addresses, next: Some(now), failures: 0, touched: now };
-            self.entries.insert(subject.clone(), fresh);
-            self.schedule.insert((now, subject));
+            self.ask_for_all(subject, [session].into(), now);
         }
     }
 
-    fn release(&mut self, name: &str) -> Option<Change> {
+    fn ask_for_all(&mut self, subject: Subject, owners: BTreeSet<SessionId>, now: Instant) {
+        self.shared += 1;
+        self.entries.insert(subject.clone(), Entry::new(owners, Some(now), now));
+        self.schedule.insert((now, subject));
+    }
+
+    fn release(&mut self, name: &str, session: SessionId, now: Instant) -> Option<Change> {
+        if let Some(waiting) = self.waiting.get_mut(name) {
+            waiting.remove(&session);
+            if waiting.is_empty() {
+                self.waiting.remove(name);
+            }
+        }
         let subject = Subject::Everybody(name.to_owned());
-        let entry = self.entries.get_mut(&subject)?;
-        entry.users -= 1;
-        if entry.users > 0 {
+        if !self.entries.get_mut(&subject)?.disown(session) {
             return None;
         }
         self.drop_entry(&subject);
+        self.shared -= 1;
+        if let Some((name, owners)) = self.waiting.pop_first() {
+            self.ask_for_all(Subject::Everybody(name), owners, now);
+        }
         Some(Change { subject, addresses: vec![] })
     }
 
@@ -245,63 +296,33 @@ impl NameTable {
         }
     }
 
+    /// Makes room for one more name that this session asked for: among its own, then among its user's.
     fn make_room_for(&mut self, session: SessionId) {
-        let asked = self.asked_by(session);
-        if asked.len() >= MAX_ASKED
-            && let Some(oldest) = asked.into_iter().min_by_key(|subject| self.entries[subject].touched)
-        {
-            self.drop_entry(&oldest);
+        let oldest = |subjects: Vec<Subject>, limit: usize| {
+            let full = subjects.len() >= limit;
+            full.then(|| subjects.into_iter().min_by_key(|subject| self.entries[subject].touched)).flatten()
+        };
+        let own = self.asked_by(session).cloned().collect();
+        let user = self.sessions.get(&session).and_then(|wanted| self.users.get(&wanted.user));
+        let of_user = || user.into_iter().flatten().flat_map(|one| self.asked_by(*one)).cloned().collect();
+        let leaves = oldest(own, MAX_ASKED).or_else(|| oldest(of_user(), MAX_ASKED_BY_USER));
+        if let Some(subject) = leaves {
+            self.drop_entry(&subject);
         }
     }
 
-    fn asked_by(&self, session: SessionId) -> Vec<Subject> {
+    fn hosts_of(&self, session: SessionId) -> impl Iterator<Item = &Host> {
+        self.sessions.get(&session).into_iter().flat_map(|wanted| &wanted.hosts)
+    }
+
+    fn asked_by(&self, session: SessionId) -> impl Iterator<Item = &Subject> {
         let from = Subject::Session(session, String::new());
         let own = self.entries.range(from..).map(|(subject, _)| subject);
-        own.take_while(|subject| matches!(subject, Subject::Session(of, _) if *of == session)).cloned().collect()
+        own.take_while(move |subject| matches!(subject, Subject::Session(of, _) if *of == session))
     }
 
     fn addresses_of(&self, subject: &Subject, now: Instant) -> Vec<(IpAddr, Duration)> {
-        let known = self.entries.get(subject).into_iter().flat_map(|entry| &entry.addresses);
-        known.map(|(address, until)| (*address, until.saturating_duration_since(now))).collect()
-    }
-}
-
-impl Entry {
-    /// Takes an answer over; how long until the next question, and whether the kernel is to be told.
-    fn take(&mut self, own: bool, outcome: Outcome, every: Duration, now: Instant) -> (Duration, bool) {
-        match outcome {
-            Outcome::Failed => {
-                self.failures += 1;
-                let doubled = Duration::from_secs(1 << self.failures.min(6).saturating_sub(1));
-                (doubled.min(LONGEST_RETRY), false)
-            }
-            Outcome::Found(addresses, ttl) if !addresses.is_empty() => {
-                self.failures = 0;
-                let wait = ttl.min(every).max(FLOOR);
-                let until = now + wait + if own { LINGER } else { HOLD };
-                if !own {
-                    self.addresses.clear();
-                }
-                self.addresses.retain(|_, end| *end > now);
-                for address in addresses.into_iter().take(MAX_ADDRESSES_PER_NAME) {
-                    self.addresses.insert(address, until);
-                }
-                // A session's own: the freshest stay.
-                while self.addresses.len() > MAX_ADDRESSES_PER_NAME {
-                    let oldest = self.addresses.iter().min_by_key(|(_, end)| **end).map(|(address, _)| *address);
-                    oldest.and_then(|address| self.addresses.remove(&address));
-                }
-                (wait, true)
-            }
-            Outcome::Found(..) | Outcome::Absent => {
-                self.failures = 0;
-                let known = !self.addresses.is_empty();
-                if !own {
-                    self.addresses.clear();
-                }
-                (every.clamp(FLOOR, ABSENT), known && !own)
-            }
-        }
+        self.entries.get(subject).map(|entry| entry.addresses(now)).unwrap_or_default()
     }
 }
 

@@ -37,16 +37,16 @@ use crate::config::Config;
 use crate::controller_link::{ControllerDialer, candidates};
 use crate::country::Countries;
 use crate::data_dir::{DataDir, Identity};
-use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard, HostSettings, Snat, carries_ipv6};
+use crate::firewall::{Enforcer, Firewall, FirewallConfig, Guard, HostSettings, Snat, carries_ipv6, conntrack_entries};
 use crate::handshake::TokenAuthenticator;
 use crate::interfaces::Interfaces;
 use crate::knocks::KnockHandler;
 use crate::listener::Reception;
 use crate::members::{KnockSettings, Shape, follow, membership, policy};
-use crate::names::{AnswerGuard, Names};
+use crate::names::Names;
 use crate::renewal::Renewal;
 use crate::tunnel::{TunnelConfig, Workers};
-use crate::{first_view, health, host_watch, joining, listener};
+use crate::{first_view, health, host_addresses, host_watch, joining, listener};
 
 /// Idle seconds until a Client sends a keep-alive.
 const KEEP_ALIVE_SECONDS: u16 = 15;
@@ -110,6 +110,7 @@ pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::
 
     let Member { data, members, .. } = member;
     let names = ground.names;
+    actix_rt::spawn(host_addresses::watch(names.clone(), published.clone(), Arc::clone(&outbox)));
     let reshaped = Box::pin(async move { follow(published, &members, &guard, &feed, &data, &names, &shape).await });
     Ok(Running { registry, outbox, reshaped, broken, firewall: ground.firewall, _arbiters: arbiters })
 }
@@ -150,9 +151,9 @@ async fn start_data_plane(config: &Config, view: &FeedView) -> anyhow::Result<Da
         anyhow::bail!(unsafe_setting);
     }
     let enforcer = firewall.enforcer();
-    let answers = AnswerGuard::new(interfaces.own_addresses().await?, view.site.pools.clone());
-    let names = Names::start(enforcer.clone(), answers, &view.site.name_resolution);
+    let names = Names::start(enforcer.clone(), Arc::clone(&directory), view);
     let names = names.context("start the name resolver thread")?;
+    names.found(interfaces.own_addresses().await?);
     Ok(DataPlane { firewall, enforcer, workers: Arc::new(workers), directory, names, settings })
 }
 
@@ -186,6 +187,7 @@ async fn shape_firewall(config: &Config, view: &FeedView, interfaces: &Interface
         SpaMode::Tcp => Guard::Tcp,
         SpaMode::UdpTcp => Guard::UdpTcp,
     };
+    shaped.conntrack_entries = conntrack_entries();
     let lease = view.site.lease_seconds.max(view.site.grace_seconds.unwrap_or(0));
     shaped.longest_lease = Duration::from_secs(u64::from(lease));
     if let Some(out) = config.protected.first().filter(|_| view.site.snat) {

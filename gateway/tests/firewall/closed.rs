@@ -116,7 +116,7 @@ fn foreign_flush_changes_nothing() {
         for arguments in [
             &["delete", "table", "inet", "ringwall"][..],
             &["flush", "chain", "inet", "ringwall", "forward"],
-            &["add", "element", "inet", "ringwall", "s4", "{ 10.9.0.8 : 1 }"],
+            &["add", "element", "inet", "ringwall", "s4", "{ 10.9.0.8 : 1 . 1 }"],
         ] {
             let refused = std::process::Command::new("nft").args(arguments).output().expect("nft is installed");
             assert!(!refused.status.success(), "{arguments:?}");

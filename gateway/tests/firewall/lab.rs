@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use ringwall_actors::ports::{Install, InstallError, LeaseRenewal, RuleEnforcer, SessionAddresses};
 use ringwall_gateway::firewall::{Enforcer, Firewall, FirewallConfig};
 use ringwall_protocol::id::{LogIndex, SessionId};
+use ringwall_protocol::name::UserDn;
 use ringwall_protocol::rules::{Element, Protocol, RuleSet, Run, Verdict};
 use tun_rs::{DeviceBuilder, SyncDevice};
 
@@ -179,11 +180,17 @@ pub(crate) fn addresses(n: u16) -> SessionAddresses {
     SessionAddresses { v4: Some(v4), v6: Some(v6) }
 }
 
+/// Four sessions are one user's.
+fn user_of(n: u16) -> UserDn {
+    format!("CN=user{},OU=local", n / 4).parse().expect("a DN")
+}
+
 pub(crate) fn install(n: u16, generation: u64, rules: &RuleSet) -> Install {
     Install {
         session: session(n),
         generation,
         checked_at: LogIndex(1),
+        user: user_of(n),
         addresses: addresses(n),
         rules: Arc::new(rules.clone()),
         expires_in: HOUR,

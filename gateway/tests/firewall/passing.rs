@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ringwall_gateway::firewall::Snat;
+use ringwall_gateway::firewall::{FirewallConfig, Snat};
 use ringwall_protocol::rules::{Protocol, RuleSet, Verdict};
 
 use crate::lab::{
@@ -286,6 +286,25 @@ fn one_session_cannot_use_up_the_flows_of_all() {
         assert_eq!(opened, 4_095);
         assert!(lab.client_reaches(&udp(SocketAddr::new(client(8), 4_000), server(53), b"another session")));
         assert!(lab.client_reaches(&udp(open, there, b"the flow in use goes on")));
+    });
+}
+
+#[test]
+fn the_sessions_of_one_user_share_a_bound_of_flows() {
+    in_namespace(|| {
+        // A sixteenth of this is less than one session may have: what all sessions of a user have is what one may have.
+        let lab = Lab::with(FirewallConfig { conntrack_entries: 1_024, ..config() });
+        lab.hold_lease(LEASE);
+        // The first two are one user's.
+        for n in [8, 9, 12] {
+            lab.admit(n, &allow_everything()).expect("new");
+        }
+        let flow = |n: u16, port: u16| lab.client_reaches(&udp(SocketAddr::new(client(n), port), server(53), b"flow"));
+        let opened = |n, ports: std::ops::Range<u16>| ports.filter(|port| flow(n, *port)).count();
+        assert_eq!(opened(8, 1_024..4_024), 3_000);
+        assert_eq!(opened(9, 1_024..4_024), 4_096 - 3_000, "the user's other session has what is left");
+        assert!(!flow(8, 60_000), "and so has the first");
+        assert_eq!(opened(12, 1_024..1_034), 10, "another user");
     });
 }
 

@@ -278,6 +278,7 @@ fn view(trust: &TestCollective, controller: &TestController) -> FeedView {
             id: trust.site,
             name: "office".to_owned(),
             pools: vec!["10.9.0.0/16".parse().expect("a network")],
+            networks: vec!["10.20.0.0/16".parse().expect("a network")],
             snat: true,
             lease_seconds: 5,
             grace_seconds: None,

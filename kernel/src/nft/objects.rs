@@ -13,7 +13,7 @@ use netlink_packet_netfilter::nftables::{
 
 use super::expression::{Expr, nest, text, u32be};
 
-pub use element::{Element, mark_data};
+pub use element::{Element, mark_and_owner};
 
 /// Elements that one message may hold. A nested attribute is at most 64 KiB, an IPv6 interval takes 88 bytes.
 pub const ELEMENTS_PER_MESSAGE: usize = 400;
@@ -103,8 +103,8 @@ impl Field {
 /// What a map gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gives {
-    /// A packet mark.
-    Mark,
+    /// A packet mark and the number of its owner, 4 bytes each.
+    MarkAndOwner,
     /// Where to go on.
     Verdict,
 }
@@ -229,7 +229,10 @@ impl Table {
             SetAttribute::Id(spec.id),
         ];
         match spec.gives {
-            Some(Gives::Mark) => attributes.extend([SetAttribute::DataType(19), SetAttribute::DataLen(4)]),
+            // Two marks, as `nft` names a concatenation.
+            Some(Gives::MarkAndOwner) => {
+                attributes.extend([SetAttribute::DataType((19 << 6) | 19), SetAttribute::DataLen(8)]);
+            }
             Some(Gives::Verdict) => attributes.extend([SetAttribute::DataType(0xffff_ff00), SetAttribute::DataLen(16)]),
             None => {}
         }
@@ -355,7 +358,7 @@ fn byte_order_note(spec: &SetSpec<'_>) -> Option<Vec<u8>> {
     {
         note.extend([KEY, 4, 1, 0, 0, 0]);
     }
-    if spec.gives == Some(Gives::Mark) {
+    if spec.gives == Some(Gives::MarkAndOwner) {
         note.extend([DATA, 4, 1, 0, 0, 0]);
     }
     (!note.is_empty()).then_some(note)

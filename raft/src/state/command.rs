@@ -11,7 +11,7 @@ use super::binding::{BindSessions, EndSessions};
 use super::blocklist::{BlockUser, UnblockUser};
 use super::collective::{BeginIncarnation, ChangeSettings, Founding, RaiseFeatureLevel};
 use super::device::{RegisterDevice, RemoveDevice, RevokeDeviceSpaKey, TouchDevices};
-use super::gateway::{AdmitGateway, ChangeGatewayState, RenewGatewayKey};
+use super::gateway::{AdmitGateway, ChangeGatewayState, NoteInterfaces, RenewGatewayKey};
 use super::join_token::{CreateJoinToken, RevokeJoinToken};
 use super::local_password::SetLocalPassword;
 use super::lockout::{ClearLockout, LockOut};
@@ -122,6 +122,8 @@ commands! {
     AdmitGateway,
     /// Answer: `Gateway`.
     RenewGatewayKey,
+    /// Answer: `Gateway`.
+    NoteInterfaces,
     /// Answer: `Revoked` if it removes the Gateway, otherwise `Gateway`.
     ChangeGatewayState,
     /// Answer: `Done`.

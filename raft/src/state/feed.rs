@@ -47,6 +47,7 @@ impl State {
             id: site.base.id,
             name: site.base.name.clone(),
             pools: self.ip_pools().flat_map(pool::prefixes).collect(),
+            networks: site.network_subnets.clone(),
             snat: site.vpn.snat,
             lease_seconds: site.lease_seconds,
             grace_seconds: site.grace_seconds,

@@ -3,9 +3,11 @@
 //! Name, addresses and weight come from the administered appliance object; state and keys are kept here. A Gateway
 //! stays in the Site in which it joined.
 
+use std::net::IpAddr;
+
 use ringwall_protocol::feed::FeedEvent;
 use ringwall_protocol::id::{ApplianceId, Thumbprint};
-use ringwall_protocol::membership::GatewayRecord;
+use ringwall_protocol::membership::{GatewayRecord, MAX_INTERFACE_ADDRESSES};
 use ringwall_protocol::object::Appliance;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::revocation::RevocationMode;
@@ -41,6 +43,16 @@ pub struct RenewGatewayKey {
     pub keys: Vec<Thumbprint>,
 }
 
+/// A Gateway told which addresses its host has, so that no name leads there at its siblings (T79).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoteInterfaces {
+    /// Id of the Gateway.
+    pub gateway: ApplianceId,
+    /// At most [`MAX_INTERFACE_ADDRESSES`].
+    pub addresses: Vec<IpAddr>,
+}
+
 /// `active ⇄ suspended → retiring → removed`; removal cuts the Site's entitlement tokens in the same entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -68,6 +80,7 @@ impl AdmitGateway {
             state: ApplianceState::Active,
             keys: vec![self.key],
             addresses: appliance.client_interface.addresses.clone(),
+            interface_addresses: Vec::new(),
             weight: appliance.gateway.vpn.weight,
         };
         step.state.spa.insert(id, vec![SpaKey { generation: 1, sealed: self.spa_key.clone(), since: step.now }]);
@@ -80,6 +93,16 @@ impl RenewGatewayKey {
         check_keys(&self.keys)?;
         let record = GatewayRecord { keys: self.keys.clone(), ..step.living_gateway(self.gateway)? };
         Ok(step.write_gateway(record))
+    }
+}
+
+impl NoteInterfaces {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        if self.addresses.len() > MAX_INTERFACE_ADDRESSES {
+            return Err(Rejection::invalid("addresses", format!("are at most {MAX_INTERFACE_ADDRESSES}")));
+        }
+        let record = step.living_gateway(self.gateway)?;
+        Ok(step.write_gateway(GatewayRecord { interface_addresses: self.addresses.clone(), ..record }))
     }
 }
 

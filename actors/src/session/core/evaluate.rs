@@ -99,6 +99,7 @@ impl SessionCore {
             session: self.settings.session,
             generation: self.rules.generation(),
             checked_at: self.credentials.checked_at,
+            user: self.credentials.claims.head.sub.user.clone(),
             addresses: self.settings.addresses,
             rules: Arc::new(rules),
             expires_in: now.time.until(expires),

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use ringwall_protocol::entitlement::Host;
-use ringwall_protocol::feed::SessionSummary;
+use ringwall_protocol::feed::{RefusedName, SessionSummary};
 use ringwall_protocol::id::LogIndex;
+use ringwall_protocol::name::UserDn;
 use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::rules::compile::ResolvedNames;
 use ringwall_protocol::rules::matching::Flow;
@@ -57,6 +58,8 @@ pub(crate) enum Input {
     Installed(u64, Result<(), InstallError>),
     /// A packet was not let pass; names that its destination stands for.
     Blocked(Flow, ResolvedNames),
+    /// An answer of a name server did not count.
+    NameRefused(RefusedName),
     /// A flow passed that is to be told of.
     Alerted(Flow),
     /// The tunnel changed.
@@ -78,8 +81,8 @@ pub(crate) enum Effect {
     Send(FromGateway),
     /// Let a tunnel attach with this token.
     Expect(AttachToken),
-    /// Find out what these names stand for, and no others.
-    Names(BTreeSet<Host>),
+    /// Find out what these names stand for, and no others, for this user.
+    Names(UserDn, BTreeSet<Host>),
     /// Tell the Controllers of a new session.
     Opened(SessionSummary),
     /// Tell them of a change.

@@ -461,7 +461,7 @@ fn names_are_wanted_once_and_for_closed_entitlements_too() {
     }
     let wanted = |effects: &[Effect]| {
         effects.iter().find_map(|effect| match effect {
-            Effect::Names(hosts) => Some(hosts.len()),
+            Effect::Names(_, hosts) => Some(hosts.len()),
             _ => None,
         })
     };

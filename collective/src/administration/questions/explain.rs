@@ -48,7 +48,9 @@ impl Questions {
         let known = Known::of(&who.state, &subject, &request.device_claims, who.now);
         let policies = self.policies.of(&who.state);
         let mut explanation = explain_with(&who.state, &policies, &subject, &known, &question)?;
-        explanation.hinder(obstacles::of(&who.state, &subject, &explanation, known.now));
+        let mut found = obstacles::of(&who.state, &subject, &explanation, known.now);
+        found.extend(obstacles::refused_name(&subject, &question));
+        explanation.hinder(found);
         Ok(explanation)
     }
 

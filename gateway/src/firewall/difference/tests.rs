@@ -24,14 +24,14 @@ fn addresses(n: u8, v4: Option<u8>, v6: Option<u16>) -> SessionAddresses {
 }
 
 /// The kernel's session maps: what an element gives, and when it vanishes.
-type Kernel = BTreeMap<Place, (Mark, Instant)>;
+type Kernel = BTreeMap<Place, ((Mark, Owner), Instant)>;
 
 fn apply(difference: &Difference, kernel: &mut Kernel, now: Instant) {
     for place in &difference.removed {
         kernel.remove(place);
     }
-    for Addition { place, mark, after } in &difference.added {
-        let former = kernel.insert(place.clone(), (mark.expect("a map"), now + *after));
+    for Addition { place, gives, after } in &difference.added {
+        let former = kernel.insert(place.clone(), (gives.expect("a map"), now + *after));
         assert_eq!(former, None, "the kernel does not move the end of an element that is there");
     }
 }
@@ -39,7 +39,7 @@ fn apply(difference: &Difference, kernel: &mut Kernel, now: Instant) {
 /// What the kernel must hold of the sessions of the ledger.
 fn expected(ledger: &Ledger, now: Instant) -> Kernel {
     let elements = ledger.sessions().flat_map(|(_, rules)| {
-        let value = (rules.mark, rules.expires);
+        let value = ((rules.mark, rules.owner), rules.expires);
         rules.addresses.iter().map(move |address| (Place::of_session(address), value))
     });
     elements.filter(|(_, (_, expires))| *expires > now).collect()
@@ -95,7 +95,7 @@ proptest! {
                     generation += 1;
                     let rules = |Asked { n, addresses, mark, seconds }| {
                         let expires = now + Duration::from_secs(seconds);
-                        (session(n), SessionRules { generation, addresses, mark, expires })
+                        (session(n), SessionRules { generation, addresses, mark, owner: Owner(1), expires })
                     };
                     let wanted: Vec<_> = sessions.into_iter().map(rules).collect();
                     apply(&Difference::between(&Wanted::Rules(wanted.clone()), &ledger, now), &mut kernel, now);
@@ -129,7 +129,7 @@ proptest! {
         let mut difference = Difference::default();
         for n in 0..u32::try_from(count).expect("few") {
             let place = Place::of_session(IpAddr::from(n.to_be_bytes()));
-            difference.put(place, Some(Mark(1)), Duration::from_secs(1));
+            difference.put(place, Some((Mark(1), Owner(1))), Duration::from_secs(1));
             if both {
                 difference.remove(Place::of_session(IpAddr::from(Ipv6Addr::from(u128::from(n)))));
             }
@@ -144,7 +144,13 @@ proptest! {
 #[test]
 fn a_session_whose_rules_are_over_loses_its_elements() {
     let now = Instant::now();
-    let rules = SessionRules { generation: 1, addresses: addresses(1, Some(1), None), mark: Mark(1), expires: now };
+    let rules = SessionRules {
+        generation: 1,
+        addresses: addresses(1, Some(1), None),
+        mark: Mark(1),
+        owner: Owner(1),
+        expires: now,
+    };
     let wanted = Wanted::Rules(vec![(session(1), rules)]);
     let difference = Difference::between(&wanted, &Ledger::new(MEMORY), now);
     assert_eq!((difference.removed.len(), difference.added.len()), (1, 0));

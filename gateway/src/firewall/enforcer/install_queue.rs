@@ -9,7 +9,7 @@ use ringwall_protocol::id::SessionId;
 
 use super::request::{QueuedInstall, Request};
 use crate::firewall::slots::Mark;
-use crate::firewall::wanted::SessionRules;
+use crate::firewall::wanted::{Owner, SessionRules};
 
 /// Sessions whose elements share a transaction.
 const TOGETHER: usize = 64;
@@ -25,8 +25,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn new(asked: Box<QueuedInstall>, mark: Mark) -> Self {
-        let rules = SessionRules::of(&asked.install, asked.at, mark);
+    pub(super) fn new(asked: Box<QueuedInstall>, mark: Mark, owner: Owner) -> Self {
+        let rules = SessionRules::of(&asked.install, asked.at, mark, owner);
         Self { asked, rules }
     }
 
@@ -140,6 +140,7 @@ mod tests {
             session: SessionId::from_random([n; 16]),
             generation: 1,
             checked_at: LogIndex(1),
+            user: "CN=alice,OU=local".parse().expect("a DN"),
             addresses: SessionAddresses { v4: Some(Ipv4Addr::new(10, 9, 0, n)), v6: None },
             rules: Arc::new(RuleSet::default()),
             expires_in: Duration::from_secs(60),
@@ -185,14 +186,14 @@ mod tests {
     #[test]
     fn a_transaction_is_bounded_and_holds_a_session_and_an_address_once() {
         let (mut queue, now) = (InstallQueue::default(), Instant::now());
-        queue.prepare(Prepared::new(queued(1, now), Mark(1)));
+        queue.prepare(Prepared::new(queued(1, now), Mark(1), Owner(1)));
         assert!(queue.conflicts(&queued(1, now).install));
         let mut same_address = queued(2, now);
         assert!(!queue.conflicts(&same_address.install));
         same_address.install.addresses = queued(1, now).install.addresses;
         assert!(queue.conflicts(&same_address.install));
         for _ in 1..TOGETHER {
-            queue.prepare(Prepared::new(queued(9, now), Mark(1)));
+            queue.prepare(Prepared::new(queued(9, now), Mark(1), Owner(1)));
         }
         queue.push(Request::Install(queued(3, now)));
         assert!(next(&mut queue).is_none());

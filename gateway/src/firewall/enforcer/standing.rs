@@ -3,6 +3,7 @@
 //! Promise: each changes only with the kernel's acknowledgement of the transaction that changes it. What is to be changed,
 //! and in which order, is decided by [`super::thread`].
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use ringwall_actors::ports::Install;
 use ringwall_kernel::nft::{CommitError, Message};
 use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::id::SessionId;
+use ringwall_protocol::name::UserDn;
 
 use super::install_queue::Prepared;
 use crate::firewall::config::FirewallConfig;
@@ -21,7 +23,7 @@ use crate::firewall::ledger::{InstallDecision, InstallRequest, Ledger};
 use crate::firewall::names::Names;
 use crate::firewall::slot_table::SlotTable;
 use crate::firewall::transactions::Transactions;
-use crate::firewall::wanted::Wanted;
+use crate::firewall::wanted::{Owner, Wanted};
 
 /// Tombstones outlive the longest lease by this (T3).
 const AFTER_LEASE: Duration = Duration::from_secs(60);
@@ -34,6 +36,8 @@ pub(super) struct Standing {
     pub(super) slots: SlotTable,
     pub(super) names: Names,
     conntrack: conntrack::Work,
+    /// Makes numbers of users, which nobody can choose.
+    numbering: RandomState,
     figures: Figures,
 }
 
@@ -50,8 +54,15 @@ impl Standing {
             slots: SlotTable::new(config.longest_lease, config.slots_ahead, config.alert_group),
             names: Names::default(),
             conntrack,
+            numbering: RandomState::new(),
             figures: Figures { rule_sets, warned: false },
         }
+    }
+
+    /// The number of a user, the same for as long as this process lives.
+    pub(super) fn owner(&self, user: &UserDn) -> Owner {
+        let number = self.numbering.hash_one(user);
+        Owner(u32::try_from(number >> 32).expect("half of 64 bits"))
     }
 
     /// Decides whether the kernel may be changed for this install.

@@ -11,6 +11,7 @@ use super::{Audit, Expected};
 use crate::firewall::ruleset;
 use crate::firewall::skeleton::{DOWN, UP};
 use crate::firewall::slots::Mark;
+use crate::firewall::wanted::Owner;
 
 /// Differences that are told; the rest is counted by the reader.
 const MOST_DIFFERENCES: usize = 64;
@@ -61,7 +62,12 @@ fn skeleton(wanted: &Baseline, found: &Baseline, differences: &mut Differences) 
     }
 }
 
-fn sessions(expected: &Expected<'_>, found: &HashMap<IpAddr, u32>, now: Instant, differences: &mut Differences) {
+fn sessions(
+    expected: &Expected<'_>,
+    found: &HashMap<IpAddr, (Mark, Owner)>,
+    now: Instant,
+    differences: &mut Differences,
+) {
     let mut unclaimed = found.clone();
     for (session, held) in expected.ledger.sessions() {
         for address in held.addresses.iter() {
@@ -69,15 +75,15 @@ fn sessions(expected: &Expected<'_>, found: &HashMap<IpAddr, u32>, now: Instant,
                 None if held.expires > now + FADING => {
                     differences.tell(|| format!("address {address} of session {session} is missing"));
                 }
-                Some(mark) if mark != held.mark.0 => {
-                    let right = held.mark.0;
+                Some((mark, owner)) if (mark, owner) != (held.mark, held.owner) => {
+                    let (mark, right) = (mark.0, held.mark.0);
                     differences.tell(|| format!("address {address} leads to rule set {mark}, not {right}"));
                 }
                 _ => {}
             }
         }
     }
-    for (address, mark) in unclaimed {
+    for (address, (Mark(mark), _)) in unclaimed {
         differences.tell(|| format!("address {address} leads to rule set {mark} and belongs to no session"));
     }
 }
@@ -161,7 +167,7 @@ mod tests {
         let addresses = SessionAddresses { v4: Some(Ipv4Addr::new(10, 9, 0, 1)), v6: None };
         ledger.installed(
             SessionId::from_random([1; 16]),
-            SessionRules { generation: 1, addresses, mark: Mark(1), expires },
+            SessionRules { generation: 1, addresses, mark: Mark(1), owner: Owner(1), expires },
         );
         let expected = Expected { ledger: &ledger, slots: &slots, named: &HashSet::new(), lease };
         compare(&Baseline::default(), &expected, &[], found, now).differences

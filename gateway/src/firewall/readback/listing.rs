@@ -14,6 +14,7 @@ use ringwall_kernel::nft::{Kernel, Table};
 
 use crate::firewall::skeleton::{DOWN, LEASE, NAMED4, NAMED6, SESSIONS4, SESSIONS6, UP};
 use crate::firewall::slots::Mark;
+use crate::firewall::wanted::Owner;
 
 /// The skeleton as the kernel lists it: chain by chain, without counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,8 +32,8 @@ pub(super) struct ChainListing {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) skeleton: Baseline,
-    /// Tunnel address : mark.
-    pub(super) sessions: HashMap<IpAddr, u32>,
+    /// Tunnel address : mark and owner.
+    pub(super) sessions: HashMap<IpAddr, (Mark, Owner)>,
     /// Mark : chain.
     pub(super) up: HashMap<Mark, Option<String>>,
     pub(super) down: HashMap<Mark, Option<String>>,
@@ -53,7 +54,7 @@ pub(super) fn read<'a>(
     let mut found = Found { skeleton: baseline(kernel, table)?, ..Found::default() };
     for set in [SESSIONS4, SESSIONS6] {
         let sessions = elements(kernel, table, set)?.into_iter();
-        found.sessions.extend(sessions.filter_map(|(key, data)| Some((address(&key)?, mark(data.as_ref()?)?))));
+        found.sessions.extend(sessions.filter_map(|(key, data)| Some((address(&key)?, gives(data.as_ref()?)?))));
     }
     found.up = targets(kernel, table, UP)?;
     found.down = targets(kernel, table, DOWN)?;
@@ -182,11 +183,11 @@ fn host_order(key: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(key.try_into().ok()?))
 }
 
-fn mark(data: &DataAttribute) -> Option<u32> {
-    match data {
-        DataAttribute::Value(bytes) => host_order(bytes),
-        _ => None,
-    }
+/// Mark and owner.
+fn gives(data: &DataAttribute) -> Option<(Mark, Owner)> {
+    let DataAttribute::Value(bytes) = data else { return None };
+    let (mark, owner) = bytes.split_at_checked(4)?;
+    Some((Mark(host_order(mark)?), Owner(host_order(owner)?)))
 }
 
 fn target(data: &DataAttribute) -> Option<String> {

@@ -15,6 +15,9 @@ const HOP_BY_HOP: u8 = 0;
 /// Flows that one session may have open (T32).
 const FLOWS_PER_SESSION: u32 = 4_096;
 
+/// Of the entries of connection tracking, the sessions of one user may have one in so many, per address family (T84).
+const SHARE_OF_USER: u32 = 16;
+
 /// Denied packets of one session that are looked at: per second, and at once (T31).
 pub(in crate::firewall) const LOGGED_PER_SECOND: u64 = 20;
 pub(in crate::firewall) const LOGGED_AT_ONCE: u32 = 50;
@@ -52,6 +55,10 @@ pub(super) fn forward(build: &mut Build<'_>) {
         let limit = Kept::connections_over(FLOWS_PER_SESSION);
         let fresh = Rule::in_chain("forward").iif_in(LEASE, true).ct_state(state::NEW);
         build.rule(fresh.per_source(family, sets::flows(family), limit).counter().drop());
+        let of_user = Kept::connections_over(FLOWS_PER_SESSION.max(build.config.conntrack_entries / SHARE_OF_USER));
+        let fresh = Rule::in_chain("forward").iif_in(LEASE, true).ct_state(state::NEW);
+        let sessions = family.pick(SESSIONS4, SESSIONS6);
+        build.rule(fresh.per_owner(family, sessions, sets::flows_of_users(family), of_user).counter().drop());
     }
     build.rule(Rule::in_chain("forward").oifname(&tun).goto("to_client"));
     let decided = Rule::in_chain("forward").iifname(&tun).iif_in(LEASE, true).accept();

@@ -12,7 +12,7 @@ use crate::firewall::ranges::merged;
 
 /// The TUN's interface index, while the lease holds.
 pub(in crate::firewall) const LEASE: &str = "lease";
-/// Tunnel address : mark of the session's rule set.
+/// Tunnel address : mark of the session's rule set, number of its user.
 pub(in crate::firewall) const SESSIONS4: &str = "s4";
 pub(in crate::firewall) const SESSIONS6: &str = "s6";
 /// Mark : chain for flows the client began.
@@ -48,6 +48,10 @@ pub(super) const fn flows(family: Family) -> &'static str {
     family.pick("flows4", "flows6")
 }
 
+pub(super) const fn flows_of_users(family: Family) -> &'static str {
+    family.pick("userflows4", "userflows6")
+}
+
 pub(super) const fn denials(family: Family) -> &'static str {
     family.pick("denials4", "denials6")
 }
@@ -69,7 +73,7 @@ fn changed_often(build: &mut Build<'_>) {
     build.push(table.set(&SetSpec::new(LEASE, &[Field::InterfaceIndex]).flags(expiring).size(16)));
     for (name, key) in [(SESSIONS4, Field::Ipv4), (SESSIONS6, Field::Ipv6)] {
         let key = [key];
-        build.push(table.set(&SetSpec::new(name, &key).gives(Gives::Mark).flags(expiring).size(SESSIONS)));
+        build.push(table.set(&SetSpec::new(name, &key).gives(Gives::MarkAndOwner).flags(expiring).size(SESSIONS)));
     }
     for name in [UP, DOWN] {
         build.push(table.set(&SetSpec::new(name, &[Field::Mark]).gives(Gives::Verdict).size(SESSIONS)));
@@ -133,6 +137,7 @@ fn filled_by_packets(build: &mut Build<'_>) {
         let one = [address];
         let flow = [address, address, Field::Protocol, Field::Service];
         build.push(table.set(&SetSpec::new(flows(family), &one).flags(dynamic).size(SESSIONS)));
+        build.push(table.set(&SetSpec::new(flows_of_users(family), &[Field::Mark]).flags(dynamic).size(SESSIONS)));
         for name in [denials(family), family.pick(ALERTS4, ALERTS6)] {
             build.push(table.set(&SetSpec::new(name, &one).flags(fading).timeout(10_000).size(SESSIONS)));
         }

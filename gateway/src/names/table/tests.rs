@@ -1,11 +1,17 @@
 //! Tests of the table of names.
 
+use ringwall_protocol::name::{ProviderName, UserName};
+
 use super::*;
 
 const EVERY: Duration = Duration::from_mins(1);
 
 fn session(n: u8) -> SessionId {
     SessionId::from_random([n; 16])
+}
+
+fn user(name: &str) -> UserDn {
+    UserDn { user: UserName::parse(name).expect("a name"), provider: ProviderName::parse("local").expect("a name") }
 }
 
 fn ip(last: u8) -> IpAddr {
@@ -31,7 +37,7 @@ fn found(last: u8, seconds: u64) -> Outcome {
 /// A table in which session 1 wants `web.example`, which was just asked for.
 fn asking(now: Instant) -> NameTable {
     let mut table = NameTable::default();
-    assert!(table.want(session(1), [web(), below()].into(), now).is_empty());
+    assert!(table.want(session(1), &user("alice"), [web(), below()].into(), now).is_empty());
     assert_eq!(table.due(now, 10), [everybody()], "a domain is nothing to be asked for");
     table
 }
@@ -100,10 +106,10 @@ fn an_answer_with_nothing_that_may_be_reached_is_no_answer() {
 fn a_name_is_shared_and_lives_as_long_as_its_last_session() {
     let now = Instant::now();
     let mut table = asking(now);
-    table.want(session(2), [web()].into(), now);
+    table.want(session(2), &user("bob"), [web()].into(), now);
     assert_eq!(table.len(), 1);
-    assert!(table.forget(session(1)).is_empty());
-    let gone = table.want(session(2), BTreeSet::new(), now);
+    assert!(table.forget(session(1), now).is_empty());
+    let gone = table.want(session(2), &user("bob"), BTreeSet::new(), now);
     assert_eq!(gone, [Change { subject: everybody(), addresses: vec![] }]);
     assert_eq!((table.len(), table.next()), (0, None));
     assert_eq!(table.answered(&everybody(), found(1, 1), EVERY, now), None, "an answer that comes too late");
@@ -113,7 +119,7 @@ fn a_name_is_shared_and_lives_as_long_as_its_last_session() {
 fn what_a_session_asked_for_is_its_own_and_lingers() {
     let now = Instant::now();
     let mut table = asking(now);
-    table.want(session(2), [below()].into(), now);
+    table.want(session(2), &user("bob"), [below()].into(), now);
     let told = table.told(session(1), "www.corp.example", (&[ip(7)], Duration::from_secs(60)), now);
     assert_eq!(told, [(ip(7), Duration::from_secs(60) + LINGER)]);
     assert_eq!(table.known_as(session(1), ip(7), now), [below()].into());
@@ -123,7 +129,7 @@ fn what_a_session_asked_for_is_its_own_and_lingers() {
     assert!(table.due(later, 10).contains(&own));
     let change = table.answered(&own, found(8, 60), EVERY, later).expect("a change");
     assert_eq!(change.addresses.len(), 2, "the former answer's address lingers");
-    table.forget(session(1));
+    table.forget(session(1), later);
     assert_eq!(table.answered(&own, found(9, 60), EVERY, later), None);
     assert!(table.told(session(1), "www.corp.example", (&[ip(7)], EVERY), later).is_empty(), "the session has ended");
 }
@@ -142,4 +148,77 @@ fn a_session_cannot_make_the_gateway_ask_for_more_than_its_share() {
         let kept = table.entries.contains_key(&Subject::Session(session(1), format!("n{n}.corp.example")));
         assert_eq!(kept, n >= MAX_ASKED, "{n}");
     }
+}
+
+#[test]
+fn sessions_of_one_user_share_a_bound_and_others_are_asked_for_as_before() {
+    let now = Instant::now();
+    let mut table = NameTable::default();
+    table.want(session(99), &user("bob"), [below()].into(), now);
+    table.told(session(99), "www.corp.example", (&[ip(9)], EVERY), now);
+    for n in 0..16 {
+        table.want(session(n), &user("alice"), [below()].into(), now);
+        for name in 0..MAX_ASKED {
+            let at = now + Duration::from_millis(u64::from(n) * 1_000 + name as u64);
+            table.told(session(n), &format!("n{name}.corp.example"), (&[ip(7)], EVERY), at);
+        }
+    }
+    assert_eq!(table.len(), MAX_ASKED_BY_USER + 1);
+    assert!(table.asked_by(session(0)).next().is_none(), "the oldest made room");
+    assert_eq!(table.asked_by(session(15)).count(), MAX_ASKED);
+    assert_eq!(table.known_as(session(99), ip(9), now), [below()].into());
+    assert_eq!(table.turned_away(), 0);
+}
+
+#[test]
+fn names_that_clients_ask_for_take_no_room_from_names_of_entitlements() {
+    let now = Instant::now();
+    let mut table = NameTable::default();
+    for n in 0..64_u8 {
+        for name in 0..MAX_ASKED {
+            let asked = Subject::Session(session(n), format!("n{name}.corp.example"));
+            table.entries.insert(asked, Entry::new([session(n)].into(), None, now));
+        }
+    }
+    table.want(session(99), &user("bob"), [web()].into(), now);
+    assert_eq!(table.due(now, 10), [everybody()]);
+}
+
+#[test]
+fn a_session_whose_name_found_no_room_takes_none_away_and_gets_the_next() {
+    let now = Instant::now();
+    let mut table = NameTable::default();
+    let many = (0..MAX_NAMES).map(|n| Host::Name(format!("n{n}.example"))).collect();
+    table.want(session(1), &user("alice"), many, now);
+    table.want(session(2), &user("bob"), [web()].into(), now);
+    table.want(session(3), &user("carol"), [web()].into(), now);
+    assert_eq!((table.len(), table.turned_away()), (MAX_NAMES, 2));
+    assert!(table.forget(session(3), now).is_empty());
+    assert_eq!(table.forget(session(1), now).len(), MAX_NAMES);
+    assert_eq!(table.due(now, 10), [everybody()], "the one that waited");
+    // Was never among those whose place session 2 now has.
+    assert!(table.forget(session(3), now).is_empty());
+    assert_eq!(table.forget(session(2), now), [Change { subject: everybody(), addresses: vec![] }]);
+    assert!(table.waiting.is_empty() && table.users.is_empty() && table.shared == 0);
+}
+
+#[test]
+fn an_address_that_may_be_reached_no_longer_is_taken_away_at_once() {
+    let now = Instant::now();
+    let mut table = asking(now);
+    table.answered(&everybody(), Outcome::Found(vec![ip(1), ip(2)], EVERY), EVERY, now);
+    let changes = table.judge_again(|address| address != ip(1), now);
+    assert_eq!(changes, [Change { subject: everybody(), addresses: vec![(ip(2), EVERY + HOLD)] }]);
+    assert!(table.judge_again(|address| address != ip(1), now).is_empty());
+}
+
+#[test]
+fn a_refused_answer_is_told_to_who_wants_the_name_when_it_changes() {
+    let now = Instant::now();
+    let mut table = asking(now);
+    let refused = Some((ip(1), NameRefusal::OutsideSite));
+    assert_eq!(table.refused(&everybody(), refused), [session(1)]);
+    assert!(table.refused(&everybody(), refused).is_empty());
+    assert!(table.refused(&everybody(), None).is_empty());
+    assert_eq!(table.refused(&everybody(), refused), [session(1)]);
 }

@@ -62,7 +62,7 @@ impl Element {
     }
 }
 
-/// The bytes of a mark as the kernel keeps them.
-pub fn mark_data(mark: u32) -> DataAttribute {
-    DataAttribute::Value(mark.to_ne_bytes().to_vec())
+/// The bytes of a mark and its owner's number as the kernel keeps them.
+pub fn mark_and_owner(mark: u32, owner: u32) -> DataAttribute {
+    DataAttribute::Value([mark.to_ne_bytes(), owner.to_ne_bytes()].concat())
 }

@@ -29,6 +29,18 @@ impl Rule {
             .with([load_address(family, Side::Source, Register::Reg1), ex::remember_with(set, Register::Reg1, kept)])
     }
 
+    /// `add @set { <owner of ip saddr in @addresses> <kept> }`: the same by the owner of an address; of an address without
+    /// one the rule ends.
+    pub fn per_owner(self, family: Family, addresses: &str, set: &str, kept: Kept) -> Self {
+        // The map gives mark and owner; a register of 16 bytes is four of 4.
+        const OWNER: Register = Register::Reg32_05;
+        self.family(family).with([
+            load_address(family, Side::Source, Register::Reg1),
+            ex::map(addresses, Register::Reg1, Register::Reg2),
+            ex::remember_with(set, OWNER, kept),
+        ])
+    }
+
     /// `add @set { ct original ip saddr <kept> }` (or `daddr`): the same by an end of the flow.
     pub fn per_original(self, family: Family, side: Side, set: &str, kept: Kept) -> Self {
         let load = ex::ct_original(original_address(family, side), Register::Reg1);

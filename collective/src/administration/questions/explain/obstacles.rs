@@ -7,6 +7,23 @@ use ringwall_raft::State;
 use ringwall_raft::state::lockout::LockoutSubject;
 
 use super::Subject;
+use super::question::Question;
+
+/// What the Gateway ignored when it asked for the name of the destination (T79).
+pub(super) fn refused_name(subject: &Subject, question: &Question) -> Vec<Obstacle> {
+    let sessions = subject.session.iter().flat_map(|session| &session.refused_names);
+    let refused = sessions.filter(|refused| question.name.as_deref() == Some(refused.name.as_str()));
+    let told = refused.map(|refused| Obstacle {
+        kind: ObstacleKind::NameRefused,
+        message: format!(
+            "a name server said that {} is {}, which is {}",
+            refused.name,
+            refused.address,
+            refused.reason.explanation()
+        ),
+    });
+    told.collect()
+}
 
 /// Everything that keeps a subject from what an explanation says.
 pub(super) fn of(state: &State, subject: &Subject, explained: &Explanation, now: UnixMillis) -> Vec<Obstacle> {

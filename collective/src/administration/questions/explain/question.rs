@@ -20,6 +20,8 @@ const PING: (u16, u16) = (8 * 256, 128 * 256);
 pub(super) struct Question {
     pub(super) flow: Flow,
     pub(super) names: ResolvedNames,
+    /// The name that was asked for, in lower case.
+    pub(super) name: Option<String>,
 }
 
 impl Question {
@@ -39,14 +41,18 @@ impl Question {
         };
         let (protocol, port) = if ping.is_ipv4() { (Protocol::Icmp, PING.0) } else { (Protocol::Icmpv6, PING.1) };
         let flow = Flow { direction: Direction::Up, protocol, remote: ping, port };
-        Ok(Self { flow, names: ResolvedNames::default() })
+        Ok(Self::of(flow))
+    }
+
+    fn of(flow: Flow) -> Self {
+        Self { flow, names: ResolvedNames::default(), name: None }
     }
 
     fn with_port(text: &str, protocol: Protocol) -> Option<Self> {
         let flow = |remote, port| Flow { direction: Direction::Up, protocol, remote, port };
         if let Ok(address) = text.parse::<SocketAddr>() {
             let flow = flow(address.ip().to_canonical(), address.port());
-            return Some(Self { flow, names: ResolvedNames::default() });
+            return Some(Self::of(flow));
         }
         let (name, port) = text.rsplit_once(':')?;
         let name = name.trim_end_matches('.').to_ascii_lowercase();
@@ -58,7 +64,8 @@ impl Question {
         for host in parents.chain([Host::Name(name.clone())]) {
             names.insert(host, vec![NAMED_HOST]);
         }
-        Some(Self { flow: flow(NAMED_HOST, port.parse().ok()?), names: ResolvedNames(names) })
+        let flow = flow(NAMED_HOST, port.parse().ok()?);
+        Some(Self { flow, names: ResolvedNames(names), name: Some(name) })
     }
 }
 

@@ -37,7 +37,19 @@ pub(super) fn down_behind_snat(view: &View<'_>, found: &mut Found) {
 /// Clients route a Site's networks to it; what lies outside goes another way.
 pub(super) fn unrouted_hosts(view: &View<'_>, found: &mut Found) {
     for (entitlement, site, at, action) in actions(view) {
-        if site.entitlement_based_routing || !matches!(action.kind, ActionKind::Allow | ActionKind::Alert) {
+        if !matches!(action.kind, ActionKind::Allow | ActionKind::Alert) {
+            continue;
+        }
+        let name = action.hosts.iter().find(|host| matches!(host, Host::Name(_) | Host::Domain(_)));
+        if let Some(name) = name.filter(|_| site.network_subnets.is_empty()) {
+            let message = format!(
+                "{name} can stand for no address: names lead into networkSubnets of their Site alone, and the Site {:?} \
+                 has none; add the networks of its hosts",
+                site.base.name
+            );
+            found.add(Severity::Error, "unrouted-host", entitlement, format!("actions[{at}].hosts"), message);
+        }
+        if site.entitlement_based_routing {
             continue;
         }
         let routed = |address: &IpAddr| site.network_subnets.iter().any(|network| network.contains(address));

@@ -45,7 +45,10 @@ impl EnforcerThread {
         }
         // A removal may have passed while the slot was filled.
         match self.admit(asked) {
-            Some(asked) => self.installs.prepare(Prepared::new(asked, mark)),
+            Some(asked) => {
+                let owner = self.standing.owner(&asked.install.user);
+                self.installs.prepare(Prepared::new(asked, mark, owner));
+            }
             None => self.standing.slots.release(mark, Instant::now()),
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ringwall_actors::ports::{Install, SessionAddresses};
-use ringwall_kernel::nft::{Element, Kernel, Message, Rule, Table, mark_data};
+use ringwall_kernel::nft::{Element, Kernel, Message, Rule, Table, mark_and_owner};
 use ringwall_protocol::rules::RuleSet;
 
 use super::*;
@@ -50,6 +50,7 @@ fn install(n: u8) -> Install {
         session: session(n),
         generation: 1,
         checked_at: LogIndex(1),
+        user: "CN=alice,OU=local".parse().expect("a DN"),
         addresses: SessionAddresses { v4: Some(Ipv4Addr::new(10, 9, 0, n)), v6: None },
         rules: Arc::new(RuleSet::default()),
         expires_in: Duration::from_secs(3_600),
@@ -121,7 +122,10 @@ fn the_read_back_names_what_was_changed() {
         let (ours, foreign) = (IpAddr::from([10, 9, 0, 1]), IpAddr::from([10, 9, 0, 66]));
         let mut changes = vec![
             table.delete(SESSIONS4, vec![Element::key(address_bytes(ours))]),
-            table.add(SESSIONS4, vec![Element::key(address_bytes(foreign)).giving(mark_data(1)).expiring(60_000)]),
+            table.add(
+                SESSIONS4,
+                vec![Element::key(address_bytes(foreign)).giving(mark_and_owner(1, 1)).expiring(60_000)],
+            ),
             table.add(LEASE, vec![Element::key(77u32.to_ne_bytes().to_vec()).expiring(60_000)]),
             table.chain("backdoor"),
         ];

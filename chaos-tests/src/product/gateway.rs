@@ -40,9 +40,9 @@ pub struct Gateway {
 impl Gateway {
     /// Joins with a seed file and begins to enforce; `protected` is the interface towards the hosts behind it.
     pub fn start(lab: &Lab, host: &str, protected: &str, seed: &Path) -> Result<Self> {
+        // It makes the directory of its keys itself.
         let data = lab.directory().join(host);
-        fs::create_dir_all(&data).with_context(|| format!("create {}", data.display()))?;
-        let configuration = data.join("gateway.toml");
+        let configuration = lab.directory().join(format!("{host}.toml"));
         fs::write(&configuration, configure(&data, seed, protected)).context("write the Gateway's configuration")?;
         let program = Program::product(host, BINARY)?
             .args(["--log-format", "json"])

@@ -58,7 +58,9 @@ pub(super) fn forward(build: &mut Build<'_>) {
         let of_user = Kept::connections_over(FLOWS_PER_SESSION.max(build.config.conntrack_entries / SHARE_OF_USER));
         let fresh = Rule::in_chain("forward").iif_in(LEASE, true).ct_state(state::NEW);
         let sessions = family.pick(SESSIONS4, SESSIONS6);
-        build.rule(fresh.per_owner(family, sessions, sets::flows_of_users(family), of_user).counter().drop());
+        let bounded = fresh.per_owner(family, sessions, sets::flows_of_users(family), of_user).counter().drop();
+        // nft does not print the middle of this rule.
+        build.rule(bounded.comment("only above the bound of flows of one user's sessions, counted in userflows"));
     }
     build.rule(Rule::in_chain("forward").oifname(&tun).goto("to_client"));
     let decided = Rule::in_chain("forward").iifname(&tun).iif_in(LEASE, true).accept();

@@ -13,7 +13,7 @@ use ringwall_chaos_tests::{
     product::client::Shortcut,
 };
 
-use crate::stage::{self, CONTROLLER, OTHER_GATEWAY, SITE, Stage};
+use crate::stage::{self, CONTROLLER, GATEWAY, OTHER_GATEWAY, SITE, Stage};
 
 /// For what must work.
 const SOON: Duration = Duration::from_secs(10);
@@ -150,8 +150,10 @@ fn a_name_leads_to_no_appliance_and_not_out_of_its_site() -> Result<()> {
             ensure!(refused()? > before, "{address} was not refused as {reason}");
             Ok(())
         })?;
-        let reached = tcp_connects(lab.host("alice"), (address, 80).into(), PATIENCE)?;
-        ensure!(reached.is_err(), "{address} is reached: {reached:?}");
+        for host in [GATEWAY, OTHER_GATEWAY] {
+            let named = lab.host(host).output("nft", &["list", "set", "inet", "ringwall", "named4"])?;
+            ensure!(!named.contains(&format!(" {address} ")), "{host} lets sessions through to {address}: {named}");
+        }
         ensure!(stage.client.load_by_name("http://web.office.example/", PATIENCE).is_err(), "a page of {address}");
         wait::until_ok("the explanation", SOON, || {
             let told = stage.operator.attempt(&["explain", "alice", "web.office.example:80"])?.stdout;

@@ -56,7 +56,7 @@ impl State {
     /// Reads bytes of this or an earlier version.
     ///
     /// # Errors
-    /// [`StateEncodingError`].
+    /// `StateEncodingError`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateEncodingError> {
         // Version 1 is tried first, so that a large state is not walked through only to learn its version.
         match codec::decode::<Read>(bytes) {

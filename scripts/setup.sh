@@ -125,7 +125,7 @@ wanted=(
     'demo|slapd|slapd|check_slapd'
     'demo|dnsmasq|dnsmasq-base|runs dnsmasq --version'
     'test|ping|iputils-ping|runs ping -V'
-    'test|curl|curl|runs curl --version'
+    'demo|curl|curl|runs curl --version'
     'test|openssl|openssl|version_at_least 1.1.1 openssl version'
     'test|freeradius|freeradius|version_at_least 3.0 freeradius -v'
     'test|chromium with its driver|chromium chromium-driver|check_chromium'

@@ -15,7 +15,7 @@ use crate::{
 /// The port of the client API.
 pub const CLIENT_PORT: u16 = 443;
 /// The port for other Controllers and Gateways.
-pub(crate) const PEER_PORT: u16 = 444;
+pub const PEER_PORT: u16 = 444;
 /// The port of the admin API.
 pub(crate) const ADMIN_PORT: u16 = 8443;
 

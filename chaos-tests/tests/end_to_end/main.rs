@@ -7,6 +7,7 @@ mod gateway_keys;
 mod names;
 mod reevaluation;
 mod ringctl;
+mod spoofed_syns;
 mod stage;
 mod what_if;
 

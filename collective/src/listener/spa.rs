@@ -130,7 +130,7 @@ impl Followed {
             (self.window, self.looked) = (Some(window), Some(Instant::now()));
         }
         if !self.peers {
-            for role in [PeerRole::Raft, PeerRole::Feed, PeerRole::Join, PeerRole::Admin] {
+            for role in [PeerRole::Raft, PeerRole::Feed, PeerRole::Join] {
                 let key = derive_peer_key(&master, role, PEER_GENERATION);
                 receiver.add(KeyOwner::Peer(role), SpaKey::new(&key));
             }

@@ -111,6 +111,8 @@ impl HostSettings {
             ..exactly(&["netfilter", "nf_conntrack_max"], 0)
         });
         settings.push(exactly(&["netfilter", "nf_conntrack_tcp_loose"], 1));
+        // A queue full of SYNs must not keep out whoever knocked (T47). 2 would send cookies always.
+        settings.push(Setting { wanted: Value::AtLeast(1), ..exactly(&["ipv4", "tcp_syncookies"], 1) });
         settings.retain(Setting::applies);
         settings
     }

@@ -108,6 +108,12 @@ impl Receiver {
         self
     }
 
+    /// What decides which handles are refused.
+    #[must_use]
+    pub fn cutoffs(&self) -> Arc<Mutex<HandleCutoffs>> {
+        Arc::clone(&self.cutoffs)
+    }
+
     /// Adds a key; an owner may have several (generations).
     pub fn add(&mut self, owner: KeyOwner, key: SpaKey) {
         self.keys.add(Held::plain(owner, key));

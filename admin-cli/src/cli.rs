@@ -121,6 +121,11 @@ pub struct SignIn {
     /// Read the password from this file instead of the terminal (`-`: standard input).
     #[arg(long)]
     pub(crate) password_file: Option<PathBuf>,
+    /// Read the key for knocking on the admin port from this file; wanted once on a machine from which the port is dark.
+    /// `ringwall-controller init` prints the first administrator's; a sign-in on a Controller's own machine needs none, and
+    /// every sign-in leaves a key in the session file.
+    #[arg(long)]
+    pub(crate) knock_key_file: Option<PathBuf>,
     /// Read the one-time password, if one is wanted, from this file instead of the terminal.
     #[arg(long)]
     pub(crate) otp_file: Option<PathBuf>,

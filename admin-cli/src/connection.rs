@@ -2,30 +2,33 @@
 //!
 //! Controllers are tried in turn; a request that may have been carried out is not sent to another one.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, SystemTime};
 
+use anyhow::Context;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use ringwall_protocol::spa::Service;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::{AdminError, VERSION};
 use ringwall_trust::identity::Fingerprint;
+use ringwall_trust::spa::{Approach, KnockSecret};
 use ringwall_trust::tls::{Alpn, ControllerTrust, Refused, Tls};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::session::Session;
 
-/// Time for TCP and TLS to one Controller.
-const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Time for knock, TCP and TLS to one Controller; lost knocks are repeated.
+const CONNECT_TIME: Duration = Duration::from_secs(8);
 /// Time for an answer; `--wait enforced` may take as long as a lease.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// Longest answer, in bytes: 10,000 devices fit.
@@ -67,22 +70,25 @@ pub(crate) struct Connection {
     controllers: Vec<String>,
     tls: TlsConnector,
     token: Option<String>,
+    /// How to come to a port that wants knocks; one that wants none disregards it.
+    approach: Option<Approach>,
 }
 
 impl Connection {
     /// A connection with what the session knows.
     ///
     /// # Errors
-    /// If its fingerprint is malformed.
+    /// If its fingerprint or its key for knocking is malformed.
     pub(crate) fn new(session: &Session) -> anyhow::Result<Self> {
         let root: Fingerprint = session.ca_fingerprint.parse()?;
+        let knock = session.knock_key.as_ref().map(|key| key.expose().parse::<KnockSecret>()).transpose();
+        let knock = knock.context("the key for knocking is malformed; expected 128 characters of base64url")?;
         let config = Tls::new().controller_client(ControllerTrust { roots: vec![root], members: None }, None);
-        let mut config = ClientConfig::clone(&config);
-        config.alpn_protocols = vec![Alpn::Http.entry()];
         Ok(Self {
             controllers: session.controllers.clone(),
-            tls: TlsConnector::from(Arc::new(config)),
+            tls: TlsConnector::from(config),
             token: session.token.clone(),
+            approach: knock.map(|key| Approach { key, service: Service::Admin, packet: true }),
         })
     }
 
@@ -147,16 +153,36 @@ impl Connection {
 
     async fn reach(&self, controller: &str) -> Result<TlsStream<TcpStream>, String> {
         let connect = async {
-            let stream = TcpStream::connect(controller).await.map_err(|error| error.to_string())?;
-            stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            let (stream, entries) = self.approach(controller).await.map_err(|error| error.to_string())?;
             // The name is not compared: a Controller is known by the pinned root and the role in its certificate.
             let name = ServerName::try_from("ringwall.invalid").expect("a valid DNS name");
-            self.tls.connect(name, stream).await.map_err(|error| match Refused::of(&error) {
+            self.tls.with_alpn(entries).connect(name, stream).await.map_err(|error| match Refused::of(&error) {
                 Some(refused) => refused.to_string(),
                 None => format!("TLS: {error}"),
             })
         };
-        timeout(CONNECT_TIME, connect).await.map_err(|_| format!("no answer within {} s", CONNECT_TIME.as_secs()))?
+        timeout(CONNECT_TIME, connect).await.map_err(|_| {
+            let knocked = if self.approach.is_some() { "" } else { "; a dark port wants a key: --knock-key-file" };
+            format!("no answer within {} s{knocked}", CONNECT_TIME.as_secs())
+        })?
+    }
+
+    /// A TCP connection to the first address that answers, and the ALPN entries for it: a proof first where a key is held.
+    async fn approach(&self, controller: &str) -> io::Result<(TcpStream, Vec<Vec<u8>>)> {
+        let http = Alpn::Http.entry();
+        let Some(approach) = &self.approach else {
+            let stream = TcpStream::connect(controller).await?;
+            stream.set_nodelay(true)?;
+            return Ok((stream, vec![http]));
+        };
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for target in lookup_host(controller).await? {
+            match approach.connect(target, now, |_| Ok(())).await {
+                Ok(stream) => return Ok((stream, vec![approach.proof(target, now()), http])),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     async fn exchange(
@@ -196,6 +222,12 @@ impl Connection {
         driver.abort();
         answer
     }
+}
+
+/// Wall-clock time.
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn encode(body: &impl Serialize) -> Result<Vec<u8>, ApiError> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use ringwall_protocol::id::DeviceId;
+use ringwall_protocol::spa::KnockKey;
 use serde::{Deserialize, Serialize};
 
 /// What is remembered between two calls. No `Debug`: it holds the token.
@@ -30,6 +31,9 @@ pub(crate) struct Session {
     /// Who signed in.
     #[serde(default)]
     pub(crate) user: Option<String>,
+    /// The administrator's own key for knocking on admin ports (T53).
+    #[serde(default)]
+    pub(crate) knock_key: Option<KnockKey>,
 }
 
 impl Session {
@@ -94,6 +98,7 @@ mod tests {
             token: Some("secret".to_owned()),
             expires: None,
             user: None,
+            knock_key: None,
         };
         session.save(&path).expect("writable");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);

@@ -204,11 +204,12 @@ impl Controllers {
         let profile = self.profile.spa.as_ref();
         let mode = profile.map_or(SpaMode::Tcp, |spa| spa.mode);
         let key = self.device_key.clone().or_else(|| profile.map(|spa| spa.key.clone()))?;
-        Some(Knock { key, service: Service::Client, mode })
+        Some(Knock { key: key.into(), service: Service::Client, mode })
     }
 
     fn knock_of_the_profile(&self) -> Option<Knock> {
-        self.profile.spa.as_ref().map(|spa| Knock { key: spa.key.clone(), service: Service::Client, mode: spa.mode })
+        let spa = self.profile.spa.as_ref()?;
+        Some(Knock { key: spa.key.clone().into(), service: Service::Client, mode: spa.mode })
     }
 
     fn pins(&self) -> Vec<Thumbprint> {

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::secret::SecretKey;
-use ringwall_trust::spa::Approach;
+use ringwall_trust::spa::{Approach, KnockSecret};
 use ringwall_trust::tls::{Alpn, Refused};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -39,7 +38,7 @@ pub(crate) const MAX_ADDRESSES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct Knock {
     /// The key.
-    pub(crate) key: SecretKey,
+    pub(crate) key: KnockSecret,
     /// What it is for.
     pub(crate) service: Service,
     /// Whether a UDP packet has to open the port first.

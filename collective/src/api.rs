@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod client;
+mod client_body;
 pub(crate) mod extract;
 pub(crate) mod health;
 mod on_boarding;

@@ -49,7 +49,7 @@ pub use administration::access::authority::{ACTIONS, TARGETS, applies};
 pub use clock::now;
 pub use controller::Controller;
 pub use identity::outbound::{Outbound, OutboundError};
-pub use listener::gates::PEER_ROOM;
+pub use listener::gates::PEER_SEATS;
 pub use listener::spa::{peer_key, profile_key};
 pub use peers::frame;
 pub use peers::joining::join;

@@ -3,5 +3,5 @@
 pub(crate) mod connection;
 pub(crate) mod dark;
 pub(crate) mod gates;
-pub(crate) mod pre_auth_limiter;
+mod handshake_throttle;
 pub(crate) mod spa;

@@ -1,12 +1,13 @@
 //! What a right knock does here (mode UDP-TCP): it opens the TCP port for its source, for 10 s and for as many
-//! connections as it bought. The kernel counts; the table here knows what is left when the next knock comes.
+//! connections as it bought. They are counted when they prove themselves: a SYN proves nothing (T47).
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ringwall_protocol::spa::Service;
-use ringwall_trust::spa::{self, Heard, Hole, Pinholes, Receiver};
+use ringwall_trust::spa::{self, Heard, Hole, KeyOwner, Pinholes, Receiver, Spent};
+use ringwall_trust::tls::Purchases;
 use tokio::net::UdpSocket;
 
 use crate::firewall::Enforcer;
@@ -31,23 +32,19 @@ impl KnockHandler {
         tracing::error!(%error, "the port for knocks is gone");
     }
 
-    /// A connection was accepted: if it was the last that was bought, the port closes for its source.
-    pub(crate) fn came(&self, source: IpAddr) {
-        let hole = Hole::new(source, self.port);
-        if self.holes().spend(hole) {
-            // The kernel has counted already; this only frees the element.
-            drop(self.enforcer.close_knock(hole.source, hole.port));
-        }
-    }
-
     fn heard(&self, heard: Heard) {
         match heard {
             Heard::Knock(source, knock) if knock.service == Service::Tunnel => {
                 metrics::counter!("ringwall_knocks_total").increment(1);
                 let hole = Hole::new(source.ip(), self.port);
-                let connections = self.holes().buy(hole, &knock.owner, knock.connections, Instant::now());
+                // Held until the order is given: orders come to the kernel as the table changed.
+                let mut holes = self.holes();
+                if !holes.buy(hole, &knock.owner, knock.connections, Instant::now()) {
+                    metrics::counter!("ringwall_knocks_refused_total", "why" => "keys").increment(1);
+                    return;
+                }
                 // Whether the kernel took it shows when the connection comes.
-                drop(self.enforcer.open_knock(hole.source, hole.port, connections, Pinholes::OPEN));
+                drop(self.enforcer.open_knock(hole.source, hole.port, Pinholes::OPEN));
             }
             Heard::Knock(..) => metrics::counter!("ringwall_knocks_refused_total", "why" => "service").increment(1),
             Heard::Refused(why, count) => {
@@ -59,5 +56,19 @@ impl KnockHandler {
     fn holes(&self) -> MutexGuard<'_, Pinholes> {
         // A panic elsewhere leaves a table that opens too little at worst.
         self.holes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Purchases for KnockHandler {
+    /// Where what was bought is spent, the port closes for its source.
+    fn spend(&self, source: SocketAddr, _port: u16, owner: &KeyOwner) -> bool {
+        let hole = Hole::new(source.ip(), self.port);
+        let mut holes = self.holes();
+        let spent = holes.spend(hole, owner, Instant::now());
+        if spent == Spent::Last {
+            // Should it not come through, the pinhole ends within 10 s.
+            drop(self.enforcer.close_knock(hole.source, hole.port));
+        }
+        spent != Spent::Nothing
     }
 }

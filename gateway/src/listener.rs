@@ -3,17 +3,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringwall_trust::identity::{Leaf, LeafIdentity};
-use ringwall_trust::spa::{SourceLimiter, SourcePermit};
+use ringwall_trust::spa::{Seat, SeatBounds, SeatPlan, Seats};
 use ringwall_trust::tls::{Alpn, Gate, peer_leaf};
 use rustls::ServerConfig;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 
+use crate::clock::wall;
 use crate::handshake::TokenAuthenticator;
-use crate::knocks::KnockHandler;
 use crate::session_socket;
 use crate::tunnel::{AcceptedTunnel, Workers};
 
@@ -21,11 +22,16 @@ use crate::tunnel::{AcceptedTunnel, Workers};
 const BACKLOG: i32 = 4_096;
 /// After an error of the socket itself (no file descriptors left) it is left alone for this long.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Such errors are told of this often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
-/// Connections before the end of their handshake, in the whole process.
-const MAX_HANDSHAKES: usize = 2_000;
-/// The same for one source.
-const MAX_HANDSHAKES_PER_SOURCE: usize = 32;
+/// Seats of connections until their session is admitted or their tunnel attached. A Client needs two at a time.
+const SEATS: SeatPlan = SeatPlan {
+    unproved: SeatBounds { each: 256, total: 1_024 },
+    known: SeatBounds { each: 256, total: 1_024 },
+    knocked: SeatBounds { each: 16, total: 1_024 },
+    identified: SeatBounds { each: 8, total: 1_024 },
+};
 
 /// What every listener thread needs. Cheap to clone.
 #[derive(Clone)]
@@ -34,20 +40,18 @@ pub(crate) struct Reception {
     pub(crate) gate: Arc<Gate>,
     /// TLS, with verifiers that follow the members.
     pub(crate) tls: Arc<ServerConfig>,
-    /// Opens the port by knocks; absent where every source may come to it.
-    pub(crate) knock_handler: Option<Arc<KnockHandler>>,
     /// For websockets.
     pub(crate) door: TokenAuthenticator,
     /// For tunnels.
     pub(crate) workers: Arc<Workers>,
-    /// Connections before the end of their handshake.
-    pub(crate) handshakes: Arc<SourceLimiter>,
+    /// Seats of connections without a session.
+    pub(crate) seats: Arc<Seats>,
 }
 
-/// Bounds the connections before the end of their handshake, for the process and for each source.
+/// Seats for the connections of a process that have no session yet.
 #[must_use]
-pub(crate) fn handshake_limiter() -> Arc<SourceLimiter> {
-    SourceLimiter::with_total(MAX_HANDSHAKES_PER_SOURCE, MAX_HANDSHAKES)
+pub(crate) fn seats() -> Arc<Seats> {
+    Seats::new(SEATS)
 }
 
 /// A socket on the port, beside those of the other threads.
@@ -70,66 +74,115 @@ pub(crate) async fn accept(listener: std::net::TcpListener, reception: Reception
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot register listener with the runtime"),
     };
+    let mut failures = AcceptFailures::default();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Some(knock_handler) = &reception.knock_handler {
-                    knock_handler.came(peer.ip());
-                }
-                match reception.handshakes.enter(peer.ip()) {
-                    Some(permit) => {
-                        let reception = reception.clone();
-                        actix_rt::spawn(async move { receive(stream, peer, permit, reception).await });
-                    }
-                    None => {
-                        metrics::counter!("ringwall_connections_refused_total", "why" => "crowd").increment(1);
-                        ringwall_trust::tls::reset(stream);
-                    }
-                }
+                let reception = reception.clone();
+                actix_rt::spawn(Box::pin(arrive(stream, peer, reception)));
             }
             Err(error) => {
-                tracing::warn!(%error, "accept failed");
+                failures.tell(&error, Instant::now());
+                // Out of descriptors: accepting again at once would only burn the processor.
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
-async fn receive(stream: TcpStream, peer: SocketAddr, permit: SourcePermit, reception: Reception) {
-    let admitted = match reception.gate.admit(stream).await {
-        Ok(admitted) => admitted,
-        Err(error) => {
-            metrics::counter!("ringwall_connections_refused_total", "why" => "gate").increment(1);
-            return tracing::debug!(%peer, %error, "connection reset");
-        }
+/// Serves a connection for as long as it has its seat, or needs none any more.
+async fn arrive(stream: TcpStream, peer: SocketAddr, reception: Reception) {
+    // Dropped before it proved anything, it is reset instead of closed.
+    let _gone_already = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    let seat = reception.seats.enter(peer.ip(), wall());
+    let taken = seat.taken();
+    let proved = tokio::select! {
+        proved = prove(stream, peer, seat, &reception) => proved,
+        () = taken.wait() => return refused("seat"),
     };
-    let protocol = admitted.protocol;
-    let stream = match admitted.hello.handshake(Arc::clone(&reception.tls)).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            metrics::counter!("ringwall_connections_refused_total", "why" => "handshake").increment(1);
-            return tracing::info!(%peer, %error, "handshake failed");
-        }
-    };
-    drop(permit);
-    let leaf = match peer_leaf(stream.get_ref().1) {
-        Ok(Some(leaf)) if matches!(leaf.identity, LeafIdentity::Session { .. }) => leaf,
-        _ => return tracing::warn!(%peer, "no session certificate after the TLS handshake; closing connection"),
-    };
+    let Some(Arrived { stream, leaf, protocol, seat }) = proved else { return };
     match protocol {
-        Alpn::Http => session_socket::serve(stream, leaf, peer, reception.door).await,
-        Alpn::Tunnel => hand_over(stream, &leaf, peer, &reception.workers),
+        Alpn::Http => session_socket::serve(stream, leaf, (peer, seat), reception.door).await,
+        Alpn::Tunnel => hand_over(stream, &leaf, (peer, seat), &reception.workers),
         other => tracing::debug!(%peer, protocol = %other, "ALPN protocol not served"),
     }
 }
 
-fn hand_over(stream: tokio_rustls::server::TlsStream<TcpStream>, leaf: &Leaf, peer: SocketAddr, workers: &Workers) {
+/// A connection whose handshake is complete.
+struct Arrived {
+    stream: TlsStream<TcpStream>,
+    leaf: Leaf,
+    protocol: Alpn,
+    seat: Seat,
+}
+
+/// Knock, handshake and certificate.
+async fn prove(stream: TcpStream, peer: SocketAddr, mut seat: Seat, reception: &Reception) -> Option<Arrived> {
+    let admitted = match reception.gate.admit(stream).await {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            refused("gate");
+            tracing::debug!(%peer, %error, "connection reset");
+            return None;
+        }
+    };
+    let _gone_already = SockRef::from(admitted.hello.stream()).set_linger(None);
+    if let Some(knock) = &admitted.knock {
+        seat.knocked(&knock.owner);
+    }
+    let protocol = admitted.protocol;
+    let stream = match admitted.hello.handshake(Arc::clone(&reception.tls)).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            refused("handshake");
+            tracing::info!(%peer, %error, "handshake failed");
+            return None;
+        }
+    };
+    match peer_leaf(stream.get_ref().1) {
+        Ok(Some(leaf)) if matches!(leaf.identity, LeafIdentity::Session { .. }) => {
+            seat.identified(leaf.thumbprint.0);
+            seat.remember_source(wall());
+            Some(Arrived { stream, leaf, protocol, seat })
+        }
+        _ => {
+            tracing::warn!(%peer, "no session certificate after the TLS handshake; closing connection");
+            None
+        }
+    }
+}
+
+fn refused(why: &'static str) {
+    metrics::counter!("ringwall_connections_refused_total", "why" => why).increment(1);
+}
+
+/// Errors of `accept`: counted, and told of once in a while, however many there are.
+#[derive(Debug, Default)]
+struct AcceptFailures {
+    told: Option<Instant>,
+    since: u64,
+}
+
+impl AcceptFailures {
+    fn tell(&mut self, error: &std::io::Error, now: Instant) {
+        refused("accept");
+        self.since += 1;
+        if self.told.is_none_or(|told| now >= told + TELL_EVERY) {
+            tracing::warn!(
+                %error,
+                failures = self.since,
+                "connections cannot be accepted; if descriptors have run out, raise the limit (LimitNOFILE of the unit)"
+            );
+            (self.told, self.since) = (Some(now), 0);
+        }
+    }
+}
+
+fn hand_over(stream: TlsStream<TcpStream>, leaf: &Leaf, (peer, seat): (SocketAddr, Seat), workers: &Workers) {
     let (stream, connection) = stream.into_inner();
     let stream = match stream.into_std() {
         Ok(stream) => stream,
         Err(error) => return tracing::warn!(%peer, %error, "cannot hand the tunnel socket to a worker"),
     };
-    if let Err(error) = workers.attach(AcceptedTunnel { stream, connection, peer, key: leaf.thumbprint }) {
-        tracing::warn!(%peer, %error, "worker rejected the tunnel");
-    }
+    workers.attach(AcceptedTunnel { stream, connection, peer, key: leaf.thumbprint, seat });
 }

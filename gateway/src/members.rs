@@ -17,7 +17,7 @@ use ringwall_protocol::membership::{ControllerRecord, GatewayRecord};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::KnockKey;
 use ringwall_trust::secret::SecretKey;
-use ringwall_trust::spa::{KeyOwner, Receiver, SpaKey, SpaWindow, places};
+use ringwall_trust::spa::{Realm, Receiver, SpaWindow, places};
 use ringwall_trust::tls::{CurrentMembers, Gate, Members, SpaPolicy};
 use rustls::pki_types::CertificateDer;
 
@@ -93,7 +93,7 @@ impl KnockSettings {
         let destinations = self.bind_destination.then(|| places(self.listen, told));
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         receiver.configure(window, destinations);
-        receiver.replace_keys(keys.iter().map(|key| (KeyOwner::Gateway(self.me), SpaKey::new(key))));
+        receiver.replace_roots(Realm::Gateway(self.me), &keys);
         drop(receiver);
         self.gate.set_policy(policy(view.spa_mode));
     }

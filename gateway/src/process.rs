@@ -20,6 +20,7 @@ use anyhow::Context;
 use ringwall_actors::feed::FeedOutbox;
 use ringwall_actors::registry::Registry;
 use ringwall_actors::registry::{AskHealth, Drain};
+use ringwall_kernel::descriptors;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::start::Running;
@@ -52,6 +53,9 @@ pub enum Outcome {
 pub fn run(config: Config) -> anyhow::Result<Outcome> {
     let metrics =
         metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().context("install metrics")?;
+    if let Err(error) = descriptors::raise_limit() {
+        tracing::warn!(%error, "connections wait when descriptors run out");
+    }
     actix_rt::System::new().block_on(async move {
         let mut running = tokio::select! {
             running = start::start(config, metrics) => running?,

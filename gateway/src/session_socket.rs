@@ -6,6 +6,7 @@ mod presenting;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -17,8 +18,9 @@ use ringwall_protocol::id::SessionId;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{FromClient, FromGateway, MAX_DNS_MESSAGE, MAX_MESSAGE, MAX_TOKEN_MESSAGE};
 use ringwall_trust::identity::Leaf;
+use ringwall_trust::spa::{Seat, SeatBounds, SeatPlan, Seats};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
@@ -29,6 +31,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use self::presenting::{Presenting, Token};
+use crate::clock::wall;
 use crate::handshake::TokenAuthenticator;
 use crate::names::Names;
 
@@ -46,8 +49,11 @@ const OUTBOX: usize = 64;
 const BUFFER: usize = 4 * 1024;
 /// Messages a second, and at once.
 const RATE: (u32, u32) = (20, 50);
-/// `hello`s that may be read and proved at once: with the longest message 64 MiB (T30).
-static PRE_AUTH_HELLOS: Semaphore = Semaphore::const_new(64 * 1024 * 1024 / MAX_TOKEN_MESSAGE);
+/// `hello`s that may be read and proved at once, four of one key: with the longest message 64 MiB (T30). Whoever holds a
+/// place and says nothing gives way to whoever comes (T51).
+const HELLOS: SeatBounds = SeatBounds { each: 4, total: 64 * 1024 * 1024 / MAX_TOKEN_MESSAGE };
+static HELLO_SEATS: LazyLock<Arc<Seats>> =
+    LazyLock::new(|| Seats::new(SeatPlan { unproved: HELLOS, known: HELLOS, knocked: HELLOS, identified: HELLOS }));
 
 /// Questions about names a second, and at once: a page with its pictures. Above, they stay unanswered.
 const QUESTIONS: (u32, u32) = (100, 200);
@@ -72,18 +78,37 @@ enum End {
     Silent,
     #[error("the session ended")]
     Ended,
+    #[error("another connection needed the seat")]
+    NoSeat,
     #[error("{0}")]
     Refused(Refusal),
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(stream: TlsStream<TcpStream>, leaf: Leaf, peer: SocketAddr, door: TokenAuthenticator) {
-    let mut websocket = match timeout(HELLO_TIME, accept(stream)).await {
+///
+/// `seat` is held until the session is admitted; taken away before, the connection closes.
+pub(crate) async fn serve(
+    stream: TlsStream<TcpStream>,
+    leaf: Leaf,
+    (peer, seat): (SocketAddr, Seat),
+    door: TokenAuthenticator,
+) {
+    let taken = seat.taken();
+    let accepted = tokio::select! {
+        accepted = timeout(HELLO_TIME, accept(stream)) => accepted,
+        () = taken.wait() => return tracing::debug!(%peer, "another connection needed the seat"),
+    };
+    let mut websocket = match accepted {
         Ok(Ok(websocket)) => websocket,
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "websocket handshake failed"),
         Err(_) => return tracing::debug!(%peer, "websocket handshake timed out"),
     };
-    let end = match begin(&mut websocket, &leaf, peer, &door).await {
+    let begun = tokio::select! {
+        begun = begin(&mut websocket, &leaf, peer, &door) => begun,
+        () = taken.wait() => Err(End::NoSeat),
+    };
+    drop(seat);
+    let end = match begun {
         Ok((admitted, socket, outgoing)) => {
             let end = converse(&mut websocket, &admitted, socket, outgoing, &door).await;
             // A session that has ended does not want to know.
@@ -135,18 +160,19 @@ async fn begin(
     peer: SocketAddr,
     door: &TokenAuthenticator,
 ) -> Result<(Admitted, SocketId, mpsc::Receiver<FromGateway>), End> {
-    let first = async {
-        let seat = PRE_AUTH_HELLOS.acquire().await.map_err(|_| End::Closed)?;
-        let text = next_text(websocket).await?;
-        Ok::<_, End>((seat, text))
+    let mut place = HELLO_SEATS.enter(peer.ip(), wall());
+    place.identified(leaf.thumbprint.0);
+    let taken = place.taken();
+    let text = tokio::select! {
+        text = timeout(HELLO_TIME, next_text(websocket)) => text.map_err(|_| End::Silent)??,
+        () = taken.wait() => return Err(End::NoSeat),
     };
-    let (seat, text) = timeout(HELLO_TIME, first).await.map_err(|_| End::Silent)??;
     let FromClient::Hello(hello) = parse(&text)? else { return Err(broken("expected hello first")) };
     let (outbox, outgoing) = mpsc::channel(OUTBOX);
     let socket = Socket { id: SocketId(SOCKETS.fetch_add(1, Ordering::Relaxed)), outbox };
     let id = socket.id;
     let admitted = door.admit(hello, leaf, peer, socket).await.map_err(End::Refused)?;
-    drop(seat);
+    drop(place);
     Ok((admitted, id, outgoing))
 }
 
@@ -356,16 +382,27 @@ impl TokenBucket {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
     fn messages_that_nobody_has_proved_yet_take_64_mib_at_most() {
-        let seats = PRE_AUTH_HELLOS.available_permits();
+        let seats = HELLOS.total;
         assert!(seats > 1 && seats * MAX_TOKEN_MESSAGE <= 64 * 1024 * 1024, "{seats} seats");
-        let taken: Vec<_> = std::iter::from_fn(|| PRE_AUTH_HELLOS.try_acquire().ok()).collect();
-        assert_eq!(taken.len(), seats, "the next waits until one of them is proved or gone");
-        drop(taken);
-        assert_eq!(PRE_AUTH_HELLOS.available_permits(), seats);
+        // Five hundred keys come, and all say nothing: those that came first give way.
+        let mut places: Vec<_> = (0..500u16)
+            .map(|n| {
+                let mut place = HELLO_SEATS.enter([192, 0, 2, 1].into(), wall());
+                let mut key = [0; 32];
+                key[..2].copy_from_slice(&n.to_be_bytes());
+                place.identified(key);
+                place
+            })
+            .collect();
+        let is_taken = |place: &mut Seat| place.taken().wait().now_or_never().is_some();
+        let kept = places.iter_mut().filter_map(|place| (!is_taken(place)).then_some(())).count();
+        assert_eq!(kept, seats);
     }
 
     #[test]

@@ -36,6 +36,7 @@ use std::time::Instant;
 use ringwall_actors::ports::{AttachToken, Reply, TunnelGrant, TunnelPlane};
 use ringwall_protocol::id::{SessionId, Thumbprint};
 use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_trust::spa::Seat;
 use ringwall_tunnel::counters::Counters;
 use ringwall_tunnel::worker::Equipment;
 use tokio::sync::{mpsc, oneshot};
@@ -85,14 +86,8 @@ pub struct AcceptedTunnel {
     pub peer: SocketAddr,
     /// The key of the certificate that the Client presented.
     pub key: Thumbprint,
-}
-
-/// Why a connection was not taken on.
-#[derive(Debug, thiserror::Error)]
-#[error("{waiting} tunnel connections wait for their first frame already")]
-pub struct TooManyWaiting {
-    /// How many.
-    pub waiting: usize,
+    /// Its seat until it presents an attach token; taken away, the connection closes (T51).
+    pub seat: Seat,
 }
 
 /// The running workers. Dropped, they stop and every tunnel closes.
@@ -140,15 +135,9 @@ impl Workers {
     }
 
     /// Takes a new tunnel connection on: it has 5 s to present an attach token.
-    ///
-    /// # Errors
-    /// If too many connections wait for their first frame; this one is closed.
-    pub fn attach(&self, tunnel: AcceptedTunnel) -> Result<(), TooManyWaiting> {
-        let (seat, waiting) = self.reception.seat();
-        let Some(seat) = seat else { return Err(TooManyWaiting { waiting }) };
+    pub fn attach(&self, tunnel: AcceptedTunnel) {
         let worker = self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len();
-        self.reception.tell(worker, Order::Admit(Box::new(tunnel), seat));
-        Ok(())
+        self.reception.tell(worker, Order::Admit(Box::new(tunnel)));
     }
 
     /// Interface index of the TUN device, for routes and rules.

@@ -1,24 +1,30 @@
-//! The guard of a program's own ports (SPA mode UDP-TCP): silent to whoever did not knock, whatever the packet's flags,
-//! and without a connection-tracking entry for junk (T11, T37).
+//! The guard of a program's own ports (SPA mode UDP-TCP): silent to whoever did not knock, whatever the packet's protocol
+//! and flags, and without a connection-tracking entry for junk (T11, T37, T47, T49).
 //!
 //! The rules stand here once, for a Gateway's firewall and for [`PortGuard`], a table of its own for programs that have
-//! no firewall. What a knock bought is one element: source and port, a lifetime, and a count that the kernel takes down
-//! with every connection that begins. Whose knock it was, and whether it was right, is others' business.
+//! no firewall. What a knock bought is one element: source and port, and a lifetime. While it is there the source may
+//! begin connections; how many of them may go on is decided by the process, which counts those that prove themselves and
+//! takes the element out. A connection goes on by itself from the first payload that this host sends on it. Whose knock it
+//! was, and whether it was right, is others' business.
 
+mod established;
 mod rules;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::{InetHookNumber, SetFlags};
 
-pub use rules::{connections, knock_packet, no_other_datagram, no_resets, no_unreachables, untracked};
+pub use rules::{
+    connections, knock_packet, no_other_datagram, no_resets, no_unreachables, replies, silent_protocols,
+    untracked_connections, untracked_datagrams,
+};
 
 use crate::nft::batch::Batch;
 use crate::nft::kernel::{CommitError, Kernel};
-use crate::nft::objects::{BaseChain, Element, Field, Message, SetSpec, Table};
+use crate::nft::objects::{BaseChain, ELEMENTS_PER_MESSAGE, Element, Field, Message, SetSpec, Table};
 use crate::nft::rule::Rule;
 use rules::exempt;
 
@@ -27,8 +33,20 @@ pub const KNOCK4: &str = "knock4";
 /// The same for IPv6.
 pub const KNOCK6: &str = "knock6";
 
+/// IPv4 connections on which a guarded port has sent payload: remote address, remote port, own port.
+pub const LIVE4: &str = "live4";
+/// The same for IPv6.
+pub const LIVE6: &str = "live6";
+
 /// Sources that may have knocked at a time, per address family.
 const SOURCES: u32 = 65_536;
+/// Connections that are live, or were within [`LIVE_MILLISECONDS`], per address family: some 870 new ones a second.
+const LIVE: u32 = 262_144;
+/// A connection on which this host sends nothing for this long, not even an acknowledgement, is forgotten. All of ours
+/// speak at least once a minute.
+const LIVE_MILLISECONDS: u64 = 300_000;
+/// Connections of one family that go on when the guard begins; others have to be made again.
+const GOING_ON: usize = 8_192;
 /// Hook priority before connection tracking (`NF_IP_PRI_RAW`).
 const RAW: i32 = -300;
 const FILTER: i32 = 0;
@@ -93,14 +111,15 @@ impl std::fmt::Debug for PortGuard {
 
 impl PortGuard {
     /// Makes the table, in the network namespace of the calling thread, in place of one that an earlier process left.
-    /// From then on nothing new comes to the ports.
+    /// From then on nothing new comes to the ports; connections that are established go on.
     ///
     /// # Errors
     /// [`GuardError`].
     pub fn start(config: &GuardConfig) -> Result<Self, GuardError> {
         let table = Table::new(config.table.clone());
         let mut kernel = open()?;
-        kernel.commit(skeleton(&table, config))?;
+        let ports: Vec<u16> = config.ports.iter().map(|guarded| guarded.port).collect();
+        kernel.commit(skeleton(&table, config, &established::established(&ports)))?;
         Ok(Self { kernel, table })
     }
 
@@ -124,20 +143,20 @@ impl PortGuard {
         Ok(())
     }
 
-    /// Lets `connections` begin from a source to a port for `time`, in place of what it could before.
+    /// Lets connections begin from a source to a port for `time`, in place of the time it had before.
     ///
     /// # Errors
     /// [`GuardError`]; nothing is open then.
-    pub fn open(&mut self, source: IpAddr, port: u16, connections: u32, time: Duration) -> Result<(), GuardError> {
+    pub fn open(&mut self, source: IpAddr, port: u16, time: Duration) -> Result<(), GuardError> {
         let (set, key) = place(source, port);
         let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let element = Element::key(key.clone()).expiring(milliseconds).counted(connections);
+        let element = Element::key(key.clone()).expiring(milliseconds);
         // A plain add would not change an element that is there already.
         let batch = [self.table.destroy_elements(set, vec![Element::key(key)]), self.table.add(set, vec![element])];
         Ok(self.kernel.commit(batch.into_iter().collect())?)
     }
 
-    /// Lets no further connection begin from a source to a port.
+    /// Lets no further connection begin from a source to a port, and no unproved one go on.
     ///
     /// # Errors
     /// [`GuardError`].
@@ -160,6 +179,31 @@ pub fn place(source: IpAddr, port: u16) -> (&'static str, Vec<u8>) {
     (set, key)
 }
 
+/// The set and the key of a connection: `address . inet_service . inet_service`, remote end first.
+fn connection(remote: SocketAddr, port: u16) -> (&'static str, Vec<u8>) {
+    let (knocked, mut key) = place(remote.ip(), remote.port());
+    key.extend(port.to_be_bytes());
+    key.extend([0, 0]);
+    (if knocked == KNOCK4 { LIVE4 } else { LIVE6 }, key)
+}
+
+/// The sets that both tables have.
+#[must_use]
+pub fn sets(table: &Table) -> Vec<Message> {
+    let mut messages = vec![];
+    for (name, address) in [(KNOCK4, Field::Ipv4), (KNOCK6, Field::Ipv6)] {
+        let key = [address, Field::Service];
+        messages.push(table.set(&SetSpec::new(name, &key).flags(SetFlags::Timeout).size(SOURCES)));
+    }
+    for (name, address) in [(LIVE4, Field::Ipv4), (LIVE6, Field::Ipv6)] {
+        let key = [address, Field::Service, Field::Service];
+        let filled_by_packets = SetFlags::Timeout | SetFlags::Eval;
+        let set = SetSpec::new(name, &key).flags(filled_by_packets).timeout(LIVE_MILLISECONDS).size(LIVE);
+        messages.push(table.set(&set));
+    }
+    messages
+}
+
 fn open() -> Result<Kernel, GuardError> {
     Kernel::open().map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => GuardError::NotPermitted,
@@ -167,13 +211,11 @@ fn open() -> Result<Kernel, GuardError> {
     })
 }
 
-fn skeleton(table: &Table, config: &GuardConfig) -> Batch {
+fn skeleton(table: &Table, config: &GuardConfig, established: &[(SocketAddr, u16)]) -> Batch {
     use InetHookNumber::{LocalIn, LocalOut, PreRouting};
     let mut messages: Vec<Message> = vec![table.destroy(), table.create()];
-    for (name, address) in [(KNOCK4, Field::Ipv4), (KNOCK6, Field::Ipv6)] {
-        let key = [address, Field::Service];
-        messages.push(table.set(&SetSpec::new(name, &key).flags(SetFlags::Timeout).size(SOURCES)));
-    }
+    messages.extend(sets(table));
+    messages.extend(going_on(table, established));
     let filter = |hook, priority| BaseChain { kind: "filter", hook, priority, accept: true };
     for (name, hook, priority) in [
         ("raw_in", PreRouting, RAW),
@@ -183,17 +225,34 @@ fn skeleton(table: &Table, config: &GuardConfig) -> Batch {
     ] {
         messages.push(table.base_chain(name, filter(hook, priority)));
     }
+    let mut anonymous = 0;
+    messages.extend(all_rules(config).into_iter().flat_map(|rule| rule.messages(table, &mut anonymous)));
+    messages.into_iter().collect()
+}
+
+fn all_rules(config: &GuardConfig) -> Vec<Rule> {
+    let untracked = |port| untracked_datagrams(port).into_iter().chain(untracked_connections(port));
     let mut all: Vec<Rule> = config.ports.iter().flat_map(|guarded| untracked(guarded.port)).collect();
     all.push(Rule::in_chain("input").iifname("lo").accept());
     for GuardedPort { port, exempt: sources } in &config.ports {
         all.push(knock_packet(*port));
         all.push(no_other_datagram(*port));
-        all.extend(sources.iter().map(|net| exempt(*net, *port)));
+        all.extend(sources.iter().flat_map(|net| exempt(*net, *port)));
         all.extend(connections(*port));
+        all.extend(replies(*port));
     }
-    all.extend(no_unreachables());
+    all.extend(silent_protocols());
     all.extend(no_resets());
-    let mut anonymous = 0;
-    messages.extend(all.into_iter().flat_map(|rule| rule.messages(table, &mut anonymous)));
-    messages.into_iter().collect()
+    all
+}
+
+/// Elements for connections that are there already.
+fn going_on(table: &Table, established: &[(SocketAddr, u16)]) -> Vec<Message> {
+    let mut messages = vec![];
+    for set in [LIVE4, LIVE6] {
+        let keys = established.iter().map(|(remote, port)| connection(*remote, *port)).filter(|(name, _)| *name == set);
+        let elements: Vec<Element> = keys.map(|(_, key)| Element::key(key)).take(GOING_ON).collect();
+        messages.extend(elements.chunks(ELEMENTS_PER_MESSAGE).map(|some| table.add(set, some.to_vec())));
+    }
+    messages
 }

@@ -166,7 +166,7 @@ pub struct GatewayOffer {
     pub state: ApplianceState,
     /// Pins: SHA-256 of its SubjectPublicKeyInfo; any of them.
     pub spki_sha256: Vec<Thumbprint>,
-    /// Key for knocking on it, 32 bytes, base64url; absent while SPA is open.
+    /// The bearer's key for knocking on it: 96 bytes, base64url (outer key, handle, key); absent while SPA is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spa_key: Option<String>,
     /// How it wants to be knocked on; absent: as the profile says.

@@ -37,11 +37,12 @@ mod verify_member;
 mod verify_pin;
 mod verify_session;
 
+pub(crate) use accept::HELLO_TIME;
 pub use accept::{Hello, HelloError, read_hello, reset};
 pub use alpn::Alpn;
 pub use anchors::{AnchorError, Anchors};
 pub use client::ExpectedController;
-pub use gate::{Admitted, Gate, GateError, SpaPolicy};
+pub use gate::{Admitted, Gate, GateError, Purchases, SpaPolicy};
 pub use members::{CurrentMembers, MemberKeys, Members, MembersError, Membership};
 pub use peer::peer_leaf;
 pub use presented::{Presented, PresentedError};

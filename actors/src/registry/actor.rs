@@ -4,7 +4,7 @@ mod mailbox;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, Addr, ArbiterHandle, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
@@ -12,6 +12,7 @@ use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::FromGateway;
+use ringwall_trust::spa::HandleCutoffs;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
@@ -157,8 +158,20 @@ impl Registry {
                     self.parts.publisher.show(view.clone());
                 }
             }
+            Effect::CutKnocks(revocation) => self.cutoffs().add(&revocation),
+            Effect::ForgetKnocks(index) => self.cutoffs().forget(index),
+            Effect::ReplaceKnocks(revocations) => {
+                let mut cutoffs = self.cutoffs();
+                cutoffs.clear();
+                revocations.iter().for_each(|revocation| cutoffs.add(revocation));
+            }
             Effect::Audit { kind, dn } => self.audit(kind, &dn, |record| record),
         }
+    }
+
+    fn cutoffs(&self) -> MutexGuard<'_, HandleCutoffs> {
+        // Each change is one insert or remove: a panic of another holder leaves it consistent.
+        self.parts.publisher.cutoffs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(

@@ -17,7 +17,7 @@ use ringwall_protocol::feed::{FeedView, own_state};
 use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId};
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::object::appliance::ApplianceState;
-use ringwall_protocol::revocation::{RevocationIndex, TokenKind};
+use ringwall_protocol::revocation::{Revocation, RevocationIndex, TokenKind};
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::ExpiryReason;
 
@@ -123,6 +123,12 @@ pub(crate) enum Effect {
     Restart,
     /// Show the view to others.
     Publish,
+    /// Refuse knocks as this revocation says.
+    CutKnocks(Revocation),
+    /// The revocation with this index is forgotten, for knocks too.
+    ForgetKnocks(LogIndex),
+    /// Refuse knocks as these revocations say, and as no others do.
+    ReplaceKnocks(Vec<Revocation>),
     /// For the audit: `kind`, and whose session it was.
     Audit {
         /// Kind of the record.

@@ -1,10 +1,11 @@
 //! What the registry lets others see of the feed: members and keys for handshakes and signatures, and how far it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::id::LogIndex;
+use ringwall_trust::spa::HandleCutoffs;
 use ringwall_trust::token::{Expected, KeySet};
 use tokio::sync::{Semaphore, watch};
 
@@ -46,6 +47,7 @@ pub struct Published {
     snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
     complete: watch::Receiver<LogIndex>,
     waiters: Arc<Semaphore>,
+    cutoffs: Arc<Mutex<HandleCutoffs>>,
 }
 
 /// The registry's end.
@@ -53,6 +55,7 @@ pub struct Published {
 pub struct Publisher {
     snapshot: watch::Sender<Option<Arc<Snapshot>>>,
     complete: watch::Sender<LogIndex>,
+    pub(crate) cutoffs: Arc<Mutex<HandleCutoffs>>,
 }
 
 /// Both ends.
@@ -61,7 +64,9 @@ pub fn channel() -> (Publisher, Published) {
     let (snapshot_into, snapshot) = watch::channel(None);
     let (complete_into, complete) = watch::channel(LogIndex(0));
     let waiters = Arc::new(Semaphore::new(MAX_WAITERS));
-    (Publisher { snapshot: snapshot_into, complete: complete_into }, Published { snapshot, complete, waiters })
+    let cutoffs = Arc::<Mutex<HandleCutoffs>>::default();
+    let publisher = Publisher { snapshot: snapshot_into, complete: complete_into, cutoffs: Arc::clone(&cutoffs) };
+    (publisher, Published { snapshot, complete, waiters, cutoffs })
 }
 
 impl Publisher {
@@ -92,6 +97,12 @@ impl Published {
     /// Waits for the next change of the snapshot; false if the registry has stopped.
     pub async fn changed(&mut self) -> bool {
         self.snapshot.changed().await.is_ok()
+    }
+
+    /// Whose knocks are refused because their sessions were cut, as it is at the time.
+    #[must_use]
+    pub fn cutoffs(&self) -> Arc<Mutex<HandleCutoffs>> {
+        Arc::clone(&self.cutoffs)
     }
 
     /// Everything up to this index is applied.

@@ -40,7 +40,8 @@ async fn status(desk: &Desk) -> Result<()> {
     let titles = vec!["controller", "node", "role", "state", "lag"];
     say(&Rows { titles, rows: status.controllers.iter().map(controller).collect() }.to_string())?;
     let titles = vec!["gateway", "site", "state", "feed", "enforced", "sessions"];
-    say(&Rows { titles, rows: status.gateways.iter().map(gateway).collect() }.to_string())
+    say(&Rows { titles, rows: status.gateways.iter().map(gateway).collect() }.to_string())?;
+    status.weaker.iter().try_for_each(|option| say(&format!("weaker: {option}")))
 }
 
 fn controller(it: &ControllerStatus) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ringwall_protocol::id::DeviceId;
-use ringwall_protocol::wire::admin::{LoginAnswer, LoginRequest};
+use ringwall_protocol::wire::admin::{KnockKeyAnswer, LoginAnswer, LoginRequest};
 use serde_json::{Value, json};
 
 use super::read_text;
@@ -41,6 +41,12 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
         answer = other_factor(&session, order.otp_file.as_ref()).await?;
     }
     session.token = Some(answer.token);
+    let own: Result<KnockKeyAnswer, _> =
+        Connection::new(&session)?.post("/authentication/knock-key", &Value::Null).await;
+    match own {
+        Ok(own) => session.knock_key = Some(own.knock_key),
+        Err(error) => remark(&format!("the key for knocking was not renewed: {error}")),
+    }
     session.expires = Some(answer.expires.to_string());
     session.user = Some(username);
     session.save(path)?;
@@ -100,8 +106,11 @@ fn merge(order: &SignIn, known: Option<Session>) -> Result<Session> {
         .or_else(|| known.as_ref().map(|session| session.ca_fingerprint.clone()))
         .context("--ca-fingerprint is wanted at the first sign-in; `ringwall-controller init` printed it")?;
     let device_id = known.as_ref().map_or_else(random_device, |session| session.device_id);
+    let given = order.knock_key_file.as_ref().map(read_text).transpose()?;
+    let given = given.map(|text| text.trim().to_owned().into());
+    let knock_key = given.or_else(|| known.as_ref().and_then(|session| session.knock_key.clone()));
     let user = known.and_then(|session| session.user);
-    Ok(Session { controllers, ca_fingerprint, device_id, token: None, expires: None, user })
+    Ok(Session { controllers, ca_fingerprint, device_id, token: None, expires: None, user, knock_key })
 }
 
 fn random_device() -> DeviceId {

@@ -11,6 +11,7 @@ pub(crate) mod echo;
 pub(crate) mod http;
 pub mod iperf;
 pub(crate) mod port_scan;
+pub(crate) mod syn_flood;
 pub(crate) mod waiting;
 
 pub use self::{
@@ -22,5 +23,6 @@ pub use self::{
     http::{HttpReply, Url, http_get},
     iperf::{IperfReport, IperfRun},
     port_scan::{Flags, Scanned, scan_ports},
+    syn_flood::{SynFlood, SynsSent},
     waiting::WaitingRequest,
 };

@@ -15,7 +15,7 @@ use crate::{
 /// The port of the client API.
 pub const CLIENT_PORT: u16 = 443;
 /// The port for other Controllers and Gateways.
-pub(crate) const PEER_PORT: u16 = 444;
+pub const PEER_PORT: u16 = 444;
 /// The port of the admin API.
 pub const ADMIN_PORT: u16 = 8443;
 
@@ -50,6 +50,8 @@ pub struct Controller {
 pub struct Founded {
     /// SHA-256 of the Collective's root certificate.
     pub ca_fingerprint: String,
+    /// The first administrator's key for knocking on the admin port.
+    pub knock_key: String,
 }
 
 impl Controller {
@@ -79,9 +81,13 @@ impl Controller {
             .arg("--keep-root-sealed")
             .args(addresses(lab, host));
         let printed = lab.run(host, &program, FOUNDING)?.success().context("found the Collective")?;
-        let fingerprint = printed.lines().find_map(|line| line.strip_prefix("CA fingerprint"));
-        let ca_fingerprint = fingerprint.with_context(|| format!("no fingerprint in: {printed}"))?.trim().to_owned();
-        Ok((Self::serve(lab, host, adapt)?, Founded { ca_fingerprint }))
+        let told = |what: &str| {
+            let rest = printed.lines().find_map(|line| line.strip_prefix(what));
+            let word = rest.and_then(|rest| rest.split_whitespace().next()).map(str::to_owned);
+            word.with_context(|| format!("no {what} in: {printed}"))
+        };
+        let founded = Founded { ca_fingerprint: told("CA fingerprint")?, knock_key: told("knock key")? };
+        Ok((Self::serve(lab, host, adapt)?, founded))
     }
 
     /// Joins a Collective with a seed file and begins to serve.
@@ -149,10 +155,11 @@ fn addresses(lab: &Lab, host: &str) -> Vec<String> {
     let flags = [
         ("--listen-client", "0.0.0.0:443".to_owned()),
         ("--listen-peer", "0.0.0.0:444".to_owned()),
-        // Orders come from the Controller's own machine, the default.
-        ("--listen-admin", format!("127.0.0.1:{ADMIN_PORT}")),
+        // Without a knock orders come from the Controller's own machine only, the default.
+        ("--listen-admin", format!("0.0.0.0:{ADMIN_PORT}")),
         ("--advertise-client", socket(lab, host, CLIENT_PORT)),
         ("--advertise-peer", socket(lab, host, PEER_PORT)),
+        ("--advertise-admin", socket(lab, host, ADMIN_PORT)),
     ];
     flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
 }

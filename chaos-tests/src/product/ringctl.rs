@@ -10,7 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use totp_rs::Totp;
 
-use crate::lab::{Lab, command::Program, process::Finished};
+use crate::{
+    lab::{Lab, command::Program, process::Finished},
+    product::secret_file::SecretFile,
+};
 
 const BINARY: &str = "ringctl";
 
@@ -125,6 +128,30 @@ impl<'lab> Ringctl<'lab> {
             .input(&format!("{}\n", administrator.password));
         lab.run(host, &program, ORDER)?.success().context("sign in as administrator")?;
         Ok(ringctl)
+    }
+
+    /// Signs in at an admin API from a host, with a key for knocking if one is given; how it ended is for the caller to judge.
+    pub fn sign_in_at(
+        lab: &'lab Lab,
+        host: &str,
+        at: &str,
+        administrator: &Administrator<'_>,
+        knock_key: Option<&str>,
+    ) -> Result<(Self, Finished)> {
+        let ringctl = Self { lab, host: host.to_owned(), session: session_file(lab, host) };
+        let mut program = ringctl
+            .program("sign-in")?
+            .args(["sign-in", at, "--ca-fingerprint", administrator.ca_fingerprint])
+            .args(["--username", administrator.name, "--password-file", "-"])
+            .input(&format!("{}\n", administrator.password));
+        let key = knock_key
+            .map(|key| SecretFile::write(lab.directory().join(format!("{host}.knock-key")), key))
+            .transpose()?;
+        if let Some(key) = &key {
+            program = program.arg("--knock-key-file").arg(key.path());
+        }
+        let finished = lab.run(host, &program, ORDER)?;
+        Ok((ringctl, finished))
     }
 
     /// Loads a file of objects.

@@ -1,12 +1,14 @@
 //! The whole product on real packets: the steps of the demonstration, as a test. Needs root, and the product's binaries
 //! beside the tests' (`cargo build --workspace --bins`).
 
+mod administrators_key;
 mod certificate;
 mod expiry;
 mod gateway_keys;
 mod names;
 mod reevaluation;
 mod ringctl;
+mod spoofed_syns;
 mod stage;
 mod what_if;
 

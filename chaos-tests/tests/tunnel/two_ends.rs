@@ -13,7 +13,9 @@ use ringwall_chaos_tests::lab::topology::{Host, Topology};
 use ringwall_client::tunnel::{ClientTunnel, SiteTunnel, TunnelConfig, TunnelEvent};
 use ringwall_gateway::tunnel::{AcceptedTunnel, DropReason, TunnelConfig as GatewayConfig, Workers};
 use ringwall_protocol::id::{SessionId, SiteId, Thumbprint};
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_trust::spa::{SeatBounds, SeatPlan, Seats};
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
@@ -102,7 +104,10 @@ impl TwoEnds {
             other.join().expect("a handshake does not panic")?;
             Ok(())
         })?;
-        gateway.attach(AcceptedTunnel { stream: inside, connection: server, peer, key: KEY })?;
+        let bounds = SeatBounds { each: 8, total: 8 };
+        let plan = SeatPlan { unproved: bounds, known: bounds, knocked: bounds, identified: bounds };
+        let seat = Seats::new(plan).enter(peer.ip(), UnixMillis(1));
+        gateway.attach(AcceptedTunnel { stream: inside, connection: server, peer, key: KEY, seat });
         self.client.add_site(SiteTunnel {
             site,
             stream: outside,

@@ -58,6 +58,14 @@ pub(super) enum AttemptError {
     TooLate,
 }
 
+impl AttemptError {
+    /// Whether nothing came back at all: a host that is gone, or one that refuses the knock.
+    pub(super) fn is_silence(&self) -> bool {
+        use std::io::ErrorKind::TimedOut;
+        matches!(self, Self::Dial(_, DialError::Connect(error) | DialError::Tls(error)) if error.kind() == TimedOut)
+    }
+}
+
 /// What an attempt needs.
 #[derive(Clone)]
 pub(super) struct Attempt {

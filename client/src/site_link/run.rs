@@ -9,7 +9,7 @@ use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::{mpsc, watch};
 
 use super::attempt::{Attempt, AttemptError, Connected};
-use super::race::race;
+use super::race::{Finish, race};
 use super::{Credentials, LinkCommand, LinkContext, LinkEvent, LinkReport};
 use crate::advice;
 use crate::clock;
@@ -38,7 +38,13 @@ pub(super) struct Link {
     choice: SiteChoice,
     /// How often in a row tokens were not accepted.
     token_refusals: u32,
+    /// How often in a row every Gateway was silent.
+    silent_rounds: u32,
 }
+
+/// After so many rounds in which every Gateway was silent, other tokens are asked for once: a Gateway does not say that it
+/// refuses a knock, but the Controllers say whether the session still exists.
+const SILENT_ROUNDS: u32 = 2;
 
 /// What is to be done before the next attempt.
 enum Pause {
@@ -72,6 +78,7 @@ impl Link {
             reports,
             choice,
             token_refusals: 0,
+            silent_rounds: 0,
         }
     }
 
@@ -111,6 +118,7 @@ impl Link {
                 finish = race(attempts) => finish,
                 stopped = stopped(&mut self.inbox, &mut self.tunnel_up) => return Err(stopped),
             };
+            self.count_silence(&finish);
             let mut pause = Pause::None;
             for (gateway, name, error) in finish.failed {
                 pause = self.failed(gateway, &name, error, pause);
@@ -119,6 +127,15 @@ impl Link {
                 return Ok(connected);
             }
             self.pause(pause).await?;
+        }
+    }
+
+    /// Asks for other tokens where nobody says that these are refused.
+    fn count_silence(&mut self, finish: &Finish) {
+        let is_silent = finish.connected.is_none() && finish.failed.iter().all(|(_, _, error)| error.is_silence());
+        self.silent_rounds = if is_silent { self.silent_rounds.saturating_add(1) } else { 0 };
+        if self.silent_rounds == SILENT_ROUNDS {
+            self.report(LinkEvent::TokensNeeded(ErrorCode::TokenRevoked));
         }
     }
 

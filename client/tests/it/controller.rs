@@ -56,10 +56,10 @@ impl FakeController {
                         let (facts, members) = (Arc::clone(&facts), Arc::clone(&members));
                         tokio::spawn(serve(stream, facts, members, address, Arc::clone(&receiver)));
                     }
-                    received = knocks.recv(&mut packet) => {
-                        let length = received.expect("received");
+                    received = knocks.recv_from(&mut packet) => {
+                        let (length, from) = received.expect("received");
                         let now = ringwall_client::clock::now();
-                        let knock = receiver.lock().expect("no panic").packet(&packet[..length], now);
+                        let knock = receiver.lock().expect("no panic").packet(&packet[..length], from.ip(), now);
                         facts.change(|changing| changing.knocks.0 += u32::from(knock.is_ok()));
                     }
                 }
@@ -94,7 +94,8 @@ async fn serve(
     let Ok(hello) = read_hello(stream).await else { return };
     if facts.change(|changing| changing.spa) {
         let now = ringwall_client::clock::now();
-        let proof = receiver.lock().expect("no panic").alpn_entry(&hello.entries()[0], now);
+        let from = hello.stream().peer_addr().expect("connected").ip();
+        let proof = receiver.lock().expect("no panic").alpn_entry(&hello.entries()[0], from, now);
         if proof.is_err() {
             return hello.refuse();
         }

@@ -5,6 +5,7 @@
 
 pub(crate) mod authority;
 pub(crate) mod granting;
+mod knock_key;
 pub(crate) mod session;
 pub(crate) mod sign_in;
 

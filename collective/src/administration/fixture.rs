@@ -14,6 +14,7 @@ use ringwall_trust::secret::SystemRandom;
 
 use crate::setup::config::Advertise;
 use crate::setup::founding::{FoundingOptions, found};
+use ringwall_protocol::object::settings::SpaMode;
 
 /// A Monday morning in 2026.
 pub(crate) const NOW: UnixMillis = UnixMillis(1_780_300_800_000);
@@ -40,6 +41,7 @@ impl Fixture {
                     peer: vec!["192.0.2.1:444".to_owned()],
                 },
                 keep_root: false,
+                spa_mode: SpaMode::UdpTcp,
             };
             let founded = found(&options, "a password", NOW, &SystemRandom).expect("a Collective");
             let mut fixture = Self { state: State::default(), applied: 0 };

@@ -1,14 +1,14 @@
 //! The client API (`/client/v1`): what runs before a certificate, and what needs one.
 
-use actix_web::error::JsonPayloadError;
-use actix_web::web::{Data, Json, JsonConfig, ServiceConfig, post, scope};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Json, ServiceConfig, post, scope};
 use ringwall_protocol::wire::client::{
     BeginSignIn, CertificateAnswer, CertificateRequest, ClaimsAnswer, EntitlementsAnswer, EntitlementsRequest,
     MAX_CLIENT_BODY, MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignInWay, SignOutRequest,
     StepUpAnswer, StepUpRequest,
 };
 
+use super::client_body::{Body, BodyLimit};
 use crate::clock;
 use crate::controller::Controller;
 use crate::issuing::CertifiedClient;
@@ -21,14 +21,14 @@ type Answer<T> = Result<Json<T>, Refusal>;
 pub(crate) fn configure(routes: &mut ServiceConfig) {
     routes.service(
         scope("/client/v1/sign-in")
-            .app_data(json(MAX_SIGN_IN_BODY))
+            .app_data(BodyLimit(MAX_SIGN_IN_BODY))
             .route("", post().to(sign_in))
             .route("/begin", post().to(begin_sign_in))
             .route("/mfa", post().to(sign_in_mfa)),
     );
     routes.service(
         scope("/client/v1")
-            .app_data(json(MAX_CLIENT_BODY))
+            .app_data(BodyLimit(MAX_CLIENT_BODY))
             .route("/certificate", post().to(certificate))
             .route("/certificate/renew", post().to(renew_certificate))
             .route("/entitlements", post().to(entitlements))
@@ -39,31 +39,10 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
     );
 }
 
-/// JSON bodies of at most `limit` bytes; what does not parse is answered in the form of every refusal.
-#[must_use]
-pub(crate) fn json(limit: usize) -> JsonConfig {
-    JsonConfig::default().limit(limit).error_handler(refuse_body)
-}
-
-fn refuse_body(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
-    let text = match &error {
-        JsonPayloadError::ContentType => "expected content type application/json".to_owned(),
-        // serde's text may repeat a value of the body, which may be a secret: only the place is told.
-        JsonPayloadError::Deserialize(error) => {
-            format!("body is not what this request takes (line {}, column {})", error.line(), error.column())
-        }
-        JsonPayloadError::OverflowKnownLength { limit, .. } | JsonPayloadError::Overflow { limit } => {
-            format!("expected a body of at most {limit} bytes")
-        }
-        _ => "body could not be read".to_owned(),
-    };
-    Refusal::invalid(text).into()
-}
-
 async fn begin_sign_in(
     controller: Data<Controller>,
     caller: UnauthenticatedClient,
-    body: Json<BeginSignIn>,
+    Body(body): Body<BeginSignIn>,
 ) -> Answer<SignInWay> {
     controller.sign_in.begin_sign_in(&caller, &body, clock::now()).await.map(Json)
 }
@@ -71,17 +50,17 @@ async fn begin_sign_in(
 async fn sign_in(
     controller: Data<Controller>,
     caller: UnauthenticatedClient,
-    body: Json<SignInRequest>,
+    Body(body): Body<SignInRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.sign_in.sign_in(&caller, body.into_inner(), clock::now()).await?))
+    Ok(answer_sign_in(&controller.sign_in.sign_in(&caller, body, clock::now()).await?))
 }
 
 async fn sign_in_mfa(
     controller: Data<Controller>,
     caller: UnauthenticatedClient,
-    body: Json<MfaAnswer>,
+    Body(body): Body<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.sign_in.finish_sign_in(&caller, body.into_inner(), clock::now()).await?))
+    Ok(answer_sign_in(&controller.sign_in.finish_sign_in(&caller, body, clock::now()).await?))
 }
 
 fn answer_sign_in(answer: &SignInAnswer) -> HttpResponse {
@@ -94,7 +73,7 @@ fn answer_sign_in(answer: &SignInAnswer) -> HttpResponse {
 async fn certificate(
     controller: Data<Controller>,
     caller: UnauthenticatedClient,
-    body: Json<CertificateRequest>,
+    Body(body): Body<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
     controller.issuing.issue_certificate(&body, caller.address, None, clock::now()).await.map(Json)
 }
@@ -102,7 +81,7 @@ async fn certificate(
 async fn renew_certificate(
     controller: Data<Controller>,
     caller: CertifiedClient,
-    body: Json<CertificateRequest>,
+    Body(body): Body<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
     controller.issuing.issue_certificate(&body, caller.address, Some(&caller), clock::now()).await.map(Json)
 }
@@ -110,7 +89,7 @@ async fn renew_certificate(
 async fn entitlements(
     controller: Data<Controller>,
     caller: CertifiedClient,
-    body: Json<EntitlementsRequest>,
+    Body(body): Body<EntitlementsRequest>,
 ) -> Answer<EntitlementsAnswer> {
     controller.issuing.entitle(&caller, &body, clock::now()).await.map(Json)
 }
@@ -118,7 +97,7 @@ async fn entitlements(
 async fn renew(
     controller: Data<Controller>,
     caller: CertifiedClient,
-    body: Json<RenewRequest>,
+    Body(body): Body<RenewRequest>,
 ) -> Answer<ClaimsAnswer> {
     controller.issuing.renew(&caller, &body, clock::now()).await.map(Json)
 }
@@ -126,17 +105,17 @@ async fn renew(
 async fn step_up(
     controller: Data<Controller>,
     caller: CertifiedClient,
-    body: Json<StepUpRequest>,
+    Body(body): Body<StepUpRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.step_up.step_up(&caller, body.into_inner(), clock::now()).await?))
+    Ok(answer_step_up(&controller.step_up.step_up(&caller, body, clock::now()).await?))
 }
 
 async fn step_up_mfa(
     controller: Data<Controller>,
     caller: CertifiedClient,
-    body: Json<MfaAnswer>,
+    Body(body): Body<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.step_up.finish_step_up(&caller, body.into_inner(), clock::now()).await?))
+    Ok(answer_step_up(&controller.step_up.finish_step_up(&caller, body, clock::now()).await?))
 }
 
 fn answer_step_up(answer: &StepUpAnswer) -> HttpResponse {
@@ -149,7 +128,7 @@ fn answer_step_up(answer: &StepUpAnswer) -> HttpResponse {
 async fn sign_out(
     controller: Data<Controller>,
     caller: CertifiedClient,
-    body: Json<SignOutRequest>,
+    Body(body): Body<SignOutRequest>,
 ) -> Result<HttpResponse, Refusal> {
     controller.revocation.sign_out(&caller, &body, clock::now()).await?;
     Ok(HttpResponse::NoContent().finish())

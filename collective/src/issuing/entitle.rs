@@ -107,7 +107,7 @@ impl Issuing {
         let site = plan.site;
         let validity =
             Validity { idx: state.index(), now, life: entitlement_life(collective), not_after: claims.sign_in_until };
-        let gateways = self.gateway_offers(state, site)?;
+        let gateways = self.gateway_offers(state, site, &claims.head)?;
         let token = EntitlementToken {
             head: head(collective, &Bearer::of(&claims.head), site.base.id.uuid(), validity),
             claims_idx: claims.head.idx,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ringwall_trust::identity::Leaf;
-use ringwall_trust::spa::{KeyOwner, SourcePermit};
+use ringwall_trust::spa::{ConnectionPermit, KeyOwner};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -42,7 +42,7 @@ pub(crate) enum Channel {
 pub(crate) struct Secured {
     stream: TlsStream<TcpStream>,
     connection: Connection,
-    _permit: SourcePermit,
+    _permit: ConnectionPermit,
 }
 
 impl Secured {
@@ -53,7 +53,7 @@ impl Secured {
 
     /// A stream and what was proved of it.
     #[must_use]
-    pub(crate) const fn new(stream: TlsStream<TcpStream>, connection: Connection, permit: SourcePermit) -> Self {
+    pub(crate) const fn new(stream: TlsStream<TcpStream>, connection: Connection, permit: ConnectionPermit) -> Self {
         Self { stream, connection, _permit: permit }
     }
 }

@@ -6,15 +6,15 @@
 //! in mode TCP: were it closed too, a Collective that was switched over by mistake could not agree to switch back.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringwall_kernel::guard::{GuardConfig, GuardError, GuardedPort, PortGuard};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::spa::{self, Heard, Hole, Pinholes, Receiver};
-use ringwall_trust::tls::SpaPolicy;
+use ringwall_trust::spa::{self, Heard, Hole, KeyOwner, Pinholes, Receiver, Spent};
+use ringwall_trust::tls::{Purchases, SpaPolicy};
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 
@@ -95,18 +95,6 @@ impl Dark {
         }
     }
 
-    /// A connection was accepted at `port`: if it was the last that was bought, the port closes for its source.
-    pub(crate) fn came(&self, source: IpAddr, port: u16) {
-        let mut standing = self.standing();
-        let hole = Hole::new(source, port);
-        if standing.holes.spend(hole)
-            && let Some(guard) = &mut standing.guard
-        {
-            // The kernel has counted already; this only frees the element.
-            let _ = guard.close(hole.source, hole.port);
-        }
-    }
-
     /// Closes what was bought with keys that are no longer held.
     pub(crate) fn lock_out(&self) {
         let mut standing = self.standing();
@@ -119,6 +107,13 @@ impl Dark {
                 tracing::error!(%error, "a removed key's pinhole could not be closed; it ends within 10 s");
             }
         }
+    }
+
+    /// Whether the kernel lets this source come to the port without a knock.
+    fn is_exempt(&self, source: SocketAddr, port: u16) -> bool {
+        let source = source.ip().to_canonical();
+        let guarded = self.guard.ports.iter().filter(|guarded| guarded.port == port);
+        guarded.flat_map(|guarded| &guarded.exempt).any(|network| network.contains(&source))
     }
 
     /// Takes the guard away, an earlier process's too.
@@ -174,7 +169,9 @@ impl Dark {
             spa::open_port(*address).with_context(|| format!("listening for knocks on udp {address}"))
         };
         let sockets = self.listeners.iter().map(bind).collect::<Result<_, _>>()?;
-        Ok((PortGuard::start(&self.guard)?, sockets))
+        let guard = PortGuard::start(&self.guard)?;
+        warn_without_syn_cookies();
+        Ok((guard, sockets))
     }
 
     fn listen(self: &Arc<Self>, socket: UdpSocket) -> AbortHandle {
@@ -201,9 +198,12 @@ impl Dark {
         metrics::counter!("ringwall_knocks_total").increment(1);
         let hole = Hole::new(source, listener.port());
         let mut standing = self.standing();
-        let connections = standing.holes.buy(hole, &knock.owner, knock.connections, Instant::now());
+        if !standing.holes.buy(hole, &knock.owner, knock.connections, Instant::now()) {
+            metrics::counter!("ringwall_knocks_refused_total", "why" => "keys").increment(1);
+            return;
+        }
         if let Some(guard) = &mut standing.guard
-            && let Err(error) = guard.open(hole.source, hole.port, connections, Pinholes::OPEN)
+            && let Err(error) = guard.open(hole.source, hole.port, Pinholes::OPEN)
         {
             tracing::warn!(%error, "a knock could not open its port");
         }
@@ -212,5 +212,34 @@ impl Dark {
     fn standing(&self) -> MutexGuard<'_, Standing> {
         // A panic elsewhere leaves a table that opens too little at worst.
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Purchases for Dark {
+    /// Where no guard stands, nothing has to be bought. Where what was bought is spent, the port closes for its source.
+    fn spend(&self, source: SocketAddr, port: u16, owner: &KeyOwner) -> bool {
+        let mut standing = self.standing();
+        if standing.guard.is_none() || self.is_exempt(source, port) {
+            return true;
+        }
+        let hole = Hole::new(source.ip(), port);
+        let spent = standing.holes.spend(hole, owner, Instant::now());
+        if spent == Spent::Last
+            && let Some(guard) = &mut standing.guard
+            && let Err(error) = guard.close(hole.source, hole.port)
+        {
+            tracing::warn!(%error, "a pinhole could not be closed; it ends within 10 s");
+        }
+        spent != Spent::Nothing
+    }
+}
+
+/// A queue full of SYNs would keep out whoever knocked (T47).
+fn warn_without_syn_cookies() {
+    const SETTING: &str = "/proc/sys/net/ipv4/tcp_syncookies";
+    if std::fs::read_to_string(SETTING).is_ok_and(|value| value.trim() == "0") {
+        tracing::warn!(
+            "net.ipv4.tcp_syncookies is 0: a flood of SYNs can keep Clients and peers out; set it to 1 with sysctl"
+        );
     }
 }

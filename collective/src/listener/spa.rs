@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ringwall_protocol::id::{DeviceId, UserId};
+use ringwall_protocol::id::{DeviceId, LogIndex, UserId};
+use ringwall_protocol::name::{SessionDn, UserDn};
 use ringwall_protocol::object::ClientProfile;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
-use ringwall_trust::secret::SecretKey;
+use ringwall_trust::secret::{SecretKey, SystemRandom};
 use ringwall_trust::spa::{
-    Destination, JournalError, JournalFile, KeyOwner, PeerRole, Receiver, SpaKey, SpaWindow, derive_peer_key,
-    derive_profile_key, places,
+    Destination, Handle, JournalError, JournalFile, KeyOwner, KnockSecret, PeerRole, Realm, Receiver, SpaKey,
+    SpaWindow, derive_administrators_root, derive_peer_key, derive_profile_key, places,
 };
 
 use crate::refusal::Refusal;
@@ -60,6 +61,12 @@ pub fn profile_key(state: &State, vault: &Vault, profile: &ClientProfile) -> Res
 /// If the Collective has no master key yet, or the vault cannot open it.
 pub fn peer_key(state: &State, vault: &Vault, role: PeerRole) -> Result<SecretKey, Refusal> {
     Ok(derive_peer_key(&master(state, vault)?, role, PEER_GENERATION))
+}
+
+/// A key for the admin port of an administrator's own, for one machine: made anew each time, none is stored (T53).
+pub(crate) fn administrators_key(master: &SecretKey, dn: &SessionDn, idx: LogIndex) -> KnockSecret {
+    let root = derive_administrators_root(master, PEER_GENERATION);
+    KnockSecret::for_session(&root, Handle::new(&root, dn, idx, &SystemRandom))
 }
 
 /// The process's one judge of knocks, which knows what an earlier process accepted ahead of the clock.
@@ -110,13 +117,25 @@ pub(crate) struct Followed {
     profiles: BTreeSet<(String, u32)>,
     devices: BTreeMap<(UserId, DeviceId), String>,
     peers: bool,
+    /// The latest revocation that was taken into account.
+    revoked: LogIndex,
+    blocked: BTreeSet<UserDn>,
 }
 
 impl Followed {
     /// Nothing was given yet.
     #[must_use]
     pub(crate) const fn new(places: Places) -> Self {
-        Self { places, window: None, looked: None, profiles: BTreeSet::new(), devices: BTreeMap::new(), peers: false }
+        Self {
+            places,
+            window: None,
+            looked: None,
+            profiles: BTreeSet::new(),
+            devices: BTreeMap::new(),
+            peers: false,
+            revoked: LogIndex(0),
+            blocked: BTreeSet::new(),
+        }
     }
 
     /// Brings `receiver` to what `state` says; true if keys were taken away, with which pinholes may be open. Keys that do
@@ -130,15 +149,34 @@ impl Followed {
             (self.window, self.looked) = (Some(window), Some(Instant::now()));
         }
         if !self.peers {
-            for role in [PeerRole::Raft, PeerRole::Feed, PeerRole::Join, PeerRole::Admin] {
+            for role in [PeerRole::Raft, PeerRole::Feed, PeerRole::Join] {
                 let key = derive_peer_key(&master, role, PEER_GENERATION);
                 receiver.add(KeyOwner::Peer(role), SpaKey::new(&key));
             }
+            receiver.add_root(Realm::Administrators, &derive_administrators_root(&master, PEER_GENERATION));
             self.peers = true;
         }
+        self.follow_cutoffs(receiver, state);
         let profiles = self.follow_profiles(receiver, state, &master);
         let devices = self.follow_devices(receiver, state, vault);
         profiles || devices
+    }
+
+    /// Whose keys for the admin port are refused: of users who were cut off since, and of those who are blocked.
+    fn follow_cutoffs(&mut self, receiver: &Receiver, state: &State) {
+        let cutoffs = receiver.cutoffs();
+        // Each change is one insert: a panic of another holder leaves it consistent.
+        let mut cutoffs = cutoffs.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.revoked;
+        for revocation in state.revocations().iter().rev().take_while(|one| one.index > known) {
+            cutoffs.add(revocation);
+            self.revoked = self.revoked.max(revocation.index);
+        }
+        let blocked: BTreeSet<UserDn> = state.blocklist().map(|entry| entry.user.clone()).collect();
+        if blocked != self.blocked {
+            cutoffs.block(&blocked);
+            self.blocked = blocked;
+        }
     }
 
     /// Keys of profiles that enrol; of a rotated one the former generation too.

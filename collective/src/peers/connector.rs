@@ -41,7 +41,7 @@ impl Connector {
     #[must_use]
     pub(crate) fn new(own: &Arc<Presented>, members: &Arc<CurrentMembers>, first: &[ControllerRecord]) -> Self {
         // Without a key nobody is knocked on; who was admitted just now is called on by the others.
-        let known = Known { peers: peers(first.iter(), |_| SpaMode::default()), key: None };
+        let known = Known { peers: peers(first.iter(), |_| SpaMode::UdpTcp), key: None };
         let (own, members) = (Arc::clone(own), Arc::clone(members));
         Self(Arc::new(Shared { own, members, known: Mutex::new(known) }))
     }

@@ -6,6 +6,9 @@ use anyhow::Context;
 
 use crate::setup::config::Config;
 
+/// Connections that the kernel holds until they are accepted, as far as `net.core.somaxconn` allows.
+const BACKLOG: i32 = 4_096;
+
 /// Addresses of listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
@@ -30,6 +33,7 @@ impl Listeners {
     pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
         let bind = |what: &str, address: SocketAddr| -> anyhow::Result<TcpListener> {
             let listener = TcpListener::bind(address).with_context(|| format!("listening on {address} ({what})"))?;
+            socket2::SockRef::from(&listener).listen(BACKLOG)?;
             listener.set_nonblocking(true)?;
             Ok(listener)
         };

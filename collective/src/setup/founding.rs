@@ -2,15 +2,16 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_protocol::id::{
-    ApplianceId, CollectiveId, Incarnation, IncarnationId, IpPoolId, LogIndex, MfaProviderId, NodeId, PolicyId,
-    ProfileId, ProviderId, RoleId, SiteId, UserId,
+    ApplianceId, CollectiveId, DeviceId, Incarnation, IncarnationId, IpPoolId, LogIndex, MfaProviderId, NodeId,
+    PolicyId, ProfileId, ProviderId, RoleId, SiteId, UserId,
 };
 use ringwall_protocol::membership::ControllerRecord;
-use ringwall_protocol::name::{NameError, UserName};
+use ringwall_protocol::name::{NameError, ProviderName, SessionDn, UserDn, UserName};
 use ringwall_protocol::object::appliance::{ApplianceState, Interface};
 use ringwall_protocol::object::identity_provider::{FactorSettings, ProviderSettings};
 use ringwall_protocol::object::ip_pool::IpRange;
 use ringwall_protocol::object::role::{Privilege, PrivilegeScope, PrivilegeTarget, PrivilegeType};
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::object::{
     AdministrativeRole, Appliance, ClientProfile, EntityBase, GlobalSettings, IdentityProvider, IpPool, LocalUser,
     MfaProvider, Object, Site,
@@ -27,11 +28,13 @@ use ringwall_trust::ca::{CaError, IssuingCa, RootCa};
 use ringwall_trust::identity::{IssuerKind, KeyError, KeyKind, PrivateKey, RequestError, VerifiedRequest};
 use ringwall_trust::password::{self, Cost, PasswordError};
 use ringwall_trust::secret::{Random, SecretKey};
+use ringwall_trust::spa::{KnockSecret, derive_profile_key};
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;
 
 use super::config::Advertise;
 use super::data_dir::{NodeIdentity, NodeKeys};
+use crate::listener::spa::administrators_key;
 use crate::replica::vault::{Purpose, SPA_MASTER, Vault};
 
 /// The first Controller's id in the Raft group.
@@ -57,6 +60,8 @@ pub struct FoundingOptions {
     pub advertise: Advertise,
     /// Keep the root key in the data directory.
     pub keep_root: bool,
+    /// Whether ports answer only whoever knocks.
+    pub spa_mode: SpaMode,
 }
 
 /// A Collective that was made and not yet begun.
@@ -69,6 +74,10 @@ pub struct Founded {
     pub root: RootCa,
     /// The first log entry.
     pub command: Founding,
+    /// The key of the default profile, for its link.
+    pub profile_key: SecretKey,
+    /// The first administrator's key for the admin port.
+    pub administrator_key: KnockSecret,
 }
 
 /// Why a Collective was not made.
@@ -128,8 +137,13 @@ pub fn found(
         objects(options, &admin, &ids).into_iter().map(|one| PutObject::new(one).into()).collect();
     then.push(SetLocalPassword { user: ids.admin, hash: password, must_change: false }.into());
     then.push(first_key(&signer));
-    then.push(spa_master(&kek, random));
-    let settings = GlobalSettings { profile_hostname: options.hostname.clone(), ..GlobalSettings::default() };
+    let master = SecretKey::generate(random);
+    then.push(spa_master(&kek, &master));
+    let settings = GlobalSettings {
+        profile_hostname: options.hostname.clone(),
+        spa_mode: options.spa_mode,
+        ..GlobalSettings::default()
+    };
     let command = Founding {
         id: collective,
         name: options.name.clone(),
@@ -149,7 +163,15 @@ pub fn found(
         kek,
         root: kept_root,
     };
-    Ok(Founded { identity, keys, root, command })
+    let profile_key = derive_profile_key(&master, DEFAULT_PROFILE, 0);
+    let administrator_key = administrators_key(&master, &first_session(admin), LogIndex(1));
+    Ok(Founded { identity, keys, root, command, profile_key, administrator_key })
+}
+
+/// The first administrator before any machine of his is known.
+fn first_session(admin: UserName) -> SessionDn {
+    let provider = ProviderName::parse(LOCAL_PROVIDER).expect("a constant name");
+    SessionDn { device: DeviceId::new(uuid::Uuid::nil()), user: UserDn { user: admin, provider } }
 }
 
 /// Keys of two intermediates, and the certificates that a root gave them.
@@ -244,8 +266,7 @@ fn first_key(signer: &TokenSigner) -> Command {
     AddKey { kid: record.kid, controller: FIRST_NODE, public_key: record.public_key }.into()
 }
 
-fn spa_master(kek: &SecretKey, random: &dyn Random) -> Command {
-    let master = SecretKey::generate(random);
+fn spa_master(kek: &SecretKey, master: &SecretKey) -> Command {
     let sealed = Vault::new(kek.clone()).seal(Purpose::SpaMaster, master.expose());
     PutSecret { name: SPA_MASTER.to_owned(), sealed }.into()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringwall_collective::EnforcementOutcome;
-use ringwall_collective::PEER_ROOM;
+use ringwall_collective::PEER_SEATS;
 use ringwall_protocol::claims::{ClaimMap, StepUp, StepUpKind};
 use ringwall_protocol::feed::{FeedEvent, FromController, FromGateway, SessionSummary};
 use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId, SignInId, SiteId};
@@ -122,13 +122,13 @@ async fn stranger_flood_does_not_end_a_lease() {
     feed.view().await;
     let at = lab.process(0).bound.peer;
     let mut flood = VecDeque::new();
-    for number in 1..=PEER_ROOM.unknown {
+    for number in 1..=PEER_SEATS.unproved.total {
         flood.push_back(stranger(number, at).await);
     }
     // It goes on as long as the test does: a thousand a second, each for two seconds.
     let flooding = tokio::spawn(async move {
         let mut pace = tokio::time::interval(Duration::from_millis(1));
-        for number in PEER_ROOM.unknown + 1.. {
+        for number in PEER_SEATS.unproved.total + 1.. {
             pace.tick().await;
             flood.push_back(stranger(number % 60_000 + 1, at).await);
             if flood.len() > 2_000 {

@@ -11,6 +11,7 @@ use ringwall_collective::{Advertise, Config, RaftPace, RawConfig};
 use ringwall_collective::{FoundingOptions, found};
 use ringwall_protocol::id::{LogIndex, SiteId, UserId};
 use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::object::{Appliance, LocalUser, Object};
 use ringwall_protocol::wire::join::{JoinRole, SEED_VERSION, Seed, SeedController};
 use ringwall_raft::state::join_token::{CreateJoinToken, JoinTokenHash};
@@ -57,6 +58,7 @@ impl Lab {
             admin: "root".to_owned(),
             advertise: config.advertise.clone(),
             keep_root: true,
+            spa_mode: SpaMode::Open,
         };
         let founded = found(&options, "a long password", ringwall_collective::now(), &SystemRandom).expect("founded");
         let root = founded.root.fingerprint();

@@ -6,6 +6,7 @@ mod blocklist;
 mod certificate;
 mod client;
 mod cluster;
+mod crowding;
 mod dark;
 mod devices;
 mod doors;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -64,6 +65,27 @@ pub struct Snat {
     pub v4: Option<Ipv4Addr>,
     /// The same for IPv6.
     pub v6: Option<Ipv6Addr>,
+    /// First and last port that a translated flow gets; none of this host's listeners is among them (T50).
+    pub ports: (u16, u16),
+}
+
+impl Snat {
+    /// Ports of translated flows: the usual range of ports that nobody listens on (`ip_local_port_range`).
+    const PORTS: RangeInclusive<u16> = 32_768..=60_999;
+
+    /// The widest part of the range 32768 to 60999 without any of these listeners' ports. An answer to a translated flow
+    /// and a Client's packet to a listener must never look alike: else a session could take the Client's connection over
+    /// (port shadowing, as in CVE-2021-3773).
+    #[must_use]
+    pub fn ports_beside(listeners: &[u16]) -> (u16, u16) {
+        let (first, last) = (*Self::PORTS.start(), *Self::PORTS.end());
+        let mut taken: Vec<u16> = listeners.iter().copied().filter(|port| Self::PORTS.contains(port)).collect();
+        taken.sort_unstable();
+        let begins = std::iter::once(first).chain(taken.iter().map(|port| port + 1));
+        let ends = taken.iter().map(|port| port - 1).chain([last]);
+        let parts = begins.zip(ends).filter(|(first, last)| first <= last);
+        parts.max_by_key(|(first, last)| last - first).expect("a Gateway has fewer listeners than the range has ports")
+    }
 }
 
 /// Everything that shapes the firewall's table.
@@ -138,6 +160,13 @@ impl FirewallConfig {
         if self.snat.as_ref().is_some_and(|snat| snat.out == self.tun) {
             problems.push("translation toward the tunnel itself".to_owned());
         }
+        let shares = |snat: &Snat| {
+            let ports = snat.ports.0..=snat.ports.1;
+            ports.is_empty() || ports.contains(&self.tcp_port) || ports.contains(&self.udp_port)
+        };
+        if self.snat.as_ref().is_some_and(shares) {
+            problems.push("translated flows share ports with the Gateway's own listener".to_owned());
+        }
         problems
     }
 }
@@ -163,7 +192,14 @@ mod tests {
         config.table = "Bad-Name".to_owned();
         config.udp_port = 0;
         config.alert_group = config.denial_group;
-        config.snat = Some(Snat { out: tun, v4: None, v6: None });
-        assert_eq!(config.problems().len(), 5);
+        config.snat = Some(Snat { out: tun, v4: None, v6: None, ports: (1, 443) });
+        assert_eq!(config.problems().len(), 6);
+    }
+
+    #[test]
+    fn translated_flows_get_the_widest_range_without_a_listener() {
+        assert_eq!(Snat::ports_beside(&[443, 9_100]), (32_768, 60_999));
+        assert_eq!(Snat::ports_beside(&[40_000]), (40_001, 60_999));
+        assert_eq!(Snat::ports_beside(&[60_999, 50_000, 32_768]), (32_769, 49_999));
     }
 }

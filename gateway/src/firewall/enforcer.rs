@@ -61,13 +61,13 @@ impl Enforcer {
         (Self { requests, knocks: Arc::default(), rule_sets: Arc::default() }, queue)
     }
 
-    /// Lets `source` begin `connections` TCP connections to `port` within a time (at least 1 ms); answers whether the
-    /// kernel took it. Calling again counts from then, in place of what was left.
-    pub fn open_knock(&self, source: IpAddr, port: u16, connections: u32, time: Duration) -> Reply<bool> {
-        self.knock(KnockChange::Open { source, port, connections, time })
+    /// Lets `source` begin TCP connections to `port` within a time (at least 1 ms); returns whether the kernel took it.
+    /// Calling again counts from then, in place of what was left.
+    pub fn open_knock(&self, source: IpAddr, port: u16, time: Duration) -> Reply<bool> {
+        self.knock(KnockChange::Open { source, port, time })
     }
 
-    /// Takes back [`Self::open_knock`]: no further connection begins.
+    /// Takes back [`Self::open_knock`]: no further connection begins, and none goes on without payload of ours.
     pub fn close_knock(&self, source: IpAddr, port: u16) -> Reply<bool> {
         self.knock(KnockChange::Close { source, port })
     }

@@ -107,6 +107,8 @@ impl HostSettings {
         settings.push(Setting { wanted: Value::Not(1), ..exactly(&["ipv4", "conf", "all", "rp_filter"], 0) });
         settings.push(room_for_flows());
         settings.push(exactly(&["netfilter", "nf_conntrack_tcp_loose"], 1));
+        // A queue full of SYNs must not keep out whoever knocked (T47). 2 would send cookies always.
+        settings.push(Setting { wanted: Value::AtLeast(1), ..exactly(&["ipv4", "tcp_syncookies"], 1) });
         settings.retain(Setting::applies);
         settings
     }

@@ -10,7 +10,7 @@ mod sets;
 
 use netlink_packet_netfilter::nftables::InetHookNumber;
 
-use ringwall_kernel::nft::{BaseChain, Batch, Family, Message, Rule, Side, Table};
+use ringwall_kernel::nft::{BaseChain, Batch, Family, Message, Rule, Side, TCP, Table, UDP};
 
 use super::config::FirewallConfig;
 
@@ -113,7 +113,13 @@ fn translation(build: &mut Build<'_>) {
     ];
     for (family, address) in addresses {
         let Some(address) = address else { continue };
-        let from_pool = Rule::in_chain("site_nat").address_in(family, Side::Source, sets::pool(family));
-        build.rule(from_pool.oifname(snat.out.as_str()).snat(family, &address));
+        let from_pool = || {
+            let rule = Rule::in_chain("site_nat").address_in(family, Side::Source, sets::pool(family));
+            rule.oifname(snat.out.as_str())
+        };
+        // Never a port at which this host listens (T50).
+        let with_ports = from_pool().l4proto_in(&[TCP, UDP], true);
+        build.rule(with_ports.snat_to_ports(family, &address, snat.ports));
+        build.rule(from_pool().snat(family, &address));
     }
 }

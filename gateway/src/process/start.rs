@@ -27,7 +27,7 @@ use ringwall_protocol::spa::Service;
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{self, JournalFile, Receiver, SpaWindow};
-use ringwall_trust::tls::{Alpn, CurrentMembers, Gate, Presented, Tls};
+use ringwall_trust::tls::{Alpn, CurrentMembers, Gate, Presented, Purchases, Tls};
 use tokio::sync::oneshot;
 
 use super::arbiters::{Arbiters, run_in, start_in};
@@ -193,7 +193,9 @@ async fn shape_firewall(config: &Config, view: &FeedView, interfaces: &Interface
     if let Some(out) = config.protected.first().filter(|_| view.site.snat) {
         let found = interfaces.addresses(out).await?;
         let (v4, v6) = (config.snat.0.or(found.0), config.snat.1.or(found.1));
-        shaped.snat = Some(Snat { out: out.clone(), v4, v6 });
+        let health = config.health.map(|address| address.port());
+        let listeners: Vec<u16> = health.into_iter().chain([config.client.port()]).collect();
+        shaped.snat = Some(Snat { out: out.clone(), v4, v6, ports: Snat::ports_beside(&listeners) });
     }
     Ok(shaped)
 }
@@ -308,9 +310,15 @@ fn start_listeners(
     let (journal, used) =
         JournalFile::open(&member.data.knock_journal(), wall()).context("open the journal of knocks")?;
     let receiver = Receiver::new(window, None, wall()).with_journal(Box::new(journal), used);
+    let receiver = receiver.with_cutoffs(published.cutoffs());
     let receiver = Arc::new(Mutex::new(receiver));
     let served = [Alpn::Tunnel, Alpn::Http];
-    let gate = Gate::new(Service::Tunnel, &served, policy(view.spa_mode), Arc::clone(&receiver), wall);
+    let mut gate = Gate::new(Service::Tunnel, &served, policy(view.spa_mode), Arc::clone(&receiver), wall);
+    let knock_handler = (view.spa_mode == SpaMode::UdpTcp)
+        .then(|| Arc::new(KnockHandler::new(ground.enforcer.clone(), config.client.port())));
+    if let Some(knock_handler) = &knock_handler {
+        gate = gate.with_purchases(Arc::clone(knock_handler) as Arc<dyn Purchases>);
+    }
     if !config.bind_destination {
         tracing::warn!("spa.bind_destination is off: a captured knock may be used at another appliance once");
     }
@@ -323,8 +331,6 @@ fn start_listeners(
         knock: Arc::clone(&member.dialer.knock),
     };
     guard.follow(view);
-    let knock_handler = (view.spa_mode == SpaMode::UdpTcp)
-        .then(|| Arc::new(KnockHandler::new(ground.enforcer.clone(), config.client.port())));
     if let Some(knock_handler) = &knock_handler {
         let socket = spa::open_port(config.client).context("open the port for knocks")?;
         actix_rt::spawn(Arc::clone(knock_handler).listen(socket, Arc::clone(&guard.receiver)));
@@ -339,11 +345,10 @@ fn start_listeners(
     let (registry, names) = (registry.clone(), ground.names.clone());
     let reception = Reception {
         gate: Arc::clone(&guard.gate),
-        knock_handler,
         tls: Tls::new().gateway_server(&member.own, membership),
         door: TokenAuthenticator::new(published.clone(), registry, Arc::clone(clock), names, countries),
         workers: Arc::clone(&ground.workers),
-        handshakes: listener::handshake_limiter(),
+        seats: listener::seats(),
     };
     for arbiter in &arbiters.listeners {
         let socket = listener::bind(config.client).with_context(|| format!("listen on {}", config.client))?;

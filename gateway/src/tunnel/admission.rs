@@ -5,8 +5,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringwall_actors::ports::AttachToken;
@@ -26,23 +25,11 @@ const FIRST_FRAME: usize = HEADER_LEN + ATTACH_TOKEN_LEN;
 const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(5);
 /// Ciphertext taken at a time: room for the frame and what TLS adds, no more.
 const RAW: usize = 1_024;
-/// Connections that may be without a session at once; each has passed knock and mutual TLS.
-const SEATS: usize = 1_024;
 
 /// What all workers and the callers of the tunnel plane share: who may attach, and how to reach each worker.
 pub(super) struct Reception {
     pub(super) grants: Mutex<Grants>,
     pub(super) workers: Vec<mpsc::UnboundedSender<Order>>,
-    taken: Arc<AtomicUsize>,
-}
-
-/// The right to be a connection without a session; given back when dropped.
-pub(super) struct Seat(Arc<AtomicUsize>);
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Why a connection did not get through.
@@ -50,6 +37,8 @@ impl Drop for Seat {
 enum Refused {
     #[error("no attach frame within {FIRST_FRAME_WITHIN:?}")]
     Late,
+    #[error("another connection needed its seat")]
+    NoSeat,
     #[error("the connection ended")]
     Closed,
     #[error("the first frame is no attach frame")]
@@ -62,19 +51,12 @@ enum Refused {
 
 impl Reception {
     pub(super) fn new(workers: Vec<mpsc::UnboundedSender<Order>>) -> Self {
-        Self { grants: Mutex::default(), workers, taken: Arc::default() }
+        Self { grants: Mutex::default(), workers }
     }
 
     /// The grants; a panic of another holder leaves them consistent, as each change is one insert or remove.
     pub(super) fn grants(&self) -> std::sync::MutexGuard<'_, Grants> {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A seat for one more connection, if there is one, and how many are taken then.
-    pub(super) fn seat(&self) -> (Option<Seat>, usize) {
-        let before = self.taken.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat(Arc::clone(&self.taken));
-        if before < SEATS { (Some(seat), before + 1) } else { (None, before) }
     }
 
     /// Tells a worker. One that has stopped hears nothing; that it stopped is an event of its own.
@@ -84,18 +66,21 @@ impl Reception {
 }
 
 /// Waits for the attach frame of a new connection and hands it to the owner of its session.
-pub(super) async fn receive(worker: Rc<Worker<GatewaySide>>, accepted: AcceptedTunnel, seat: Seat) {
-    let peer = accepted.peer;
-    let result = tokio::time::timeout(FIRST_FRAME_WITHIN, identify(&worker, accepted)).await;
-    drop(seat);
-    match result.unwrap_or(Err(Refused::Late)) {
+pub(super) async fn receive(worker: Rc<Worker<GatewaySide>>, accepted: AcceptedTunnel) {
+    let (peer, taken) = (accepted.peer, accepted.seat.taken());
+    let identified = tokio::time::timeout(FIRST_FRAME_WITHIN, identify(&worker, accepted));
+    let result = tokio::select! {
+        result = identified => result.unwrap_or(Err(Refused::Late)),
+        () = taken.wait() => Err(Refused::NoSeat),
+    };
+    match result {
         Ok((owner, attachment)) => worker.side().reception().tell(owner, Order::Attach(Box::new(attachment))),
         Err(refused) => tracing::info!(%peer, %refused, "tunnel connection refused"),
     }
 }
 
 async fn identify(worker: &Worker<GatewaySide>, accepted: AcceptedTunnel) -> Result<(usize, Attachment), Refused> {
-    let AcceptedTunnel { stream, connection, peer, key } = accepted;
+    let AcceptedTunnel { stream, connection, peer, key, seat: _seat } = accepted;
     let mut pump = RecordPump::new(stream, connection)?;
     let token = first_frame(worker, &mut pump).await?;
     let admitted = worker.side().reception().grants().spend(&token, key, Instant::now())?;

@@ -8,7 +8,6 @@ use ringwall_protocol::id::SessionId;
 use tokio::sync::oneshot;
 
 use super::AcceptedTunnel;
-use super::admission::Seat;
 use super::grants::Gate;
 
 /// What a worker is told to do.
@@ -18,7 +17,7 @@ pub(super) enum Order {
     /// Pass packets to this address, which come on our queue, on to their owner.
     PassOn { address: IpAddr, owner: usize },
     /// Find out which session a new connection belongs to.
-    Admit(Box<AcceptedTunnel>, Seat),
+    Admit(Box<AcceptedTunnel>),
     /// Carry a session's tunnel from now on.
     Attach(Box<Attachment>),
     /// Forget a session and close its tunnel.

@@ -162,8 +162,8 @@ impl PeerSide for GatewaySide {
             Order::PassOn { address, owner } => {
                 side.routes.borrow_mut().insert(address, Route::There(owner));
             }
-            Order::Admit(accepted, seat) => {
-                tokio::task::spawn_local(admission::receive(Rc::clone(worker), *accepted, seat));
+            Order::Admit(accepted) => {
+                tokio::task::spawn_local(admission::receive(Rc::clone(worker), *accepted));
             }
             Order::Attach(attachment) => attach(worker, *attachment),
             Order::Cut { session, done } => {

@@ -135,6 +135,25 @@ pub(crate) fn echo(from: IpAddr, to: IpAddr, request: bool, payload: &[u8]) -> V
     packet
 }
 
+/// A packet of any protocol.
+pub(crate) fn raw(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    // One that the builder knows nothing of; the number is put in afterwards.
+    const ANY: IpNumber = IpNumber(253);
+    let mut packet = vec![];
+    ip(from, to, 64).write(&mut packet, ANY, payload).expect("a vector takes it");
+    if from.is_ipv6() {
+        packet[6] = protocol;
+        return packet;
+    }
+    let mut header = etherparse::Ipv4Header::from_slice(&packet).expect("an IPv4 packet").0;
+    header.protocol = IpNumber(protocol);
+    header.header_checksum = header.calc_header_checksum();
+    let mut changed = vec![];
+    header.write(&mut changed).expect("a vector takes it");
+    changed.extend(payload);
+    changed
+}
+
 /// A GRE packet with some bytes in it.
 pub(crate) fn gre(from: IpAddr, to: IpAddr) -> Vec<u8> {
     let mut packet = vec![];

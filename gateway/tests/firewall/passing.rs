@@ -179,12 +179,42 @@ fn client_to_client_needs_both_sides() {
     });
 }
 
+/// Ports of translated flows, as a Gateway with its listener at 443 chooses them.
+const PORTS: (u16, u16) = (32_768, 60_999);
+
+/// A flow from the listener's own port, and from ports around the range's ends: what the protected host sees never looks
+/// like the listener (T50).
+#[test]
+fn a_translated_flow_never_has_the_port_of_a_listener() {
+    in_namespace(|| {
+        let mut config = config();
+        // The address of the listener itself: the worst case.
+        let v4 = [10, 20, 0, 1].into();
+        config.snat = Some(Snat { out: "lan0".parse().expect("a name"), v4: Some(v4), v6: None, ports: PORTS });
+        let lab = Lab::with(config);
+        lab.admit(7, &allow_everything()).expect("new");
+        lab.hold_lease(LEASE);
+        for port in [443, 1, 1_024, 32_767, 32_768, 60_999, 61_000, 65_535] {
+            for packet in [
+                udp(SocketAddr::new(client(7), port), server(53), b"question"),
+                tcp(SocketAddr::new(client(7), port), server(80), "S", (1, 0), b""),
+            ] {
+                lab.client_sends(&packet);
+                let seen = lab.at_server();
+                assert_eq!(seen.len(), 1, "from port {port}");
+                assert_eq!(seen[0].source, IpAddr::V4(v4));
+                assert!((PORTS.0..=PORTS.1).contains(&seen[0].ports.0), "port {port} became {}", seen[0].ports.0);
+            }
+        }
+    });
+}
+
 #[test]
 fn flows_pass_through_source_translation() {
     in_namespace(|| {
         let mut config = config();
         let (v4, v6) = ([10, 20, 0, 2].into(), "fd20::2".parse().expect("an address"));
-        config.snat = Some(Snat { out: "lan0".parse().expect("a name"), v4: Some(v4), v6: Some(v6) });
+        config.snat = Some(Snat { out: "lan0".parse().expect("a name"), v4: Some(v4), v6: Some(v6), ports: PORTS });
         let lab = Lab::with(config);
         crate::lab::run("ip", &["address", "add", "10.20.0.2/16", "dev", "lan0"]);
         crate::lab::run("ip", &["address", "add", "fd20::2/64", "dev", "lan0", "nodad"]);

@@ -35,6 +35,7 @@ fn translated(guard: Guard) -> FirewallConfig {
         out: "lan0".parse().expect("a name"),
         v4: Some([10, 20, 0, 2].into()),
         v6: Some("fd20::2".parse().expect("an address")),
+        ports: Snat::ports_beside(&[443]),
     };
     FirewallConfig { guard, snat: Some(snat), ..config() }
 }

@@ -25,13 +25,17 @@ use crate::collective::{Collective, SignedIn, gateway_address};
 type Line = TlsStream<TcpStream>;
 
 async fn dial(collective: &Collective, who: &SignedIn, protocol: Alpn) -> Line {
+    try_dial(collective, who, protocol).await.expect("a connection")
+}
+
+async fn try_dial(collective: &Collective, who: &SignedIn, protocol: Alpn) -> std::io::Result<Line> {
     let pins = vec![collective.gateway.own.thumbprint()];
     let config = Tls::new().gateway_client(collective.gateway.id, pins, &who.client.presented());
-    let stream = TcpStream::connect(gateway_address()).await.expect("it listens");
-    stream.set_nodelay(true).expect("a socket");
+    let stream = TcpStream::connect(gateway_address()).await?;
+    stream.set_nodelay(true)?;
     let connector = TlsConnector::from(Arc::clone(&config));
     let name = ServerName::from(gateway_address().ip());
-    connector.with_alpn(vec![protocol.entry()]).connect(name, stream).await.expect("a handshake")
+    connector.with_alpn(vec![protocol.entry()]).connect(name, stream).await
 }
 
 pub(crate) struct Websocket(WebSocketStream<Line>);
@@ -41,6 +45,18 @@ impl Websocket {
         let line = dial(collective, who, Alpn::Http).await;
         let (websocket, _) = tokio_tungstenite::client_async("ws://gateway/session", line).await.expect("a websocket");
         Self(websocket)
+    }
+
+    /// The same; `None` if the Gateway closes the connection before.
+    pub(crate) async fn try_connect(collective: &Collective, who: &SignedIn) -> Option<Self> {
+        let line = try_dial(collective, who, Alpn::Http).await.ok()?;
+        let (websocket, _) = tokio_tungstenite::client_async("ws://gateway/session", line).await.ok()?;
+        Some(Self(websocket))
+    }
+
+    /// Whether the Gateway has ended the conversation already.
+    pub(crate) async fn is_ended_now(&mut self) -> bool {
+        timeout(Duration::from_millis(2), self.0.next()).await.is_ok()
     }
 
     pub(crate) async fn say(&mut self, message: &FromClient) {

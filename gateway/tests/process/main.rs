@@ -3,6 +3,7 @@
 
 mod client;
 mod collective;
+mod crowding;
 mod gateway;
 mod name_server;
 mod names;
@@ -21,7 +22,7 @@ use ringwall_protocol::wire::session::{FromClient, FromGateway};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a test in a network namespace of its own, in an actix system.
-fn inside<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
+pub(crate) fn inside<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
     let name = std::thread::current().name().unwrap_or("test").to_owned();
     let body = move || {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("these tests need root");

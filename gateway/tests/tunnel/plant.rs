@@ -11,6 +11,8 @@ use nix::sched::{CloneFlags, unshare};
 use ringwall_actors::ports::{AttachToken, SessionAddresses, TunnelGrant, TunnelPlane};
 use ringwall_gateway::tunnel::{AcceptedTunnel, DropReason, TunnelConfig, TunnelEvent, Workers};
 use ringwall_protocol::id::{SessionId, Thumbprint};
+use ringwall_protocol::time::UnixMillis;
+use ringwall_trust::spa::{SeatBounds, SeatPlan, Seats};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use crate::raw_client::{Party, RawClient};
@@ -18,6 +20,11 @@ use crate::raw_client::{Party, RawClient};
 /// The key that all sessions of the tests have.
 pub(crate) const KEY: Thumbprint = Thumbprint([1; 32]);
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Seats of connections that are not attached yet.
+const SEATS: SeatPlan = {
+    let bounds = SeatBounds { each: 8, total: 64 };
+    SeatPlan { unproved: bounds, known: bounds, knocked: bounds, identified: bounds }
+};
 
 /// Runs a test in a namespace of its own.
 pub(crate) fn inside(test: impl FnOnce() + Send + 'static) {
@@ -73,6 +80,7 @@ pub(crate) struct Plant {
     pub(crate) workers: Workers,
     party: Party,
     events: Arc<Mutex<Vec<TunnelEvent>>>,
+    seats: Arc<Seats>,
 }
 
 impl Plant {
@@ -89,7 +97,7 @@ impl Plant {
         ip("addr add 10.77.0.1/16 dev rwtest0");
         ip("addr add fd77::1/64 dev rwtest0 nodad");
         wait_until_local("fd77::1");
-        Self { workers, party: Party::new(), events }
+        Self { workers, party: Party::new(), events, seats: Seats::new(SEATS) }
     }
 
     pub(crate) fn open(&self, n: u8, address: [u8; 4]) {
@@ -108,7 +116,9 @@ impl Plant {
         let outside = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
         let (stream, peer) = listener.accept().expect("a connection");
         let (client, connection) = self.party.shake_hands(outside, &stream);
-        self.workers.attach(AcceptedTunnel { stream, connection, peer, key }).expect("a free seat");
+        let mut seat = self.seats.enter(peer.ip(), UnixMillis(1));
+        seat.identified(key.0);
+        self.workers.attach(AcceptedTunnel { stream, connection, peer, key, seat });
         client
     }
 

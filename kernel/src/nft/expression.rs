@@ -248,25 +248,53 @@ pub(crate) fn hton16(register: Register) -> Expr {
 
 /// Source address translation to the address in a register; `family` is `AF_INET` or `AF_INET6`.
 pub(crate) fn snat(family: u8, address: Register) -> Expr {
+    other("nat", source_nat(family, address))
+}
+
+/// The same with a source port between those in two registers, both included (2 bytes each, network order).
+pub(crate) fn snat_to_ports(family: u8, address: Register, (first, last): (Register, Register)) -> Expr {
+    let mut attributes = source_nat(family, address);
+    attributes.extend([u32be(5, first.into()), u32be(6, last.into())]);
+    other("nat", attributes)
+}
+
+fn source_nat(family: u8, address: Register) -> Vec<DefaultNla> {
     const NFT_NAT_SNAT: u32 = 0;
-    other("nat", vec![u32be(1, NFT_NAT_SNAT), u32be(2, u32::from(family)), u32be(3, address.into())])
+    vec![u32be(1, NFT_NAT_SNAT), u32be(2, u32::from(family)), u32be(3, address.into())]
 }
 
 /// Adds the register's value to a dynamic set.
 pub(crate) fn remember(set: &str, key: Register) -> Expr {
-    other("dynset", dynset(set, key))
+    other("dynset", dynset(set, key, SetChange::Add))
+}
+
+/// Adds the register's value to a dynamic set, or begins its timeout anew; ends the rule if the set is full.
+pub(crate) fn refresh(set: &str, key: Register) -> Expr {
+    other("dynset", dynset(set, key, SetChange::Update))
+}
+
+/// Takes the register's value out of a dynamic set.
+pub(crate) fn forget(set: &str, key: Register) -> Expr {
+    other("dynset", dynset(set, key, SetChange::Delete))
 }
 
 /// Adds the register's value to a dynamic set and asks the expression kept beside it; ends the rule if that says no.
 pub(crate) fn remember_with(set: &str, key: Register, expression: Kept) -> Expr {
-    let mut attributes = dynset(set, key);
+    let mut attributes = dynset(set, key, SetChange::Add);
     attributes.push(nest(7, &expression.0));
     other("dynset", attributes)
 }
 
-fn dynset(set: &str, key: Register) -> Vec<DefaultNla> {
-    const NFT_DYNSET_OP_ADD: u32 = 0;
-    vec![text(1, set), u32be(3, NFT_DYNSET_OP_ADD), u32be(4, key.into())]
+/// What a packet does to a dynamic set (`enum nft_dynset_ops`).
+#[derive(Debug, Clone, Copy)]
+enum SetChange {
+    Add = 0,
+    Update = 1,
+    Delete = 2,
+}
+
+fn dynset(set: &str, key: Register, change: SetChange) -> Vec<DefaultNla> {
+    vec![text(1, set), u32be(3, change as u32), u32be(4, key.into())]
 }
 
 /// An expression with a state of its own for every element of a dynamic set.
@@ -287,19 +315,6 @@ impl Kept {
     /// Says yes for packets within the rate.
     pub fn within(per_second: u64, burst: u32) -> Self {
         Self::limit(per_second, burst, 0)
-    }
-
-    /// Says yes `times` times and never again within its life (a limit whose rate gives nothing back in an hour).
-    pub(crate) fn times(times: u32) -> Self {
-        const HOUR: u64 = 3_600;
-        const NFT_LIMIT_PKTS: u32 = 0;
-        let limit = [u64be(1, 1), u64be(2, HOUR), u32be(3, times), u32be(4, NFT_LIMIT_PKTS), u32be(5, 0)];
-        Self(vec![text(1, "limit"), nest(2, &limit)])
-    }
-
-    /// The expression by itself, to be kept beside an element.
-    pub(crate) fn into_expression(self) -> Vec<DefaultNla> {
-        self.0
     }
 
     fn limit(per_second: u64, burst: u32, flags: u32) -> Self {

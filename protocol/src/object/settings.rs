@@ -48,7 +48,7 @@ impl Default for GlobalSettings {
             vpn_certificate_expiration: 24 * 60,
             max_sign_in_minutes: 24 * 60,
             spa_time_window_seconds: 300,
-            spa_mode: SpaMode::Open,
+            spa_mode: SpaMode::UdpTcp,
             profile_hostname: String::new(),
             registered_device_expiration_days: 90,
             apply_changes: ApplyChanges::RenewNow,
@@ -61,12 +61,12 @@ impl Default for GlobalSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SpaMode {
     /// No knock is wanted: ports answer TLS to anybody.
-    #[default]
     Open,
     /// Proof in the `ClientHello`.
     #[serde(rename = "TCP")]
     Tcp,
     /// A UDP packet first, and the proof in the `ClientHello`.
+    #[default]
     #[serde(rename = "UDP-TCP")]
     UdpTcp,
 }

@@ -18,6 +18,7 @@ use crate::id::{ApplianceId, DeviceId, LogIndex, NodeId, SessionId, SiteId};
 use crate::name::{SessionDn, UserDn};
 use crate::object::appliance::ApplianceState;
 use crate::object::role::Privilege;
+use crate::spa::KnockKey;
 use crate::time::{UnixMillis, rfc3339};
 
 pub use device::{GatewayEnforcement, OnBoardedDevice, RevokeAnswer, RevokeRequest};
@@ -133,6 +134,14 @@ pub struct LoginAnswer {
     /// For people.
     #[serde(default)]
     pub message_of_the_day: String,
+}
+
+/// Answer to `POST /authentication/knock-key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KnockKeyAnswer {
+    /// The caller's key for knocking on the admin port: 96 bytes, base64url (outer key, handle, key).
+    pub knock_key: KnockKey,
 }
 
 /// A signed-in administrator.
@@ -253,6 +262,9 @@ pub struct CollectiveStatus {
     pub controllers: Vec<ControllerStatus>,
     /// Gateways.
     pub gateways: Vec<GatewayStatus>,
+    /// Options in force that are weaker than the default, for people; empty: none.
+    #[serde(default)]
+    pub weaker: Vec<String>,
 }
 
 /// A Controller in [`CollectiveStatus`].

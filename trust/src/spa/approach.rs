@@ -14,8 +14,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{sleep, timeout};
 
-use crate::secret::{SecretKey, SystemRandom};
-use crate::spa::{Destination, KnockRequest, SpaKey};
+use crate::secret::SystemRandom;
+use crate::spa::{Destination, KnockRequest, KnockSecret, SpaKey};
 
 /// Between the knock and the SYN: a SYN that overtakes the judgement is dropped, and TCP's own next one is a second off.
 const HEAD_START: Duration = Duration::from_millis(15);
@@ -26,7 +26,7 @@ const PATIENCE: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs
 #[derive(Clone)]
 pub struct Approach {
     /// The key to knock with.
-    pub key: SecretKey,
+    pub key: KnockSecret,
     /// What should open.
     pub service: Service,
     /// Whether a UDP packet goes before the connection.
@@ -37,7 +37,7 @@ impl Approach {
     /// The first ALPN entry of the ClientHello to `target`.
     #[must_use]
     pub fn proof(&self, target: SocketAddr, now: UnixMillis) -> Vec<u8> {
-        self.request(target, now).alpn_entry(&SpaKey::new(&self.key), &SystemRandom)
+        self.request(target, now).alpn_entry(&SpaKey::of(&self.key), &SystemRandom)
     }
 
     /// Connects to `target`, knocking first if the port wants it. `clock` gives wall-clock time; `dress` is called on
@@ -54,7 +54,7 @@ impl Approach {
         let mut last = io::Error::from(io::ErrorKind::TimedOut);
         for patience in PATIENCE {
             if self.packet {
-                let packet = self.request(target, clock()).packet(&SpaKey::new(&self.key), 1, &SystemRandom);
+                let packet = self.request(target, clock()).packet(&SpaKey::of(&self.key), 1, &SystemRandom);
                 // Whether it left shows when the connection is made or not.
                 let _ = send(target, &packet, &dress).await;
                 sleep(HEAD_START).await;

@@ -12,7 +12,7 @@ use ringwall_protocol::spa::KNOCK_LEN;
 use ringwall_protocol::time::UnixMillis;
 use tokio::net::UdpSocket;
 
-use crate::spa::{Form, Knock, KnockError, Receiver};
+use crate::spa::{Knock, KnockError, Receiver};
 
 /// Datagrams that are judged before anybody else has a turn: some 50 µs of junk.
 const BATCH: usize = 64;
@@ -89,8 +89,7 @@ fn judge_batch(
         };
         // A panic elsewhere cannot leave the receiver half changed in a way that accepts more than it should.
         let mut receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        let knock = receiver.packet(&buffer[..length], now);
-        let judgement = knock.and_then(|knock| receiver.admit_from((source.ip(), Form::Packet), knock, now));
+        let judgement = receiver.packet(&buffer[..length], source.ip(), now);
         drop(receiver);
         match judgement {
             Ok(knock) => heard(Heard::Knock(source, knock)),

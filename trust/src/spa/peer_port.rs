@@ -24,8 +24,8 @@ const DIAL_TIME: Duration = Duration::from_secs(3);
 impl Approach {
     /// How to come to a peer port with a key of the Collective; a Controller that wants no knock disregards it.
     #[must_use]
-    pub const fn peer(key: SecretKey) -> Self {
-        Self { key, service: Service::Peer, packet: true }
+    pub fn peer(key: SecretKey) -> Self {
+        Self { key: key.into(), service: Service::Peer, packet: true }
     }
 }
 

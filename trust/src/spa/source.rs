@@ -6,6 +6,11 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(IpAddr);
 
+impl Source {
+    /// For what is the same wherever it comes from.
+    pub(super) const NOWHERE: Self = Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+}
+
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {

@@ -1,18 +1,21 @@
 //! Knocks from end to end: sender and receiver with a clock of the test's own.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ringwall_protocol::id::{ApplianceId, DeviceId, UserId};
+use ringwall_protocol::id::{DeviceId, UserId};
 use ringwall_protocol::spa::{KNOCK_FIRST_BYTE, KNOCK_LEN, Service};
 use ringwall_protocol::time::UnixMillis;
+
+mod sharing;
 
 use super::wire_tcp::TCP_PROOF_LEN;
 use super::*;
 use crate::secret::{SecretKey, SystemRandom};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+const FROM: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
 
 fn here() -> Destination {
     Destination::of("192.0.2.1:443".parse::<SocketAddr>().expect("an address"))
@@ -50,10 +53,10 @@ fn knock_works_once() {
     let mut receiver = receiver();
     let (packet, entry) = (packet(request(NOW)), entry(request(NOW)));
     let expected = Knock { owner: profile(), service: Service::Client, connections: 2, time: NOW };
-    assert_eq!(receiver.packet(&packet, NOW), Ok(expected.clone()));
-    assert_eq!(receiver.packet(&packet, NOW), Err(KnockError::Replayed));
-    assert_eq!(receiver.alpn_entry(&entry, NOW), Ok(Knock { connections: 1, ..expected }));
-    assert_eq!(receiver.alpn_entry(&entry, NOW), Err(KnockError::Replayed));
+    assert_eq!(receiver.packet(&packet, FROM, NOW), Ok(expected.clone()));
+    assert_eq!(receiver.packet(&packet, FROM, NOW), Err(KnockError::Replayed));
+    assert_eq!(receiver.alpn_entry(&entry, FROM, NOW), Ok(Knock { connections: 1, ..expected }));
+    assert_eq!(receiver.alpn_entry(&entry, FROM, NOW), Err(KnockError::Replayed));
     assert_eq!(entry.len(), TCP_PROOF_LEN);
 }
 
@@ -61,19 +64,20 @@ fn knock_works_once() {
 fn a_used_knock_stays_used_when_keys_windows_and_destinations_change() {
     let mut receiver = receiver();
     let (packet, entry) = (packet(request(NOW)), entry(request(NOW)));
-    receiver.packet(&packet, NOW).expect("accepted");
-    receiver.alpn_entry(&entry, NOW).expect("accepted");
-    receiver.replace_keys([(profile(), SpaKey::new(&secret()))]);
-    assert_eq!(receiver.packet(&packet, NOW), Err(KnockError::Replayed));
+    receiver.packet(&packet, FROM, NOW).expect("accepted");
+    receiver.alpn_entry(&entry, FROM, NOW).expect("accepted");
+    receiver.remove(&profile());
+    receiver.add(profile(), SpaKey::new(&secret()));
+    assert_eq!(receiver.packet(&packet, FROM, NOW), Err(KnockError::Replayed));
     for seconds in [30, 3_600, 300] {
         receiver.configure(SpaWindow::new(seconds).expect("in range"), None);
         for at in [NOW, NOW.plus(Duration::from_secs(29)), NOW.minus(Duration::from_secs(29))] {
             // With another window the hint is another one's period; never is it accepted.
-            assert!(receiver.packet(&packet, at).is_err(), "window {seconds}");
-            assert!(receiver.alpn_entry(&entry, at).is_err(), "window {seconds}");
+            assert!(receiver.packet(&packet, FROM, at).is_err(), "window {seconds}");
+            assert!(receiver.alpn_entry(&entry, FROM, at).is_err(), "window {seconds}");
         }
     }
-    assert_eq!(receiver.packet(&packet, NOW), Err(KnockError::Replayed));
+    assert_eq!(receiver.packet(&packet, FROM, NOW), Err(KnockError::Replayed));
 }
 
 #[test]
@@ -81,14 +85,14 @@ fn a_replay_is_refused_as_long_as_its_time_is_acceptable_and_when_the_clock_goes
     let mut receiver = receiver();
     let ahead = NOW.plus(Duration::from_secs(300));
     let from_the_future = packet(request(ahead));
-    receiver.packet(&from_the_future, NOW).expect("accepted");
+    receiver.packet(&from_the_future, FROM, NOW).expect("accepted");
     for second in (0..=600).step_by(50) {
         let at = NOW.plus(Duration::from_secs(second));
-        assert_eq!(receiver.packet(&from_the_future, at), Err(KnockError::Replayed), "after {second} s");
+        assert_eq!(receiver.packet(&from_the_future, FROM, at), Err(KnockError::Replayed), "after {second} s");
     }
     let later = NOW.plus(Duration::from_secs(5_000));
-    receiver.packet(&packet(request(later)), later).expect("accepted");
-    assert_eq!(receiver.packet(&from_the_future, NOW), Err(KnockError::BeforeStart));
+    receiver.packet(&packet(request(later)), FROM, later).expect("accepted");
+    assert_eq!(receiver.packet(&from_the_future, FROM, NOW), Err(KnockError::BeforeStart));
 }
 
 #[test]
@@ -98,15 +102,15 @@ fn altered_knocks_are_refused_in_every_bit() {
     for bit in 0..KNOCK_LEN * 8 {
         let mut altered = packet;
         altered[bit / 8] ^= 1 << (bit % 8);
-        assert!(receiver.packet(&altered, NOW).is_err(), "bit {bit}");
+        assert!(receiver.packet(&altered, FROM, NOW).is_err(), "bit {bit}");
     }
     for bit in 0..entry.len() * 8 {
         let mut altered = entry.clone();
         altered[bit / 8] ^= 1 << (bit % 8);
-        assert!(receiver.alpn_entry(&altered, NOW).is_err(), "bit {bit}");
+        assert!(receiver.alpn_entry(&altered, FROM, NOW).is_err(), "bit {bit}");
     }
-    receiver.packet(&packet, NOW).expect("the original is still unused");
-    receiver.alpn_entry(&entry, NOW).expect("the original is still unused");
+    receiver.packet(&packet, FROM, NOW).expect("the original is still unused");
+    receiver.alpn_entry(&entry, FROM, NOW).expect("the original is still unused");
 }
 
 #[test]
@@ -119,8 +123,8 @@ fn expired_and_early_knocks_are_refused() {
         (NOW.minus(edge + Duration::from_millis(1)), false),
         (NOW.plus(edge + Duration::from_millis(1)), false),
     ] {
-        assert_eq!(receiver.packet(&packet(request(sent)), NOW).is_ok(), fresh, "{sent}");
-        assert_eq!(receiver.alpn_entry(&entry(request(sent)), NOW).is_ok(), fresh, "{sent}");
+        assert_eq!(receiver.packet(&packet(request(sent)), FROM, NOW).is_ok(), fresh, "{sent}");
+        assert_eq!(receiver.alpn_entry(&entry(request(sent)), FROM, NOW).is_ok(), fresh, "{sent}");
     }
 }
 
@@ -129,10 +133,10 @@ fn a_knock_works_at_one_place_only() {
     let elsewhere = Destination::of("192.0.2.2:443".parse::<SocketAddr>().expect("an address"));
     let foreign = KnockRequest { destination: elsewhere, ..request(NOW) };
     let mut receiver = receiver();
-    assert_eq!(receiver.packet(&packet(foreign), NOW), Err(KnockError::Destination));
-    assert_eq!(receiver.alpn_entry(&entry(foreign), NOW), Err(KnockError::Destination));
+    assert_eq!(receiver.packet(&packet(foreign), FROM, NOW), Err(KnockError::Destination));
+    assert_eq!(receiver.alpn_entry(&entry(foreign), FROM, NOW), Err(KnockError::Destination));
     receiver.configure(SpaWindow::DEFAULT, None);
-    assert!(receiver.packet(&packet(foreign), NOW).is_ok(), "unless destinations are not bound");
+    assert!(receiver.packet(&packet(foreign), FROM, NOW).is_ok(), "unless destinations are not bound");
 }
 
 #[test]
@@ -140,11 +144,11 @@ fn a_key_that_was_removed_or_never_known_opens_nothing() {
     let mut receiver = receiver();
     let other = SpaKey::new(&SecretKey::new([6; 32]));
     let foreign = request(NOW).packet(&other, 1, &SystemRandom);
-    assert_eq!(receiver.packet(&foreign, NOW), Err(KnockError::UnknownHint));
+    assert_eq!(receiver.packet(&foreign, FROM, NOW), Err(KnockError::UnknownHint));
     receiver.add(KeyOwner::Device(UserId::from_random([1; 16]), DeviceId::from_random([2; 16])), other);
-    assert!(receiver.packet(&foreign, NOW).is_ok());
+    assert!(receiver.packet(&foreign, FROM, NOW).is_ok());
     receiver.remove(&profile());
-    assert_eq!(receiver.packet(&packet(request(NOW)), NOW), Err(KnockError::UnknownHint));
+    assert_eq!(receiver.packet(&packet(request(NOW)), FROM, NOW), Err(KnockError::UnknownHint));
     assert_eq!(receiver.len(), 1);
 }
 
@@ -153,18 +157,17 @@ fn a_hint_borrowed_from_a_true_knock_does_not_help_a_forger() {
     let mut receiver = receiver();
     let mut forged = request(NOW).packet(&SpaKey::new(&SecretKey::new([6; 32])), 1, &SystemRandom);
     forged[1..9].copy_from_slice(&packet(request(NOW))[1..9]);
-    assert_eq!(receiver.packet(&forged, NOW), Err(KnockError::Forged));
+    assert_eq!(receiver.packet(&forged, FROM, NOW), Err(KnockError::Forged));
 }
 
 #[test]
 fn a_profiles_key_does_not_open_the_peer_port() {
     let mut receiver = receiver();
     let wrong = KnockRequest { service: Service::Peer, ..request(NOW) };
-    assert_eq!(receiver.packet(&packet(wrong), NOW), Err(KnockError::Service));
-    receiver.add(KeyOwner::Gateway(ApplianceId::from_random([3; 16])), SpaKey::new(&SecretKey::new([9; 32])));
-    let tunnel = KnockRequest { service: Service::Tunnel, ..request(NOW) };
-    let gateway = SpaKey::new(&SecretKey::new([9; 32]));
-    assert!(receiver.alpn_entry(&tunnel.alpn_entry(&gateway, &SystemRandom), NOW).is_ok());
+    assert_eq!(receiver.packet(&packet(wrong), FROM, NOW), Err(KnockError::Service));
+    receiver.add(KeyOwner::Peer(PeerRole::Feed), SpaKey::new(&SecretKey::new([9; 32])));
+    let feed = SpaKey::new(&SecretKey::new([9; 32]));
+    assert!(receiver.alpn_entry(&wrong.alpn_entry(&feed, &SystemRandom), FROM, NOW).is_ok());
 }
 
 #[test]
@@ -173,19 +176,19 @@ fn knocks_from_before_the_process_are_refused() {
     receiver.add(profile(), SpaKey::new(&secret()));
     let started = NOW.plus(START_MARGIN);
     let before = started.minus(Duration::from_millis(1));
-    assert_eq!(receiver.packet(&packet(request(before)), started), Err(KnockError::BeforeStart));
-    assert!(receiver.packet(&packet(request(started)), started).is_ok());
+    assert_eq!(receiver.packet(&packet(request(before)), FROM, started), Err(KnockError::BeforeStart));
+    assert!(receiver.packet(&packet(request(started)), FROM, started).is_ok());
 }
 
 #[test]
 fn junk_is_no_knock_and_a_dtls_record_never_looks_like_one() {
     let mut receiver = receiver();
-    assert_eq!(receiver.packet(&[0xFF; KNOCK_LEN], NOW), Err(KnockError::UnknownHint));
-    assert_eq!(receiver.packet(&[0xFF; KNOCK_LEN - 1], NOW), Err(KnockError::Shape));
-    assert_eq!(receiver.packet(&[22; KNOCK_LEN], NOW), Err(KnockError::Shape));
-    assert_eq!(receiver.alpn_entry(b"http/1.1", NOW), Err(KnockError::Shape));
-    assert_eq!(receiver.alpn_entry(&[b'!'; TCP_PROOF_LEN], NOW), Err(KnockError::Shape));
-    assert_eq!(receiver.alpn_entry(&[b'A'; TCP_PROOF_LEN], NOW), Err(KnockError::Shape), "version 0");
+    assert_eq!(receiver.packet(&[0xFF; KNOCK_LEN], FROM, NOW), Err(KnockError::UnknownHint));
+    assert_eq!(receiver.packet(&[0xFF; KNOCK_LEN - 1], FROM, NOW), Err(KnockError::Shape));
+    assert_eq!(receiver.packet(&[22; KNOCK_LEN], FROM, NOW), Err(KnockError::Shape));
+    assert_eq!(receiver.alpn_entry(b"http/1.1", FROM, NOW), Err(KnockError::Shape));
+    assert_eq!(receiver.alpn_entry(&[b'!'; TCP_PROOF_LEN], FROM, NOW), Err(KnockError::Shape));
+    assert_eq!(receiver.alpn_entry(&[b'A'; TCP_PROOF_LEN], FROM, NOW), Err(KnockError::Shape), "version 0");
     for _ in 0..100 {
         assert!(packet(request(NOW))[0] >= KNOCK_FIRST_BYTE);
     }
@@ -214,10 +217,10 @@ fn a_thousand_keys_cost_junk_one_look_up() {
         bytes[..4].copy_from_slice(&number.to_be_bytes());
         receiver.add(KeyOwner::Profile(number.to_string().into()), SpaKey::new(&SecretKey::new(bytes)));
     }
-    receiver.packet(&[0xFF; KNOCK_LEN], NOW).expect_err("junk"); // builds the table
+    receiver.packet(&[0xFF; KNOCK_LEN], FROM, NOW).expect_err("junk"); // builds the table
     let start = Instant::now();
     for _ in 0..100_000 {
-        assert_eq!(receiver.packet(&[0xFF; KNOCK_LEN], NOW), Err(KnockError::UnknownHint));
+        assert_eq!(receiver.packet(&[0xFF; KNOCK_LEN], FROM, NOW), Err(KnockError::UnknownHint));
     }
     // One HMAC for each key would be some 30 s; a look-up is some 10 ms. The bound is wide for busy machines.
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
@@ -248,20 +251,20 @@ fn a_knock_from_the_future_is_not_accepted_again_by_the_next_process() {
     let mut before = receiver().with_journal(Box::new(kept.clone()), []);
     let ahead = NOW.plus(Duration::from_secs(60));
     let (packet, entry) = (packet(request(ahead)), entry(request(ahead)));
-    before.packet(&packet, NOW).expect("accepted");
-    before.alpn_entry(&entry, NOW).expect("accepted");
+    before.packet(&packet, FROM, NOW).expect("accepted");
+    before.alpn_entry(&entry, FROM, NOW).expect("accepted");
     let restarted = NOW.plus(Duration::from_secs(1));
     let mut forgetful = Receiver::new(SpaWindow::DEFAULT, None, restarted);
     forgetful.add(profile(), SpaKey::new(&secret()));
-    assert!(forgetful.packet(&packet, restarted).is_ok(), "what the journal is there for");
+    assert!(forgetful.packet(&packet, FROM, restarted).is_ok(), "what the journal is there for");
     let used = kept.0.lock().expect("no panic").clone();
     assert_eq!(used.len(), 2);
     let mut after = Receiver::new(SpaWindow::DEFAULT, None, restarted).with_journal(Box::new(kept), used);
     after.add(profile(), SpaKey::new(&secret()));
     for second in 1..600 {
         let at = NOW.plus(Duration::from_secs(second));
-        assert!(after.packet(&packet, at).is_err(), "after {second} s");
-        assert!(after.alpn_entry(&entry, at).is_err(), "after {second} s");
+        assert!(after.packet(&packet, FROM, at).is_err(), "after {second} s");
+        assert!(after.alpn_entry(&entry, FROM, at).is_err(), "after {second} s");
     }
 }
 
@@ -269,8 +272,8 @@ fn a_knock_from_the_future_is_not_accepted_again_by_the_next_process() {
 fn a_knock_that_cannot_be_written_down_is_refused() {
     let mut receiver = receiver().with_journal(Box::new(Broken), []);
     let ahead = NOW.plus(Duration::from_secs(60));
-    assert_eq!(receiver.packet(&packet(request(ahead)), NOW), Err(KnockError::Journal));
-    assert!(receiver.packet(&packet(request(NOW)), NOW).is_ok(), "knocks of the present need no journal");
+    assert_eq!(receiver.packet(&packet(request(ahead)), FROM, NOW), Err(KnockError::Journal));
+    assert!(receiver.packet(&packet(request(NOW)), FROM, NOW).is_ok(), "knocks of the present need no journal");
 }
 
 #[test]
@@ -281,7 +284,7 @@ fn a_sender_needs_not_know_the_window() {
         let mut receiver = Receiver::new(window, None, started);
         receiver.add(profile(), SpaKey::new(&secret()));
         for sent in [NOW.minus(window.span()), NOW, NOW.plus(window.span())] {
-            assert!(receiver.packet(&packet(request(sent)), NOW).is_ok(), "window {seconds}, sent {sent}");
+            assert!(receiver.packet(&packet(request(sent)), FROM, NOW).is_ok(), "window {seconds}, sent {sent}");
         }
     }
 }

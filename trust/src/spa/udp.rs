@@ -1,19 +1,22 @@
 //! The UDP packet: 128 bytes that look random.
 
-use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce};
+use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use ringwall_protocol::spa::{KNOCK_FIRST_BYTE, KNOCK_LEN, Service};
 use ringwall_protocol::time::UnixMillis;
 
-use super::key::hint;
+use super::handle::{HANDLE_LEN, Handle};
+use super::key::{OuterKeys, hint};
 use super::{Destination, KnockRequest, SpaKey, VERSION, period_of};
 use crate::secret::Random;
 
-/// First byte and hint: authenticated, not encrypted.
-const HEAD: usize = 1 + 8;
+/// First byte and hint.
+const HINTED: usize = 1 + 8;
+/// With the handle: authenticated, not encrypted.
+const HEAD: usize = HINTED + HANDLE_LEN;
 /// Where the sealed part begins.
 const SEALED: usize = HEAD + NONCE_LEN;
 /// Bytes that are sealed.
-const PLAIN: usize = 91;
+const PLAIN: usize = 59;
 const TAG: usize = 16;
 /// Bits of the first byte that are random; the others keep it apart from a DTLS record.
 const FIRST_RANDOM: u8 = !KNOCK_FIRST_BYTE;
@@ -34,16 +37,21 @@ pub(super) fn seal(request: &KnockRequest, key: &SpaKey, connections: u8, random
     let mut packet = [0; KNOCK_LEN];
     random.fill(&mut packet);
     packet[0] = KNOCK_FIRST_BYTE | (packet[0] & FIRST_RANDOM);
-    packet[1..HEAD].copy_from_slice(&hint(&key.udp_hint, period_of(request.now)));
+    packet[1..HINTED].copy_from_slice(&hint(&key.outer.udp_hint, period_of(request.now)));
+    if let Some(handle) = &key.handle {
+        let mask = key.outer.mask(&packet[HEAD..SEALED]);
+        let place = packet[HINTED..HEAD].iter_mut();
+        place.zip(handle.as_bytes()).zip(mask).for_each(|((to, byte), mask)| *to = byte ^ mask);
+    }
     let (head, sealed) = packet.split_at_mut(SEALED);
     let (plain, tag) = sealed.split_at_mut(PLAIN);
-    // Random (16) and padding (55) keep the random bytes that are there.
+    // What follows keeps the random bytes that are there.
     plain[..4].copy_from_slice(&[VERSION, request.service as u8, flags(connections), 0]);
     plain[4..12].copy_from_slice(&request.now.0.to_be_bytes());
     plain[12..20].copy_from_slice(&request.destination.0);
     let nonce = Nonce::try_assume_unique_for_key(&head[HEAD..]).expect("split at the nonce's length");
     let made = key.udp_seal.seal_in_place_separate_tag(nonce, Aad::from(&head[..HEAD]), plain);
-    tag.copy_from_slice(made.expect("AES-GCM seals 91 bytes").as_ref());
+    tag.copy_from_slice(made.expect("AES-GCM seals 59 bytes").as_ref());
     packet
 }
 
@@ -52,15 +60,23 @@ pub(super) fn hint_of(packet: &[u8]) -> Option<[u8; 8]> {
     if packet.len() != KNOCK_LEN || packet[0] < KNOCK_FIRST_BYTE {
         return None;
     }
-    packet[1..HEAD].try_into().ok()
+    packet[1..HINTED].try_into().ok()
+}
+
+/// The handle of a packet of the right length, for a receiver whose keys have handles.
+pub(super) fn handle_of(packet: &[u8], outer: &OuterKeys) -> Option<Handle> {
+    let mut handle: [u8; HANDLE_LEN] = packet.get(HINTED..HEAD)?.try_into().ok()?;
+    let mask = outer.mask(packet.get(HEAD..SEALED)?);
+    handle.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+    Some(Handle::from_bytes(handle))
 }
 
 /// Opens a packet of the right length.
-pub(super) fn open(packet: &[u8], key: &SpaKey) -> Option<Opened> {
+pub(super) fn open(packet: &[u8], seal: &LessSafeKey) -> Option<Opened> {
     let mut packet = <[u8; KNOCK_LEN]>::try_from(packet).ok()?;
     let (head, sealed) = packet.split_at_mut(SEALED);
     let nonce = Nonce::try_assume_unique_for_key(&head[HEAD..]).ok()?;
-    let plain = key.udp_seal.open_in_place(nonce, Aad::from(&head[..HEAD]), sealed).ok()?;
+    let plain = seal.open_in_place(nonce, Aad::from(&head[..HEAD]), sealed).ok()?;
     if plain[0] != VERSION || plain[2] & !TWO_CONNECTIONS != 0 || plain[3] != 0 {
         return None;
     }

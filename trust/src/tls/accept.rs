@@ -2,7 +2,7 @@
 //! not even the alert that TLS would send, for it would tell that TLS is spoken here.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,10 +86,10 @@ pub fn reset(stream: TcpStream) {
 }
 
 impl Hello {
-    /// Where the connection comes from; `None` if it has gone already.
+    /// Where the connection comes from, and which address of this host it came to; `None` if it has gone already.
     #[must_use]
-    pub fn source(&self) -> Option<IpAddr> {
-        self.stream.peer_addr().ok().map(|peer| peer.ip())
+    pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.stream.peer_addr().ok().zip(self.stream.local_addr().ok())
     }
 
     /// The ALPN entries as they came, at most 16; the first may be a knock.

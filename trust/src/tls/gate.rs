@@ -1,6 +1,7 @@
 //! What stands in front of every listener: ClientHello, knock, protocol; and no byte out before all three are right.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::accept::{Hello, HelloError, read_hello};
 use super::alpn::Alpn;
-use crate::spa::{Form, KeyOwner, Knock, KnockError, PeerRole, Receiver};
+use crate::spa::{KeyOwner, Knock, KnockError, PeerRole, Receiver};
 
 /// Whether a proof is wanted in the ClientHello. In mode UDP-TCP the kernel wants a packet before, and this too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,13 @@ pub struct Admitted {
     pub protocol: Alpn,
 }
 
+/// What knocks bought where the kernel guards the port (mode UDP-TCP).
+pub trait Purchases: Send + Sync {
+    /// A connection from `source` to `port` of this host proved itself with a key of `owner`; false if that key bought
+    /// nothing here, or all of it is spent.
+    fn spend(&self, source: SocketAddr, port: u16, owner: &KeyOwner) -> bool;
+}
+
 /// The gate of one listener. The receiver is the process's only one, shared by all gates and the UDP port.
 pub struct Gate {
     service: Service,
@@ -59,6 +67,7 @@ pub struct Gate {
     policy: AtomicU8,
     receiver: Arc<Mutex<Receiver>>,
     clock: Box<dyn Fn() -> UnixMillis + Send + Sync>,
+    purchases: Option<Arc<dyn Purchases>>,
 }
 
 impl Gate {
@@ -72,7 +81,15 @@ impl Gate {
         clock: impl Fn() -> UnixMillis + Send + Sync + 'static,
     ) -> Self {
         let policy = AtomicU8::new(policy as u8);
-        Self { service, served: served.to_vec(), policy, receiver, clock: Box::new(clock) }
+        Self { service, served: served.to_vec(), policy, receiver, clock: Box::new(clock), purchases: None }
+    }
+
+    /// Lets proved connections in only as far as `purchases` say. Connections of this host to itself, which no guard of
+    /// the kernel concerns, need the proof alone.
+    #[must_use]
+    pub fn with_purchases(mut self, purchases: Arc<dyn Purchases>) -> Self {
+        self.purchases = Some(purchases);
+        self
     }
 
     /// Changes the policy for connections from now on.
@@ -128,12 +145,20 @@ impl Gate {
         let now = (self.clock)();
         // A panic elsewhere cannot leave the receiver half changed in a way that accepts more than it should.
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        let knock = receiver.alpn_entry(entry, now)?;
-        let knock = match hello.source() {
-            Some(source) => receiver.admit_from((source, Form::Proof), knock, now)?,
-            None => knock,
-        };
-        if knock.service == self.service { Ok(knock) } else { Err(KnockError::Service) }
+        // A connection that has gone already has no addresses, and nothing to prove.
+        let (source, own) = hello.addresses().ok_or(KnockError::Shape)?;
+        let knock = receiver.alpn_entry(entry, source.ip(), now)?;
+        drop(receiver);
+        if knock.service != self.service {
+            return Err(KnockError::Service);
+        }
+        let from_here = source.ip().to_canonical().is_loopback() || source.ip() == own.ip();
+        match &self.purchases {
+            Some(purchases) if !from_here && !purchases.spend(source, own.port(), &knock.owner) => {
+                Err(KnockError::Spent)
+            }
+            _ => Ok(knock),
+        }
     }
 }
 

@@ -29,11 +29,13 @@ impl RegistryCore {
             Some(known) if known != incarnation => self.begin_incarnation(now.instant, &mut effects),
             _ => {}
         }
-        self.table = std::mem::take(&mut view.revocations).into_iter().collect();
+        let revocations = std::mem::take(&mut view.revocations);
+        self.table = revocations.iter().cloned().collect();
         self.view = Some(view);
         self.complete = index;
         self.judge_all(index, now.instant, &mut effects);
         effects.push(Effect::Publish);
+        effects.push(Effect::ReplaceKnocks(revocations));
         effects.push(Effect::Progress(index));
         self.unpark(now, entropy, &mut effects);
         effects
@@ -53,8 +55,9 @@ impl RegistryCore {
             FeedEvent::RevocationAdded { revocation } => {
                 view.position.index = view.position.index.max(index);
                 let scope = revocation.scope.clone();
-                self.table.add(revocation);
+                self.table.add(revocation.clone());
                 self.judge(&scope, index, now.instant, &mut effects);
+                effects.push(Effect::CutKnocks(revocation));
             }
             FeedEvent::RevocationAdvanced { revocation, told, effective } => {
                 view.position.index = view.position.index.max(index);
@@ -65,6 +68,7 @@ impl RegistryCore {
             }
             FeedEvent::RevocationForgotten { revocation } => {
                 view.position.index = view.position.index.max(index);
+                effects.push(Effect::ForgetKnocks(revocation));
                 self.table.forget(revocation);
             }
             event => {

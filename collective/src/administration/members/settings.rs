@@ -48,14 +48,14 @@ impl Members {
         self.write_settings(who, settings, repeat).await
     }
 
-    /// Puts every setting but the Controllers' address back to its default.
+    /// Puts every setting back to its default, but the Controllers' address and whether ports are dark.
     ///
     /// # Errors
     /// As for [`Members::replace_settings`].
     pub(crate) async fn reset_settings(&self, who: &Administrator, repeat: &Repeat) -> Result<(), Denial> {
         who.authority.require(PrivilegeType::Edit, PrivilegeTarget::GlobalSetting, None)?;
-        let profile_hostname = who.state.settings().profile_hostname.clone();
-        let settings = GlobalSettings { profile_hostname, ..GlobalSettings::default() };
+        let GlobalSettings { profile_hostname, spa_mode, .. } = who.state.settings().clone();
+        let settings = GlobalSettings { profile_hostname, spa_mode, ..GlobalSettings::default() };
         self.write_settings(who, settings, repeat).await.map(drop)
     }
 

@@ -4,6 +4,7 @@ use ringwall_protocol::id::ApplianceId;
 use ringwall_protocol::object::Appliance;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::wire::admin::{CollectiveStatus, ControllerStatus, GatewayStatus, List};
 use ringwall_raft::{State, Status};
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ impl Members {
             applied: group.applied,
             controllers: controllers.collect(),
             gateways: gateways.map(|one| self.gateway_status(&who.state, one.appliance)).collect(),
+            weaker: weaker(&who.state),
         })
     }
 
@@ -137,6 +139,17 @@ impl Members {
         });
         Ok(wanted.of(items.collect(), Habits::OBJECTS))
     }
+}
+
+/// Appliances whose ports answer more than they have to (T53).
+fn weaker(state: &State) -> Vec<String> {
+    let joined = state.appliances().filter(|one| one.state != ApplianceState::Removed);
+    let told = joined.filter_map(|one| match state.spa_mode_of(one.base.id) {
+        SpaMode::UdpTcp => None,
+        SpaMode::Tcp => Some(format!("{}: a scan finds its ports (spaMode TCP)", one.base.name)),
+        SpaMode::Open => Some(format!("{}: its ports answer TLS to anybody (spaMode Open)", one.base.name)),
+    });
+    told.collect()
 }
 
 fn require(who: &Administrator, target: PrivilegeTarget) -> Result<(), Denial> {

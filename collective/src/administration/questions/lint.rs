@@ -6,6 +6,7 @@
 mod answers;
 mod constant;
 mod empty;
+mod ports;
 mod reach;
 mod shadow;
 mod unused;
@@ -74,6 +75,7 @@ pub(crate) fn findings(state: &State) -> Vec<LintFinding> {
         constant::unknown_claims,
         empty::sites_without_gateways,
         empty::policies_that_give_nothing,
+        ports::open_ports,
         reach::down_behind_snat,
         reach::unrouted_hosts,
         reach::names_without_resolver,

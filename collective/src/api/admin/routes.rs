@@ -36,6 +36,7 @@ routes! {
     get "/authorization" sign_in::authorization, "Login", "Last step; 412 while another factor is missing.", Shape::Nothing => Shape::Named("LoginAnswer");
     post "/authorization" sign_in::authorization, "Login", "The same.", Shape::Any => Shape::Named("LoginAnswer");
     post "/authentication/logout" sign_in::logout, "Login", "End the session.", Shape::Any => Shape::Nothing;
+    post "/authentication/knock-key" sign_in::knock_key, "Login", "The caller's own key for knocking on the admin port, made anew.", Shape::Any => Shape::Named("KnockKey");
     get "/global-settings" collective::settings, "Global Settings", "Read the settings.", Shape::Nothing => Shape::Named("GlobalSettings");
     put "/global-settings" collective::change_settings, "Global Settings", "Replace the settings.", Shape::Named("GlobalSettings") => Shape::Named("GlobalSettings");
     delete "/global-settings" collective::reset_settings, "Global Settings", "Back to the defaults.", Shape::Nothing => Shape::Nothing;

@@ -72,6 +72,10 @@ pub(super) async fn authorization(call: Call) -> Answer {
     Ok(json(&again(&call.who, call.token())))
 }
 
+pub(super) async fn knock_key(call: Call) -> Answer {
+    Ok(json(&call.controller.administration.access.knock_key(&call.who)?))
+}
+
 pub(super) async fn logout(call: Call) -> Answer {
     call.controller.administration.access.end_session(&call.who).await?;
     Ok(nothing())

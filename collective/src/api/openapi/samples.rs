@@ -121,6 +121,7 @@ pub(super) fn wire() -> Vec<(&'static str, Value)> {
             json!({"user": {"name": "admin", "needTwoFactorAuth": false, "canAccessAuditLogs": true,
             "privileges": [privilege]}, "token": "opaque", "expires": TIME, "messageOfTheDay": ""}),
         ),
+        ("KnockKey", json!({"knockKey": "96 bytes, base64url"})),
         ("Otp", json!({"otp": "123456"})),
         (
             "FactorOffer",
@@ -218,6 +219,7 @@ mod tests {
         fits::<wire::VersionAnswer>("Version");
         fits::<wire::LoginRequest>("Login");
         fits::<wire::LoginAnswer>("LoginAnswer");
+        fits::<wire::KnockKeyAnswer>("KnockKey");
         fits::<wire::ProviderOffer>("ProviderOffer");
         fits::<wire::OnBoardedDevice>("OnBoardedDevice");
         fits::<wire::RevokeRequest>("RevokeRequest");

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use data_encoding::BASE64URL_NOPAD;
 use ringwall_protocol::assign::Assignment;
 use ringwall_protocol::entitlement::Entitlement;
 use ringwall_protocol::id::{ConditionId, EntitlementId, SiteId};
 use ringwall_protocol::object::Site;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::settings::SpaMode;
-use ringwall_protocol::token::{GatewayOffer, GrantedCondition, GrantedEntitlement};
+use ringwall_protocol::token::{GatewayOffer, GrantedCondition, GrantedEntitlement, TokenHead};
 use ringwall_raft::State;
+use ringwall_trust::secret::SystemRandom;
+use ringwall_trust::spa::{Handle, KnockSecret};
 
 use crate::issuing::Issuing;
 use crate::refusal::Refusal;
@@ -73,8 +74,13 @@ fn conditions_of(state: &State, entitlement: &Entitlement) -> Option<Vec<(Condit
 }
 
 impl Issuing {
-    /// The Gateways of a Site that a Client may use, with the keys to knock on them.
-    pub(super) fn gateway_offers(&self, state: &State, site: &Site) -> Result<Vec<GatewayOffer>, Refusal> {
+    /// The Gateways of a Site that the bearer of a claims token may use, with his keys to knock on them (T48).
+    pub(super) fn gateway_offers(
+        &self,
+        state: &State,
+        site: &Site,
+        claims: &TokenHead,
+    ) -> Result<Vec<GatewayOffer>, Refusal> {
         let usable = |state: ApplianceState| matches!(state, ApplianceState::Active | ApplianceState::Suspended);
         let mut offers = Vec::new();
         for gateway in state.gateways().filter(|gateway| gateway.site == site.base.id && usable(gateway.state)) {
@@ -82,7 +88,8 @@ impl Issuing {
             let spa_key = if spa_mode != SpaMode::Open {
                 let Some(newest) = state.spa_keys(gateway.appliance).first() else { continue };
                 let key = self.vault.open_key(Purpose::GatewaySpa(gateway.appliance), newest.sealed.as_str())?;
-                Some(BASE64URL_NOPAD.encode(key.expose()))
+                let handle = Handle::new(&key, &claims.sub, claims.idx, &SystemRandom);
+                Some(KnockSecret::for_session(&key, handle).expose_text().to_string())
             } else {
                 None
             };

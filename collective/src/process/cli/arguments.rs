@@ -78,6 +78,10 @@ pub struct Init {
     /// Collective.
     #[arg(long, required_unless_present = "root_key_out")]
     pub keep_root_sealed: bool,
+    /// Answer TLS to anybody instead of nobody who did not knock (`spaMode: Open` instead of `UDP-TCP`). Weaker: whoever
+    /// scans the network finds the ports. Without it this machine needs CAP_NET_ADMIN, as root has it.
+    #[arg(long)]
+    pub open: bool,
     /// Addresses.
     #[command(flatten)]
     pub addresses: Addresses,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ringwall_protocol::object::settings::SpaMode;
 use ringwall_trust::ca::SealedRoot;
 use ringwall_trust::identity::Fingerprint;
 use ringwall_trust::password::Cost;
@@ -16,7 +17,7 @@ use crate::clock;
 use crate::setup::config::{ConfigError, is_host_and_port};
 use crate::setup::data_dir::DataDir;
 use crate::setup::founding::{self, Founded, FoundingOptions, LOCAL_PROVIDER, found, one_time_password};
-use crate::setup::profile_link::ProfileLink;
+use crate::setup::profile_link::{ProfileLink, ProfileSpa};
 
 pub(super) fn execute(arguments: &Init) -> anyhow::Result<()> {
     let raw = configuration(&arguments.data_dir, &arguments.addresses);
@@ -31,10 +32,18 @@ pub(super) fn execute(arguments: &Init) -> anyhow::Result<()> {
         admin: arguments.admin.clone(),
         advertise: config.advertise.clone(),
         keep_root: arguments.keep_root_sealed,
+        spa_mode: if arguments.open { SpaMode::Open } else { SpaMode::UdpTcp },
     };
     let founded = found(&options, &password, clock::now(), &SystemRandom)?;
     let fingerprint = founded.root.fingerprint();
-    let profile = ProfileLink::new(&arguments.hostname, founding::DEFAULT_PROFILE, LOCAL_PROVIDER, fingerprint, None);
+    let spa = (!arguments.open).then(|| ProfileSpa {
+        mode: options.spa_mode,
+        name: founding::DEFAULT_PROFILE.to_owned(),
+        key: founded.profile_key.clone(),
+    });
+    let profile =
+        ProfileLink::new(&arguments.hostname, founding::DEFAULT_PROFILE, LOCAL_PROVIDER, fingerprint, spa.as_ref());
+    let knock = founded.administrator_key.expose_text();
     let directory = DataDir::create(&arguments.data_dir)?;
     if let (Some(path), Some(passphrase)) = (&arguments.root_key_out, &passphrase) {
         write_root(path, &founded, passphrase)?;
@@ -42,7 +51,8 @@ pub(super) fn execute(arguments: &Init) -> anyhow::Result<()> {
     directory.write_configuration(&toml::to_string_pretty(&raw).context("writing the configuration")?)?;
     directory.write_keys(&founded.keys, &SystemRandom)?;
     begin(&directory, &config, founded)?;
-    announce(arguments, given.is_none().then_some(&password), fingerprint, &profile);
+    let secrets = Shown { password: given.is_none().then_some(&password), knock: &knock };
+    announce(arguments, &secrets, fingerprint, &profile);
     Ok(())
 }
 
@@ -82,16 +92,32 @@ fn begin(directory: &DataDir, config: &crate::setup::config::Config, founded: Fo
     Ok(())
 }
 
+/// Secrets that are shown once.
+struct Shown<'a> {
+    password: Option<&'a Zeroizing<String>>,
+    knock: &'a Zeroizing<String>,
+}
+
 #[expect(clippy::print_stdout, reason = "what the operator must keep goes to his terminal, and nowhere else")]
-fn announce(arguments: &Init, password: Option<&Zeroizing<String>>, fingerprint: Fingerprint, profile: &ProfileLink) {
+fn announce(arguments: &Init, shown: &Shown<'_>, fingerprint: Fingerprint, profile: &ProfileLink) {
     println!("collective        {}", arguments.collective);
     println!("data directory    {}", arguments.data_dir.display());
     println!("CA fingerprint    {fingerprint}");
     println!("administrator     {}", arguments.admin);
-    if let Some(password) = password {
+    if let Some(password) = shown.password {
         println!("password          {}   (shown once; change it after the first sign-in)", password.as_str());
     }
+    println!(
+        "knock key         {}   (for ringctl sign-in --knock-key-file, from another machine)",
+        shown.knock.as_str()
+    );
     println!("client profile    {profile}");
+    if arguments.open {
+        println!(
+            "ports             open: they answer TLS to anybody (--open). Weaker; `spaMode: UDP-TCP` in the global \
+             settings makes them dark."
+        );
+    }
     if arguments.keep_root_sealed {
         println!(
             "root key          kept in the data directory, sealed under its key: joining Controllers are signed \

@@ -1,6 +1,7 @@
 //! `run`: serve until told to stop.
 
 use anyhow::Context;
+use ringwall_kernel::descriptors;
 
 use super::arguments::Run;
 use crate::process::Process;
@@ -17,6 +18,9 @@ pub(super) fn execute(arguments: &Run) -> anyhow::Result<()> {
         raw.data_dir.clone_from(directory);
     }
     let config = raw.validate()?;
+    if let Err(error) = descriptors::raise_limit() {
+        tracing::warn!(%error, "connections wait when descriptors run out");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     runtime.block_on(async {
         let process = Process::start(config).await?;

@@ -31,7 +31,7 @@ struct Operation {
 }
 
 /// Operations that want no privilege: before a session, about one's own, and the names of claims.
-const OPEN: [(&str, &str); 11] = [
+const OPEN: [(&str, &str); 12] = [
     ("get", "/version"),
     ("get", "/openapi.json"),
     ("get", "/identity-providers/names"),
@@ -42,6 +42,7 @@ const OPEN: [(&str, &str); 11] = [
     ("get", "/authorization"),
     ("post", "/authorization"),
     ("post", "/authentication/logout"),
+    ("post", "/authentication/knock-key"),
     ("get", "/claims/names"),
 ];
 /// A user and a device that nobody has: whoever may ask hears that they are not there.

@@ -14,10 +14,9 @@ use crate::firewall::skeleton::{PEERS4, PEERS6};
 pub(super) fn messages(table: &Table, change: KnockChange) -> Vec<Message> {
     let expiring = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let ((set, key), element) = match change {
-        KnockChange::Open { source, port, connections, time } => {
+        KnockChange::Open { source, port, time } => {
             let (set, key) = guard::place(source, port);
-            let element = Element::key(key.clone()).expiring(expiring(time)).counted(connections);
-            ((set, key), Some(element))
+            ((set, key.clone()), Some(Element::key(key).expiring(expiring(time))))
         }
         KnockChange::Close { source, port } => (guard::place(source, port), None),
         KnockChange::AddPeer { peer, time } => {

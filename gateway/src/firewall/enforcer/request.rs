@@ -73,7 +73,7 @@ impl QueuedInstall {
 /// A change of the sets that open the Gateway's own ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::firewall) enum KnockChange {
-    Open { source: IpAddr, port: u16, connections: u32, time: Duration },
+    Open { source: IpAddr, port: u16, time: Duration },
     Close { source: IpAddr, port: u16 },
     AddPeer { peer: SocketAddr, time: Duration },
     RemovePeer { peer: SocketAddr },

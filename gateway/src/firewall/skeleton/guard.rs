@@ -3,7 +3,7 @@
 
 use ringwall_kernel::guard;
 
-use ringwall_kernel::nft::{Family, Rule, Side, TCP, UDP};
+use ringwall_kernel::nft::{Family, Rule, Side, UDP};
 
 use super::{Build, LEASE, PEERS4, PEERS6};
 use crate::firewall::config::Guard;
@@ -17,12 +17,8 @@ const TO_CLIENT6: [u8; 3] = [1, 2, 3];
 pub(super) fn raw(build: &mut Build<'_>) {
     let (tun, udp, tcp) = (build.tun(), build.config.udp_port, build.config.tcp_port);
     build.rule(Rule::in_chain("raw_in").iifname(&tun).leave());
-    build.rules(guard::untracked(udp));
-    // Mode UDP-TCP needs to tell new connections from established ones; there unknown SYNs die in `input`.
-    if build.config.guard != Guard::UdpTcp {
-        build.rule(Rule::in_chain("raw_in").port(TCP, Side::Destination, tcp).for_this_host().notrack());
-        build.rule(Rule::in_chain("raw_out").port(TCP, Side::Source, tcp).notrack());
-    }
+    build.rules(guard::untracked_datagrams(udp));
+    build.rules(guard::untracked_connections(tcp));
 }
 
 /// What may reach the Gateway's own processes.
@@ -53,9 +49,12 @@ fn knocks_and_peers(build: &mut Build<'_>) {
 pub(super) fn output(build: &mut Build<'_>) {
     let tun = build.tun();
     build.rule(Rule::in_chain("output").oifname(&tun).goto("gateway_to_client"));
-    build.rules(guard::no_unreachables());
     if build.config.guard == Guard::UdpTcp {
+        build.rules(guard::replies(build.config.tcp_port));
+        build.rules(guard::silent_protocols());
         build.rules(guard::no_resets());
+    } else {
+        build.rules(guard::no_unreachables());
     }
     for (family, errors) in [(Family::V4, &TO_CLIENT4[..]), (Family::V6, &TO_CLIENT6[..])] {
         let here = Rule::in_chain("gateway_to_client").oif_in(LEASE, true);

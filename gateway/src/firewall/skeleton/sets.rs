@@ -3,7 +3,7 @@
 
 use netlink_packet_netfilter::nftables::SetFlags;
 
-use ringwall_kernel::guard::{KNOCK4, KNOCK6};
+use ringwall_kernel::guard;
 
 use ringwall_kernel::nft::{ELEMENTS_PER_MESSAGE, Element, Family, Field, Gives, SetSpec};
 
@@ -78,14 +78,10 @@ fn changed_often(build: &mut Build<'_>) {
     for name in [UP, DOWN] {
         build.push(table.set(&SetSpec::new(name, &[Field::Mark]).gives(Gives::Verdict).size(SESSIONS)));
     }
-    for (name, key, size) in [
-        (KNOCK4, Field::Ipv4, 65_536),
-        (KNOCK6, Field::Ipv6, 65_536),
-        (PEERS4, Field::Ipv4, 131_072),
-        (PEERS6, Field::Ipv6, 131_072),
-    ] {
+    build.messages.extend(guard::sets(table));
+    for (name, key) in [(PEERS4, Field::Ipv4), (PEERS6, Field::Ipv6)] {
         let key = [key, Field::Service];
-        build.push(table.set(&SetSpec::new(name, &key).flags(expiring).size(size)));
+        build.push(table.set(&SetSpec::new(name, &key).flags(expiring).size(131_072)));
     }
     for (name, key) in [(NAMED4, Field::Ipv4), (NAMED6, Field::Ipv6)] {
         let key = [Field::Mark, key];

@@ -3,11 +3,6 @@
 use netlink_packet_core::DefaultNla;
 use netlink_packet_netfilter::nftables::{DataAttribute, ListAttribute, SetElementAttribute, SetElementFlags};
 
-use crate::nft::expression::{Kept, nest};
-
-/// An expression of its own beside an element; the crate nests it one level short.
-const NFTA_SET_ELEM_EXPR: u16 = 7;
-
 /// An element of a set or map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element(pub(crate) ListAttribute<SetElementAttribute>);
@@ -39,16 +34,6 @@ impl Element {
     pub fn giving(mut self, data: DataAttribute) -> Self {
         if let ListAttribute::Element(attributes) = &mut self.0 {
             attributes.push(SetElementAttribute::Data(data));
-        }
-        self
-    }
-
-    /// Can be looked up successfully this many times (at least 1); afterwards a look-up ends its rule as if the element
-    /// were gone.
-    pub fn counted(mut self, times: u32) -> Self {
-        if let ListAttribute::Element(attributes) = &mut self.0 {
-            let kept = Kept::times(times.max(1)).into_expression();
-            attributes.push(SetElementAttribute::Other(nest(NFTA_SET_ELEM_EXPR, &kept)));
         }
         self
     }

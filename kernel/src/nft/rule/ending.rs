@@ -44,6 +44,17 @@ impl Rule {
         self.with([ex::immediate(Register::Reg1, address), ex::snat(family.number(), Register::Reg1)])
     }
 
+    /// `snat to …:first-last`; of a protocol with ports.
+    pub fn snat_to_ports(self, family: Family, address: &[u8], (first, last): (u16, u16)) -> Self {
+        const PORTS: (Register, Register) = (Register::Reg2, Register::Reg3);
+        self.with([
+            ex::immediate(Register::Reg1, address),
+            ex::immediate(PORTS.0, &first.to_be_bytes()),
+            ex::immediate(PORTS.1, &last.to_be_bytes()),
+            ex::snat_to_ports(family.number(), Register::Reg1, PORTS),
+        ])
+    }
+
     /// `log prefix "up" group …`: the word says who began the flow.
     pub fn log(self, direction: Direction, group: u16) -> Self {
         self.with([ex::log(log_prefix(direction), group, LOGGED_BYTES)])

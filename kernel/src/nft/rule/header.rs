@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::{MetaKey, Operator, Register};
 
 use super::Rule;
-use super::key::{Key, load_address};
+use super::key::{Key, load_address, load_port};
 use crate::nft::expression::{self as ex, Base, SetRef};
 use crate::nft::family::{Family, Side, UDP};
 use crate::nft::objects::Field;
@@ -52,14 +52,14 @@ impl Rule {
             .with([load_address(family, side, Register::Reg1), ex::lookup(SetRef::Named(set), Register::Reg1, false)])
     }
 
-    /// `ip saddr a.b.c.d/n` of the network's family.
-    pub(crate) fn source_within(self, network: IpNet) -> Self {
+    /// `ip saddr a.b.c.d/n` (or `daddr`) of the network's family.
+    pub(crate) fn address_within(self, side: Side, network: IpNet) -> Self {
         let (family, first, mask) = match network {
             IpNet::V4(net) => (Family::V4, net.network().octets().to_vec(), net.netmask().octets().to_vec()),
             IpNet::V6(net) => (Family::V6, net.network().octets().to_vec(), net.netmask().octets().to_vec()),
         };
         self.family(family).with([
-            load_address(family, Side::Source, Register::Reg1),
+            load_address(family, side, Register::Reg1),
             ex::mask(Register::Reg1, &mask),
             ex::cmp(Register::Reg1, Operator::Equal, &first),
         ])
@@ -85,11 +85,8 @@ impl Rule {
 
     /// `tcp dport p`, `udp sport p` and so on.
     pub fn port(self, protocol: u8, side: Side, port: u16) -> Self {
-        let offset = if side == Side::Source { 0 } else { 2 };
-        self.l4proto(protocol).with([
-            ex::payload(Base::Transport, offset, 2, Register::Reg1),
-            ex::cmp(Register::Reg1, Operator::Equal, &port.to_be_bytes()),
-        ])
+        self.l4proto(protocol)
+            .with([load_port(side, Register::Reg1), ex::cmp(Register::Reg1, Operator::Equal, &port.to_be_bytes())])
     }
 
     /// A UDP datagram to `port` of exactly `length` bytes, header included, whose first byte is at least `first`.
@@ -106,10 +103,18 @@ impl Rule {
 
     /// `ip saddr . th sport @set` (or `th dport`).
     pub fn source_and_port_in(self, family: Family, port: Side, set: &str) -> Self {
-        let offset = if port == Side::Source { 0 } else { 2 };
+        self.address_and_port_in(family, Side::Source, port, set)
+    }
+
+    /// `ip daddr . th sport @set`: the other end of what this host sends from one of its ports.
+    pub(crate) fn receiver_and_own_port_in(self, family: Family, set: &str) -> Self {
+        self.address_and_port_in(family, Side::Destination, Side::Source, set)
+    }
+
+    fn address_and_port_in(self, family: Family, address: Side, port: Side, set: &str) -> Self {
         let key = Key::new()
-            .load(family.address().bytes(), |to| load_address(family, Side::Source, to))
-            .load(2, |to| ex::payload(Base::Transport, offset, 2, to));
+            .load(family.address().bytes(), |to| load_address(family, address, to))
+            .load(2, |to| load_port(port, to));
         self.family(family).with(key.into_expressions()).with([ex::lookup(SetRef::Named(set), Register::Reg1, false)])
     }
 }

@@ -37,3 +37,9 @@ pub(super) fn load_address(family: Family, side: Side, to: Register) -> Expr {
     };
     ex::payload(Base::Network, offset, family.address().bytes(), to)
 }
+
+/// Loads a port of a packet whose transport protocol has ports.
+pub(super) fn load_port(side: Side, to: Register) -> Expr {
+    let offset = if side == Side::Source { 0 } else { 2 };
+    ex::payload(Base::Transport, offset, 2, to)
+}

@@ -3,11 +3,37 @@
 use netlink_packet_netfilter::nftables::{MetaKey, Register};
 
 use super::Rule;
-use super::key::{Key, load_address};
-use crate::nft::expression::{self as ex, Base, Kept, SetRef};
+use super::key::{Key, load_address, load_port};
+use crate::nft::expression::{self as ex, Expr, Kept, SetRef};
 use crate::nft::family::{Family, Side, original_address};
 
 impl Rule {
+    /// `ip saddr . th sport . th dport @set` of what comes to this host, the same ends of what leaves it: the connection
+    /// is in the set.
+    pub(crate) fn connection_in(self, family: Family, remote: Side, set: &str) -> Self {
+        self.connection(family, remote, ex::lookup(SetRef::Named(set), Register::Reg1, false))
+    }
+
+    /// `update @set { … }`: puts the connection into the set, or begins its timeout anew.
+    pub(crate) fn keep_connection(self, family: Family, remote: Side, set: &str) -> Self {
+        self.connection(family, remote, ex::refresh(set, Register::Reg1))
+    }
+
+    /// `delete @set { … }`.
+    pub(crate) fn forget_connection(self, family: Family, remote: Side, set: &str) -> Self {
+        self.connection(family, remote, ex::forget(set, Register::Reg1))
+    }
+
+    /// `remote` is the side of the packet at which the other host stands.
+    fn connection(self, family: Family, remote: Side, ask: Expr) -> Self {
+        let local = if remote == Side::Source { Side::Destination } else { Side::Source };
+        let key = Key::new()
+            .load(family.address().bytes(), |to| load_address(family, remote, to))
+            .load(2, |to| load_port(remote, to))
+            .load(2, |to| load_port(local, to));
+        self.family(family).with(key.into_expressions()).with([ask])
+    }
+
     /// `ip saddr . ip daddr . meta l4proto [. th dport] @set`, or `add @set { … }`.
     pub fn denied_flow(self, family: Family, with_port: bool, set: &str, add: bool) -> Self {
         let bytes = family.address().bytes();
@@ -16,7 +42,7 @@ impl Rule {
             .load(bytes, |to| load_address(family, Side::Destination, to))
             .load(1, |to| ex::meta(MetaKey::L4Proto, to));
         if with_port {
-            key = key.load(2, |to| ex::payload(Base::Transport, 2, 2, to));
+            key = key.load(2, |to| load_port(Side::Destination, to));
         }
         let ask =
             if add { ex::remember(set, Register::Reg1) } else { ex::lookup(SetRef::Named(set), Register::Reg1, false) };

@@ -1,8 +1,10 @@
 //! Each rule finds what it is for, and is silent where nothing is wrong.
 
 use ringwall_protocol::entitlement::Entitlement;
-use ringwall_protocol::object::Site;
+use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::object::{GlobalSettings, Site};
 use ringwall_protocol::policy::{Condition, CriteriaScript, Policy};
+use ringwall_raft::state::collective::ChangeSettings;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -81,6 +83,17 @@ fn a_question_that_nobody_is_asked_is_found() {
     assert!(scene.finds("unanswerable-question", "c10"));
     scene.condition(11, "true", json!([{"type": "Reason", "message": "why?", "claimSuffix": "ticket"}]));
     assert!(!scene.finds("unanswerable-question", "c10"), "another condition asks for it");
+}
+
+#[test]
+fn ports_that_answer_anybody_are_found() {
+    let mut scene = Scene::new();
+    assert!(!scene.finds("open-ports", "controller-1"), "a new Collective is dark");
+    for (mode, found) in [(SpaMode::Open, true), (SpaMode::Tcp, false)] {
+        let settings = GlobalSettings { spa_mode: mode, ..scene.0.state.settings().clone() };
+        scene.0.apply(ChangeSettings { settings, expected_version: None });
+        assert_eq!(scene.finds("open-ports", "controller-1"), found, "{mode:?}");
+    }
 }
 
 #[test]

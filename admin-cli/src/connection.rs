@@ -1,4 +1,5 @@
-//! The connection to the admin API: TLS 1.3 with the Collective's root pinned by fingerprint, HTTP/1.1, JSON.
+//! The connection to the admin API: TLS 1.3 with the Collective's root pinned by fingerprint, HTTP/1.1, JSON. Every request
+//! carries a proof of the key in the session file (DPoP, RFC 9449).
 //!
 //! Controllers are tried in turn; a request that may have been carried out is not sent to another one.
 
@@ -9,8 +10,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::{AdminError, VERSION};
+use ringwall_trust::dpop::{ProofKey, ProofKeyError, ProofOf};
 use ringwall_trust::identity::Fingerprint;
+use ringwall_trust::secret::SystemRandom;
 use ringwall_trust::tls::{Alpn, ControllerTrust, Refused, Tls};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -56,6 +60,16 @@ pub(crate) enum ApiError {
     },
 }
 
+impl ApiError {
+    /// What is looked for is not in a list that the Controller gave.
+    pub(crate) fn not_found(message: String) -> Self {
+        Self::Refused {
+            status: 404,
+            body: Box::new(AdminError { id: "notFound".to_owned(), message, ..Default::default() }),
+        }
+    }
+}
+
 fn refusal(status: u16, body: &AdminError) -> String {
     let fields: String = body.errors.iter().map(|error| format!("\n  {}: {}", error.field, error.message)).collect();
     let hint = if status == 401 { "\nsign in again with `ringctl sign-in`" } else { "" };
@@ -66,6 +80,7 @@ fn refusal(status: u16, body: &AdminError) -> String {
 pub(crate) struct Connection {
     controllers: Vec<String>,
     tls: TlsConnector,
+    key: ProofKey,
     token: Option<String>,
 }
 
@@ -73,7 +88,7 @@ impl Connection {
     /// A connection with what the session knows.
     ///
     /// # Errors
-    /// If its fingerprint is malformed.
+    /// If its fingerprint or key is malformed.
     pub(crate) fn new(session: &Session) -> anyhow::Result<Self> {
         let root: Fingerprint = session.ca_fingerprint.parse()?;
         let config = Tls::new().controller_client(ControllerTrust { roots: vec![root], members: None }, None);
@@ -82,6 +97,7 @@ impl Connection {
         Ok(Self {
             controllers: session.controllers.clone(),
             tls: TlsConnector::from(Arc::new(config)),
+            key: ProofKey::from_text(session.key.as_deref().ok_or(ApiError::NotSignedIn)?)?,
             token: session.token.clone(),
         })
     }
@@ -175,9 +191,10 @@ impl Connection {
             .method(method)
             .uri(format!("/admin{path}"))
             .header("host", controller)
-            .header("accept", format!("application/vnd.appgate.peer-v{VERSION}+json"));
+            .header("accept", format!("application/vnd.appgate.peer-v{VERSION}+json"))
+            .header("dpop", self.proof(controller, method, path).map_err(|error| broken(&error))?);
         if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+            request = request.header("authorization", format!("DPoP {token}"));
         }
         if body.is_some() {
             request = request.header("content-type", "application/json");
@@ -196,6 +213,20 @@ impl Connection {
         driver.abort();
         answer
     }
+
+    /// A proof for one request. The URL is without query (RFC 9449 §4.2).
+    fn proof(&self, controller: &str, method: &Method, path: &str) -> Result<String, ProofKeyError> {
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        let url = format!("https://{controller}/admin{path}");
+        let of = ProofOf { method: method.as_str(), url: &url, token: self.token.as_deref() };
+        self.key.prove(of, now(), &SystemRandom)
+    }
+}
+
+/// The time, for proofs.
+fn now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn encode(body: &impl Serialize) -> Result<Vec<u8>, ApiError> {

@@ -18,6 +18,7 @@ use ringwall_protocol::object::{
 use ringwall_protocol::policy::{Policy, PolicyKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::Command;
+use ringwall_raft::state::break_glass::SetBreakGlass;
 use ringwall_raft::state::collective::Founding;
 use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
 use ringwall_raft::state::object::PutObject;
@@ -32,6 +33,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::config::Advertise;
 use super::data_dir::{NodeIdentity, NodeKeys};
+use crate::administration::access::break_glass::BreakGlassCode;
 use crate::replica::vault::{Purpose, SPA_MASTER, Vault};
 
 /// The first Controller's id in the Raft group.
@@ -69,6 +71,8 @@ pub struct Founded {
     pub root: RootCa,
     /// The first log entry.
     pub command: Founding,
+    /// The break-glass code, to be shown once.
+    pub break_glass: BreakGlassCode,
 }
 
 /// Why a Collective was not made.
@@ -129,6 +133,8 @@ pub fn found(
     then.push(SetLocalPassword { user: ids.admin, hash: password, must_change: false }.into());
     then.push(first_key(&signer));
     then.push(spa_master(&kek, random));
+    let break_glass = BreakGlassCode::generate(random);
+    then.push(SetBreakGlass { hash: break_glass.hash() }.into());
     let settings = GlobalSettings { profile_hostname: options.hostname.clone(), ..GlobalSettings::default() };
     let command = Founding {
         id: collective,
@@ -149,7 +155,7 @@ pub fn found(
         kek,
         root: kept_root,
     };
-    Ok(Founded { identity, keys, root, command })
+    Ok(Founded { identity, keys, root, command, break_glass })
 }
 
 /// Keys of two intermediates, and the certificates that a root gave them.

@@ -13,6 +13,7 @@ mod entitlements;
 mod feed;
 mod fields;
 mod gateway;
+mod guessing;
 mod harness;
 mod ldap;
 mod mfa;

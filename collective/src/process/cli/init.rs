@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::addresses::configuration;
 use super::arguments::Init;
 use super::secret;
+use crate::administration::access::break_glass::BreakGlassCode;
 use crate::clock;
 use crate::setup::config::{ConfigError, is_host_and_port};
 use crate::setup::data_dir::DataDir;
@@ -34,6 +35,7 @@ pub(super) fn execute(arguments: &Init) -> anyhow::Result<()> {
     };
     let founded = found(&options, &password, clock::now(), &SystemRandom)?;
     let fingerprint = founded.root.fingerprint();
+    let break_glass = founded.break_glass.clone();
     let profile = ProfileLink::new(&arguments.hostname, founding::DEFAULT_PROFILE, LOCAL_PROVIDER, fingerprint, None);
     let directory = DataDir::create(&arguments.data_dir)?;
     if let (Some(path), Some(passphrase)) = (&arguments.root_key_out, &passphrase) {
@@ -42,7 +44,7 @@ pub(super) fn execute(arguments: &Init) -> anyhow::Result<()> {
     directory.write_configuration(&toml::to_string_pretty(&raw).context("writing the configuration")?)?;
     directory.write_keys(&founded.keys, &SystemRandom)?;
     begin(&directory, &config, founded)?;
-    announce(arguments, given.is_none().then_some(&password), fingerprint, &profile);
+    announce(arguments, given.is_none().then_some(&password), &break_glass, fingerprint, &profile);
     Ok(())
 }
 
@@ -83,7 +85,13 @@ fn begin(directory: &DataDir, config: &crate::setup::config::Config, founded: Fo
 }
 
 #[expect(clippy::print_stdout, reason = "what the operator must keep goes to his terminal, and nowhere else")]
-fn announce(arguments: &Init, password: Option<&Zeroizing<String>>, fingerprint: Fingerprint, profile: &ProfileLink) {
+fn announce(
+    arguments: &Init,
+    password: Option<&Zeroizing<String>>,
+    break_glass: &BreakGlassCode,
+    fingerprint: Fingerprint,
+    profile: &ProfileLink,
+) {
     println!("collective        {}", arguments.collective);
     println!("data directory    {}", arguments.data_dir.display());
     println!("CA fingerprint    {fingerprint}");
@@ -91,6 +99,11 @@ fn announce(arguments: &Init, password: Option<&Zeroizing<String>>, fingerprint:
     if let Some(password) = password {
         println!("password          {}   (shown once; change it after the first sign-in)", password.as_str());
     }
+    println!(
+        "break-glass code  {}   (shown once; keep it sealed, for when no administrator can sign in: \
+         ringctl sign-in --break-glass)",
+        break_glass.expose()
+    );
     println!("client profile    {profile}");
     if arguments.keep_root_sealed {
         println!(

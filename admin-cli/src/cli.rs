@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::output::Format;
 
+mod administrator;
 mod collective;
 mod device;
 mod factor;
@@ -14,7 +15,8 @@ mod profile;
 mod question;
 mod session;
 
-pub use collective::{Add, Collective};
+pub use administrator::{AdminSession, BreakGlass};
+pub use collective::{Add, Admit, Collective};
 pub use device::{Device, Revoke};
 pub use factor::{Fido2, Otp};
 pub use object::{Apply, Delete, Get, Test};
@@ -71,6 +73,12 @@ pub enum Command {
     /// Users who may not sign in.
     #[command(subcommand)]
     Blocklist(Blocklist),
+    /// Sessions of administrators.
+    #[command(subcommand)]
+    AdminSession(AdminSession),
+    /// The sealed way in for when no administrator can sign in.
+    #[command(subcommand)]
+    BreakGlass(BreakGlass),
     /// Controllers and Gateways.
     #[command(subcommand)]
     Collective(Collective),
@@ -118,6 +126,10 @@ pub struct SignIn {
     /// Identity provider.
     #[arg(long, default_value = "local")]
     pub(crate) provider: String,
+    /// Sign in with the break-glass code that `ringwall-controller init` printed, as the password: when no administrator can
+    /// sign in otherwise. Everybody hears of it.
+    #[arg(long, conflicts_with_all = ["username", "provider"])]
+    pub(crate) break_glass: bool,
     /// Read the password from this file instead of the terminal (`-`: standard input).
     #[arg(long)]
     pub(crate) password_file: Option<PathBuf>,
@@ -129,4 +141,7 @@ pub struct SignIn {
     /// Read the one-time password, if one is wanted, from this file instead of the terminal.
     #[arg(long)]
     pub(crate) otp_file: Option<PathBuf>,
+    /// Read the enrolment code of a first one-time password seed, if one is wanted, from this file instead of the terminal.
+    #[arg(long)]
+    pub(crate) enrolment_code_file: Option<PathBuf>,
 }

@@ -1,5 +1,7 @@
 //! The commands: one noun each, one function per verb.
 
+mod administrator;
+mod admission;
 mod apply;
 mod blocklist;
 mod collective;
@@ -52,6 +54,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Test(order) => object::test(&desk(&path, cli.output)?, &order).await,
         Command::Device(order) => device::run(&desk(&path, cli.output)?, order).await,
         Command::Session(order) => session::run(&desk(&path, cli.output)?, order).await,
+        Command::AdminSession(order) => administrator::run(&desk(&path, cli.output)?, order).await,
+        Command::BreakGlass(order) => administrator::break_glass(&desk(&path, cli.output)?, order).await,
         Command::Blocklist(order) => blocklist::run(&desk(&path, cli.output)?, order).await,
         Command::Collective(order) => collective::run(&desk(&path, cli.output)?, order).await,
         Command::Profile(order) => profile::run(&desk(&path, cli.output)?, order).await,

@@ -1,4 +1,5 @@
-//! The connection to the admin API: TLS 1.3 with the Collective's root pinned by fingerprint, HTTP/1.1, JSON.
+//! The connection to the admin API: TLS 1.3 with the Collective's root pinned by fingerprint, HTTP/1.1, JSON. Every request
+//! carries a proof of the key in the session file (DPoP, RFC 9449).
 //!
 //! Controllers are tried in turn; a request that may have been carried out is not sent to another one.
 
@@ -13,7 +14,9 @@ use hyper_util::rt::TokioIo;
 use ringwall_protocol::spa::Service;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::{AdminError, VERSION};
+use ringwall_trust::dpop::{ProofKey, ProofKeyError, ProofOf};
 use ringwall_trust::identity::Fingerprint;
+use ringwall_trust::secret::SystemRandom;
 use ringwall_trust::spa::{Approach, KnockSecret};
 use ringwall_trust::tls::{Alpn, ControllerTrust, Refused, Tls};
 use rustls::pki_types::ServerName;
@@ -59,6 +62,16 @@ pub(crate) enum ApiError {
     },
 }
 
+impl ApiError {
+    /// What is looked for is not in a list that the Controller gave.
+    pub(crate) fn not_found(message: String) -> Self {
+        Self::Refused {
+            status: 404,
+            body: Box::new(AdminError { id: "notFound".to_owned(), message, ..Default::default() }),
+        }
+    }
+}
+
 fn refusal(status: u16, body: &AdminError) -> String {
     let fields: String = body.errors.iter().map(|error| format!("\n  {}: {}", error.field, error.message)).collect();
     let hint = if status == 401 { "\nsign in again with `ringctl sign-in`" } else { "" };
@@ -69,6 +82,7 @@ fn refusal(status: u16, body: &AdminError) -> String {
 pub(crate) struct Connection {
     controllers: Vec<String>,
     tls: TlsConnector,
+    key: ProofKey,
     token: Option<String>,
     /// How to come to a port that wants knocks; one that wants none disregards it.
     approach: Option<Approach>,
@@ -78,7 +92,7 @@ impl Connection {
     /// A connection with what the session knows.
     ///
     /// # Errors
-    /// If its fingerprint or its key for knocking is malformed.
+    /// If its fingerprint, its key, or its key for knocking is malformed.
     pub(crate) fn new(session: &Session) -> anyhow::Result<Self> {
         let root: Fingerprint = session.ca_fingerprint.parse()?;
         let knock = session.knock_key.as_ref().map(|key| key.expose().parse::<KnockSecret>()).transpose();
@@ -87,6 +101,7 @@ impl Connection {
         Ok(Self {
             controllers: session.controllers.clone(),
             tls: TlsConnector::from(config),
+            key: ProofKey::from_text(session.key.as_deref().ok_or(ApiError::NotSignedIn)?)?,
             token: session.token.clone(),
             approach: knock.map(|key| Approach { key, service: Service::Admin, packet: true }),
         })
@@ -201,9 +216,10 @@ impl Connection {
             .method(method)
             .uri(format!("/admin{path}"))
             .header("host", controller)
-            .header("accept", format!("application/vnd.appgate.peer-v{VERSION}+json"));
+            .header("accept", format!("application/vnd.appgate.peer-v{VERSION}+json"))
+            .header("dpop", self.proof(controller, method, path).map_err(|error| broken(&error))?);
         if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+            request = request.header("authorization", format!("DPoP {token}"));
         }
         if body.is_some() {
             request = request.header("content-type", "application/json");
@@ -221,6 +237,14 @@ impl Connection {
             .map_err(|_| broken(&"no answer in time; whether the order was carried out is not known"))?;
         driver.abort();
         answer
+    }
+
+    /// A proof for one request. The URL is without query (RFC 9449 §4.2).
+    fn proof(&self, controller: &str, method: &Method, path: &str) -> Result<String, ProofKeyError> {
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        let url = format!("https://{controller}/admin{path}");
+        let of = ProofOf { method: method.as_str(), url: &url, token: self.token.as_deref() };
+        self.key.prove(of, now(), &SystemRandom)
     }
 }
 

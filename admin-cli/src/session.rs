@@ -1,4 +1,5 @@
-//! The signed-in session on this machine: where the Controllers are, how they are known, and the bearer token.
+//! The signed-in session on this machine: where the Controllers are, how they are known, the token, and the key to which it is
+//! bound (RFC 9449): the token alone opens nothing.
 //!
 //! One file, mode 0600, in `$RINGCTL_SESSION` or `$XDG_CONFIG_HOME/ringctl/session.json`.
 
@@ -12,7 +13,7 @@ use ringwall_protocol::id::DeviceId;
 use ringwall_protocol::spa::KnockKey;
 use serde::{Deserialize, Serialize};
 
-/// What is remembered between two calls. No `Debug`: it holds the token.
+/// What is remembered between two calls. No `Debug`: it holds token and key.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Session {
@@ -22,7 +23,10 @@ pub(crate) struct Session {
     pub(crate) ca_fingerprint: String,
     /// Stands for this machine at sign-in.
     pub(crate) device_id: DeviceId,
-    /// Bearer token.
+    /// Key that proves this machine: ES256, PKCS#8, base64url. It stays when the session ends.
+    #[serde(default)]
+    pub(crate) key: Option<String>,
+    /// The token.
     #[serde(default)]
     pub(crate) token: Option<String>,
     /// Until when, RFC 3339.
@@ -95,6 +99,7 @@ mod tests {
             controllers: vec!["127.0.0.1:8443".to_owned()],
             ca_fingerprint: "ab".repeat(32),
             device_id: DeviceId::from_random([1; 16]),
+            key: None,
             token: Some("secret".to_owned()),
             expires: None,
             user: None,

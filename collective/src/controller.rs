@@ -7,7 +7,6 @@ use std::sync::Arc;
 use ringwall_raft::Node;
 use ringwall_trust::tls::Presented;
 use ringwall_trust::token::TokenSigner;
-use tokio::sync::Semaphore;
 
 use crate::administration::Administration;
 use crate::administration::access::Access;
@@ -32,10 +31,11 @@ use crate::replica::Replica;
 use crate::replica::vault::Vault;
 use crate::revocation::Revocation;
 use crate::setup::data_dir::{DataDir, NodeIdentity};
+use crate::sign_in::attempter::Places;
 use crate::sign_in::challenges::Challenges;
 use crate::sign_in::failures::Failures;
 use crate::sign_in::lockout::Lockout;
-use crate::sign_in::{self, MAX_SIGN_INS, SignIn};
+use crate::sign_in::{self, SignIn};
 use crate::step_up::StepUps;
 
 /// A Controller.
@@ -85,7 +85,7 @@ struct Shared {
     policies: Arc<CompiledPolicies>,
     lockout: Arc<Lockout>,
     challenges: Arc<Challenges>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Controller {
@@ -139,7 +139,7 @@ impl Shared {
             policies: Arc::new(CompiledPolicies::default()),
             lockout: Arc::new(lockout),
             challenges: Arc::new(challenges),
-            places: Arc::new(Semaphore::new(MAX_SIGN_INS)),
+            places: Arc::default(),
         }
     }
 
@@ -190,6 +190,7 @@ impl Shared {
                 lockout: Arc::clone(&self.lockout),
                 challenges: Arc::clone(&self.challenges),
                 places: Arc::clone(&self.places),
+                spent_proofs: Default::default(),
             },
             objects: Objects { replica: replica.clone(), vault: Arc::clone(vault), providers: Arc::clone(providers) },
             users: Users {

@@ -46,13 +46,14 @@ pub use setup::config::ConfigError;
 
 // What tests start Controllers with, and look at.
 pub use administration::access::authority::{ACTIONS, TARGETS, applies};
+pub use administration::access::break_glass::BreakGlassCode;
 pub use clock::now;
 pub use controller::Controller;
 pub use identity::outbound::{Outbound, OutboundError};
 pub use listener::gates::PEER_SEATS;
 pub use listener::spa::{peer_key, profile_key};
 pub use peers::frame;
-pub use peers::joining::join;
+pub use peers::joining::{Joined, join};
 pub use process::Process;
 pub use replica::vault::Purpose;
 pub use revocation::enforcement::EnforcementOutcome;

@@ -106,6 +106,23 @@ impl Replica {
     }
 }
 
+/// The id of a command that somebody else chose, as it is proposed: nobody's choice takes an id away from others (T59).
+pub(crate) fn scoped_id(chooser: &str, chosen: CommandId) -> CommandId {
+    CommandId::from_random(half(&[b"command id", chooser.as_bytes(), chosen.uuid().as_bytes()]))
+}
+
+/// The first 16 bytes of a hash over parts that cannot run into each other.
+pub(crate) fn half(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let mut bits = [0; 16];
+    bits.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    bits
+}
+
 fn not_proposed(error: &ProposeError) -> Refusal {
     tracing::debug!(%error, "command has no answer");
     match error {

@@ -5,6 +5,7 @@
 //! that of the state in which the first check was made, however late it is minted (T4). What a credential proves is left to
 //! `identity`, what stands in a token to `issuing`.
 
+pub(crate) mod attempter;
 mod begin;
 pub(crate) mod challenges;
 mod completion;
@@ -28,8 +29,8 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{SignInAnswer, SignInRequest};
 use ringwall_raft::State;
 use ringwall_trust::spa::KeyOwner;
-use tokio::sync::Semaphore;
 
+use self::attempter::{Attempter, Places};
 use self::challenges::Challenges;
 use self::decision::{Decided, Decision, decide};
 use self::devices::Cookie;
@@ -42,8 +43,6 @@ use crate::refusal::Refusal;
 use crate::replica::Replica;
 use crate::replica::vault::Vault;
 
-/// Sign-ins in progress at once; beyond it `busy`.
-pub(crate) const MAX_SIGN_INS: usize = 256;
 /// Refused sign-ins leave no earlier than this after they came (T39): what was wrong does not show in time.
 pub(crate) const REFUSAL_FLOOR: Duration = Duration::from_millis(250);
 
@@ -68,6 +67,8 @@ struct Begun {
     hostname: String,
     /// Where the present request comes from.
     from: IpAddr,
+    /// Whose failures are counted.
+    attempter: Attempter,
     /// Index of the state in which the first check was made.
     started_idx: LogIndex,
     started_at: UnixMillis,
@@ -104,7 +105,7 @@ pub(crate) struct SignIn {
     signers: Arc<Signers>,
     lockout: Arc<Lockout>,
     challenges: Arc<Challenges>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 /// What sign-ins are made of.
@@ -116,8 +117,8 @@ pub(crate) struct Parts {
     pub(crate) signers: Arc<Signers>,
     pub(crate) lockout: Arc<Lockout>,
     pub(crate) challenges: Arc<Challenges>,
-    /// One place for each sign-in in progress, of users and administrators alike.
-    pub(crate) places: Arc<Semaphore>,
+    /// One place for each sign-in in progress.
+    pub(crate) places: Arc<Places>,
 }
 
 impl SignIn {
@@ -138,9 +139,12 @@ impl SignIn {
         request: SignInRequest,
         now: UnixMillis,
     ) -> Result<SignInAnswer, Refusal> {
-        let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
+        // Who is known is looked up without asking others: guessers cost nothing, and a Controller that is behind counts a
+        // device that registered a moment ago as its source.
+        let attempter = self.attempter(&self.replica.state(), caller, &request, now);
+        let _place = self.places.take(attempter)?;
         let came = tokio::time::Instant::now();
-        let outcome = self.try_sign_in(caller, request, now).await;
+        let outcome = self.try_sign_in((caller, attempter), request, now).await;
         if outcome.is_err() {
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
@@ -149,13 +153,13 @@ impl SignIn {
 
     async fn try_sign_in(
         &self,
-        caller: &UnauthenticatedClient,
+        (caller, attempter): (&UnauthenticatedClient, Attempter),
         request: SignInRequest,
         now: UnixMillis,
     ) -> Result<SignInAnswer, Refusal> {
-        self.lockout.failures.may_try(caller.address, now)?;
+        self.lockout.failures.may_try(attempter, now)?;
         let state = self.replica.current().await?;
-        match self.prove(&state, caller, &request, now).await? {
+        match self.prove(&state, (caller, attempter), &request, now).await? {
             CredentialOutcome::Authenticated(authenticated) => {
                 self.continue_authenticated(&state, *authenticated, now).await
             }

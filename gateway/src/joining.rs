@@ -110,6 +110,10 @@ async fn round(seed: &Seed, request: &JoinRequest) -> Result<JoinAnswer, Failure
             };
             match exchange.await.with_context(|| format!("join at {address}")) {
                 Ok(JoinReply::Admitted(answer)) => return Ok(*answer),
+                Ok(JoinReply::Waiting {}) => {
+                    let error = anyhow::anyhow!("{address} takes this Gateway for a Controller; make a new seed");
+                    return Err(Failure::Never(error));
+                }
                 Ok(JoinReply::Refused(refusal)) => {
                     let error = anyhow::anyhow!("the collective refuses: {:?}: {}", refusal.code, refusal.message);
                     if !refusal.retryable {

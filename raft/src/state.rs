@@ -9,6 +9,8 @@ pub mod admin_session;
 pub mod apply;
 pub mod binding;
 pub mod blocklist;
+pub mod break_glass;
+pub mod candidate;
 pub mod collective;
 pub mod command;
 pub mod device;
@@ -38,7 +40,7 @@ pub mod transaction;
 use std::sync::{Arc, LazyLock};
 
 use ringwall_protocol::id::{
-    AdminSessionId, ApplianceId, Incarnation, LogIndex, NodeId, ProfileId, TransactionId, UserId,
+    AdminSessionId, ApplianceId, Incarnation, LogIndex, NodeId, ProfileId, Thumbprint, TransactionId, UserId,
 };
 use ringwall_protocol::membership::{ControllerRecord, GatewayRecord, KeyRecord};
 use ringwall_protocol::name::UserDn;
@@ -51,6 +53,8 @@ use address::AddressTable;
 use admin_session::AdminSession;
 use binding::Bindings;
 use blocklist::BlockEntry;
+use break_glass::BreakGlass;
+use candidate::Candidate;
 use collective::Collective;
 use device::Registrations;
 use join_token::{JoinToken, JoinTokenHash};
@@ -65,7 +69,7 @@ use secret::{Sealed, Secrets};
 use security_key::SecurityKeys;
 use signing_key::KeptKey;
 use spa::SpaKey;
-use totp::TotpSeed;
+use totp::TotpRecord;
 use transaction::Transaction;
 
 pub use apply::{Transition, apply};
@@ -89,7 +93,7 @@ pub struct State {
     revocations: Revocations,
     blocklist: Map<UserDn, BlockEntry>,
     transactions: Map<TransactionId, Transaction>,
-    totp: Map<UserId, TotpSeed>,
+    totp: Map<UserId, TotpRecord>,
     lockouts: Map<LockoutSubject, Lockout>,
     admin_sessions: Map<AdminSessionId, AdminSession>,
     secrets: Secrets,
@@ -100,6 +104,12 @@ pub struct State {
     profile_exports: Map<ProfileId, UnixMillis>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     security_keys: Map<UserId, SecurityKeys>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    candidates: Map<ApplianceId, Candidate>,
+    #[serde(default)]
+    break_glass: Option<BreakGlass>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    admin_keys: Map<UserId, Vec<Thumbprint>>,
 }
 
 impl State {

@@ -14,6 +14,17 @@ pub enum Collective {
   ringctl collective add c2 --controller --address 10.0.0.12:444 --seed c2.seed
   ringctl collective add gw1 --gateway --site office --address 10.0.0.21:443 --seed gw1.seed")]
     Add(Add),
+    /// Admit a Controller that asks to join: it gets the Collective's keys and votes. Compare the fingerprint with what
+    /// `ringwall-controller join` printed on its machine.
+    #[command(after_help = "Examples:
+  ringctl collective admit c2
+  ringctl collective admit c2 --fingerprint 3f2a…")]
+    Admit(Admit),
+    /// Turn a Controller away that asks to join; its seed is void.
+    TurnAway {
+        /// Name or id of its appliance.
+        name: String,
+    },
     /// Remove an appliance for ever: its certificates, tokens and sessions are void at once.
     Remove {
         /// Name or id.
@@ -65,4 +76,14 @@ pub struct Add {
     /// Days until its join token ends, 1–30.
     #[arg(long)]
     pub(crate) valid_days: Option<u32>,
+}
+
+/// `collective admit`.
+#[derive(Debug, Args)]
+pub struct Admit {
+    /// Name or id of its appliance.
+    pub(crate) name: String,
+    /// The fingerprint that the joining Controller printed, instead of a question: admitted only if it is the same.
+    #[arg(long)]
+    pub(crate) fingerprint: Option<String>,
 }

@@ -10,7 +10,15 @@ pub enum Otp {
         /// `CN=<user>,OU=<provider>`.
         dn: String,
     },
-    /// Forget a user's seed.
+    /// Make a code with which a user enrols a seed at the next sign-in, and show it once.
+    Permit {
+        /// `CN=<user>,OU=<provider>`.
+        dn: String,
+        /// Hours until the code is void.
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=168))]
+        hours: u32,
+    },
+    /// Forget a user's seed, and a code to enrol one.
     Remove {
         /// `CN=<user>,OU=<provider>`.
         dn: String,

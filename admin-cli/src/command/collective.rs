@@ -7,7 +7,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use ringwall_protocol::object::ObjectKind;
-use ringwall_protocol::wire::admin::{CollectiveStatus, ControllerStatus, ExportRequest, GatewayStatus};
+use ringwall_protocol::wire::admin::{
+    BreakGlassStatus, CollectiveStatus, ControllerStatus, ExportRequest, GatewayStatus,
+};
 use serde_json::{Value, json};
 
 use super::Desk;
@@ -19,6 +21,8 @@ pub(super) async fn run(desk: &Desk, order: Collective) -> Result<()> {
     match order {
         Collective::Status => status(desk).await,
         Collective::Add(order) => add(desk, order).await,
+        Collective::Admit(order) => super::admission::admit(desk, &order).await,
+        Collective::TurnAway { name } => super::admission::turn_away(desk, &name).await,
         Collective::Remove { name, yes } => remove(desk, &name, yes).await,
         Collective::Suspend { name } => state(desk, &name, "suspend").await,
         Collective::Resume { name } => state(desk, &name, "resume").await,
@@ -41,7 +45,18 @@ async fn status(desk: &Desk) -> Result<()> {
     say(&Rows { titles, rows: status.controllers.iter().map(controller).collect() }.to_string())?;
     let titles = vec!["gateway", "site", "state", "feed", "enforced", "sessions"];
     say(&Rows { titles, rows: status.gateways.iter().map(gateway).collect() }.to_string())?;
-    status.weaker.iter().try_for_each(|option| say(&format!("weaker: {option}")))
+    status.weaker.iter().try_for_each(|option| say(&format!("weaker: {option}")))?;
+    if let Some(BreakGlassStatus { used: Some(at), used_from, .. }) = &status.break_glass {
+        let from = used_from.map_or_else(String::new, |from| format!(" from {from}"));
+        say(&format!("the break-glass code was used at {at}{from}: `ringctl break-glass renew`"))?;
+    }
+    for one in &status.waiting {
+        say(&format!(
+            "{} asks to join from {}, key {}: `ringctl collective admit`",
+            one.name, one.source, one.fingerprint
+        ))?;
+    }
+    Ok(())
 }
 
 fn controller(it: &ControllerStatus) -> Vec<String> {

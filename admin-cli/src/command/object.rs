@@ -71,12 +71,8 @@ pub(super) async fn find_id(desk: &Desk, kind: ObjectKind, name: &str) -> Result
 }
 
 fn not_found(kind: ObjectKind, name: &str) -> anyhow::Error {
-    let body = ringwall_protocol::wire::admin::AdminError {
-        id: "notFound".to_owned(),
-        message: format!("there is no {kind} {name:?}; `ringctl get {}` shows what there is", kind.collection()),
-        ..Default::default()
-    };
-    crate::connection::ApiError::Refused { status: 404, body: Box::new(body) }.into()
+    let message = format!("there is no {kind} {name:?}; `ringctl get {}` shows what there is", kind.collection());
+    crate::connection::ApiError::not_found(message).into()
 }
 
 /// Reads `site`, `sites`, `Site`, `local-user` …

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use ringwall_protocol::name::UserDn;
-use ringwall_protocol::wire::admin::OtpSeed;
+use ringwall_protocol::wire::admin::{OtpCode, OtpPermit, OtpSeed};
 use serde_json::json;
 
 use super::Desk;
@@ -23,6 +23,15 @@ pub(super) async fn run(desk: &Desk, order: Otp) -> Result<()> {
                     seed.secret.clone().unwrap_or_default(),
                     seed.otp_auth_url.clone().unwrap_or_default(),
                 ]],
+            })
+        }
+        Otp::Permit { dn, hours } => {
+            let user: UserDn = dn.parse().context("expected CN=<user>,OU=<provider>")?;
+            let permit = OtpPermit { user_distinguished_name: user, validity_hours: hours };
+            let code: OtpCode = desk.api.post("/otp/enrolments", &permit).await?;
+            desk.output.print(&code, |code| Rows {
+                titles: vec!["user", "code", "until"],
+                rows: vec![vec![code.user_distinguished_name.to_string(), code.code.clone(), code.expires.to_string()]],
             })
         }
         Otp::Remove { dn } => {

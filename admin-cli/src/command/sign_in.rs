@@ -1,10 +1,12 @@
 //! `sign-in` and `sign-out`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use ringwall_protocol::id::DeviceId;
+use ringwall_protocol::object::identity_provider::BREAK_GLASS;
 use ringwall_protocol::wire::admin::{KnockKeyAnswer, LoginAnswer, LoginRequest};
+use ringwall_trust::dpop::ProofKey;
 use serde_json::{Value, json};
 
 use super::read_text;
@@ -17,19 +19,24 @@ use crate::session::Session;
 pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
     let known = Session::load(path)?;
     let mut session = merge(&order, known)?;
-    let username = match order.username.or_else(|| session.user.clone()) {
+    let known_user = if order.break_glass { Some(BREAK_GLASS.to_owned()) } else { session.user.clone() };
+    let username = match order.username.clone().or(known_user) {
         Some(username) => username,
         None => dialoguer::Input::new().with_prompt("User").interact_text().context("no user name given")?,
     };
     let password = match &order.password_file {
         Some(file) => read_text(file)?.trim_end_matches(['\r', '\n']).to_owned(),
         None => dialoguer::Password::new()
-            .with_prompt(format!("Password of {username}"))
+            .with_prompt(if order.break_glass {
+                BREAK_GLASS.to_owned() + " code"
+            } else {
+                format!("Password of {username}")
+            })
             .interact()
             .context("no password given; use --password-file where there is no terminal")?,
     };
     let request = LoginRequest {
-        provider_name: order.provider,
+        provider_name: if order.break_glass { BREAK_GLASS.to_owned() } else { order.provider.clone() },
         username: username.clone(),
         password,
         device_id: session.device_id,
@@ -38,7 +45,7 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
     let mut answer: LoginAnswer = Connection::new(&session)?.post("/authentication", &request).await?;
     session.token = Some(answer.token.clone());
     if answer.user.need_two_factor_auth {
-        answer = other_factor(&session, order.otp_file.as_ref()).await?;
+        answer = other_factor(&session, &order).await?;
     }
     session.token = Some(answer.token);
     let own: Result<KnockKeyAnswer, _> =
@@ -48,7 +55,7 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
         Err(error) => remark(&format!("the key for knocking was not renewed: {error}")),
     }
     session.expires = Some(answer.expires.to_string());
-    session.user = Some(username);
+    session.user = Some(username).filter(|_| !order.break_glass).or(session.user);
     session.save(path)?;
     if !answer.message_of_the_day.is_empty() {
         remark(&answer.message_of_the_day);
@@ -57,10 +64,20 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Gives the one-time password that is still wanted; whoever has no seed yet is shown a new one.
-async fn other_factor(session: &Session, file: Option<&PathBuf>) -> Result<LoginAnswer> {
+/// Gives the one-time password that is still wanted; whoever has no seed yet needs an enrolment code, and is shown a new one.
+async fn other_factor(session: &Session, order: &SignIn) -> Result<LoginAnswer> {
     let api = Connection::new(session)?;
-    let offer: Value = api.post("/authentication/otp/initialize", &json!({})).await?;
+    let mut offer: Value = api.post("/authentication/otp/initialize", &json!({})).await?;
+    if offer["type"] == "EnrolmentCode" {
+        let code = match &order.enrolment_code_file {
+            Some(file) => read_text(file)?.trim().to_owned(),
+            None => dialoguer::Input::<String>::new()
+                .with_prompt("Enrolment code, from another administrator (ringctl otp permit)")
+                .interact_text()
+                .context("no enrolment code given; use --enrolment-code-file where there is no terminal")?,
+        };
+        offer = api.post("/authentication/otp/initialize", &json!({ "enrolmentCode": code.trim() })).await?;
+    }
     if let Some(secret) = offer["secret"].as_str() {
         remark(&format!("put this seed into an authenticator, it is shown once: {secret}"));
     }
@@ -70,7 +87,7 @@ async fn other_factor(session: &Session, file: Option<&PathBuf>) -> Result<Login
         return Ok(api.post("/authentication/otp", &json!({ "otp": "" })).await?);
     }
     let prompt = if message.is_empty() { "One-time password".to_owned() } else { message };
-    let code = match file {
+    let code = match &order.otp_file {
         Some(file) => read_text(file)?.trim().to_owned(),
         None => dialoguer::Input::<String>::new()
             .with_prompt(prompt)
@@ -109,8 +126,12 @@ fn merge(order: &SignIn, known: Option<Session>) -> Result<Session> {
     let given = order.knock_key_file.as_ref().map(read_text).transpose()?;
     let given = given.map(|text| text.trim().to_owned().into());
     let knock_key = given.or_else(|| known.as_ref().and_then(|session| session.knock_key.clone()));
+    let key = match known.as_ref().and_then(|session| session.key.clone()) {
+        Some(key) => key,
+        None => ProofKey::generate()?.expose_text().to_string(),
+    };
     let user = known.and_then(|session| session.user);
-    Ok(Session { controllers, ca_fingerprint, device_id, token: None, expires: None, user, knock_key })
+    Ok(Session { controllers, ca_fingerprint, device_id, key: Some(key), token: None, expires: None, user, knock_key })
 }
 
 fn random_device() -> DeviceId {

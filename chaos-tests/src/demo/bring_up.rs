@@ -41,7 +41,7 @@ pub(crate) fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
     let operator = sign_in(world, CONTROLLERS[0])?;
     for name in &CONTROLLERS[1..] {
         let seed = operator.add_controller(name, &socket(lab, name, PEER_PORT))?;
-        world.controllers.push(Controller::join(lab, name, &seed)?);
+        world.controllers.push(Controller::join(lab, name, &seed, &operator)?);
         ensure!(!seed.exists(), "{name} left its seed file behind");
     }
     wait::until_ok("three Controllers and one leader", VOTERS, || {
@@ -49,7 +49,7 @@ pub(crate) fn run(world: &mut World<'_>, step: &mut Step) -> Result<()> {
         ensure!(status.voters() == CONTROLLERS.len() && status.leader.is_some(), "{status:?}");
         Ok(())
     })?;
-    step.proved("ringwall-controller join: three Controllers vote, one of them leads");
+    step.proved("ringwall-controller join, ringctl collective admit: three Controllers vote, one of them leads");
 
     let state = lab.directory().join("state.yaml");
     let text = STATE.replace(ORDER_FILE, &world.order_file().to_string_lossy());

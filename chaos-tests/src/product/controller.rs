@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
-    lab::{Lab, command::Program, log::Log, process::Process},
-    product::secret_file::SecretFile,
+    lab::{Lab, command::Program, log::Log, process::Process, wait},
+    product::{Ringctl, secret_file::SecretFile},
 };
 
 /// The port of the client API.
@@ -90,8 +90,9 @@ impl Controller {
         Ok((Self::serve(lab, host, adapt)?, founded))
     }
 
-    /// Joins a Collective with a seed file and begins to serve.
-    pub(crate) fn join(lab: &Lab, host: &str, seed: &Path) -> Result<Self> {
+    /// Joins a Collective with a seed file and begins to serve, once the operator has admitted the key whose fingerprint the
+    /// program shows on this host.
+    pub(crate) fn join(lab: &Lab, host: &str, seed: &Path, operator: &Ringctl<'_>) -> Result<Self> {
         let program = Program::product(&format!("{host}-join"), BINARY)?
             .arg("join")
             .arg("--data-dir")
@@ -99,7 +100,13 @@ impl Controller {
             .arg("--seed")
             .arg(seed)
             .args(addresses(lab, host));
-        lab.run(host, &program, FOUNDING)?.success().context("join the Collective")?;
+        let mut joining = lab.spawn(host, program)?;
+        let shown = joining.log().wait_for("key fingerprint", FOUNDING)?;
+        let fingerprint = shown.split_whitespace().last().context("a fingerprint")?.to_owned();
+        // It shows the key before it asks for the first time.
+        wait::until_ok(&format!("{host} asks and is admitted"), FOUNDING, || operator.admit(host, &fingerprint))?;
+        let ended = joining.wait(FOUNDING).context("join the Collective")?;
+        ensure!(ended.success(), "{host} did not join: {}", joining.log().tail());
         Self::serve(lab, host, |program| program)
     }
 

@@ -166,6 +166,11 @@ impl<'lab> Ringctl<'lab> {
         Ok(seed)
     }
 
+    /// Admits a Controller that asks to join with this key.
+    pub(crate) fn admit(&self, name: &str, fingerprint: &str) -> Result<()> {
+        self.order("admit", &["collective", "admit", name, "--fingerprint", fingerprint]).map(drop)
+    }
+
     /// Makes a Gateway that may join; returns its seed file.
     pub fn add_gateway(&self, name: &str, site: &str, client: &str) -> Result<PathBuf> {
         let seed = self.seed_path(name);

@@ -1,17 +1,20 @@
 //! A founded Collective's state for tests of this package, without log or disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use ringwall_protocol::id::{CommandId, LogIndex, NodeId, PolicyId, UserId};
+use ringwall_protocol::id::{AdminSessionId, CommandId, LogIndex, NodeId, PolicyId, ProviderId, UserId};
+use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::object::{EntityBase, LocalUser, Object};
 use ringwall_protocol::policy::{Policy, PolicyKind};
 use ringwall_protocol::time::UnixMillis;
+use ringwall_raft::state::admin_session::AdminSession;
 use ringwall_raft::state::apply;
 use ringwall_raft::state::object::PutObject;
 use ringwall_raft::{Command, CommandEnvelope, Outcome, State};
 use ringwall_trust::secret::SystemRandom;
 
+use super::access::authority::{Administrator, Authority};
 use crate::setup::config::Advertise;
 use crate::setup::founding::{FoundingOptions, found};
 use ringwall_protocol::object::settings::SpaMode;
@@ -67,6 +70,27 @@ impl Fixture {
     pub(crate) fn put(&mut self, object: impl Into<Object>) {
         self.apply(PutObject::new(object));
     }
+}
+
+/// Somebody who holds everything and is no user of the Collective.
+pub(crate) fn administrator(fixture: &Fixture) -> Administrator {
+    let dn: SessionDn = "CN=4c07bc6757ea42ddb702c2d6c45419fc,CN=somebody,OU=elsewhere".parse().expect("a DN");
+    let address = [192, 0, 2, 1].into();
+    let session = AdminSession {
+        id: AdminSessionId::from_random([1; 16]),
+        user_id: UserId::from_random([1; 16]),
+        provider_id: ProviderId::from_random([1; 16]),
+        dn: dn.clone(),
+        claims: None,
+        key: None,
+        source: address,
+        started_idx: LogIndex(1),
+        created_at: NOW,
+        last_used_at: NOW,
+        expires_at: NOW,
+    };
+    let state = Arc::new(fixture.state.clone());
+    Administrator { session, dn, expires: NOW, address, authority: Authority::everything(), state, now: NOW }
 }
 
 /// A policy that gives nothing.

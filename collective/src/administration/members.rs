@@ -1,5 +1,6 @@
 //! The Collective itself: appliances that join and leave, settings, and how it is.
 
+pub(crate) mod admission;
 pub(crate) mod appliances;
 pub(crate) mod settings;
 pub(crate) mod status;

@@ -33,11 +33,13 @@ use self::decode::Body;
 use self::listing::{Habits, Wanted};
 use self::present::present;
 use super::access::authority::{Administrator, target_of};
+use super::access::lasting;
 use super::denial::Denial;
 use super::repeat::Repeat;
 use crate::administration::members::appliances::remove_appliance;
 use crate::audit::event as trail;
 use crate::identity::Providers;
+use crate::identity::hashing::Lane;
 use crate::replica::Replica;
 use crate::replica::vault::Vault;
 
@@ -101,6 +103,7 @@ impl Objects {
         let (id, name) = (object.id(), object.name().to_owned());
         let put = PutObject { object, expected: Expected::Absent };
         let order = self.with_secrets(self.with_password(put, id, password).await?, id, &secrets);
+        check_lasting(who, kind, &order)?;
         let outcome = repeat.propose(&self.replica, order).await?;
         trail::changed(who, "entity_created", kind.collection(), &id.to_string(), &name, outcome.index);
         read_back(&self.replica, who.now, kind, id).await
@@ -130,6 +133,7 @@ impl Objects {
         };
         let name = put.object.name().to_owned();
         let order = self.with_secrets(self.with_password(put, id, password).await?, id, &secrets);
+        check_lasting(who, kind, &order)?;
         let outcome = repeat.propose(&self.replica, order).await?;
         trail::changed(who, "entity_updated", kind.collection(), &id.to_string(), &name, outcome.index);
         read_back(&self.replica, who.now, kind, id).await
@@ -147,6 +151,7 @@ impl Objects {
         repeat: &Repeat,
     ) -> Result<(), Denial> {
         let (object, delete) = decide_deletion(who, (kind, id), expected)?;
+        check_lasting(who, kind, &delete.clone().into())?;
         let outcome = match object {
             Object::Appliance(appliance) => remove_appliance(&self.replica, who, appliance, delete, repeat).await?,
             Object::IdentityProvider(_) | Object::MfaProvider(_) => {
@@ -166,7 +171,11 @@ impl Objects {
         password: Option<Zeroizing<String>>,
     ) -> Result<Command, Denial> {
         let Some(password) = password else { return Ok(put.into()) };
-        let hash = self.providers.hashing.run(move || password::hash(&password, Cost::PASSWORD, &SystemRandom)).await?;
+        let hash = self
+            .providers
+            .hashing
+            .run(Lane::Known, move || password::hash(&password, Cost::PASSWORD, &SystemRandom))
+            .await?;
         let hash = hash.map_err(|error| Denial::field("password", error.to_string()))?;
         let set = SetLocalPassword { user: UserId::new(id), hash: PasswordHash::new(hash), must_change: false };
         Ok(Command::Group(vec![put.into(), set.into()]))
@@ -178,7 +187,7 @@ impl Objects {
             return Ok(false);
         };
         let password = Zeroizing::new(password.to_owned());
-        Ok(self.providers.hashing.run(move || password::verify(&password, &known)).await?)
+        Ok(self.providers.hashing.run(Lane::Known, move || password::verify(&password, &known)).await?)
     }
 }
 
@@ -192,6 +201,11 @@ pub(in crate::administration) async fn read_back(
     let state = replica.current().await?;
     let gone = || Denial::Conflict("it was written, and deleted by somebody else since".to_owned());
     find(&state, kind, id).map(|stored| written(stored, &state, now)).ok_or_else(gone)
+}
+
+/// Nobody takes the last administrator's authority away (T61).
+fn check_lasting(who: &Administrator, kind: ObjectKind, order: &Command) -> Result<(), Denial> {
+    if lasting::concerns(kind) { lasting::check(who, order) } else { Ok(()) }
 }
 
 fn find(state: &State, kind: ObjectKind, id: Uuid) -> Option<&Stored> {

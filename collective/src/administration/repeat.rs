@@ -6,7 +6,7 @@ use ringwall_raft::{Command, Outcome, RequestDigest};
 use uuid::Uuid;
 
 use super::denial::Denial;
-use crate::replica::Replica;
+use crate::replica::{Replica, half, scoped_id};
 
 /// Longest key, in bytes.
 const MAX_KEY: usize = 128;
@@ -37,9 +37,11 @@ impl Repeat {
         Ok(Self { command: CommandId::from_random(id), digest: Some(RequestDigest(half(request))) })
     }
 
-    /// An order under a command id that the caller chose.
+    /// An order under a command id that the caller chose. It is the caller's own: another one's choice of the same id is
+    /// another order (T59).
     #[must_use]
-    pub(crate) fn under_id(command: CommandId, request: &[&[u8]]) -> Self {
+    pub(crate) fn under_id(caller: &SessionDn, command: CommandId, request: &[&[u8]]) -> Self {
+        let command = scoped_id(&caller.to_string(), command);
         Self { command, digest: Some(RequestDigest(half(request))) }
     }
 
@@ -77,18 +79,6 @@ impl Repeat {
     }
 }
 
-/// The first 16 bytes of a hash over parts that cannot run into each other.
-fn half(parts: &[&[u8]]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_be_bytes());
-        hasher.update(part);
-    }
-    let mut bits = [0; 16];
-    bits.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    bits
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +94,10 @@ mod tests {
         assert_eq!(first.command, other.command);
         assert_ne!(first.digest, other.digest);
         assert_ne!(first.command, Repeat::under_key(&bob, "k", &[b"POST", b"/sites", b"{}"]).expect("a key").command);
+        let chosen = CommandId::from_random([7; 16]);
+        let [mine, again, theirs] = [&alice, &alice, &bob].map(|who| Repeat::under_id(who, chosen, &[b"POST"]).command);
+        assert_eq!(mine, again);
+        assert!(mine != theirs && mine != chosen, "nobody takes an id away from somebody else");
         assert_ne!(Repeat::once().new_id(1), Repeat::once().new_id(1));
         assert!(Repeat::under_key(&alice, "", &[]).is_err());
     }

@@ -72,10 +72,15 @@ fn make() -> Value {
             ),
         },
         "servers": [{ "url": "/admin" }],
-        "security": [{ "bearer": [] }],
+        "security": [{ "bearer": [] }, { "dpop": [] }],
         "paths": paths,
         "components": {
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "dpop": { "type": "http", "scheme": "DPoP", "description":
+                    "Sign in with a proof in the header DPoP (RFC 9449, ES256): the token is bound to its key, and every request \
+                     brings a proof of its own." },
+            },
             "schemas": schema::all(),
             "parameters": list_parameters(),
         },

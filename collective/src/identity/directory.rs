@@ -32,7 +32,7 @@ pub(crate) use local::{LocalDirectory, claims_of_local_user};
 pub(crate) use radius::RadiusDirectory;
 pub(crate) use user_name::{canonical, spelled, user_id_of};
 
-use super::hashing::HashingPool;
+use super::hashing::{HashingPool, Lane};
 use super::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::replica::vault::Vault;
@@ -64,6 +64,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) key: Thumbprint,
     /// Exporter of the TLS connection, where there is one: what is signed for another connection proves nothing.
     pub(crate) exporter: Option<&'a [u8; 32]>,
+    /// Where password work waits.
+    pub(crate) lane: Lane,
 }
 
 /// Whose name a credential claims, before anybody is asked.
@@ -152,6 +154,7 @@ pub(crate) trait Directory {
         state: &State,
         provider: Option<&IdentityProvider>,
         credential: &Credential,
+        lane: Lane,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// A user who proved himself before, as the provider knows him now.
@@ -281,11 +284,12 @@ impl Directory for Directories {
         state: &State,
         provider: Option<&IdentityProvider>,
         credential: &Credential,
+        lane: Lane,
     ) -> Result<(), Refusal> {
         match provider.map(|provider| &provider.settings) {
-            Some(ProviderSettings::Ldap(_)) => self.ldap.prove_nobody(state, provider, credential).await,
-            Some(ProviderSettings::Radius(_)) => self.radius.prove_nobody(state, provider, credential).await,
-            _ => self.local.prove_nobody(state, provider, credential).await,
+            Some(ProviderSettings::Ldap(_)) => self.ldap.prove_nobody(state, provider, credential, lane).await,
+            Some(ProviderSettings::Radius(_)) => self.radius.prove_nobody(state, provider, credential, lane).await,
+            _ => self.local.prove_nobody(state, provider, credential, lane).await,
         }
     }
 

@@ -117,6 +117,12 @@ impl Factors {
         }
     }
 
+    /// One-time passwords.
+    #[must_use]
+    pub(crate) const fn totp(&self) -> &TotpFactor {
+        &self.totp
+    }
+
     /// RADIUS servers.
     #[must_use]
     pub(crate) const fn radius(&self) -> &RadiusFactor {

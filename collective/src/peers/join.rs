@@ -1,22 +1,24 @@
-//! Answering appliances that join: the join token is spent in the entry that admits them, so that it admits
-//! one; the same key asking again gets the same answer.
+//! Answering appliances that join. A Gateway's join token is spent in the entry that admits it, so that it admits one; a
+//! Controller's is spent in the entry that records its request, and it gets nothing before an administrator has admitted its
+//! key (T58). The same key asking again gets the same answer.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use ringwall_protocol::id::{ApplianceId, NodeId};
+use ringwall_protocol::id::{ApplianceId, NodeId, Thumbprint};
 use ringwall_protocol::membership::ControllerRecord;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::join::{
     ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE,
 };
+use ringwall_raft::State;
+use ringwall_raft::state::candidate::{AskAdmission, Candidate};
 use ringwall_raft::state::gateway::AdmitGateway;
 use ringwall_raft::state::join_token::JoinTokenHash;
-use ringwall_raft::state::member::AdmitController;
-use ringwall_raft::state::secret::PutSecret;
-use ringwall_raft::{Command, Reply, State};
 use ringwall_trust::ca::IssuingCa;
-use ringwall_trust::identity::{IssuerKind, VerifiedRequest};
+use ringwall_trust::identity::{Fingerprint, VerifiedRequest};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
 use ringwall_trust::spa::PeerRole;
 use rustls::pki_types::CertificateDer;
@@ -26,18 +28,15 @@ use super::{Peers, frame};
 use crate::issuing::check;
 use crate::listener::gates::Peer;
 use crate::refusal::Refusal;
+use crate::replica::scoped_id;
 use crate::replica::vault::Purpose;
 
 /// A joiner has sent everything by then.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
-/// How long a joining Controller waits for the root's signatures; later ones reach it through the state.
+/// How long one connection of a joining Controller waits for its admission; then it asks again.
+const ADMISSION_TIME: Duration = Duration::from_secs(5);
+/// How long an admitted Controller waits for the root's signatures; later ones reach it through the state.
 const SIGNING_TIME: Duration = Duration::from_secs(5);
-
-/// Name of the stored request of a Controller for an intermediate.
-#[must_use]
-pub(crate) fn issuer_request_name(node: NodeId, kind: IssuerKind) -> String {
-    format!("issuer-request/{node}/{kind}")
-}
 
 /// Answers one joiner and closes.
 pub(super) async fn answer(mut peer: Peer, peers: &Peers) {
@@ -46,8 +45,8 @@ pub(super) async fn answer(mut peer: Peer, peers: &Peers) {
         Ok(Err(error)) => return tracing::debug!(address = %peer.address, %error, "join request is not readable"),
         Err(_) => return tracing::debug!(address = %peer.address, "join request did not come"),
     };
-    let reply = match admit(peers, &request).await {
-        Ok(answer) => {
+    let reply = match admit(peers, &request, peer.address.ip()).await {
+        Ok(Some(answer)) => {
             peers
                 .audit
                 .event("join_token_used", None, peer.address.ip())
@@ -55,6 +54,7 @@ pub(super) async fn answer(mut peer: Peer, peers: &Peers) {
                 .emit();
             JoinReply::Admitted(Box::new(answer))
         }
+        Ok(None) => JoinReply::Waiting {},
         Err(refusal) => {
             peers
                 .audit
@@ -71,7 +71,8 @@ pub(super) async fn answer(mut peer: Peer, peers: &Peers) {
     let _ = tokio::io::AsyncWriteExt::shutdown(&mut peer.stream).await; // the answer is out or it is not
 }
 
-async fn admit(peers: &Peers, request: &JoinRequest) -> Result<JoinAnswer, Refusal> {
+/// The answer to a joiner; `None` while a Controller waits for its admission.
+async fn admit(peers: &Peers, request: &JoinRequest, from: IpAddr) -> Result<Option<JoinAnswer>, Refusal> {
     let state = peers.replica.current().await?;
     let token: SecretKey = request.join_token.parse().map_err(|_| unknown_token())?;
     let token = JoinTokenHash::new(token.digest());
@@ -90,21 +91,23 @@ async fn admit(peers: &Peers, request: &JoinRequest) -> Result<JoinAnswer, Refus
             let leaf = leaf.map_err(|error| not_issued(&error))?;
             let site_id = state.gateway(request.appliance_id).map(|record| record.site);
             let knock = crate::listener::spa::peer_key(&state, &peers.vault, PeerRole::Feed)?;
-            build_answer(&state, request, chain(&leaf, &issuer, &state), |answer| {
+            let answer = build_answer(&state, request, chain(&leaf, &issuer, &state), |answer| {
                 answer.site_id = site_id;
                 answer.peer_spa_key = Some(knock.expose_text().to_string());
-            })
+            })?;
+            Ok(Some(answer))
         }
         JoinRole::Controller => {
             let brought = request.controller.as_ref().ok_or_else(|| Refusal::invalid("controller: is missing"))?;
             if !again {
-                admit_controller(peers, request, token, &csr, brought).await?;
+                ask_admission(peers, (request, brought), token, csr.thumbprint(), from).await?;
             }
-            let state = peers.replica.current().await?;
-            let record = living_controller(&state, request.appliance_id)?;
-            let leaf = issuer.issue_controller(&csr, record.node, &[], peers.replica.now(), &SystemRandom);
+            let Some(node) = wait_for_admission(peers, request.appliance_id, csr.thumbprint()).await? else {
+                return Ok(None);
+            };
+            let leaf = issuer.issue_controller(&csr, node, &[], peers.replica.now(), &SystemRandom);
             let leaf = leaf.map_err(|error| not_issued(&error))?;
-            let record = wait_for_issuers(peers, record).await;
+            let record = wait_for_issuers(peers, living_controller(&peers.replica.state(), node)?).await;
             let admission = ControllerAdmission {
                 node: record.node,
                 client_issuer: record.client_issuer.clone(),
@@ -112,7 +115,8 @@ async fn admit(peers: &Peers, request: &JoinRequest) -> Result<JoinAnswer, Refus
                 kek: peers.vault.expose_kek().expose_text().to_string(),
             };
             let state = peers.replica.state();
-            build_answer(&state, request, chain(&leaf, &issuer, &state), |answer| answer.controller = Some(admission))
+            let chain = chain(&leaf, &issuer, &state);
+            build_answer(&state, request, chain, |answer| answer.controller = Some(admission)).map(Some)
         }
     }
 }
@@ -126,39 +130,73 @@ async fn admit_gateway(
     let spa_key = SecretKey::generate(&SystemRandom);
     let sealed = peers.vault.seal(Purpose::GatewaySpa(request.appliance_id), spa_key.expose());
     let admit = AdmitGateway { token, key: csr.thumbprint(), spa_key: sealed };
-    let outcome = peers.replica.propose_as(request.command_id, None, admit.into()).await?;
+    let command = scoped_id(&joiner(request), request.command_id);
+    let outcome = peers.replica.propose_as(command, None, admit.into()).await?;
     outcome.reply.accepted().map(|_| ()).map_err(|rejection| Refusal::rejected(&rejection))
 }
 
-/// Admits a Controller and keeps its requests for intermediates until the root has signed them.
-async fn admit_controller(
+/// Who chose the id of a joiner's command.
+fn joiner(request: &JoinRequest) -> String {
+    format!("joiner {} {}", request.appliance_id, request.csr)
+}
+
+/// Records that a Controller asks, and its requests for intermediates for when it is admitted.
+async fn ask_admission(
     peers: &Peers,
-    request: &JoinRequest,
+    (request, brought): (&JoinRequest, &ControllerJoin),
     token: JoinTokenHash,
-    csr: &VerifiedRequest,
-    brought: &ControllerJoin,
+    key: Thumbprint,
+    source: IpAddr,
 ) -> Result<(), Refusal> {
     let requests =
-        [(IssuerKind::Client, &brought.client_issuer_csr), (IssuerKind::Appliance, &brought.appliance_issuer_csr)];
-    for (kind, text) in requests {
-        verified_request(text, &format!("{kind}IssuerCsr"))?;
+        [("clientIssuerCsr", &brought.client_issuer_csr), ("applianceIssuerCsr", &brought.appliance_issuer_csr)];
+    for (field, text) in requests {
+        verified_request(text, field)?;
     }
-    let admit = AdmitController {
-        token,
-        key: csr.thumbprint(),
+    let candidate = Candidate {
+        appliance: request.appliance_id,
+        name: String::new(),
+        key,
+        source,
+        asked_at: UnixMillis(0),
+        issuer_requests: requests.map(|(_, text)| text.clone()),
         peer_addresses: brought.peer_addresses.clone(),
         client_addresses: brought.client_addresses.clone(),
         admin_addresses: brought.admin_addresses.clone(),
+        node: None,
     };
-    let outcome = peers.replica.propose_as(request.command_id, None, admit.into()).await?;
-    let Reply::Controller(record) = outcome.reply.accepted().map_err(|rejection| Refusal::rejected(&rejection))? else {
-        return Err(Refusal::internal());
+    let command = scoped_id(&joiner(request), request.command_id);
+    let outcome = peers.replica.propose_as(command, None, AskAdmission { token, candidate }.into()).await?;
+    outcome.reply.accepted().map_err(|rejection| Refusal::rejected(&rejection))?;
+    let fingerprint = Fingerprint(key.0).to_string();
+    tracing::info!(appliance = %request.appliance_id, fingerprint, "a controller asks to join and waits for its admission");
+    let event = peers.audit.event("controller_asked_admission", None, source);
+    event.with("appliance_id", request.appliance_id.to_string()).with("fingerprint", fingerprint).emit();
+    Ok(())
+}
+
+/// The node id of a Controller that was admitted with this key and is not active yet; `None` when the time is up.
+async fn wait_for_admission(peers: &Peers, appliance: ApplianceId, key: Thumbprint) -> Result<Option<NodeId>, Refusal> {
+    let mut applied = peers.replica.watch_applied();
+    // The request may have been recorded by another Controller a moment ago.
+    drop(peers.replica.current().await?);
+    let admitted = async {
+        loop {
+            // Turned away, deleted, or in service already: then its token is good for nothing.
+            match peers.replica.state().candidate(appliance).filter(|one| one.key == key) {
+                None => return Err(unknown_token()),
+                Some(candidate) => {
+                    if let Some(node) = candidate.node {
+                        return Ok(node);
+                    }
+                }
+            }
+            if applied.changed().await.is_err() {
+                return Err(Refusal::no_quorum());
+            }
+        }
     };
-    let keep = requests.map(|(kind, text)| {
-        let sealed = peers.vault.seal(Purpose::IssuerRequest(record.node, kind), text.as_bytes());
-        Command::from(PutSecret { name: issuer_request_name(record.node, kind), sealed })
-    });
-    peers.replica.change(Command::Group(keep.to_vec())).await.map(|_| ())
+    timeout(ADMISSION_TIME, admitted).await.map_or(Ok(None), |admitted| admitted.map(Some))
 }
 
 /// The record once it has issuers, or as it is when the time is up.
@@ -178,10 +216,10 @@ async fn wait_for_issuers(peers: &Peers, record: ControllerRecord) -> Controller
     timeout(SIGNING_TIME, signed).await.unwrap_or_else(|_| record.clone())
 }
 
-fn living_controller(state: &State, appliance: ApplianceId) -> Result<ControllerRecord, Refusal> {
+fn living_controller(state: &State, node: NodeId) -> Result<ControllerRecord, Refusal> {
     use ringwall_protocol::object::appliance::ApplianceState::Removed;
-    let mut of_it = state.controllers().filter(|one| one.appliance == appliance && one.state != Removed);
-    of_it.next().cloned().ok_or_else(|| Refusal::new(ErrorCode::NotFound, "the appliance is no controller"))
+    let record = state.controller(node).filter(|one| one.state != Removed);
+    record.cloned().ok_or_else(|| Refusal::new(ErrorCode::NotFound, "the controller was removed"))
 }
 
 fn build_answer(

@@ -1,5 +1,6 @@
-//! Joining a Collective as a Controller: keys are made here, the seed's token is spent at a member, and what comes back is
-//! checked against the seed's root before anything is kept.
+//! Joining a Collective as a Controller: keys are made here, the seed's token is spent at a member, and the program waits until
+//! an administrator has admitted the key whose fingerprint it shows. What comes back is checked against the seed's root before
+//! anything is kept.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use ringwall_protocol::wire::join::{
     ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, MAX_SEED,
     SEED_VERSION, Seed,
 };
-use ringwall_trust::identity::{KeyKind, Leaf, LeafIdentity, PrivateKey};
+use ringwall_trust::identity::{Fingerprint, KeyKind, Leaf, LeafIdentity, PrivateKey};
 use ringwall_trust::secret::{SecretKey, SystemRandom, read_private};
 use ringwall_trust::spa::{Approach, dial_peer};
 use ringwall_trust::tls::{Alpn, Tls};
@@ -28,8 +29,10 @@ use crate::setup::data_dir::{DataDir, NodeIdentity, NodeKeys};
 /// How often all Controllers of the seed are asked, and how long between.
 const ROUNDS: usize = 4;
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(1);
-/// A member has answered by then: it waits for the root's signatures itself.
+/// A member has answered by then: it waits for the admission and the root's signatures itself.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
+/// Between two questions of a Controller that waits for its admission, which is an administrator's to give.
+const BETWEEN_QUESTIONS: Duration = Duration::from_secs(1);
 
 /// A Controller that has joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +52,18 @@ struct FreshKeys {
     signer: TokenSigner,
 }
 
-/// Joins with the seed in a file, writes the data directory of `config`, and deletes the seed.
+/// Joins with the seed in a file, writes the data directory of `config`, and deletes the seed. `asking` is told the name and
+/// the fingerprint of the key that an administrator has to admit.
 ///
 /// # Errors
-/// What is wrong with seed, directory or answer, and every Controller's refusal.
-pub async fn join(seed_file: &Path, config: &Config, raw: &RawConfig) -> anyhow::Result<Joined> {
+/// What is wrong with seed, directory or answer, and every Controller's refusal; that nobody admitted it while the seed was
+/// valid.
+pub async fn join(
+    seed_file: &Path,
+    config: &Config,
+    raw: &RawConfig,
+    asking: impl FnOnce(&str, Fingerprint),
+) -> anyhow::Result<Joined> {
     let seed = read_seed(seed_file)?;
     let directory = DataDir::create(&config.data_dir)?;
     let keys = FreshKeys {
@@ -63,7 +73,8 @@ pub async fn join(seed_file: &Path, config: &Config, raw: &RawConfig) -> anyhow:
         signer: TokenSigner::generate()?,
     };
     let request = request(&seed, config, &keys)?;
-    let answer = ask_patiently(&seed, &request).await?;
+    asking(&seed.name, Fingerprint(keys.node.thumbprint().0));
+    let answer = wait_for_admission(&seed, &request).await?;
     let joined = keep(&directory, raw, &seed, keys, answer)?;
     std::fs::remove_file(seed_file).with_context(|| format!("deleting {}", seed_file.display()))?;
     Ok(joined)
@@ -107,29 +118,48 @@ fn request(seed: &Seed, config: &Config, keys: &FreshKeys) -> anyhow::Result<Joi
     })
 }
 
-/// Rounds of asking: a Controller that has just started takes no knocks for two seconds.
-async fn ask_patiently(seed: &Seed, request: &JoinRequest) -> anyhow::Result<JoinAnswer> {
-    for _ in 1..ROUNDS {
+/// Asks until an administrator has admitted this Controller, or the seed has ended. A Controller that fails is asked again
+/// [`ROUNDS`] times in a row at most: one that has just started takes no knocks for two seconds.
+async fn wait_for_admission(seed: &Seed, request: &JoinRequest) -> anyhow::Result<JoinAnswer> {
+    let mut failed = 0;
+    loop {
         match ask_all(seed, request).await? {
-            Ok(answer) => return Ok(answer),
-            Err(failures) => tracing::info!(failures = failures.join("; "), "not admitted yet; asking again"),
+            Round::Admitted(answer) => return Ok(*answer),
+            Round::Waiting => {
+                failed = 0;
+                if clock::now() >= seed.not_after {
+                    bail!("no administrator admitted this Controller while its seed was valid; make a new seed");
+                }
+                tokio::time::sleep(BETWEEN_QUESTIONS).await;
+            }
+            Round::Failed(failures) => {
+                failed += 1;
+                if failed >= ROUNDS {
+                    bail!("no controller of the seed answered:\n  {}", failures.join("\n  "));
+                }
+                tracing::info!(failures = failures.join("; "), "no answer yet; asking again");
+                tokio::time::sleep(BETWEEN_ROUNDS).await;
+            }
         }
-        tokio::time::sleep(BETWEEN_ROUNDS).await;
     }
-    ask_all(seed, request).await?.map_err(|failures| {
-        anyhow::anyhow!("no controller of the seed admitted this one:\n  {}", failures.join("\n  "))
-    })
 }
 
-/// Asks one Controller after the other; only a refusal that says so ends the round early. Inner error: another round
-/// may help.
-async fn ask_all(seed: &Seed, request: &JoinRequest) -> anyhow::Result<Result<JoinAnswer, Vec<String>>> {
+/// What all Controllers of a seed came to.
+enum Round {
+    Admitted(Box<JoinAnswer>),
+    Waiting,
+    Failed(Vec<String>),
+}
+
+/// Asks one Controller after the other; only a refusal that says so ends the round early.
+async fn ask_all(seed: &Seed, request: &JoinRequest) -> anyhow::Result<Round> {
     let mut failures = Vec::new();
     for controller in &seed.controllers {
         for address in &controller.addresses {
             let asked = ask(seed, address, &controller.spki_sha256, request);
             match timeout(ANSWER_TIME, asked).await {
-                Ok(Ok(JoinReply::Admitted(answer))) => return Ok(Ok(*answer)),
+                Ok(Ok(JoinReply::Admitted(answer))) => return Ok(Round::Admitted(answer)),
+                Ok(Ok(JoinReply::Waiting {})) => return Ok(Round::Waiting),
                 Ok(Ok(JoinReply::Refused(ErrorBody { retryable: false, message, .. }))) => {
                     bail!("{address} refused: {message}")
                 }
@@ -139,7 +169,7 @@ async fn ask_all(seed: &Seed, request: &JoinRequest) -> anyhow::Result<Result<Jo
             }
         }
     }
-    Ok(Err(failures))
+    Ok(Round::Failed(failures))
 }
 
 async fn ask(

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use super::Peers;
 use crate::audit::file::AuditFile;
 use crate::refusal::Refusal;
+use crate::replica::scoped_id;
 
 /// Reports that may wait to be bound; beyond it they are dropped, and told again when the Gateway reconnects.
 const WAITING: usize = 65_536;
@@ -205,6 +206,7 @@ async fn renew(peers: &Peers, gateway: ApplianceId, command: CommandId, csr: &st
     })?;
     let mut keys = vec![request.thumbprint()];
     keys.extend(record.keys.first().filter(|present| **present != request.thumbprint()));
+    let command = scoped_id(&format!("gateway {gateway}"), command);
     let outcome = peers.replica.propose_as(command, None, RenewGatewayKey { gateway, keys }.into()).await?;
     outcome.reply.accepted().map_err(|rejection| Refusal::rejected(&rejection))?;
     tracing::info!(%gateway, "gateway's certificate renewed");

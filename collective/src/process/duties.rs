@@ -9,7 +9,6 @@ use ringwall_protocol::id::NodeId;
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_raft::state::member::{ChangeControllerState, SetIssuers};
-use ringwall_raft::state::secret::RemoveSecret;
 use ringwall_raft::{Command, Role, State};
 use ringwall_trust::ca::RootCa;
 use ringwall_trust::identity::{IssuerKind, VerifiedRequest};
@@ -20,9 +19,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use crate::clock;
 use crate::controller::Controller;
 use crate::issuing::check;
-use crate::peers::join::issuer_request_name;
 use crate::refusal::Refusal;
-use crate::replica::vault::Purpose;
 use crate::setup::config::Advertise;
 
 /// How often revocations are looked at: the promise of `renewNow` stands on it.
@@ -178,11 +175,7 @@ async fn exclude(controller: &Controller, node: NodeId) -> Result<(), Refusal> {
 async fn sign_waiting(controller: &Controller, root: &RootCa, state: &State) -> Result<(), Refusal> {
     for record in state.controllers().filter(|one| one.state == ApplianceState::Joining && one.client_issuer.is_none())
     {
-        let kinds = [IssuerKind::Client, IssuerKind::Appliance];
-        let [Some(client), Some(appliance)] = kinds.map(|kind| waiting_request(controller, state, record.node, kind))
-        else {
-            continue;
-        };
+        let [Some(client), Some(appliance)] = waiting_requests(state, record) else { continue };
         let collective = check::collective(state)?.id;
         let sign = |request: &VerifiedRequest, kind| {
             root.sign_intermediate(request, collective, record.node, kind, clock::now(), &SystemRandom)
@@ -197,16 +190,19 @@ async fn sign_waiting(controller: &Controller, root: &RootCa, state: &State) -> 
             client_issuer: sign(&client, IssuerKind::Client)?,
             appliance_issuer: sign(&appliance, IssuerKind::Appliance)?,
         };
-        let mut parts = vec![Command::from(set)];
-        parts.extend(kinds.map(|kind| RemoveSecret { name: issuer_request_name(record.node, kind) }.into()));
-        controller.replica.change(Command::Group(parts)).await?;
+        controller.replica.change(set).await?;
         tracing::info!(node = %record.node, "intermediates signed");
     }
     Ok(())
 }
 
-fn waiting_request(controller: &Controller, state: &State, node: NodeId, kind: IssuerKind) -> Option<VerifiedRequest> {
-    let sealed = state.secret(&issuer_request_name(node, kind))?;
-    let text = controller.vault.open(Purpose::IssuerRequest(node, kind), sealed.as_str()).ok()?;
-    VerifiedRequest::verify(&BASE64URL_NOPAD.decode(&text).ok()?).ok()
+/// What a Controller that was admitted has asked for: an intermediate for Clients, and one for appliances.
+fn waiting_requests(state: &State, record: &ControllerRecord) -> [Option<VerifiedRequest>; 2] {
+    let Some(candidate) = state.candidate(record.appliance).filter(|one| one.node == Some(record.node)) else {
+        return [None, None];
+    };
+    candidate.issuer_requests.each_ref().map(|text| {
+        let der = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+        VerifiedRequest::verify(&der).ok()
+    })
 }

@@ -1,9 +1,8 @@
 //! The Collective's stored secrets: sealed before they are proposed, opened only here. Each has a label of its own, so
 //! that one moved to another's place does not open.
 
-use ringwall_protocol::id::{ApplianceId, DeviceId, NodeId, TransactionId, UserId};
+use ringwall_protocol::id::{AdminSessionId, ApplianceId, DeviceId, TransactionId, UserId};
 use ringwall_raft::state::secret::Sealed;
-use ringwall_trust::identity::IssuerKind;
 use ringwall_trust::secret::{SecretKey, SystemRandom, open, seal};
 use zeroize::Zeroizing;
 
@@ -29,14 +28,14 @@ pub enum Purpose {
     TransactionState(TransactionId),
     /// A secret of an identity provider or MFA provider, by field.
     Provider(uuid::Uuid, &'static str),
-    /// A Controller's request for an intermediate, until the root has signed it.
-    IssuerRequest(NodeId, IssuerKind),
     /// The name of an on-boarding page, which a stranger brings back.
     OnBoarding,
     /// What a browser was sent out with, which a Client brings back.
     BrowserRequest,
     /// What the verifier keeps of a user's security keys.
     SecurityKey(UserId),
+    /// What an identity provider said of an administrator at sign-in.
+    AdminSession(AdminSessionId),
 }
 
 impl Purpose {
@@ -49,10 +48,10 @@ impl Purpose {
             Self::Transaction(transaction) => format!("transaction/{transaction}"),
             Self::TransactionState(transaction) => format!("transaction-state/{transaction}"),
             Self::Provider(provider, field) => format!("provider/{provider}/{field}"),
-            Self::IssuerRequest(node, kind) => format!("issuer-request/{node}/{kind}"),
             Self::OnBoarding => "on-boarding".to_owned(),
             Self::BrowserRequest => "browser-request".to_owned(),
             Self::SecurityKey(user) => format!("security-key/{user}"),
+            Self::AdminSession(session) => format!("admin-session/{session}"),
         }
     }
 }

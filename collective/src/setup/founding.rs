@@ -19,6 +19,7 @@ use ringwall_protocol::object::{
 use ringwall_protocol::policy::{Policy, PolicyKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::Command;
+use ringwall_raft::state::break_glass::SetBreakGlass;
 use ringwall_raft::state::collective::Founding;
 use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
 use ringwall_raft::state::object::PutObject;
@@ -34,6 +35,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::config::Advertise;
 use super::data_dir::{NodeIdentity, NodeKeys};
+use crate::administration::access::break_glass::BreakGlassCode;
 use crate::listener::spa::administrators_key;
 use crate::replica::vault::{Purpose, SPA_MASTER, Vault};
 
@@ -78,6 +80,8 @@ pub struct Founded {
     pub profile_key: SecretKey,
     /// The first administrator's key for the admin port.
     pub administrator_key: KnockSecret,
+    /// The break-glass code, to be shown once.
+    pub break_glass: BreakGlassCode,
 }
 
 /// Why a Collective was not made.
@@ -139,6 +143,8 @@ pub fn found(
     then.push(first_key(&signer));
     let master = SecretKey::generate(random);
     then.push(spa_master(&kek, &master));
+    let break_glass = BreakGlassCode::generate(random);
+    then.push(SetBreakGlass { hash: break_glass.hash() }.into());
     let settings = GlobalSettings {
         profile_hostname: options.hostname.clone(),
         spa_mode: options.spa_mode,
@@ -165,7 +171,7 @@ pub fn found(
     };
     let profile_key = derive_profile_key(&master, DEFAULT_PROFILE, 0);
     let administrator_key = administrators_key(&master, &first_session(admin), LogIndex(1));
-    Ok(Founded { identity, keys, root, command, profile_key, administrator_key })
+    Ok(Founded { identity, keys, root, command, profile_key, administrator_key, break_glass })
 }
 
 /// The first administrator before any machine of his is known.

@@ -8,7 +8,7 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{BeginSignIn, SignInWay};
 
 use super::SignIn;
-use super::proof::permitted_provider;
+use super::proof::{by_knock, permitted_provider};
 use crate::identity::directory::oidc::Going;
 use crate::refusal::Refusal;
 use crate::sign_in::UnauthenticatedClient;
@@ -24,11 +24,12 @@ impl SignIn {
         request: &BeginSignIn,
         now: UnixMillis,
     ) -> Result<SignInWay, Refusal> {
-        let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
-        self.lockout.failures.may_try(caller.address, now)?;
+        let attempter = by_knock(&self.replica.state(), caller);
+        let _place = self.places.take(attempter)?;
+        self.lockout.failures.may_try(attempter, now)?;
         let state = self.replica.current().await?;
         let Some(provider) = permitted_provider(&state, caller, &request.identity_provider, request.device_id) else {
-            self.lockout.failures.count_source(caller.address, now);
+            self.lockout.failures.count(attempter, now);
             return Ok(SignInWay::Password {});
         };
         match provider.kind() {

@@ -94,6 +94,7 @@ mod tests {
     use crate::administration::fixture::{Fixture, NOW, local_user};
     use crate::identity::directory::KnownUser;
     use crate::sign_in::Begun;
+    use crate::sign_in::attempter::Attempter;
 
     const DEVICE: DeviceId = DeviceId::from_random([1; 16]);
     const USER: UserId = UserId::from_random([2; 16]);
@@ -117,6 +118,7 @@ mod tests {
                 cookie: Some(Cookie::hashed("present".to_owned())),
                 hostname: String::new(),
                 from: [192, 0, 2, 1].into(),
+                attempter: Attempter::Source([192, 0, 2, 1].into()),
                 started_idx: fixture.state.index(),
                 started_at: NOW,
             },

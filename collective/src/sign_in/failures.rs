@@ -1,22 +1,23 @@
-//! Failed sign-ins, counted here before anything is proposed (T39): by source, and by whom was tried.
+//! Failed sign-ins, counted here before anything is proposed (T39): by who tries, and by whom was tried.
 //!
-//! A device that brings its cookie and key is counted by itself, so that strangers lock nobody out.
+//! A device that brings its cookie and key is counted by itself, and so are administrators and their known keys: whoever
+//! guesses from the same address locks nobody out (T64).
 
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ringwall_protocol::id::UserId;
+use ringwall_protocol::id::{DeviceId, Thumbprint, UserId};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::lockout::LockoutSubject;
 use ringwall_trust::spa::Source;
 
+use super::attempter::Attempter;
 use crate::identity::throttle::Throttle;
 use crate::refusal::Refusal;
 
-/// Failed sign-ins of one source (/32, /64) in a minute.
-const FAILURES_PER_SOURCE: u32 = 10;
+/// Failed sign-ins of one source (/32, /64), device or key in a minute.
+const FAILURES_PER_ATTEMPTER: u32 = 10;
 /// Proposals a second that strangers can cause (lock-outs).
 const STRANGER_PROPOSALS_PER_SECOND: u32 = 20;
 /// Wrong answers of a user to another factor in [`FACTOR_SPAN`]: of a million codes, with three valid at a time, a thief
@@ -36,6 +37,9 @@ const MAX_THRESHOLD: u32 = 100;
 #[derive(Debug)]
 pub(crate) struct Failures {
     sources: Mutex<Throttle<Source>>,
+    devices: Mutex<Throttle<(UserId, DeviceId)>>,
+    admin_sources: Mutex<Throttle<Source>>,
+    admin_keys: Mutex<Throttle<(UserId, Thumbprint)>>,
     /// Hundredths of a lock-out: a failure takes 100 ÷ threshold of them.
     subjects: Mutex<Throttle<LockoutSubject>>,
     proposals: Mutex<Throttle<()>>,
@@ -48,7 +52,10 @@ pub(crate) struct Failures {
 impl Default for Failures {
     fn default() -> Self {
         Self {
-            sources: Mutex::new(Throttle::new(FAILURES_PER_SOURCE, SPAN)),
+            sources: Mutex::new(Throttle::new(FAILURES_PER_ATTEMPTER, SPAN)),
+            devices: Mutex::new(Throttle::new(FAILURES_PER_ATTEMPTER, SPAN)),
+            admin_sources: Mutex::new(Throttle::new(FAILURES_PER_ATTEMPTER, SPAN)),
+            admin_keys: Mutex::new(Throttle::new(FAILURES_PER_ATTEMPTER, SPAN)),
             subjects: Mutex::new(Throttle::new(MAX_THRESHOLD, SPAN)),
             proposals: Mutex::new(Throttle::new(STRANGER_PROPOSALS_PER_SECOND, Duration::from_secs(1))),
             answers: Mutex::new(Throttle::new(WRONG_FACTORS_PER_SPAN, FACTOR_SPAN)),
@@ -58,18 +65,29 @@ impl Default for Failures {
 }
 
 impl Failures {
-    /// Whether a source may try at all.
+    /// Whether somebody may try at all.
     ///
     /// # Errors
     /// `busy`, after too many failures.
-    pub(crate) fn may_try(&self, from: IpAddr, now: UnixMillis) -> Result<(), Refusal> {
-        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if sources.has_one(&from.into(), now) { Ok(()) } else { Err(Refusal::busy()) }
+    pub(crate) fn may_try(&self, attempter: Attempter, now: UnixMillis) -> Result<(), Refusal> {
+        let may = match attempter {
+            Attempter::Source(from) => locked(&self.sources).has_one(&from.into(), now),
+            Attempter::Pending(_) => true,
+            Attempter::Device(user, device) => locked(&self.devices).has_one(&(user, device), now),
+            Attempter::AdminSource(from) => locked(&self.admin_sources).has_one(&from.into(), now),
+            Attempter::AdminKey(user, key) => locked(&self.admin_keys).has_one(&(user, key), now),
+        };
+        if may { Ok(()) } else { Err(Refusal::busy()) }
     }
 
-    /// A source failed.
-    pub(crate) fn count_source(&self, from: IpAddr, now: UnixMillis) {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).take(&from.into(), now);
+    /// Somebody failed.
+    pub(crate) fn count(&self, attempter: Attempter, now: UnixMillis) {
+        match attempter {
+            Attempter::Source(from) | Attempter::Pending(from) => locked(&self.sources).take(&from.into(), now),
+            Attempter::Device(user, device) => locked(&self.devices).take(&(user, device), now),
+            Attempter::AdminSource(from) => locked(&self.admin_sources).take(&from.into(), now),
+            Attempter::AdminKey(user, key) => locked(&self.admin_keys).take(&(user, key), now),
+        };
     }
 
     /// Whether an answer of this user to another factor is looked at.
@@ -77,13 +95,13 @@ impl Failures {
     /// # Errors
     /// `mfaRefused`, after too many wrong ones.
     pub(crate) fn may_answer(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
-        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = locked(&self.answers);
         if answers.has_one(&user, now) { Ok(()) } else { Err(too_often()) }
     }
 
     /// An answer of this user was wrong.
     pub(crate) fn count_answer(&self, user: UserId, now: UnixMillis) {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).take(&user, now);
+        locked(&self.answers).take(&user, now);
     }
 
     /// Counts a question that reaches the user elsewhere.
@@ -91,20 +109,24 @@ impl Failures {
     /// # Errors
     /// `mfaRefused`, after too many.
     pub(crate) fn may_disturb(&self, user: UserId, now: UnixMillis) -> Result<(), Refusal> {
-        let mut disturbances = self.disturbances.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut disturbances = locked(&self.disturbances);
         if disturbances.take(&user, now) { Ok(()) } else { Err(too_often()) }
     }
 
     /// A subject failed. True if it did so `threshold` times within a minute, and a lock-out may be proposed now.
     pub(crate) fn count_subject(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) -> bool {
         let weight = MAX_THRESHOLD / threshold.clamp(1, MAX_THRESHOLD);
-        let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subjects = locked(&self.subjects);
         for _ in 0..weight {
             subjects.take(subject, now);
         }
         let spent = !subjects.has(subject, weight, now);
-        spent && self.proposals.lock().unwrap_or_else(PoisonError::into_inner).take(&(), now)
+        spent && locked(&self.proposals).take(&(), now)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn too_often() -> Refusal {
@@ -122,18 +144,36 @@ mod tests {
         let now = UnixMillis(1_000_000);
         let proposed: Vec<bool> = (0..5).map(|_| failures.count_subject(&subject, 5, now)).collect();
         assert_eq!(proposed, [false, false, false, false, true]);
-        let other = LockoutSubject { device: Some(ringwall_protocol::id::DeviceId::from_random([1; 16])), ..subject };
+        let other = LockoutSubject { device: Some(DeviceId::from_random([1; 16])), ..subject };
         assert!(!failures.count_subject(&other, 5, now), "a known device is counted by itself");
     }
 
     #[test]
-    fn a_source_that_failed_too_often_may_not_try() {
+    fn whoever_failed_too_often_may_not_try_and_nobody_else_pays_for_it() {
         let failures = Failures::default();
-        let (one, other) = ("192.0.2.1".parse().expect("an address"), "192.0.2.2".parse().expect("an address"));
+        let from = |last: u8| std::net::IpAddr::from([192, 0, 2, last]);
+        let user = UserId::from_random([1; 16]);
+        let all = [
+            Attempter::Source(from(1)),
+            Attempter::Source(from(2)),
+            Attempter::AdminSource(from(1)),
+            Attempter::Device(user, DeviceId::from_random([2; 16])),
+            Attempter::Device(user, DeviceId::from_random([3; 16])),
+            Attempter::AdminKey(user, Thumbprint([4; 32])),
+            Attempter::AdminKey(user, Thumbprint([5; 32])),
+        ];
         let now = UnixMillis(1_000_000);
-        (0..FAILURES_PER_SOURCE).for_each(|_| failures.count_source(one, now));
-        assert!(failures.may_try(one, now).is_err());
-        assert!(failures.may_try(other, now).is_ok());
-        assert!(failures.may_try(one, now.plus(SPAN)).is_ok());
+        for (at, guesser) in all.into_iter().enumerate() {
+            let now = now.plus(SPAN * u32::try_from(at).expect("few"));
+            (0..FAILURES_PER_ATTEMPTER).for_each(|_| failures.count(guesser, now));
+            for attempter in all {
+                assert_eq!(
+                    failures.may_try(attempter, now).is_err(),
+                    attempter == guesser,
+                    "{guesser:?} {attempter:?}"
+                );
+            }
+            assert!(failures.may_try(guesser, now.plus(SPAN)).is_ok());
+        }
     }
 }

@@ -9,6 +9,7 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
 use ringwall_raft::state::lockout::{LockOut, LockoutSubject};
 
+use super::attempter::Attempter;
 use super::failures::Failures;
 use crate::audit::client_events::Audit;
 use crate::replica::Replica;
@@ -40,7 +41,7 @@ impl Lockout {
     /// Counts a failure; proposes a lock-out when the provider's threshold is reached.
     pub(crate) async fn failed(
         &self,
-        from: IpAddr,
+        (attempter, from): (Attempter, IpAddr),
         dn: &SessionDn,
         known_device: bool,
         provider: &IdentityProvider,
@@ -48,7 +49,7 @@ impl Lockout {
     ) {
         metrics::counter!("ringwall_sign_ins_refused_total").increment(1);
         self.audit.event("authentication_failed", Some(dn), from).with("known_device", known_device).emit();
-        self.failures.count_source(from, now);
+        self.failures.count(attempter, now);
         let subject = subject(&dn.user, known_device.then_some(dn.device));
         if !self.failures.count_subject(&subject, provider.user_lockout_threshold, now) {
             return;

@@ -11,6 +11,7 @@ use ringwall_protocol::object::identity_provider::SignInMfa;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, SignInAnswer};
 use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_raft::state::device::{DeviceMatch, match_device};
 use ringwall_raft::state::transaction::{
     CountAttempt, FinishTransaction, OpenTransaction, Transaction, TransactionKind,
 };
@@ -19,8 +20,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::attempter::Attempter;
 use super::challenges::{Answered, wanted};
 use super::devices::Cookie;
+use super::proof::by_knock;
 use super::{AuthenticatedUser, Begun, PendingChallenge, REFUSAL_FLOOR, SignIn};
 use crate::identity::directory::{Directory, Further, KnownUser, Proof};
 use crate::identity::factor::{Bearer, refused};
@@ -136,27 +139,48 @@ impl SignIn {
         answer: MfaAnswer,
         now: UnixMillis,
     ) -> Result<SignInAnswer, Refusal> {
-        let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
+        let attempter = self.answerer(&self.replica.state(), caller, &answer, now);
+        let _place = self.places.take(attempter)?;
         let came = tokio::time::Instant::now();
-        let outcome = self.try_finish(caller, answer, now).await;
+        let outcome = self.try_finish((caller, attempter), answer, now).await;
         if outcome.is_err() {
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
         outcome
     }
 
+    /// Who answers: a registered device, by the cookie and key of the transaction's first half; a Client whose credential was
+    /// right; or whoever is at an address.
+    fn answerer(
+        &self,
+        state: &State,
+        caller: &UnauthenticatedClient,
+        answer: &MfaAnswer,
+        now: UnixMillis,
+    ) -> Attempter {
+        let open = state.transaction(answer.transaction).filter(|one| {
+            one.kind == TransactionKind::SignIn && one.key == answer.key_thumbprint && now < one.expires_at
+        });
+        let Some(open) = open else { return by_knock(state, caller) };
+        let cookie = self.context_of(open).ok().and_then(|context| context.cookie_hash);
+        let known = state.device(open.user_id, open.device_id).is_some_and(|device| {
+            device.dn == open.dn && match_device(device, cookie.as_deref(), open.key, now) == DeviceMatch::Known
+        });
+        if known { Attempter::Device(open.user_id, open.device_id) } else { Attempter::Pending(caller.address) }
+    }
+
     async fn try_finish(
         &self,
-        caller: &UnauthenticatedClient,
+        (caller, attempter): (&UnauthenticatedClient, Attempter),
         answer: MfaAnswer,
         now: UnixMillis,
     ) -> Result<SignInAnswer, Refusal> {
-        self.lockout.failures.may_try(caller.address, now)?;
+        self.lockout.failures.may_try(attempter, now)?;
         let state = self.replica.current().await?;
         let of_sign_in = |one: &&Transaction| one.kind == TransactionKind::SignIn && one.key == answer.key_thumbprint;
         let fits = answer.answer.len() <= MAX_FACTOR_ANSWER;
         let Some(known) = state.transaction(answer.transaction).filter(of_sign_in).filter(|_| fits) else {
-            self.lockout.failures.count_source(caller.address, now);
+            self.lockout.failures.count(attempter, now);
             return Err(refused());
         };
         let provider = state.identity_provider(known.provider_id).cloned().ok_or_else(refused)?;
@@ -169,6 +193,7 @@ impl SignIn {
             cookie: context.cookie_hash.map(Cookie::hashed),
             hostname: context.hostname,
             from: caller.address,
+            attempter,
             started_idx: known.started_idx,
             started_at: context.started_at,
         };
@@ -181,7 +206,7 @@ impl SignIn {
             Ok(Judged::Wanted(wanted)) => return Ok(SignInAnswer::MfaWanted(wanted)),
             Err(refusal) => {
                 if matches!(refusal.code, ErrorCode::MfaRefused | ErrorCode::SignInRefused) {
-                    self.lockout.failures.count_source(caller.address, now);
+                    self.lockout.failures.count(attempter, now);
                 }
                 return Err(refusal);
             }
@@ -252,7 +277,7 @@ impl SignIn {
                 Ok(Judged::Wanted(wanted(transaction.id, InteractionKind::PasswordAuthentication, further)))
             }
             Proof::User(_) | Proof::Nobody => {
-                self.lockout.failed(begun.from, &transaction.dn, false, &begun.provider, now).await;
+                self.lockout.failed((begun.attempter, begun.from), &transaction.dn, false, &begun.provider, now).await;
                 Err(refused())
             }
         }

@@ -15,25 +15,49 @@ use ringwall_raft::State;
 use ringwall_raft::state::device::{DeviceMatch, match_device};
 use ringwall_trust::spa::KeyOwner;
 
+use super::attempter::Attempter;
 use super::devices::Cookie;
 use super::{AuthenticatedUser, Begun, CredentialOutcome, PendingChallenge, SignIn, UnauthenticatedClient};
 use crate::identity::directory::{Attempt, Claimed, Directory, Proof};
 use crate::refusal::Refusal;
 
 impl SignIn {
+    /// Who tries: a registered device by its cookie and key, or by its knock; else whoever is at an address.
+    pub(super) fn attempter(
+        &self,
+        state: &State,
+        caller: &UnauthenticatedClient,
+        request: &SignInRequest,
+        now: UnixMillis,
+    ) -> Attempter {
+        let known = || {
+            let provider = permitted_provider(state, caller, &request.identity_provider, request.device_id)?;
+            let Claimed::Name(user) = self.providers.directories.claimed(provider, &request.credential) else {
+                return None;
+            };
+            let dn = SessionDn { device: request.device_id, user: UserDn { user, provider: name_of(provider)? } };
+            let cookie = Cookie::parse(request.device_cookie.as_deref());
+            let known = self.is_known_device(state, provider, &dn, cookie.as_ref(), request.key_thumbprint, now);
+            let user = self.providers.directories.id_of(state, provider, &dn.user.user).filter(|_| known)?;
+            Some(Attempter::Device(user, dn.device))
+        };
+        known().unwrap_or_else(|| by_knock(state, caller))
+    }
+
     /// Blocklist, lock-out, identity provider, in this order; all take the same time.
     pub(super) async fn prove(
         &self,
         state: &Arc<State>,
-        caller: &UnauthenticatedClient,
+        (caller, attempter): (&UnauthenticatedClient, Attempter),
         request: &SignInRequest,
         now: UnixMillis,
     ) -> Result<CredentialOutcome, Refusal> {
+        let tries = (attempter, caller.address);
         let provider = permitted_provider(state, caller, &request.identity_provider, request.device_id);
         let claimed =
             provider.map_or(Claimed::Nobody, |one| self.providers.directories.claimed(one, &request.credential));
         let (Some(provider), Some(provider_name)) = (provider, provider.and_then(name_of)) else {
-            return self.refuse(state, caller.address, None, request, now).await;
+            return self.refuse(state, tries, None, request, now).await;
         };
         let dn_of = |user: UserName| SessionDn {
             device: request.device_id,
@@ -43,20 +67,21 @@ impl SignIn {
         let key = request.key_thumbprint;
         let known_device = |dn: &SessionDn| self.is_known_device(state, provider, dn, cookie.as_ref(), key, now);
         let claimed = match claimed {
-            Claimed::Nobody => return self.refuse(state, caller.address, None, request, now).await,
+            Claimed::Nobody => return self.refuse(state, tries, None, request, now).await,
             Claimed::Name(name) => Some(dn_of(name)),
             Claimed::Later => None,
         };
         if let Some(dn) = &claimed
             && self.lockout.may_not_try(state, dn, known_device(dn), now)
         {
-            return self.refuse(state, caller.address, Some((dn, known_device(dn), provider)), request, now).await;
+            return self.refuse(state, tries, Some((dn, known_device(dn), provider)), request, now).await;
         }
         let attempt = Attempt {
             credential: &request.credential,
             device: request.device_id,
             key,
             exporter: caller.exporter.as_ref(),
+            lane: attempter.lane(),
         };
         let proof = self.providers.directories.prove(state, provider, &attempt).await?;
         let begun = |dn: SessionDn, cookie: Option<Cookie>| Begun {
@@ -66,6 +91,7 @@ impl SignIn {
             cookie,
             hostname: hostname(&request.device_claims),
             from: caller.address,
+            attempter,
             started_idx: state.index(),
             started_at: now,
         };
@@ -75,7 +101,7 @@ impl SignIn {
                 // A name that only the provider knew is judged now; one that was claimed must be the one that answers.
                 let another = claimed.as_ref().is_some_and(|claimed| *claimed != dn);
                 if another || self.lockout.may_not_try(state, &dn, known_device(&dn), now) {
-                    self.lockout.failed(caller.address, &dn, false, provider, now).await;
+                    self.lockout.failed(tries, &dn, false, provider, now).await;
                     return Err(Refusal::sign_in());
                 }
                 let begun = begun(dn, cookie);
@@ -87,12 +113,12 @@ impl SignIn {
                 Ok(CredentialOutcome::ChallengeNeeded(Box::new(PendingChallenge { begun, further })))
             }
             (Proof::Nobody, Some(dn)) => {
-                self.lockout.failed(caller.address, &dn, known_device(&dn), provider, now).await;
+                self.lockout.failed(tries, &dn, known_device(&dn), provider, now).await;
                 Err(Refusal::sign_in())
             }
             // Without a name there is nobody to whom a transaction could be bound.
             (Proof::Nobody | Proof::Further(_), None) => {
-                self.lockout.failures.count_source(caller.address, now);
+                self.lockout.failures.count(attempter, now);
                 Err(Refusal::sign_in())
             }
         }
@@ -102,16 +128,16 @@ impl SignIn {
     async fn refuse(
         &self,
         state: &State,
-        address: IpAddr,
+        (attempter, address): (Attempter, IpAddr),
         who: Option<(&SessionDn, bool, &IdentityProvider)>,
         request: &SignInRequest,
         now: UnixMillis,
     ) -> Result<CredentialOutcome, Refusal> {
         let provider = who.map(|(_, _, provider)| provider);
-        self.providers.directories.prove_nobody(state, provider, &request.credential).await?;
+        self.providers.directories.prove_nobody(state, provider, &request.credential, attempter.lane()).await?;
         match who {
-            Some((dn, known, provider)) => self.lockout.failed(address, dn, known, provider, now).await,
-            None => self.lockout.failures.count_source(address, now),
+            Some((dn, known, provider)) => self.lockout.failed((attempter, address), dn, known, provider, now).await,
+            None => self.lockout.failures.count(attempter, now),
         }
         Err(Refusal::sign_in())
     }
@@ -131,6 +157,14 @@ impl SignIn {
         user.and_then(|user| state.device(user, dn.device)).is_some_and(|device| {
             device.dn == *dn && match_device(device, presented.as_deref(), key, now) == DeviceMatch::Known
         })
+    }
+}
+
+/// Who a connection comes from, by whose key knocked.
+pub(super) fn by_knock(state: &State, caller: &UnauthenticatedClient) -> Attempter {
+    match caller.knock {
+        Some(KeyOwner::Device(user, device)) if state.device(user, device).is_some() => Attempter::Device(user, device),
+        _ => Attempter::Source(caller.address),
     }
 }
 

@@ -10,6 +10,7 @@ use ringwall_raft::state::transaction::Transaction;
 use super::StepUps;
 use crate::identity::directory::{Attempt, Directory, Further, Proof};
 use crate::identity::factor::refused;
+use crate::identity::hashing::Lane;
 use crate::refusal::Refusal;
 use crate::sign_in::challenges::Answered;
 
@@ -27,7 +28,7 @@ impl StepUps {
         let name = claims.head.sub.user.user.as_str().to_owned();
         let credential = Credential::Password { username: name, password: password.to_owned() };
         let (device, key) = (claims.head.device_id, claims.head.cnf.jkt);
-        let attempt = Attempt { credential: &credential, device, key, exporter: None };
+        let attempt = Attempt { credential: &credential, device, key, exporter: None, lane: Lane::Known };
         let proof = self.providers.directories.prove(state, provider, &attempt).await?;
         self.settle_password(transaction.id, right_user(proof, provider, claims)?).await
     }

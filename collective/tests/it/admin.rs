@@ -1,13 +1,16 @@
 //! The admin API over the wire: a founded Collective, real TLS, HTTP as the vendor's tools speak it.
 
+mod admission;
 pub(crate) mod caller;
 mod conformance;
 mod devices;
+mod last_resort;
 mod matrix;
 mod membership;
 mod objects;
 mod privileges;
 mod profiles;
+mod sessions;
 mod signing_in;
 mod what_if;
 

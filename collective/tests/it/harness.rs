@@ -1,14 +1,14 @@
 //! Controllers in this process, over loopback, with data directories of their own.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringwall_collective::Controller;
 use ringwall_collective::DataDir;
 use ringwall_collective::Process;
 use ringwall_collective::{Advertise, Config, RaftPace, RawConfig};
-use ringwall_collective::{FoundingOptions, found};
+use ringwall_collective::{FoundingOptions, Joined, found};
 use ringwall_protocol::id::{LogIndex, SiteId, UserId};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::settings::SpaMode;
@@ -40,6 +40,7 @@ pub(crate) struct Lab {
     pub(crate) directory: TempDir,
     pub(crate) nodes: Vec<Node>,
     pub(crate) root: Fingerprint,
+    pub(crate) break_glass: String,
 }
 
 impl Lab {
@@ -62,12 +63,13 @@ impl Lab {
         };
         let founded = found(&options, "a long password", ringwall_collective::now(), &SystemRandom).expect("founded");
         let root = founded.root.fingerprint();
+        let break_glass = founded.break_glass.expose().to_owned();
         let data = DataDir::create(&config.data_dir).expect("a fresh directory");
         data.write_keys(&founded.keys, &SystemRandom).expect("keys");
         ringwall_collective::begin(&data, &config, &founded.identity, founded.command).await.expect("begun");
         data.write_identity(&founded.identity).expect("identity");
         let process = Process::start(config.clone()).await.expect("started");
-        let lab = Self { directory, nodes: vec![Node { config, process: Some(process) }], root };
+        let lab = Self { directory, nodes: vec![Node { config, process: Some(process) }], root, break_glass };
         lab.until_ready(0).await;
         lab
     }
@@ -161,7 +163,7 @@ impl Lab {
         write_private(&file, &serde_json::to_vec(&seed).expect("JSON")).expect("written");
         let config = config(self.directory.path().join(&name));
         let raw = RawConfig { data_dir: config.data_dir.clone(), ..RawConfig::default() };
-        let joined = ringwall_collective::join(&file, &config, &raw).await.expect("joined");
+        let joined = admitted(&Admin::root(self).await, &name, &file, &config, &raw).await.expect("joined");
         assert!(joined.signed, "the founding node holds the root");
         assert!(!file.exists(), "the seed is used up");
         let process = Process::start(config.clone()).await.expect("started");
@@ -240,6 +242,36 @@ impl Drop for Lab {
         std::thread::scope(|scope| {
             scope.spawn(|| runtime.block_on(stop_all));
         });
+    }
+}
+
+/// Joins as a Controller while an administrator admits the key that it shows.
+pub(crate) async fn admitted(
+    root: &Admin,
+    name: &str,
+    seed: &Path,
+    config: &Config,
+    raw: &RawConfig,
+) -> anyhow::Result<Joined> {
+    let (shown, fingerprint) = tokio::sync::oneshot::channel();
+    let joining = ringwall_collective::join(seed, config, raw, |_, key| drop(shown.send(key.to_string())));
+    let admitting = async {
+        let Ok(fingerprint) = fingerprint.await else { return };
+        until("the controller is admitted", async || {
+            let waiting = root.get("/collective/waiting").await.ok();
+            let one = waiting["data"].as_array().expect("a list").iter().find(|one| one["name"] == name).cloned();
+            let Some(one) = one else { return false };
+            let path = format!("/collective/waiting/{}/admit", one["id"].as_str().expect("an id"));
+            root.post(&path, &json!({ "fingerprint": fingerprint })).await.ok();
+            true
+        })
+        .await;
+    };
+    // The administrator has nothing to do once joining has failed.
+    tokio::pin!(joining, admitting);
+    tokio::select! {
+        joined = &mut joining => joined,
+        () = &mut admitting => joining.await,
     }
 }
 

@@ -14,6 +14,7 @@ mod entitlements;
 mod feed;
 mod fields;
 mod gateway;
+mod guessing;
 mod harness;
 mod ldap;
 mod mfa;

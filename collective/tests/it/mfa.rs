@@ -21,7 +21,8 @@ pub(crate) async fn enrol(lab: &Lab, user: UserId) -> Seed {
     let seed = Seed::generate(&SystemRandom);
     let purpose = ringwall_collective::Purpose::TotpSeed(user);
     let sealed = lab.controller(0).vault.seal(purpose, seed.expose());
-    lab.controller(0).replica.change(PutTotpSeed { user, seed: sealed, confirmed: true }).await.expect("enrolled");
+    let dn = "CN=alice,OU=local".parse().expect("a DN");
+    lab.controller(0).replica.change(PutTotpSeed { user, dn, seed: sealed }).await.expect("enrolled");
     seed
 }
 
@@ -92,8 +93,8 @@ async fn blocklist_during_mfa_voids_the_sign_in() {
         .replica
         .change(PutTotpSeed {
             user,
+            dn: dn.clone(),
             seed: lab.controller(0).vault.seal(ringwall_collective::Purpose::TotpSeed(user), seed.expose()),
-            confirmed: true,
         })
         .await
         .expect("the spent step is forgotten");

@@ -21,6 +21,9 @@ pub use ldap::LdapSettings;
 pub use oidc::OidcSettings;
 pub use radius::RadiusSettings;
 
+/// Name of the provider, and of its one user, that the break-glass code stands for at the admin API. No object has it.
+pub const BREAK_GLASS: &str = "break-glass";
+
 /// An identity provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

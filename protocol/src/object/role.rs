@@ -65,6 +65,8 @@ pub enum PrivilegeType {
     CheckStatus,
     /// Re-evaluate sessions.
     Reevaluate,
+    /// Admit Controllers that ask to join.
+    Admit,
 }
 
 /// Targets of privileges: those that exist here.
@@ -112,6 +114,10 @@ pub enum PrivilegeTarget {
     CaCertificate,
     /// Client profiles.
     ClientProfile,
+    /// Sessions of administrators.
+    AdministratorSession,
+    /// Controllers that ask to join: their admission gives them everything that the Collective keeps secret (T58).
+    ControllerAdmission,
 }
 
 /// Which objects a privilege covers.

@@ -1,5 +1,6 @@
 //! Settings of the whole Collective.
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// Hard cap on the life of a claims token, in minutes (T20).
@@ -10,6 +11,12 @@ pub const MAX_ENTITLEMENT_MINUTES: u32 = 24 * 60;
 pub const MAX_ADMIN_MINUTES: u32 = 12 * 60;
 /// Hard cap on the life of a client certificate, in minutes.
 pub const MAX_CERTIFICATE_MINUTES: u32 = 7 * 24 * 60;
+
+/// Minutes without a request after which a bearer token of the admin API may be set to end. One that is bound to a key ends
+/// after 60.
+pub const BEARER_IDLE_MINUTES: std::ops::RangeInclusive<u32> = 5..=60;
+/// Most networks from which bearer tokens are accepted.
+pub const MAX_BEARER_SOURCES: usize = 64;
 
 /// Global settings. Lifetimes are minutes; values above the hard caps are kept but clamped in effect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +44,11 @@ pub struct GlobalSettings {
     pub apply_changes: ApplyChanges,
     /// Shown to administrators at sign-in.
     pub message_of_the_day: String,
+    /// Minutes without a request after which a bearer token of the admin API ends, 5–60 (T57).
+    pub bearer_idle_minutes: u32,
+    /// Networks from which bearer tokens of the admin API are given and accepted; empty: from everywhere that reaches it.
+    /// Tokens that are bound to a key, as those of `ringctl`, are not concerned.
+    pub bearer_sources: Vec<IpNet>,
 }
 
 impl Default for GlobalSettings {
@@ -53,6 +65,8 @@ impl Default for GlobalSettings {
             registered_device_expiration_days: 90,
             apply_changes: ApplyChanges::RenewNow,
             message_of_the_day: String::new(),
+            bearer_idle_minutes: 15,
+            bearer_sources: Vec::new(),
         }
     }
 }

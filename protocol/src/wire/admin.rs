@@ -4,8 +4,11 @@
 //! [`VERSION`], else 406. Names, paths and codes follow the vendor's OpenAPI so that existing tools can drive Ringwall;
 //! what only Ringwall has (`mode`, `wait`, `/collective`, `/explain`) is additional.
 
+mod administrator;
+mod admission;
 mod device;
 mod fido2;
+mod otp;
 mod profile;
 
 use std::collections::BTreeMap;
@@ -21,8 +24,11 @@ use crate::object::role::Privilege;
 use crate::spa::KnockKey;
 use crate::time::{UnixMillis, rfc3339};
 
+pub use administrator::{AdministratorSession, BreakGlassCode, BreakGlassStatus};
+pub use admission::{AdmitRequest, WaitingController};
 pub use device::{GatewayEnforcement, OnBoardedDevice, RevokeAnswer, RevokeRequest};
 pub use fido2::{Fido2Code, Fido2Device, Fido2Permit, MAX_REGISTRATION_HOURS};
+pub use otp::{OtpCode, OtpPermit};
 pub use profile::{
     BarcodeFormat, MAX_ON_BOARDING_HOURS, OnBoarding, OnBoardingRequest, ProfileBarcode, ProfileEmail, ProfilePage,
     ProfileUrl,
@@ -126,7 +132,7 @@ pub struct LoginRequest {
 pub struct LoginAnswer {
     /// The administrator.
     pub user: AdminUser,
-    /// Bearer token.
+    /// The token: a bearer token, or bound to the key whose proof came with the request (RFC 9449).
     pub token: String,
     /// Until when.
     #[serde(with = "rfc3339")]
@@ -265,6 +271,12 @@ pub struct CollectiveStatus {
     /// Options in force that are weaker than the default, for people; empty: none.
     #[serde(default)]
     pub weaker: Vec<String>,
+    /// Controllers that ask to join.
+    #[serde(default)]
+    pub waiting: Vec<WaitingController>,
+    /// The break-glass code.
+    #[serde(default)]
+    pub break_glass: Option<BreakGlassStatus>,
 }
 
 /// A Controller in [`CollectiveStatus`].

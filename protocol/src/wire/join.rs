@@ -134,12 +134,14 @@ pub struct ControllerJoin {
     pub token_key: String,
 }
 
-/// The Controller's answer: `{"admitted": …}` or `{"refused": …}`.
+/// The Controller's answer: `{"admitted": …}`, `{"waiting": {}}` or `{"refused": …}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum JoinReply {
     /// Welcome.
     Admitted(Box<JoinAnswer>),
+    /// A Controller's request is recorded; an administrator must admit its key. The same request asks again.
+    Waiting {},
     /// No; `retryable` says whether another Controller, or a later try, may help.
     Refused(ErrorBody),
 }

@@ -5,6 +5,7 @@ use ringwall_protocol::id::{CollectiveId, Incarnation, LogIndex};
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::object::GlobalSettings;
 use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::object::settings::{BEARER_IDLE_MINUTES, MAX_BEARER_SOURCES};
 use serde::{Deserialize, Serialize};
 
 use super::command::Command;
@@ -169,6 +170,12 @@ fn check_settings(settings: &GlobalSettings) -> Result<(), Rejection> {
     }
     if !SPA_WINDOW.contains(&settings.spa_time_window_seconds) {
         return Err(Rejection::invalid("spaTimeWindowSeconds", "lies between 30 and 3600"));
+    }
+    if !BEARER_IDLE_MINUTES.contains(&settings.bearer_idle_minutes) {
+        return Err(Rejection::invalid("bearerIdleMinutes", "lies between 5 and 60"));
+    }
+    if settings.bearer_sources.len() > MAX_BEARER_SOURCES {
+        return Err(Rejection::invalid("bearerSources", format!("are at most {MAX_BEARER_SOURCES}")));
     }
     Ok(())
 }

@@ -6,16 +6,18 @@ use ringwall_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::address::{AllocateAddresses, ReleaseAddress, SweepAddresses};
-use super::admin_session::{EndAdminSession, OpenAdminSession, TouchAdminSession};
+use super::admin_session::{EndAdminSession, EndAdminSessionsOf, OpenAdminSession, TouchAdminSession};
 use super::binding::{BindSessions, EndSessions};
 use super::blocklist::{BlockUser, UnblockUser};
+use super::break_glass::{SetBreakGlass, UseBreakGlass};
+use super::candidate::{AdmitController, AskAdmission, TurnAway};
 use super::collective::{BeginIncarnation, ChangeSettings, Founding, RaiseFeatureLevel};
 use super::device::{RegisterDevice, RemoveDevice, RevokeDeviceSpaKey, TouchDevices};
 use super::gateway::{AdmitGateway, ChangeGatewayState, NoteInterfaces, RenewGatewayKey};
 use super::join_token::{CreateJoinToken, RevokeJoinToken};
 use super::local_password::SetLocalPassword;
 use super::lockout::{ClearLockout, LockOut};
-use super::member::{AdmitController, ChangeControllerState, SetIssuers, UpdateController};
+use super::member::{ChangeControllerState, SetIssuers, UpdateController};
 use super::object::{DeleteObject, PutObject};
 use super::profile_export::NoteProfileExport;
 use super::rejection::Rejection;
@@ -26,7 +28,7 @@ use super::security_key::{AddSecurityKey, PermitSecurityKey, RemoveSecurityKeys,
 use super::signing_key::{AddKey, RemoveKey, RetireKey};
 use super::spa::RotateGatewaySpaKey;
 use super::step::Step;
-use super::totp::{ConfirmTotp, PutTotpSeed, RemoveTotpSeed, UseTotpStep};
+use super::totp::{EnrolTotp, PermitTotp, PutTotpSeed, RemoveTotpSeed, UseTotpStep};
 use super::transaction::{CountAttempt, DropTransactions, FinishTransaction, OpenTransaction, UpdateTransaction};
 
 /// Most commands in one group: an import of a whole configuration.
@@ -110,8 +112,12 @@ commands! {
     BeginIncarnation,
     /// Answer: `Done`.
     RaiseFeatureLevel,
+    /// Answer: `Done`.
+    AskAdmission,
     /// Answer: `Controller`; its `node` is the index of this entry.
     AdmitController,
+    /// Answer: `Done`.
+    TurnAway,
     /// Answer: `Controller`.
     UpdateController,
     /// Answer: `Controller`.
@@ -179,7 +185,9 @@ commands! {
     /// Answer: `Done`.
     PutTotpSeed,
     /// Answer: `Done`.
-    ConfirmTotp,
+    PermitTotp,
+    /// Answer: `Done`, or refused with `CodeUsed`.
+    EnrolTotp,
     /// Answer: `Done`, or refused with `CodeUsed`.
     UseTotpStep,
     /// Answer: `Done`.
@@ -194,6 +202,8 @@ commands! {
     TouchAdminSession,
     /// Answer: `Done`.
     EndAdminSession,
+    /// Answer: `Done`.
+    EndAdminSessionsOf,
     /// Answer: `Done`.
     PutSecret,
     /// Answer: `Done`.
@@ -216,6 +226,10 @@ commands! {
     UseSecurityKey,
     /// Answer: `Done`.
     RemoveSecurityKeys,
+    /// Answer: `Done`.
+    SetBreakGlass,
+    /// Answer: `Done`.
+    UseBreakGlass,
 }
 
 fn apply_group(parts: &[Command], step: &mut Step<'_>) -> Result<Reply, Rejection> {

@@ -6,6 +6,7 @@ use ringwall_protocol::time::UnixMillis;
 use super::State;
 use super::address::SweepAddresses;
 use super::admin_session::EndAdminSession;
+use super::candidate::TurnAway;
 use super::command::Command;
 use super::device::RemoveDevice;
 use super::lockout::{ClearLockout, FORGIVEN_AFTER};
@@ -40,7 +41,7 @@ impl State {
         if !transactions.is_empty() {
             due.push(DropTransactions { transactions }.into());
         }
-        let sessions = self.admin_sessions().filter(|one| !one.is_live(now)).take(AT_ONCE);
+        let sessions = self.admin_sessions().filter(|one| !one.is_live(self.settings(), now)).take(AT_ONCE);
         due.extend(sessions.map(|one| EndAdminSession { session: one.id }.into()));
         due.extend(self.unseen_devices(now).take(AT_ONCE).map(|one| {
             let reason = "the device was not seen for long".to_owned();
@@ -53,6 +54,8 @@ impl State {
             .values()
             .filter(|kept| kept.record.state == KeyState::Retired && kept.since.plus(RETIRED_KEPT) < now);
         due.extend(retired.take(AT_ONCE).map(|kept| RemoveKey { kid: kept.record.kid.clone() }.into()));
+        let forgotten = self.forgotten_candidates(now).take(AT_ONCE);
+        due.extend(forgotten.map(|one| TurnAway { appliance: one.appliance }.into()));
         if self.unused_addresses(now).next().is_some() || self.free_again(now).next().is_some() {
             due.push(SweepAddresses {}.into());
         }

@@ -42,7 +42,7 @@ pub struct JoinToken {
     pub used: Option<(Thumbprint, LogIndex)>,
 }
 
-/// Makes a join token; an unused former one of the appliance is void.
+/// Makes a join token; a former one of the appliance is void, and who asked with it is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateJoinToken {
@@ -110,5 +110,6 @@ impl Step<'_> {
         for hash in gone {
             self.state.join_tokens.remove(&hash);
         }
+        self.drop_candidate(appliance);
     }
 }

@@ -70,6 +70,7 @@ impl SetLocalPassword {
         }
         let password = LocalPassword { hash: self.hash.clone(), must_change: self.must_change, changed_at: step.now };
         step.state.local_passwords.insert(self.user, password);
+        step.end_sessions_of_user(self.user);
         Ok(Reply::Changed { version: step.index, revocation: None })
     }
 }

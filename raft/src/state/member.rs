@@ -10,7 +10,6 @@ use ringwall_protocol::object::Object;
 use ringwall_protocol::object::appliance::ApplianceState;
 use serde::{Deserialize, Serialize};
 
-use super::join_token::JoinTokenHash;
 use super::rejection::Rejection;
 use super::reply::Reply;
 use super::step::Step;
@@ -19,23 +18,6 @@ use super::step::Step;
 const MAX_ADDRESSES: usize = 16;
 /// The present key of an appliance and the next.
 const MAX_KEYS: usize = 2;
-
-/// A Controller joins with a join token: it becomes a member with the index of this entry as node id. It serves
-/// Clients once it has issuers and was made active.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AdmitController {
-    /// SHA-256 of the token that it brought.
-    pub token: JoinTokenHash,
-    /// Its key.
-    pub key: Thumbprint,
-    /// `host:port` of its peer listener.
-    pub peer_addresses: Vec<String>,
-    /// `host:port` of its client API.
-    pub client_addresses: Vec<String>,
-    /// `host:port` of its admin API.
-    pub admin_addresses: Vec<String>,
-}
 
 /// A Controller tells where it is reached and with which keys. What is absent stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,33 +55,6 @@ pub struct ChangeControllerState {
     pub node: NodeId,
     /// Active, retiring or removed.
     pub state: ApplianceState,
-}
-
-impl AdmitController {
-    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
-        let appliance = step.spend_join_token(&self.token, self.key)?;
-        let name = match step.state.appliance(appliance) {
-            Some(known) if known.controller.enabled => known.base.name.clone(),
-            Some(_) => return Err(Rejection::invalid("role", "is not that of a Controller")),
-            None => return Err(Rejection::not_found("appliance", appliance)),
-        };
-        for addresses in [&self.peer_addresses, &self.client_addresses, &self.admin_addresses] {
-            check_addresses(addresses)?;
-        }
-        let record = ControllerRecord {
-            node: NodeId(step.index.0),
-            appliance,
-            name,
-            state: ApplianceState::Joining,
-            keys: vec![self.key],
-            client_issuer: None,
-            appliance_issuer: None,
-            peer_addresses: self.peer_addresses.clone(),
-            client_addresses: self.client_addresses.clone(),
-            admin_addresses: self.admin_addresses.clone(),
-        };
-        Ok(step.write_controller(record))
-    }
 }
 
 impl UpdateController {
@@ -153,6 +108,9 @@ impl ChangeControllerState {
         if self.state == Removed {
             step.remove_keys_of(self.node);
         }
+        if matches!(self.state, Active | Removed) {
+            step.state.candidates.remove(&record.appliance);
+        }
         Ok(step.write_controller(ControllerRecord { state: self.state, ..record }))
     }
 }
@@ -166,7 +124,7 @@ impl Step<'_> {
         }
     }
 
-    fn write_controller(&mut self, record: ControllerRecord) -> Reply {
+    pub(crate) fn write_controller(&mut self, record: ControllerRecord) -> Reply {
         self.state.controllers.insert(record.node, record.clone());
         self.mirror_appliance(record.appliance, record.state);
         self.tell_all(FeedEvent::ControllerChanged { controller: record.clone() });

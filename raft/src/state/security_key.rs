@@ -186,6 +186,7 @@ impl UseSecurityKey {
 impl RemoveSecurityKeys {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
         step.state.security_keys.remove(&self.user);
+        step.end_sessions_of_user(self.user);
         Ok(Reply::Done)
     }
 }

@@ -11,7 +11,7 @@ use ringwall_protocol::name::{ProviderName, SessionDn, UserDn, UserName};
 use ringwall_protocol::object::appliance::{Appliance, ApplianceState, GatewayRole, Role};
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::ip_pool::IpRange;
-use ringwall_protocol::object::{EntityBase, GlobalSettings, IdentityProvider, IpPool, Object, Site};
+use ringwall_protocol::object::{EntityBase, GlobalSettings, IdentityProvider, IpPool, LocalUser, Object, Site};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::state::Transition;
 use ringwall_raft::state::collective::Founding;
@@ -90,6 +90,10 @@ pub(crate) fn site_object() -> Site {
         "created": "2026-01-01T00:00:00Z", "updated": "2026-01-01T00:00:00Z",
     }))
     .unwrap()
+}
+
+pub(crate) fn user_object(number: u128) -> LocalUser {
+    serde_json::from_value(serde_json::json!({ "id": user(number), "name": format!("user{number}") })).unwrap()
 }
 
 pub(crate) fn pool_object(cidr: &str) -> IpPool {

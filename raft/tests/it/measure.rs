@@ -7,7 +7,7 @@ use ringwall_raft::CommandEnvelope;
 use ringwall_raft::state::totp::{PutTotpSeed, UseTotpStep};
 use tokio::time::Instant;
 
-use super::fixture::{envelope, user};
+use super::fixture::{envelope, user, user_dn};
 use super::group::Group;
 
 fn quantiles(what: &str, mut times: Vec<Duration>) {
@@ -29,7 +29,7 @@ async fn measured_writes_and_reads() {
         group.numbers().into_iter().map(|id| group.node(id.0)).find(|node| node.id() != leader.id()).unwrap();
     for writer in 0..128u128 {
         let seed = ringwall_raft::state::secret::Sealed::new("seed");
-        leader.propose(envelope(PutTotpSeed { user: user(writer), seed, confirmed: true })).await.unwrap();
+        leader.propose(envelope(PutTotpSeed { user: user(writer), dn: user_dn(writer), seed })).await.unwrap();
     }
     for (name, node) in [("leader", &leader), ("follower", &follower)] {
         let mut writes = Vec::new();

@@ -68,7 +68,7 @@ fn simple_command() -> impl Strategy<Value = Command> {
             AdvanceRevocation { revocation: LogIndex(index), told, effective }.into()
         }),
         (0u128..3)
-            .prop_map(|who| { PutTotpSeed { user: user(who), seed: Sealed::new("seed"), confirmed: true }.into() }),
+            .prop_map(|who| { PutTotpSeed { user: user(who), dn: user_dn(who), seed: Sealed::new("seed") }.into() }),
         (0u128..3, 0u64..9).prop_map(|(who, step)| UseTotpStep { user: user(who), step }.into()),
         (0u8..5).prop_map(|number| {
             let public_key = data_encoding::BASE64URL_NOPAD.encode(&[number; 32]);

@@ -17,7 +17,7 @@ use crate::administration::denial::Denial;
 use crate::audit::event::{Actor, collective};
 
 /// Every kind of action but `All`.
-pub const ACTIONS: [PrivilegeType; 13] = [
+pub const ACTIONS: [PrivilegeType; 14] = [
     PrivilegeType::View,
     PrivilegeType::Create,
     PrivilegeType::Edit,
@@ -30,10 +30,11 @@ pub const ACTIONS: [PrivilegeType; 13] = [
     PrivilegeType::Backup,
     PrivilegeType::CheckStatus,
     PrivilegeType::Reevaluate,
+    PrivilegeType::Admit,
     PrivilegeType::All,
 ];
 /// Every target, `All` last.
-pub const TARGETS: [PrivilegeTarget; 21] = [
+pub const TARGETS: [PrivilegeTarget; 23] = [
     PrivilegeTarget::Appliance,
     PrivilegeTarget::Condition,
     PrivilegeTarget::CriteriaScript,
@@ -54,6 +55,8 @@ pub const TARGETS: [PrivilegeTarget; 21] = [
     PrivilegeTarget::GlobalSetting,
     PrivilegeTarget::CaCertificate,
     PrivilegeTarget::ClientProfile,
+    PrivilegeTarget::AdministratorSession,
+    PrivilegeTarget::ControllerAdmission,
     PrivilegeTarget::All,
 ];
 
@@ -91,6 +94,8 @@ pub fn applies(action: PrivilegeType, target: PrivilegeTarget) -> bool {
             | T::AuditLog
             | T::GlobalSetting
             | T::CaCertificate
+            | T::AdministratorSession
+            | T::ControllerAdmission
     );
     if target == T::All || action == A::All {
         return true;
@@ -100,7 +105,13 @@ pub fn applies(action: PrivilegeType, target: PrivilegeTarget) -> bool {
         A::Create => object || matches!(target, T::OtpSeed | T::Blacklist),
         A::Edit => object || target == T::GlobalSetting,
         A::Tag => object,
-        A::Delete => object || matches!(target, T::OtpSeed | T::Blacklist | T::RegisteredDevice | T::AllocatedIp),
+        A::Delete => {
+            object
+                || matches!(
+                    target,
+                    T::OtpSeed | T::Blacklist | T::RegisteredDevice | T::AllocatedIp | T::AdministratorSession
+                )
+        }
         A::Revoke => target == T::RegisteredDevice,
         A::Reevaluate => matches!(target, T::RegisteredDevice | T::SessionInfo),
         A::Export => matches!(target, T::Appliance | T::ClientProfile | T::AuditLog | T::CaCertificate),
@@ -110,6 +121,7 @@ pub fn applies(action: PrivilegeType, target: PrivilegeTarget) -> bool {
         A::GetUserAttributes => target == T::IdentityProvider,
         A::Backup => target == T::Appliance,
         A::CheckStatus => matches!(target, T::Appliance | T::Site),
+        A::Admit => target == T::ControllerAdmission,
     }
 }
 
@@ -153,6 +165,14 @@ impl Authority {
     #[cfg(test)]
     pub(crate) const fn new(privileges: Vec<Privilege>) -> Self {
         Self { privileges }
+    }
+
+    /// All privileges there are.
+    #[must_use]
+    pub(crate) fn everything() -> Self {
+        let (action, target) = (PrivilegeType::All, PrivilegeTarget::All);
+        let scope = PrivilegeScope::default();
+        Self { privileges: vec![Privilege { action, target, scope, default_tags: BTreeSet::new() }] }
     }
 
     /// What roles give now. A role that is gone gives nothing.

@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringwall_protocol::claims::{ClaimMap, Facts};
-use ringwall_protocol::id::{RoleId, Thumbprint};
+use ringwall_protocol::id::{AdminSessionId, RoleId, Thumbprint};
 use ringwall_protocol::name::{ProviderName, SessionDn, UserDn};
 use ringwall_protocol::object::IdentityProvider;
-use ringwall_protocol::object::identity_provider::IdentityProviderKind;
+use ringwall_protocol::object::identity_provider::{BREAK_GLASS, IdentityProviderKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::{AdminUser, LoginAnswer, LoginRequest, ProviderOffer};
 use ringwall_protocol::wire::client::Credential;
@@ -19,13 +19,16 @@ use ringwall_raft::State;
 use ringwall_raft::state::admin_session::AdminSession;
 
 use super::authority::{Administrator, Authority};
-use super::session::{Opening, life, new_id};
+use super::break_glass::notice;
+use super::credentials::{Credentials, check_source};
+use super::session::{life, new_id};
 use crate::administration::access::Access;
 use crate::administration::denial::Denial;
 use crate::audit::event::{Event, collective};
 use crate::identity::directory::{Attempt, Claimed, Directory, KnownUser, Proof};
 use crate::refusal::Refusal;
 use crate::sign_in::REFUSAL_FLOOR;
+use crate::sign_in::attempter::Attempter;
 
 mod factor;
 
@@ -38,31 +41,44 @@ pub(crate) enum Steps {
     Two,
 }
 
+/// Who tries to sign in, with which key, from where.
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    attempter: Attempter,
+    key: Option<Thumbprint>,
+    from: IpAddr,
+}
+
 /// An administrator whose password was right.
 struct AuthenticatedAdministrator {
     user: KnownUser,
     provider: IdentityProvider,
     dn: SessionDn,
+    /// The key to which the session is to be bound.
+    key: Option<Thumbprint>,
+    from: IpAddr,
     state: Arc<State>,
     now: UnixMillis,
 }
 
 impl Access {
-    /// Signs an administrator in.
+    /// Signs an administrator in. With a proof of a key, the session is bound to the key.
     ///
     /// # Errors
     /// `signInRefused` for whatever is wrong with name, password or provider; [`Denial::Forbidden`] for a user without
-    /// roles; `mfaRequired` if [`Steps::One`] does not suffice; `busy`, `noQuorum`.
+    /// roles; `mfaRequired` if [`Steps::One`] does not suffice; `proofInvalid`, `sourceRefused`; `busy`, `noQuorum`.
     pub(crate) async fn sign_in_administrator(
         &self,
-        from: IpAddr,
+        (credentials, from): (Credentials<'_>, IpAddr),
         request: LoginRequest,
         steps: Steps,
         now: UnixMillis,
     ) -> Result<LoginAnswer, Denial> {
-        let _place = self.places.try_acquire().map_err(|_| Refusal::busy())?;
+        let key = credentials.key(now)?;
+        let tries = Tries { attempter: self.attempter(&self.replica.state(), (key, from), &request), key, from };
+        let _place = self.places.take(tries.attempter)?;
         let came = tokio::time::Instant::now();
-        let outcome = self.try_sign_in_administrator(from, request, steps, now).await;
+        let outcome = self.try_sign_in_administrator(tries, request, steps, now).await;
         if outcome.is_err() {
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
@@ -71,14 +87,21 @@ impl Access {
 
     async fn try_sign_in_administrator(
         &self,
-        from: IpAddr,
+        tries: Tries,
         request: LoginRequest,
         steps: Steps,
         now: UnixMillis,
     ) -> Result<LoginAnswer, Denial> {
-        self.lockout.failures.may_try(from, now)?;
+        if request.provider_name == BREAK_GLASS {
+            return self.break_glass_sign_in((tries.key, tries.from), request, now).await;
+        }
+        let Tries { attempter, key, from } = tries;
+        self.lockout.failures.may_try(attempter, now)?;
         let state = self.replica.current().await?;
-        let authenticated = self.prove_administrator(state, from, request, now).await?;
+        if key.is_none() {
+            check_source(state.settings(), from)?;
+        }
+        let authenticated = self.prove_administrator(state, tries, request, now).await?;
         let roles = self.roles_of(&authenticated.state, &authenticated.user.claims, &authenticated.dn, from, now);
         if roles.is_empty() {
             event("admin_authorization_failed", &authenticated.state, &authenticated.dn, from)
@@ -88,22 +111,23 @@ impl Access {
         }
         let wanted = authenticated.provider.on_boarding_2fa.as_ref().map(|wanted| wanted.mfa_provider_id);
         match (wanted, steps) {
-            (None, _) => self.let_in(&authenticated, roles, from).await,
+            (None, _) => self.let_in(&authenticated, &roles).await,
             (Some(_), Steps::One) => Err(Denial::NotSignedIn {
                 id: "mfaRequired",
                 message: "this administrator needs another factor: use /authentication".to_owned(),
             }),
-            (Some(factor), Steps::Two) => self.ask_factor(&authenticated, factor, from).await,
+            (Some(factor), Steps::Two) => self.ask_factor(&authenticated, factor).await,
         }
     }
 
     async fn prove_administrator(
         &self,
         state: Arc<State>,
-        from: IpAddr,
+        Tries { attempter, key, from }: Tries,
         request: LoginRequest,
         now: UnixMillis,
     ) -> Result<AuthenticatedAdministrator, Denial> {
+        let lane = attempter.lane();
         let provider = state.identity_provider_named(&request.provider_name).filter(|provider| provider.admin_provider);
         let provider = provider.cloned();
         let device = request.device_id;
@@ -113,16 +137,17 @@ impl Access {
             Some(UserDn { user, provider: ProviderName::parse(provider.base.name.clone()).ok()? })
         });
         let (Some(provider), Some(user)) = (provider, user) else {
-            self.providers.directories.prove_nobody(&state, None, &credential).await?;
-            self.lockout.failures.count_source(from, now);
+            self.providers.directories.prove_nobody(&state, None, &credential, lane).await?;
+            self.lockout.failures.count(attempter, now);
             return Err(Refusal::sign_in().into());
         };
         let dn = SessionDn { device, user };
-        let proof = if self.lockout.may_not_try(&state, &dn, false, now) {
-            self.providers.directories.prove_nobody(&state, Some(&provider), &credential).await?;
+        let proof = if self.lockout.may_not_try(&state, &dn, attempter.is_known(), now) {
+            self.providers.directories.prove_nobody(&state, Some(&provider), &credential, lane).await?;
             Proof::Nobody
         } else {
-            let attempt = Attempt { credential: &credential, device, key: Thumbprint([0; 32]), exporter: None };
+            let key = Thumbprint([0; 32]);
+            let attempt = Attempt { credential: &credential, device, key, exporter: None, lane };
             self.providers.directories.prove(&state, &provider, &attempt).await?
         };
         let user = match proof {
@@ -131,16 +156,29 @@ impl Access {
             Proof::User(_) | Proof::Nobody | Proof::Further(_) => None,
         };
         let Some(user) = user else {
-            self.lockout.failed(from, &dn, false, &provider, now).await;
+            self.lockout.failed((attempter, from), &dn, attempter.is_known(), &provider, now).await;
             event("authentication_failed", &state, &dn, from).emit();
             return Err(Refusal::sign_in().into());
         };
         event("authentication_succeeded", &state, &dn, from).with("authentication_type", "Password").emit();
-        Ok(AuthenticatedAdministrator { user, provider, dn, state, now })
+        Ok(AuthenticatedAdministrator { user, provider, dn, key, from, state, now })
+    }
+
+    /// Who tries: whoever holds a key with which this administrator signed in before, or somebody at an address.
+    fn attempter(&self, state: &State, (key, from): (Option<Thumbprint>, IpAddr), request: &LoginRequest) -> Attempter {
+        let known = || {
+            let provider = state.identity_provider_named(&request.provider_name)?;
+            let (username, password) = (request.username.clone(), String::new());
+            let credential = Credential::Password { username, password };
+            let Claimed::Name(name) = self.providers.directories.claimed(provider, &credential) else { return None };
+            let (user, key) = (self.providers.directories.id_of(state, provider, &name)?, key?);
+            state.knows_admin_key(user, key).then_some(Attempter::AdminKey(user, key))
+        };
+        known().unwrap_or(Attempter::AdminSource(from))
     }
 
     /// Roles that policies give now.
-    fn roles_of(
+    pub(super) fn roles_of(
         &self,
         state: &State,
         user: &ClaimMap,
@@ -166,15 +204,33 @@ impl Access {
     async fn let_in(
         &self,
         authenticated: &AuthenticatedAdministrator,
-        roles: BTreeSet<RoleId>,
-        from: IpAddr,
+        roles: &BTreeSet<RoleId>,
     ) -> Result<LoginAnswer, Denial> {
-        let opening = opening(authenticated, new_id(), roles);
-        self.open_session(&opening, None).await?;
+        let session = self.session_of(authenticated, new_id())?;
+        self.open_session(&session, None).await?;
         let state = self.replica.current().await?;
-        let (token, expires) = self.admin_token(&state, &opening, authenticated.now)?;
-        event("admin_authorization_succeeded", &state, &authenticated.dn, from).emit();
-        Ok(answer(&state, &opening, token, expires, false))
+        let (token, expires) = self.admin_token(&state, &session, authenticated.now)?;
+        let event = event("admin_authorization_succeeded", &state, &authenticated.dn, authenticated.from);
+        event.with("key_bound", session.key.is_some()).emit();
+        let user = admin_user(&session, &Authority::of(&state, roles), false);
+        Ok(answer(&state, user, (token, expires), authenticated.now))
+    }
+
+    /// The session that an administrator is about to get.
+    fn session_of(&self, it: &AuthenticatedAdministrator, id: AdminSessionId) -> Result<AdminSession, Refusal> {
+        Ok(AdminSession {
+            id,
+            user_id: it.user.id,
+            provider_id: it.provider.base.id,
+            dn: it.dn.clone(),
+            claims: self.kept_claims(id, it.provider.kind(), &it.user.claims)?,
+            key: it.key,
+            source: it.from,
+            started_idx: it.state.index(),
+            created_at: UnixMillis(0),
+            last_used_at: UnixMillis(0),
+            expires_at: it.now.plus(life(&it.state)),
+        })
     }
 }
 
@@ -199,12 +255,8 @@ pub(crate) fn offers(state: &State) -> Vec<ProviderOffer> {
 /// What a signed-in administrator is told of himself.
 #[must_use]
 pub(crate) fn again(administrator: &Administrator, token: &str) -> LoginAnswer {
-    LoginAnswer {
-        user: admin_user(&administrator.session, &administrator.authority, false),
-        token: token.to_owned(),
-        expires: administrator.expires,
-        message_of_the_day: administrator.state.settings().message_of_the_day.clone(),
-    }
+    let user = admin_user(&administrator.session, &administrator.authority, false);
+    answer(&administrator.state, user, (token.to_owned(), administrator.expires), administrator.now)
 }
 
 /// The Collective's name, as authenticators show it.
@@ -212,46 +264,28 @@ pub(in crate::administration) fn issuer(state: &State) -> String {
     state.collective().map_or_else(|| "Ringwall".to_owned(), |collective| format!("Ringwall {}", collective.name))
 }
 
-fn opening(
-    authenticated: &AuthenticatedAdministrator,
-    id: ringwall_protocol::id::AdminSessionId,
-    roles: BTreeSet<RoleId>,
-) -> Opening {
-    let session = AdminSession {
-        id,
-        user_id: authenticated.user.id,
-        provider_id: authenticated.provider.base.id,
-        user: authenticated.dn.user.clone(),
-        roles,
-        key: None,
-        started_idx: authenticated.state.index(),
-        created_at: UnixMillis(0),
-        last_used_at: UnixMillis(0),
-        expires_at: authenticated.now.plus(life(&authenticated.state)),
-    };
-    Opening { session, dn: authenticated.dn.clone() }
+pub(super) fn answer(
+    state: &State,
+    user: AdminUser,
+    (token, expires): (String, UnixMillis),
+    now: UnixMillis,
+) -> LoginAnswer {
+    let message = state.settings().message_of_the_day.clone();
+    let told = [notice(state, now).unwrap_or_default(), message];
+    let told: Vec<String> = told.into_iter().filter(|text| !text.is_empty()).collect();
+    LoginAnswer { user, token, expires, message_of_the_day: told.join("\n") }
 }
 
-fn answer(state: &State, opening: &Opening, token: String, expires: UnixMillis, pending: bool) -> LoginAnswer {
-    let authority = Authority::of(state, &opening.session.roles);
-    LoginAnswer {
-        user: admin_user(&opening.session, &authority, pending),
-        token,
-        expires,
-        message_of_the_day: state.settings().message_of_the_day.clone(),
-    }
-}
-
-fn admin_user(session: &AdminSession, authority: &Authority, need_two_factor_auth: bool) -> AdminUser {
+pub(super) fn admin_user(session: &AdminSession, authority: &Authority, need_two_factor_auth: bool) -> AdminUser {
     use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
     AdminUser {
-        name: session.user.user.to_string(),
+        name: session.dn.user.user.to_string(),
         need_two_factor_auth,
         can_access_audit_logs: authority.permits_some(PrivilegeType::View, PrivilegeTarget::AuditLog),
         privileges: authority.privileges().to_vec(),
     }
 }
 
-fn event(kind: &'static str, state: &State, dn: &SessionDn, from: IpAddr) -> Event {
+pub(super) fn event(kind: &'static str, state: &State, dn: &SessionDn, from: IpAddr) -> Event {
     Event::new(kind, collective(state), Some(dn), from)
 }

@@ -2,6 +2,7 @@
 
 use ringwall_protocol::object::GlobalSettings;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
+use ringwall_protocol::object::settings::{BEARER_IDLE_MINUTES, MAX_BEARER_SOURCES};
 use ringwall_protocol::wire::admin::FieldError;
 use ringwall_raft::state::collective::ChangeSettings;
 use serde_json::{Map, Value};
@@ -115,6 +116,12 @@ fn validate(settings: &GlobalSettings) -> Vec<FieldError> {
     }
     if !(30..=3_600).contains(&settings.spa_time_window_seconds) {
         wrong("spaTimeWindowSeconds", "lies between 30 and 3600".to_owned());
+    }
+    if !BEARER_IDLE_MINUTES.contains(&settings.bearer_idle_minutes) {
+        wrong("bearerIdleMinutes", "lies between 5 and 60".to_owned());
+    }
+    if settings.bearer_sources.len() > MAX_BEARER_SOURCES {
+        wrong("bearerSources", format!("has at most {MAX_BEARER_SOURCES} networks"));
     }
     if !is_host_and_port(&settings.profile_hostname) {
         wrong("profileHostname", "expected host:port".to_owned());

@@ -5,7 +5,7 @@ use ringwall_protocol::object::Appliance;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::settings::SpaMode;
-use ringwall_protocol::wire::admin::{CollectiveStatus, ControllerStatus, GatewayStatus, List};
+use ringwall_protocol::wire::admin::{BreakGlassStatus, CollectiveStatus, ControllerStatus, GatewayStatus, List};
 use ringwall_raft::{State, Status};
 use serde_json::{Value, json};
 
@@ -44,6 +44,12 @@ impl Members {
             controllers: controllers.collect(),
             gateways: gateways.map(|one| self.gateway_status(&who.state, one.appliance)).collect(),
             weaker: weaker(&who.state),
+            waiting: super::admission::waiting(&who.state).collect(),
+            break_glass: who.state.break_glass().map(|glass| BreakGlassStatus {
+                made: glass.made_at,
+                used: glass.used.map(|(at, _)| at.to_string()),
+                used_from: glass.used.map(|(_, from)| from),
+            }),
         })
     }
 

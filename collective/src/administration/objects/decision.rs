@@ -3,11 +3,11 @@
 
 use ringwall_protocol::id::LogIndex;
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
-use ringwall_protocol::object::role::PrivilegeType;
+use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::wire::admin::FieldError;
 use ringwall_raft::State;
-use ringwall_raft::state::object::{DeleteObject, Expected, PutObject, Stored};
+use ringwall_raft::state::object::{DeleteObject, Expected, PutObject, Stored, reference};
 use serde_json::Value;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -64,6 +64,7 @@ pub(super) fn decide_creation(
     let given = body.take_secrets();
     let object = body.into_object(kind, id).map_err(Denial::Invalid)?;
     who.authority.require(PrivilegeType::Create, target_of(kind), Some((id, object.tags())))?;
+    check_site_references(who, None, &object)?;
     let mut errors = validate(&object, None, &who.state);
     errors.extend(password_errors(kind, password.as_deref(), None, &who.state));
     errors.extend(forbidden_hosts(outbound, &object));
@@ -104,6 +105,7 @@ pub(super) fn decide_replacement<'a>(
     if before.tags() != after.tags() {
         who.authority.require(PrivilegeType::Tag, target, Some((id, before.tags())))?;
     }
+    check_site_references(who, Some(before), &after)?;
     let mut errors = validate(&after, Some(before), &who.state);
     errors.extend(password_errors(kind, password.as_deref(), Some(before), &who.state));
     errors.extend(forbidden_hosts(outbound, &after));
@@ -168,6 +170,34 @@ pub(super) fn decide_deletion(
     }
     let delete = DeleteObject { kind, id, expected: expected.map_or(Expected::Present, Expected::Version) };
     Ok((object, delete))
+}
+
+/// Whoever names a Site must hold something on that Site too: a Gateway gets all that its Site's Gateways have, so that it
+/// wants `Edit`; what only leads there wants `View` (T66). Sites that the object named before are not asked about again.
+fn check_site_references(who: &Administrator, before: Option<&Object>, after: &Object) -> Result<(), Denial> {
+    let named = |object: &Object| -> Vec<Uuid> {
+        let references = reference::of(object).into_iter().filter(|reference| reference.kind == ObjectKind::Site);
+        references.map(|reference| reference.id).collect()
+    };
+    let action = match after {
+        Object::Appliance(_) => PrivilegeType::Edit,
+        Object::Entitlement(_) | Object::Policy(_) => PrivilegeType::View,
+        _ => return Ok(()),
+    };
+    let known = before.map(named).unwrap_or_default();
+    for site in named(after).into_iter().filter(|site| !known.contains(site)) {
+        // One that does not exist is refused by its field.
+        if let Some(stored) = find(&who.state, ObjectKind::Site, site) {
+            let target = PrivilegeTarget::Site;
+            who.authority.require(action, target, Some((site, stored.object.tags()))).map_err(|_| {
+                let name = stored.object.name();
+                Denial::Forbidden(format!(
+                    "the privilege {action:?} on Site is missing for {name:?}, to which this refers"
+                ))
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn edits(who: &Administrator, object: &Object) -> bool {

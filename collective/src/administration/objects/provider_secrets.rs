@@ -8,6 +8,7 @@ use ringwall_protocol::object::identity_provider::factor::RadiusMode;
 use ringwall_protocol::object::identity_provider::ldap::LdapSettings;
 use ringwall_protocol::object::identity_provider::{FactorSettings, ProviderSettings};
 use ringwall_protocol::wire::admin::FieldError;
+use ringwall_raft::state::admin_session::EndAdminSessionsOf;
 use ringwall_raft::state::object::DeleteObject;
 use ringwall_raft::{Command, State};
 use serde_json::{Value, json};
@@ -52,7 +53,7 @@ pub(in crate::administration) fn with_removal(delete: DeleteObject) -> Command {
 }
 
 impl Objects {
-    /// The order, with secrets in the same entry.
+    /// The order, with secrets in the same entry. Sessions that the former secrets opened end in it (T57).
     pub(in crate::administration) fn with_secrets(&self, order: Command, provider: Uuid, given: &Secrets) -> Command {
         if given.is_empty() {
             return order;
@@ -64,6 +65,7 @@ impl Objects {
         parts.extend(
             given.iter().map(|(field, secret)| Command::from(secrets::put(&self.vault, provider, field, secret))),
         );
+        parts.push(EndAdminSessionsOf { provider }.into());
         Command::Group(parts)
     }
 

@@ -19,6 +19,7 @@ use crate::administration::profiles::Profiles;
 use crate::audit::event::Event;
 use crate::refusal::Refusal;
 use crate::replica::vault::Purpose;
+use crate::sign_in::attempter::Attempter;
 
 /// Below the admin port, beside `/admin`.
 pub(crate) const PATH: &str = "/on-boarding";
@@ -47,7 +48,7 @@ impl Profiles {
     /// # Errors
     /// `notFound` whatever is wrong with the name; `busy` for a source that tried too many; `noQuorum`.
     pub(crate) async fn on_boarding_page(&self, from: IpAddr, token: &str, now: UnixMillis) -> Result<String, Refusal> {
-        self.lockout.failures.may_try(from, now)?;
+        self.lockout.failures.may_try(Attempter::Source(from), now)?;
         let state = self.replica.current().await?;
         let named = self.named_by(token).filter(|named| named.expires > now);
         let profile = named.as_ref().and_then(|named| {
@@ -55,7 +56,7 @@ impl Profiles {
             (profile.enrolment && profile.key_generation == named.generation).then_some(profile)
         });
         let (Some(named), Some(profile)) = (named, profile) else {
-            self.lockout.failures.count_source(from, now);
+            self.lockout.failures.count(Attempter::Source(from), now);
             return Err(unknown());
         };
         let told = self.tell_profile(&state, profile).map_err(|denial| {

@@ -7,6 +7,7 @@ use ringwall_raft::state::blocklist::{BlockEntry, BlockUser, UnblockUser};
 use serde_json::Value;
 
 use crate::administration::access::authority::Administrator;
+use crate::administration::access::lasting;
 use crate::administration::denial::Denial;
 use crate::administration::objects::listing::{Habits, Wanted};
 use crate::administration::repeat::Repeat;
@@ -33,7 +34,7 @@ impl Users {
     /// Blocks a user; sessions are cut in the same entry.
     ///
     /// # Errors
-    /// `Forbidden`; `Conflict` for whoever would block himself.
+    /// `Forbidden`; `Conflict` for whoever would block himself, or the last administrator.
     pub(crate) async fn blacklist(
         &self,
         who: &Administrator,
@@ -41,6 +42,7 @@ impl Users {
         repeat: &Repeat,
     ) -> Result<BlacklistEntry, Denial> {
         let order = decide(who, entry)?;
+        lasting::check(who, &order.clone().into())?;
         let outcome = repeat.propose(&self.replica, order.clone()).await?;
         Event::by(who, "user_blacklisted")
             .with("user", order.user.to_string())

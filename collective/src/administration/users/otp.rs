@@ -1,21 +1,25 @@
-//! Seeds of one-time passwords: made by an administrator and shown once, listed without their secret, taken away.
+//! Seeds of one-time passwords: made by an administrator and shown once, listed without their secret, taken away; and codes
+//! with which users enrol a seed of their own (T60).
+
+use std::time::Duration;
 
 use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::UserDn;
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
-use ringwall_protocol::wire::admin::{List, OtpSeed};
-use ringwall_raft::state::totp::{PutTotpSeed, RemoveTotpSeed};
-use ringwall_trust::secret::SystemRandom;
+use ringwall_protocol::wire::admin::{List, MAX_REGISTRATION_HOURS, OtpCode, OtpPermit, OtpSeed};
+use ringwall_raft::state::security_key::{Permission, RegistrationCode};
+use ringwall_raft::state::totp::{PermitTotp, PutTotpSeed, RemoveTotpSeed};
+use ringwall_trust::secret::{SecretKey, SystemRandom};
 use ringwall_trust::totp::Seed;
 use serde_json::{Value, json};
 
 use crate::administration::access::authority::Administrator;
 use crate::administration::access::granting::check_credential;
+use crate::administration::access::lasting;
 use crate::administration::access::sign_in::issuer;
 use crate::administration::denial::Denial;
 use crate::administration::objects::listing::{Habits, Wanted};
-use crate::administration::objects::present::user_dn;
 use crate::administration::repeat::Repeat;
 use crate::administration::users::Users;
 use crate::audit::event as trail;
@@ -26,22 +30,20 @@ use crate::replica::vault::Purpose;
 const HABITS: Habits = Habits { searched: &["userDistinguishedName"], order_by: "userDistinguishedName" };
 
 impl Users {
-    /// Users with a seed.
+    /// Users with a seed, or with a permission to enrol one.
     ///
     /// # Errors
     /// `Forbidden`.
     pub(crate) fn list_seeds(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::OtpSeed, None)?;
-        let seeds = who.state.totp_seeds().filter_map(|(user, seed)| {
-            // Users of other providers are known by their devices.
-            let of_device = || who.state.devices_of(user).next().map(|device| device.dn.user.clone());
-            let dn = user_dn(&who.state, user).or_else(of_device)?;
-            Some(json!({
-                "userDistinguishedName": dn,
-                "username": dn.user,
-                "providerName": dn.provider,
-                "verified": seed.confirmed,
-            }))
+        let seeds = who.state.totp_records().map(|(_, record)| {
+            json!({
+                "userDistinguishedName": record.dn,
+                "username": record.dn.user,
+                "providerName": record.dn.provider,
+                "verified": record.seed.is_some(),
+                "mayEnrolUntil": record.enrolment.as_ref().map(|open| open.not_after.to_string()),
+            })
         });
         Ok(wanted.of(seeds.collect(), HABITS))
     }
@@ -62,7 +64,7 @@ impl Users {
         let seed = Seed::generate(&SystemRandom);
         let sealed = self.vault.seal(Purpose::TotpSeed(bearer), seed.expose());
         let outcome =
-            repeat.propose(&self.replica, PutTotpSeed { user: bearer, seed: sealed, confirmed: true }).await?;
+            repeat.propose(&self.replica, PutTotpSeed { user: bearer, dn: user.clone(), seed: sealed }).await?;
         trail::changed(who, "otp_seed_created", "otp/seeds", &bearer.to_string(), &user.to_string(), outcome.index);
         Ok(OtpSeed {
             user_distinguished_name: user.clone(),
@@ -71,7 +73,33 @@ impl Users {
         })
     }
 
-    /// Takes a user's seed away.
+    /// Lets a user enrol a seed at the next sign-in with another factor; a former code is void. The answer is the only place
+    /// where the code is shown.
+    ///
+    /// # Errors
+    /// `Forbidden`, also where the user holds more than the caller; `NotFound`; `Invalid` for a time that is too long.
+    pub(crate) async fn permit_seed(
+        &self,
+        who: &Administrator,
+        permit: &OtpPermit,
+        repeat: &Repeat,
+    ) -> Result<OtpCode, Denial> {
+        who.authority.require(PrivilegeType::Create, PrivilegeTarget::OtpSeed, None)?;
+        if !(1..=MAX_REGISTRATION_HOURS).contains(&permit.validity_hours) {
+            return Err(Denial::field("validityHours", format!("lies between 1 and {MAX_REGISTRATION_HOURS}")));
+        }
+        let dn = spelled(&who.state, permit.user_distinguished_name.clone());
+        let user = bearer(who, &dn)?;
+        let code = SecretKey::generate(&SystemRandom);
+        let expires = who.now.plus(Duration::from_secs(u64::from(permit.validity_hours) * 3_600));
+        let permission = Permission { code: RegistrationCode::new(code.digest()), not_after: expires };
+        let order = PermitTotp { user, dn: dn.clone(), permission };
+        let outcome = repeat.propose(&self.replica, order).await?;
+        trail::changed(who, "otp_enrolment_permitted", "otp/seeds", &user.to_string(), &dn.to_string(), outcome.index);
+        Ok(OtpCode { user_distinguished_name: dn, code: code.expose_text().to_string(), expires })
+    }
+
+    /// Takes a user's seed, and a permission to enrol one, away.
     ///
     /// # Errors
     /// `Forbidden`, also where the user holds more than the caller; `NotFound`.
@@ -79,10 +107,12 @@ impl Users {
         who.authority.require(PrivilegeType::Delete, PrivilegeTarget::OtpSeed, None)?;
         let user = &spelled(&who.state, user.clone());
         let bearer = bearer(who, user)?;
-        if who.state.totp_seed(bearer).is_none() {
+        if who.state.totp_record(bearer).is_none() {
             return Err(Denial::NotFound(format!("{user} has no seed")));
         }
-        let outcome = repeat.propose(&self.replica, RemoveTotpSeed { user: bearer }).await?;
+        let order = RemoveTotpSeed { user: bearer };
+        lasting::check(who, &order.clone().into())?;
+        let outcome = repeat.propose(&self.replica, order).await?;
         trail::changed(who, "otp_seed_deleted", "otp/seeds", &bearer.to_string(), &user.to_string(), outcome.index);
         Ok(())
     }

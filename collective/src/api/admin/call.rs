@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::body;
+use crate::administration::access::credentials::Credentials;
 use crate::administration::objects::decode::{find_unknown, locate};
 use crate::administration::objects::listing::Wanted;
 use crate::administration::repeat::Repeat;
@@ -55,8 +56,9 @@ impl FromRequest for Call {
         async move {
             let controller = controller(&request)?;
             let address = address(&request)?;
-            let who =
-                controller.administration.access.administrator(authorization(&request), address, clock::now()).await?;
+            let url = url(&request);
+            let credentials = credentials(&request, &url);
+            let who = controller.administration.access.administrator(credentials, address, clock::now()).await?;
             let body = body::read(payload, MAX_ADMIN_BODY).await?;
             Ok(Self { who, controller, request, body })
         }
@@ -157,7 +159,7 @@ impl Call {
         Ok(Some(LogIndex(index)))
     }
 
-    /// The bearer token itself.
+    /// The token itself.
     pub(super) fn token(&self) -> &str {
         authorization(&self.request).and_then(|header| header.split_once(' ')).map_or("", |(_, token)| token.trim())
     }
@@ -172,9 +174,14 @@ impl StrangersCall {
         decode(body::parse(&self.body)?)
     }
 
-    /// The `Authorization` header.
-    pub(super) fn authorization(&self) -> Option<&str> {
-        authorization(&self.request)
+    /// What the request is proved with; `url` is [`StrangersCall::url`].
+    pub(super) fn credentials<'a>(&'a self, url: &'a str) -> Credentials<'a> {
+        credentials(&self.request, url)
+    }
+
+    /// The URL as the sender wrote it, without query.
+    pub(super) fn url(&self) -> String {
+        url(&self.request)
     }
 }
 
@@ -202,6 +209,17 @@ fn controller(request: &HttpRequest) -> Result<Arc<Controller>, Denial> {
 fn address(request: &HttpRequest) -> Result<IpAddr, Denial> {
     let connection = request.conn_data::<Connection>();
     connection.map(|connection| connection.peer.ip()).ok_or_else(|| Refusal::internal().into())
+}
+
+fn credentials<'a>(request: &'a HttpRequest, url: &'a str) -> Credentials<'a> {
+    let proof = request.headers().get("dpop").and_then(|value| value.to_str().ok());
+    Credentials { authorization: authorization(request), proof, method: request.method().as_str(), url }
+}
+
+/// The admin API is served over TLS only; the authority is what the sender dialled.
+fn url(request: &HttpRequest) -> String {
+    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    format!("https://{host}{}", request.uri().path())
 }
 
 fn authorization(request: &HttpRequest) -> Option<&str> {

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Path;
 use ringwall_protocol::id::NodeId;
-use ringwall_protocol::wire::admin::ExportRequest;
+use ringwall_protocol::wire::admin::{AdmitRequest, ExportRequest};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -69,6 +69,21 @@ pub(super) async fn sites(call: Call) -> Answer {
 
 pub(super) async fn status(call: Call) -> Answer {
     Ok(json(&call.controller.administration.members.collective_status(&call.who)?))
+}
+
+pub(super) async fn waiting(call: Call) -> Answer {
+    Ok(json(&call.controller.administration.members.list_waiting(&call.who, &call.wanted()?)?))
+}
+
+pub(super) async fn admit(call: Call, id: Path<String>) -> Answer {
+    let (id, request): (_, AdmitRequest) = (parse_id(&id)?, call.strict_json()?);
+    let node = call.controller.administration.members.admit(&call.who, id, &request, &call.repeat()?).await?;
+    Ok(json(&json!({ "node": node })))
+}
+
+pub(super) async fn turn_away(call: Call, id: Path<String>) -> Answer {
+    call.controller.administration.members.turn_away(&call.who, parse_id(&id)?, &call.repeat()?).await?;
+    Ok(nothing())
 }
 
 pub(super) async fn transfer(call: Call) -> Answer {

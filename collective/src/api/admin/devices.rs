@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Path;
 use ringwall_protocol::name::{SessionDn, UserDn};
-use ringwall_protocol::wire::admin::{BlacklistEntry, Fido2Permit, OtpSeed, RevokeRequest};
+use ringwall_protocol::wire::admin::{BlacklistEntry, Fido2Permit, OtpPermit, OtpSeed, RevokeRequest};
 use serde_json::json;
 
 use super::answer::{json, nothing};
@@ -34,7 +34,7 @@ pub(super) async fn revoke_spa_key(call: Call, dn: Path<String>) -> Answer {
 pub(super) async fn revoke(call: Call) -> Answer {
     let request: RevokeRequest = call.strict_json()?;
     let repeat = match request.command_id {
-        Some(id) => Repeat::under_id(id, &call.fingerprint()),
+        Some(id) => Repeat::under_id(&call.who.dn, id, &call.fingerprint()),
         None => call.repeat()?,
     };
     Ok(json(&call.controller.administration.users.revoke_tokens(&call.who, &request, &repeat).await?))
@@ -81,6 +81,13 @@ pub(super) async fn make_seed(call: Call) -> Answer {
     // Never repeated: the first answer alone has the seed that was kept.
     let repeat = Repeat::once();
     Ok(json(&call.controller.administration.users.make_seed(&call.who, &seed.user_distinguished_name, &repeat).await?))
+}
+
+pub(super) async fn permit_seed(call: Call) -> Answer {
+    let permit: OtpPermit = call.strict_json()?;
+    // Never repeated: the first answer alone has the code that was kept.
+    let repeat = Repeat::once();
+    Ok(json(&call.controller.administration.users.permit_seed(&call.who, &permit, &repeat).await?))
 }
 
 pub(super) async fn remove_seed(call: Call, dn: Path<String>) -> Answer {

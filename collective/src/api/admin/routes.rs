@@ -31,12 +31,15 @@ routes! {
     get "/identity-providers/names" sign_in::providers, "Login", "Providers at which administrators sign in.", Shape::Nothing => Shape::ListOf("ProviderOffer");
     post "/login" sign_in::login, "Login", "Sign in without another factor.", Shape::Named("Login") => Shape::Named("LoginAnswer");
     post "/authentication" sign_in::authenticate, "Login", "Sign in, first step.", Shape::Named("Login") => Shape::Named("LoginAnswer");
-    post "/authentication/otp/initialize" sign_in::initialize, "Login", "Which other factor is wanted.", Shape::Any => Shape::Named("FactorOffer");
+    post "/authentication/otp/initialize" sign_in::initialize, "Login", "Which other factor is wanted; an enrolment code brings a seed.", Shape::Named("Initialize") => Shape::Named("FactorOffer");
     post "/authentication/otp" sign_in::otp, "Login", "The other factor.", Shape::Named("Otp") => Shape::Named("LoginAnswer");
     get "/authorization" sign_in::authorization, "Login", "Last step; 412 while another factor is missing.", Shape::Nothing => Shape::Named("LoginAnswer");
     post "/authorization" sign_in::authorization, "Login", "The same.", Shape::Any => Shape::Named("LoginAnswer");
     post "/authentication/logout" sign_in::logout, "Login", "End the session.", Shape::Any => Shape::Nothing;
     post "/authentication/knock-key" sign_in::knock_key, "Login", "The caller's own key for knocking on the admin port, made anew.", Shape::Any => Shape::Named("KnockKey");
+    get "/administrator-sessions" sign_in::sessions, "Administrator Sessions", "Live sessions of administrators; one's own without the privilege to see all.", Shape::Nothing => Shape::ListOf("AdministratorSession");
+    delete "/administrator-sessions/{id}" sign_in::end_session, "Administrator Sessions", "End a session at once.", Shape::Nothing => Shape::Nothing;
+    post "/break-glass/renew" sign_in::renew_break_glass, "Break-glass", "A new break-glass code, shown once; the former one is void.", Shape::Nothing => Shape::Named("BreakGlassCode");
     get "/global-settings" collective::settings, "Global Settings", "Read the settings.", Shape::Nothing => Shape::Named("GlobalSettings");
     put "/global-settings" collective::change_settings, "Global Settings", "Replace the settings.", Shape::Named("GlobalSettings") => Shape::Named("GlobalSettings");
     delete "/global-settings" collective::reset_settings, "Global Settings", "Back to the defaults.", Shape::Nothing => Shape::Nothing;
@@ -55,6 +58,7 @@ routes! {
     get "/otp/seeds" devices::seeds, "One-Time Password Seeds", "Users with a seed.", Shape::Nothing => Shape::ListOf("OtpSeed");
     post "/otp/seeds" devices::make_seed, "One-Time Password Seeds", "A new seed, shown once.", Shape::Named("OtpSeed") => Shape::Named("OtpSeed");
     delete "/otp/seeds/{dn}" devices::remove_seed, "One-Time Password Seeds", "Take a seed away.", Shape::Nothing => Shape::Nothing;
+    post "/otp/enrolments" devices::permit_seed, "One-Time Password Seeds", "A code with which its user enrols a seed, shown once.", Shape::Named("OtpPermit") => Shape::Named("OtpCode");
     get "/fido2-devices" devices::security_keys, "FIDO2 Devices", "Security keys, and users who may register one.", Shape::Nothing => Shape::ListOf("Fido2Device");
     post "/fido2-devices/registrations" devices::permit_security_key, "FIDO2 Devices", "A code with which its user registers a security key, shown once.", Shape::Named("Fido2Permit") => Shape::Named("Fido2Code");
     delete "/fido2-devices/{dn}" devices::remove_security_keys, "FIDO2 Devices", "Take all security keys of a user away.", Shape::Nothing => Shape::Nothing;
@@ -69,6 +73,9 @@ routes! {
     post "/appliances/{id}/resume" collective::resume, "Appliances", "A Gateway takes sessions again.", Shape::Any => Shape::Named("Appliance");
     get "/sites/status" collective::sites, "Sites", "Sites with their status.", Shape::Nothing => Shape::ListOf("Site");
     get "/collective/status" collective::status, "Collective", "Controllers, Gateways, leader, lag.", Shape::Nothing => Shape::Any;
+    get "/collective/waiting" collective::waiting, "Collective", "Controllers that ask to join.", Shape::Nothing => Shape::ListOf("WaitingController");
+    post "/collective/waiting/{id}/admit" collective::admit, "Collective", "Admit a Controller whose key was compared.", Shape::Named("AdmitRequest") => Shape::Any;
+    delete "/collective/waiting/{id}" collective::turn_away, "Collective", "Turn a Controller away that asks to join.", Shape::Nothing => Shape::Nothing;
     post "/collective/transfer" collective::transfer, "Collective", "Make another Controller the leader.", Shape::Any => Shape::Any;
     post "/explain" questions::explain, "Questions", "Why a user reaches a host, or does not.", Shape::Named("ExplainRequest") => Shape::Any;
     post "/identity-providers/test" providers::test_identity, "Questions", "Whether a provider as described answers.", Shape::Named("IdentityProvider") => Shape::Any;

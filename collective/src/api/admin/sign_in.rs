@@ -1,15 +1,19 @@
 //! Routes of signing in and out.
 
 use actix_web::HttpResponse;
+use actix_web::web::Path;
+use ringwall_protocol::id::AdminSessionId;
 use ringwall_protocol::wire::admin::{LOWEST_VERSION, LoginRequest, VERSION, VersionAnswer};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{json, nothing};
 use super::call::{Call, StrangersCall};
+use super::objects::parse_id;
 use crate::administration::Denial;
 use crate::administration::access::session::{Caller, PendingSignIn};
 use crate::administration::access::sign_in::{Steps, again, offers};
+use crate::administration::repeat::Repeat;
 use crate::clock;
 
 type Answer = Result<HttpResponse, Denial>;
@@ -18,6 +22,14 @@ type Answer = Result<HttpResponse, Denial>;
 #[derive(Deserialize)]
 struct Otp {
     otp: String,
+}
+
+/// `POST /authentication/otp/initialize`; other tools send more.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Initialize {
+    #[serde(default)]
+    enrolment_code: Option<String>,
 }
 
 pub(super) async fn version() -> HttpResponse {
@@ -39,19 +51,17 @@ pub(super) async fn authenticate(call: StrangersCall) -> Answer {
 
 async fn enter(call: StrangersCall, steps: Steps) -> Answer {
     let request: LoginRequest = call.json()?;
-    Ok(json(
-        &call
-            .controller
-            .administration
-            .access
-            .sign_in_administrator(call.address, request, steps, clock::now())
-            .await?,
-    ))
+    let url = call.url();
+    let from = (call.credentials(&url), call.address);
+    let access = &call.controller.administration.access;
+    Ok(json(&access.sign_in_administrator(from, request, steps, clock::now()).await?))
 }
 
 pub(super) async fn initialize(call: StrangersCall) -> Answer {
+    let Initialize { enrolment_code } = call.json()?;
     let pending = pending(&call).await?;
-    Ok(json(&call.controller.administration.access.offer_factor(&pending).await?))
+    let access = &call.controller.administration.access;
+    Ok(json(&access.offer_factor(&pending, enrolment_code.as_deref()).await?))
 }
 
 pub(super) async fn otp(call: StrangersCall) -> Answer {
@@ -62,7 +72,8 @@ pub(super) async fn otp(call: StrangersCall) -> Answer {
 
 /// Whoever is signed in already needs no other factor.
 async fn pending(call: &StrangersCall) -> Result<Box<PendingSignIn>, Denial> {
-    match call.controller.administration.access.caller(call.authorization(), call.address, clock::now()).await? {
+    let url = call.url();
+    match call.controller.administration.access.caller(call.credentials(&url), call.address, clock::now()).await? {
         Caller::PendingFactor(pending) => Ok(pending),
         Caller::SignedIn(_) => Err(Denial::Conflict("no other factor is wanted: this session is complete".to_owned())),
     }
@@ -74,6 +85,22 @@ pub(super) async fn authorization(call: Call) -> Answer {
 
 pub(super) async fn knock_key(call: Call) -> Answer {
     Ok(json(&call.controller.administration.access.knock_key(&call.who)?))
+}
+
+pub(super) async fn sessions(call: Call) -> Answer {
+    let wanted = call.wanted()?;
+    Ok(json(&call.controller.administration.access.list_administrator_sessions(&call.who, &wanted)?))
+}
+
+pub(super) async fn end_session(call: Call, id: Path<String>) -> Answer {
+    let id = AdminSessionId::new(parse_id(&id)?);
+    call.controller.administration.access.end_administrator_session(&call.who, id, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
+pub(super) async fn renew_break_glass(call: Call) -> Answer {
+    // Never repeated: the first answer alone has the code that was kept.
+    Ok(json(&call.controller.administration.access.renew_break_glass(&call.who, &Repeat::once()).await?))
 }
 
 pub(super) async fn logout(call: Call) -> Answer {

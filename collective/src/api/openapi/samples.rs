@@ -123,6 +123,7 @@ pub(super) fn wire() -> Vec<(&'static str, Value)> {
         ),
         ("KnockKey", json!({"knockKey": "96 bytes, base64url"})),
         ("Otp", json!({"otp": "123456"})),
+        ("Initialize", json!({"enrolmentCode": "base64url"})),
         (
             "FactorOffer",
             json!({"type": "Secret", "secret": "GEZDGNBVGY3TQOJQ", "otpAuthUrl": "otpauth://totp/…", "barcode": "PNG, base64"}),
@@ -159,6 +160,20 @@ pub(super) fn wire() -> Vec<(&'static str, Value)> {
             "OtpSeed",
             json!({"userDistinguishedName": USER_DN, "secret": "GEZDGNBVGY3TQOJQ", "otpAuthUrl": "otpauth://totp/…"}),
         ),
+        ("OtpPermit", json!({"userDistinguishedName": USER_DN, "validityHours": 24})),
+        ("OtpCode", json!({"userDistinguishedName": USER_DN, "code": "base64url", "expires": TIME})),
+        (
+            "AdministratorSession",
+            json!({"id": ID, "distinguishedName": DEVICE_DN, "keyBound": true, "source": "192.0.2.1", "created": TIME,
+            "lastUsed": TIME, "expires": TIME, "roles": ["system administration"], "current": false}),
+        ),
+        (
+            "WaitingController",
+            json!({"id": ID, "name": "c2", "fingerprint": "64 hex digits", "source": "192.0.2.2", "asked": TIME,
+            "peerAddresses": ["192.0.2.2:444"]}),
+        ),
+        ("BreakGlassCode", json!({"code": "abcdef-ghijkl-mnopqr-stuvwx"})),
+        ("AdmitRequest", json!({"fingerprint": "64 hex digits"})),
         (
             "Fido2Device",
             json!({"distinguishedName": USER_DN, "username": "alice", "providerName": "local", "deviceId": "base64url",
@@ -228,6 +243,12 @@ mod tests {
         fits::<wire::ActiveSession>("ActiveSession");
         fits::<wire::SessionInfo>("SessionInfo");
         fits::<wire::OtpSeed>("OtpSeed");
+        fits::<wire::OtpPermit>("OtpPermit");
+        fits::<wire::OtpCode>("OtpCode");
+        fits::<wire::AdministratorSession>("AdministratorSession");
+        fits::<wire::WaitingController>("WaitingController");
+        fits::<wire::BreakGlassCode>("BreakGlassCode");
+        fits::<wire::AdmitRequest>("AdmitRequest");
         fits::<wire::Fido2Device>("Fido2Device");
         fits::<wire::Fido2Permit>("Fido2Permit");
         fits::<wire::Fido2Code>("Fido2Code");

@@ -28,6 +28,7 @@ use zeroize::Zeroizing;
 use self::ask::{Entry, Question, Wanted};
 use super::mapping::map_foreign;
 use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, canonical, secrets, user_id_of};
+use crate::identity::hashing::Lane;
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::replica::vault::Vault;
@@ -184,6 +185,7 @@ impl Directory for LdapDirectory {
         state: &State,
         provider: Option<&IdentityProvider>,
         credential: &Credential,
+        _: Lane,
     ) -> Result<(), Refusal> {
         let (Some(provider), Credential::Password { .. }) = (provider, credential) else { return Ok(()) };
         // The same searches and binds as for a right user, but the password itself does not leave the Controller.

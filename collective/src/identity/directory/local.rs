@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::mapping::map_claims;
 use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof};
-use crate::identity::hashing::HashingPool;
+use crate::identity::hashing::{HashingPool, Lane};
 use crate::refusal::Refusal;
 
 /// The local provider.
@@ -30,10 +30,10 @@ impl LocalDirectory {
         Self { hashing }
     }
 
-    async fn check(&self, password: &str, phc: Option<String>) -> Result<bool, Refusal> {
+    async fn check(&self, lane: Lane, password: &str, phc: Option<String>) -> Result<bool, Refusal> {
         let password = Zeroizing::new(password.to_owned());
         self.hashing
-            .run(move || match phc {
+            .run(lane, move || match phc {
                 Some(phc) => password::verify(&password, &phc),
                 None => password::verify_for_nobody(&password),
             })
@@ -52,7 +52,7 @@ impl Directory for LocalDirectory {
         let user = state.local_user_named(username).filter(|user| !user.disabled);
         let phc =
             user.and_then(|user| state.local_password(user.base.id)).map(|password| password.hash.as_str().to_owned());
-        let right = self.check(password, phc).await?;
+        let right = self.check(attempt.lane, password, phc).await?;
         let proved = user.filter(|_| right).and_then(|user| known(user, provider));
         Ok(proved.map_or(Proof::Nobody, |user| Proof::User(Box::new(user))))
     }
@@ -66,9 +66,10 @@ impl Directory for LocalDirectory {
         _: &State,
         _: Option<&IdentityProvider>,
         credential: &Credential,
+        lane: Lane,
     ) -> Result<(), Refusal> {
         let Credential::Password { password, .. } = credential else { return Ok(()) };
-        self.check(password, None).await.map(|_| ())
+        self.check(lane, password, None).await.map(|_| ())
     }
 
     async fn look_up(&self, state: &State, provider: &IdentityProvider, name: &UserName) -> Result<LookUp, Refusal> {

@@ -31,6 +31,7 @@ use ringwall_raft::State;
 use zeroize::Zeroizing;
 
 use super::{Attempt, Claimed, Directory, LookUp, Proof, secrets};
+use crate::identity::hashing::Lane;
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::replica::vault::{Purpose, Vault};
@@ -222,7 +223,13 @@ impl Directory for OidcDirectory {
         }
     }
 
-    async fn prove_nobody(&self, _: &State, _: Option<&IdentityProvider>, _: &Credential) -> Result<(), Refusal> {
+    async fn prove_nobody(
+        &self,
+        _: &State,
+        _: Option<&IdentityProvider>,
+        _: &Credential,
+        _: Lane,
+    ) -> Result<(), Refusal> {
         Ok(())
     }
 

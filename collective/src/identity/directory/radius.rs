@@ -21,6 +21,7 @@ use self::exchange::{Servers, Trouble, ask};
 use self::packet::{Asked, Decision, Response, attribute};
 use super::mapping::map_foreign;
 use super::{Attempt, Claimed, Directory, Further, KnownUser, LookUp, Proof, canonical, secrets, user_id_of};
+use crate::identity::hashing::Lane;
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::replica::vault::Vault;
@@ -133,6 +134,7 @@ impl Directory for RadiusDirectory {
         state: &State,
         provider: Option<&IdentityProvider>,
         credential: &Credential,
+        _: Lane,
     ) -> Result<(), Refusal> {
         let (Some(provider), Credential::Password { .. }) = (provider, credential) else { return Ok(()) };
         // Neither the name nor the password: a server that counts failures would count them against the user.

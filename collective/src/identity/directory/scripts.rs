@@ -8,7 +8,7 @@ use ringwall_protocol::expression::{Asked, ClaimArena, Evaluator, Expression, Sc
 use ringwall_protocol::object::identity_provider::ClaimScript;
 use ringwall_protocol::time::UnixMillis;
 
-use crate::identity::hashing::HashingPool;
+use crate::identity::hashing::{HashingPool, Lane};
 use crate::refusal::Refusal;
 
 /// Longest source of a script, in bytes.
@@ -41,7 +41,7 @@ pub(crate) async fn run(
         return Ok((claims, Vec::new()));
     }
     let scripts = scripts.to_vec();
-    pool.run(move || apply(&scripts, claims, now)).await
+    pool.run(Lane::Known, move || apply(&scripts, claims, now)).await
 }
 
 /// A script that may run: of a user's thousand groups, the square is already a bomb.

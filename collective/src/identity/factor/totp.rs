@@ -1,12 +1,18 @@
 //! Time-based one-time passwords (RFC 6238): the seed is the Collective's, a code counts once.
+//!
+//! A seed that a user enrols waits in its transaction until a one-time password proves it, and counts nowhere before (T60).
 
 use std::sync::Arc;
 
 use ringwall_protocol::object::MfaProvider;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{Challenge, InputType};
 use ringwall_raft::State;
-use ringwall_raft::state::totp::UseTotpStep;
+use ringwall_raft::state::security_key::RegistrationCode;
+use ringwall_raft::state::totp::{EnrolTotp, UseTotpStep};
+use ringwall_trust::secret::{SecretKey, SystemRandom};
 use ringwall_trust::totp::Seed;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Bearer, Disturbs, Factor, Given, Verdict};
@@ -25,6 +31,41 @@ impl TotpFactor {
     pub(crate) const fn new(vault: Arc<Vault>) -> Self {
         Self { vault }
     }
+
+    /// A new seed for whoever brings the right enrolment code, and what its transaction keeps until it is proved.
+    pub(crate) fn enrol(
+        &self,
+        state: &State,
+        bearer: Bearer<'_>,
+        code: &str,
+        now: UnixMillis,
+    ) -> Option<(Seed, Further)> {
+        let code = RegistrationCode::new(code.trim().parse::<SecretKey>().ok()?.digest());
+        let permission = state.totp_record(bearer.user)?.enrolment.as_ref()?;
+        if permission.code != code || permission.not_after <= now {
+            return None;
+        }
+        let seed = Seed::generate(&SystemRandom);
+        let kept = serde_json::to_vec(&Enrolling { seed: seed.expose().to_vec(), code }).ok()?;
+        let challenge = Challenge::Text { input: InputType::Numeric };
+        Some((seed, Further { challenge, message: String::new(), kept: Zeroizing::new(kept) }))
+    }
+
+    /// Whether a one-time password proves the seed that is being enrolled.
+    fn enrolled(&self, bearer: Bearer<'_>, given: Given<'_>) -> Result<Verdict, Refusal> {
+        let Enrolling { seed, code } = serde_json::from_slice(given.kept).map_err(|_| Refusal::internal())?;
+        let seed = Seed::from_bytes(&Zeroizing::new(seed)).map_err(|_| Refusal::internal())?;
+        let Some(step) = seed.verify(given.answer, given.now) else { return Ok(Verdict::Wrong) };
+        let sealed = self.vault.seal(Purpose::TotpSeed(bearer.user), seed.expose());
+        Ok(Verdict::Right { spend: vec![EnrolTotp { user: bearer.user, code, seed: sealed, step: step.0 }.into()] })
+    }
+}
+
+/// A seed that is being enrolled. Sealed with the transaction, never sent out.
+#[derive(Serialize, Deserialize)]
+struct Enrolling {
+    seed: Vec<u8>,
+    code: RegistrationCode,
 }
 
 impl std::fmt::Debug for TotpFactor {
@@ -54,6 +95,9 @@ impl Factor for TotpFactor {
         bearer: Bearer<'_>,
         given: Given<'_>,
     ) -> Result<Verdict, Refusal> {
+        if !given.kept.is_empty() {
+            return self.enrolled(bearer, given);
+        }
         let Some(seed) = state.totp_seed(bearer.user) else { return Ok(Verdict::Wrong) };
         let opened = self.vault.open(Purpose::TotpSeed(bearer.user), seed.seed.as_str())?;
         let seed = Seed::from_bytes(&opened).map_err(|error| {

@@ -37,7 +37,8 @@ pub enum Command {
     /// Example: ringwall-controller init --data-dir /var/lib/ringwall --collective acme --hostname sdp.acme.example:443
     /// --admin root --keep-root-sealed
     Init(Init),
-    /// Join an existing Collective with a seed file.
+    /// Ask to join an existing Collective with a seed file, and wait until an administrator has admitted this machine
+    /// (`ringctl collective admit`).
     Join(Join),
     /// Serve.
     Run(Run),

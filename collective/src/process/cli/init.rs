@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::addresses::configuration;
 use super::arguments::Init;
 use super::secret;
+use crate::administration::access::break_glass::BreakGlassCode;
 use crate::clock;
 use crate::setup::config::{ConfigError, is_host_and_port};
 use crate::setup::data_dir::DataDir;
@@ -36,6 +37,7 @@ pub(super) fn execute(arguments: &Init) -> anyhow::Result<()> {
     };
     let founded = found(&options, &password, clock::now(), &SystemRandom)?;
     let fingerprint = founded.root.fingerprint();
+    let break_glass = founded.break_glass.clone();
     let spa = (!arguments.open).then(|| ProfileSpa {
         mode: options.spa_mode,
         name: founding::DEFAULT_PROFILE.to_owned(),
@@ -51,7 +53,8 @@ pub(super) fn execute(arguments: &Init) -> anyhow::Result<()> {
     directory.write_configuration(&toml::to_string_pretty(&raw).context("writing the configuration")?)?;
     directory.write_keys(&founded.keys, &SystemRandom)?;
     begin(&directory, &config, founded)?;
-    let secrets = Shown { password: given.is_none().then_some(&password), knock: &knock };
+    let password = given.is_none().then_some(&password);
+    let secrets = Shown { password, knock: &knock, break_glass: &break_glass };
     announce(arguments, &secrets, fingerprint, &profile);
     Ok(())
 }
@@ -96,6 +99,7 @@ fn begin(directory: &DataDir, config: &crate::setup::config::Config, founded: Fo
 struct Shown<'a> {
     password: Option<&'a Zeroizing<String>>,
     knock: &'a Zeroizing<String>,
+    break_glass: &'a BreakGlassCode,
 }
 
 #[expect(clippy::print_stdout, reason = "what the operator must keep goes to his terminal, and nowhere else")]
@@ -107,6 +111,11 @@ fn announce(arguments: &Init, shown: &Shown<'_>, fingerprint: Fingerprint, profi
     if let Some(password) = shown.password {
         println!("password          {}   (shown once; change it after the first sign-in)", password.as_str());
     }
+    println!(
+        "break-glass code  {}   (shown once; keep it sealed, for when no administrator can sign in: \
+         ringctl sign-in --break-glass)",
+        shown.break_glass.expose()
+    );
     println!(
         "knock key         {}   (for ringctl sign-in --knock-key-file, from another machine)",
         shown.knock.as_str()

@@ -1,6 +1,7 @@
 //! `join`: become a Controller of an existing Collective with a seed file.
 
 use anyhow::{Context, bail};
+use ringwall_trust::identity::Fingerprint;
 
 use super::addresses::configuration;
 use super::arguments::Join;
@@ -19,9 +20,18 @@ pub(super) fn execute(arguments: &Join) -> anyhow::Result<()> {
         }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    let joined = runtime.block_on(joining::join(&arguments.seed, &config, &raw))?;
+    let joined = runtime.block_on(joining::join(&arguments.seed, &config, &raw, announce_waiting))?;
     announce(arguments, &joined);
     Ok(())
+}
+
+/// What the operator compares before anybody admits this machine.
+#[expect(clippy::print_stdout, reason = "the fingerprint goes to the operator's terminal")]
+fn announce_waiting(name: &str, fingerprint: Fingerprint) {
+    println!("key fingerprint   {fingerprint}");
+    println!(
+        "waiting for admission: an administrator compares this fingerprint and runs\n\n  ringctl collective admit {name}\n"
+    );
 }
 
 #[expect(clippy::print_stdout, reason = "the outcome goes to the operator's terminal")]

@@ -1,10 +1,13 @@
 //! An administrator's program: TLS with the root pinned, one request a connection.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ringwall_protocol::id::{DeviceId, LogIndex};
 use ringwall_protocol::name::SessionDn;
+use ringwall_trust::dpop::{ProofKey, ProofOf};
 use ringwall_trust::identity::Fingerprint;
+use ringwall_trust::secret::SystemRandom;
 use ringwall_trust::tls::{Alpn, ControllerTrust, Tls};
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
@@ -22,6 +25,8 @@ pub(crate) const ACCEPT: &str = "application/vnd.appgate.peer-v24+json";
 pub(crate) struct Admin {
     pub(crate) at: SocketAddr,
     pub(crate) token: Option<String>,
+    /// The key that it proves, if it does.
+    pub(crate) key: Option<Arc<ProofKey>>,
     pub(crate) accept: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) device: DeviceId,
@@ -62,11 +67,31 @@ impl Admin {
         Self {
             at: lab.process(node).bound.admin,
             token: None,
+            key: None,
             accept: Some(ACCEPT.to_owned()),
             headers: Vec::new(),
             device: DeviceId::new(uuid::Uuid::new_v4()),
             root: lab.root,
         }
+    }
+
+    /// A stranger's program that proves a key of its own.
+    pub(crate) fn with_key(lab: &Lab, node: usize) -> Self {
+        let key = Some(Arc::new(ProofKey::generate().expect("a key")));
+        Self { key, ..Self::stranger(lab, node) }
+    }
+
+    /// The break-glass administrator's program, signed in.
+    pub(crate) async fn break_glass(lab: &Lab) -> Self {
+        let mut admin = Self::with_key(lab, 0);
+        let answer = admin.break_glass_sign_in(&lab.break_glass).await.ok();
+        admin.token = Some(answer["token"].as_str().expect("a token").to_owned());
+        admin
+    }
+
+    pub(crate) async fn break_glass_sign_in(&self, code: &str) -> Reply {
+        let body = json!({"providerName": "break-glass", "password": code, "deviceId": self.device});
+        self.post("/authentication", &body).await
     }
 
     /// The founding administrator's program, signed in.
@@ -151,8 +176,10 @@ impl Admin {
         let mut head = format!("{method} /admin{path} HTTP/1.1\r\nhost: controller\r\nconnection: close\r\n");
         let accept = self.accept.iter().map(|accept| ("accept".to_owned(), accept.clone()));
         let json = [("content-type".to_owned(), "application/json".to_owned())];
-        let bearer = self.token.iter().map(|token| ("authorization".to_owned(), format!("Bearer {token}")));
-        for (name, value) in accept.chain(json).chain(bearer).chain(self.headers.clone()) {
+        let scheme = if self.key.is_some() { "DPoP" } else { "Bearer" };
+        let token = self.token.iter().map(|token| ("authorization".to_owned(), format!("{scheme} {token}")));
+        let proof = self.key.iter().map(|key| ("dpop".to_owned(), self.proof(key, method, path)));
+        for (name, value) in accept.chain(json).chain(token).chain(proof).chain(self.headers.clone()) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
@@ -164,6 +191,16 @@ impl Admin {
         // A server may end without TLS's good-bye; the head tells whether everything came.
         let _ = stream.read_to_end(&mut answer).await;
         parse(&String::from_utf8_lossy(&answer))
+    }
+}
+
+impl Admin {
+    /// A proof for one request.
+    pub(crate) fn proof(&self, key: &ProofKey, method: &str, path: &str) -> String {
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        let url = format!("https://controller/admin{path}");
+        let of = ProofOf { method, url: &url, token: self.token.as_deref() };
+        key.prove(of, ringwall_collective::now(), &SystemRandom).expect("signed")
     }
 }
 

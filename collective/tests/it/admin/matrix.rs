@@ -44,10 +44,13 @@ const OPEN: [(&str, &str); 12] = [
     ("post", "/authentication/logout"),
     ("post", "/authentication/knock-key"),
     ("get", "/claims/names"),
+    ("get", "/administrator-sessions"),
 ];
 /// A user and a device that nobody has: whoever may ask hears that they are not there.
 const USER: &str = "CN%3Dnobody%2COU%3Dlocal";
 const DEVICE: &str = "CN%3D4c07bc6757ea42ddb702c2d6c45419fc%2CCN%3Dnobody%2COU%3Dlocal";
+/// An id that nothing has.
+const NOTHING: &str = "0190a000-0000-7000-8000-00000000dead";
 /// Whoever may see objects of any kind may ask what is wrong with those.
 const SEES_OBJECTS: [(A, T); 12] = [
     (A::View, T::Appliance),
@@ -130,10 +133,13 @@ impl Scene {
             }
         };
         for (action, target) in openers {
-            self.hold(vec![privilege(*action, *target)]).await;
+            // Whoever names a Site holds something on it too (T66).
+            let site = if *target == T::Appliance { A::Edit } else { A::View };
+            self.hold(vec![privilege(*action, *target), privilege(site, T::Site)]).await;
             let answer = self.call(operation).await;
             assert!(![401, 403].contains(&answer.status) && answer.status < 500, "{told}: {answer:?}");
-            assert!(answer.status != 404 || operation.path.contains("{dn}"), "{told}: {answer:?}");
+            let nothing = operation.path.contains("{dn}") || operation.subject == NOTHING;
+            assert!(answer.status != 404 || nothing, "{told}: {answer:?}");
         }
     }
 }
@@ -182,6 +188,17 @@ fn special(profile: &str, provider: &str, gateway: &str) -> Vec<Operation> {
     let blocked = json!({"userDistinguishedName": "CN=nobody,OU=local"});
     let question = json!({"user": "CN=plain,OU=local", "destination": "10.20.0.10:80"});
     let mut all = vec![
+        with("delete", "/administrator-sessions/{id}", NOTHING, json!({}), whole(A::Delete, T::AdministratorSession)),
+        plain("post", "/break-glass/renew", whole(A::All, T::All)),
+        plain("get", "/collective/waiting", whole(A::View, T::ControllerAdmission)),
+        with(
+            "post",
+            "/collective/waiting/{id}/admit",
+            NOTHING,
+            json!({"fingerprint": "ab".repeat(32)}),
+            whole(A::Admit, T::ControllerAdmission),
+        ),
+        with("delete", "/collective/waiting/{id}", NOTHING, json!({}), whole(A::Admit, T::ControllerAdmission)),
         plain("get", "/global-settings", whole(A::View, T::GlobalSetting)),
         plain("put", "/global-settings", whole(A::Edit, T::GlobalSetting)),
         plain("delete", "/global-settings", whole(A::Edit, T::GlobalSetting)),
@@ -224,6 +241,13 @@ fn special(profile: &str, provider: &str, gateway: &str) -> Vec<Operation> {
             whole(A::Create, T::OtpSeed),
         ),
         with("delete", "/otp/seeds/{dn}", USER, json!({}), whole(A::Delete, T::OtpSeed)),
+        with(
+            "post",
+            "/otp/enrolments",
+            "",
+            json!({"userDistinguishedName": "CN=plain,OU=local"}),
+            whole(A::Create, T::OtpSeed),
+        ),
         plain("get", "/fido2-devices", whole(A::View, T::OtpSeed)),
         with(
             "post",

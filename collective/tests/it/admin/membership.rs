@@ -7,7 +7,7 @@ use ringwall_trust::secret::write_private;
 use serde_json::json;
 
 use super::Admin;
-use crate::harness::{Lab, config, until};
+use crate::harness::{Lab, admitted, config, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_controller_joins_with_an_exported_seed_leads_and_is_removed() {
@@ -31,10 +31,10 @@ async fn a_controller_joins_with_an_exported_seed_leads_and_is_removed() {
     let config = config(lab.directory.path().join("c2"));
     let raw = RawConfig { data_dir: config.data_dir.clone(), ..RawConfig::default() };
     assert!(
-        ringwall_collective::join(&write("void.seed", &void), &config, &raw).await.is_err(),
+        admitted(&root, "c2", &write("void.seed", &void), &config, &raw).await.is_err(),
         "a newer seed voids the older"
     );
-    let joined = ringwall_collective::join(&write("c2.seed", &seed), &config, &raw).await.expect("joined");
+    let joined = admitted(&root, "c2", &write("c2.seed", &seed), &config, &raw).await.expect("joined");
     let second = Process::start(config.clone()).await.expect("started");
     until("the second controller is active", async || {
         let state = lab.controller(0).replica.state();

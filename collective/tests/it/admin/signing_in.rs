@@ -1,7 +1,6 @@
 //! Signing in: as existing tools do it, with and without another factor.
 
 use ringwall_protocol::id::UserId;
-use ringwall_protocol::time::UnixMillis;
 use ringwall_trust::totp::Seed;
 use serde_json::{Value, json};
 
@@ -58,44 +57,56 @@ async fn strangers_learn_nothing_and_users_without_roles_do_not_get_in() {
     }
 }
 
+/// Administrators of the local provider need a one-time password from now on; `root` has a seed.
+async fn want_one_time_passwords(root: &Admin) -> Seed {
+    let made = root.post("/otp/seeds", &json!({"userDistinguishedName": "CN=root,OU=local"})).await.ok();
+    let mfa = root.get("/mfa-providers").await.ok()["data"][0]["id"].clone();
+    let mut provider = local_provider(root).await;
+    provider["onBoarding2FA"] = json!({"mfaProviderId": mfa, "claimSuffix": "signIn"});
+    root.put(&format!("/identity-providers/{}", provider["id"].as_str().expect("an id")), &provider).await.ok();
+    seed(made["secret"].as_str().expect("a seed"))
+}
+
+fn code(seed: &Seed) -> String {
+    seed.code(ringwall_collective::now())
+}
+
+fn another(code: &str) -> &'static str {
+    if code == "000000" { "000001" } else { "000000" }
+}
+
+/// Half a sign-in of an administrator: the password was right.
+async fn halfway(lab: &Lab, user: &str, password: &str) -> Admin {
+    let mut halfway = Admin::stranger(lab, 0);
+    let body = halfway.login(user, password);
+    let partial = halfway.post("/authentication", &body).await.ok();
+    assert_eq!((&partial["user"]["needTwoFactorAuth"], &partial["user"]["privileges"]), (&json!(true), &json!([])));
+    halfway.token = Some(partial["token"].as_str().expect("a token").to_owned());
+    halfway
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_factor_is_wanted_where_the_provider_says_so() {
     let lab = Lab::start().await;
-    let root = Admin::root(&lab).await;
-    let mfa = root.get("/mfa-providers").await.ok()["data"][0]["id"].clone();
-    let mut provider = local_provider(&root).await;
-    provider["onBoarding2FA"] = json!({"mfaProviderId": mfa, "claimSuffix": "signIn"});
-    let path = format!("/identity-providers/{}", provider["id"].as_str().expect("an id"));
-    root.put(&path, &provider).await.ok();
+    let root = Admin::break_glass(&lab).await;
+    let seed = want_one_time_passwords(&root).await;
 
     let refused = root.sign_in("root", "a long password").await;
     assert_eq!((refused.status, refused.body["id"].as_str()), (401, Some("mfaRequired")));
-    let mut halfway = Admin::stranger(&lab, 0);
-    let body = halfway.login("root", "a long password");
-    let partial = halfway.post("/authentication", &body).await.ok();
-    assert_eq!(partial["user"]["needTwoFactorAuth"], true);
-    assert_eq!(partial["user"]["privileges"], json!([]));
-    halfway.token = Some(partial["token"].as_str().expect("a token").to_owned());
-    assert_eq!(halfway.get("/authorization").await.status, 412);
-    assert_eq!(halfway.get("/sites").await.status, 412, "half a sign-in opens nothing");
-
-    let offer = halfway.post("/authentication/otp/initialize", &json!({"userPassword": "x"})).await.ok();
-    assert_eq!(offer["type"], "Secret");
-    let seed = seed(offer["secret"].as_str().expect("a seed"));
-    assert!(data_encoding::BASE64.decode(offer["barcode"].as_str().expect("a picture").as_bytes()).is_ok());
-    let now = UnixMillis(u64::try_from(jiff::Timestamp::now().as_millisecond()).expect("after 1970"));
-    let right = seed.code(now);
-    let wrong = if right == "000000" { "000001" } else { "000000" };
-    let refused = halfway.post("/authentication/otp", &json!({"otp": wrong})).await;
+    let first = halfway(&lab, "root", "a long password").await;
+    assert_eq!(first.get("/authorization").await.status, 412);
+    assert_eq!(first.get("/sites").await.status, 412, "half a sign-in opens nothing");
+    let offer = first.post("/authentication/otp/initialize", &json!({"userPassword": "x"})).await.ok();
+    assert_eq!((&offer["type"], &offer["secret"]), (&json!("AlreadySeeded"), &Value::Null));
+    let right = code(&seed);
+    let refused = first.post("/authentication/otp", &json!({"otp": another(&right)})).await;
     assert_eq!((refused.status, refused.body["id"].as_str()), (401, Some("mfaRefused")));
-    let done = halfway.post("/authentication/otp", &json!({"otp": right})).await.ok();
-    assert_eq!((&done["token"], &done["user"]["needTwoFactorAuth"]), (&partial["token"], &json!(false)));
-    halfway.get("/authorization").await.ok();
-    halfway.get("/sites").await.ok();
+    let done = first.post("/authentication/otp", &json!({"otp": right})).await.ok();
+    assert_eq!((done["token"].as_str(), &done["user"]["needTwoFactorAuth"]), (first.token.as_deref(), &json!(false)));
+    first.get("/authorization").await.ok();
+    first.get("/sites").await.ok();
 
-    let again = halfway.post("/authentication", &body).await.ok();
-    let second = Admin { token: Some(again["token"].as_str().expect("a token").to_owned()), ..halfway.clone() };
-    assert_eq!(second.post("/authentication/otp/initialize", &json!({})).await.ok()["type"], "AlreadySeeded");
+    let second = halfway(&lab, "root", "a long password").await;
     for _ in 0..3 {
         assert_eq!(second.post("/authentication/otp", &json!({"otp": right})).await.status, 401, "a code counts once");
     }
@@ -103,21 +114,67 @@ async fn another_factor_is_wanted_where_the_provider_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_password_alone_never_enrols_another_factor() {
+    let lab = Lab::start().await;
+    let root = Admin::break_glass(&lab).await;
+    want_one_time_passwords(&root).await;
+    let role = root.get("/administrative-roles").await.ok()["data"][0]["id"].clone();
+    root.create("local-users", json!({"name": "helper", "password": "another password"})).await;
+    let policy = json!({"name": "helpers", "type": "Admin", "expression": "user.username == \"helper\"", "administrativeRoles": [role]});
+    root.create("policies", policy).await;
+
+    let thief = halfway(&lab, "helper", "another password").await;
+    let offer = thief.post("/authentication/otp/initialize", &json!({})).await.ok();
+    assert_eq!(
+        (&offer["type"], &offer["secret"], &offer["otpAuthUrl"]),
+        (&json!("EnrolmentCode"), &Value::Null, &Value::Null)
+    );
+    assert_eq!(root.get("/otp/seeds?query=helper").await.ok()["data"], json!([]), "nothing was kept");
+    let permit = json!({"userDistinguishedName": "CN=helper,OU=local", "validityHours": 2});
+    let code_of = |answer: &Value| answer["code"].as_str().expect("a code").to_owned();
+    let void = code_of(&root.post("/otp/enrolments", &permit).await.ok());
+    let enrolment = code_of(&root.post("/otp/enrolments", &permit).await.ok());
+    for wrong in ["", "nonsense", void.as_str()] {
+        let refused = thief.post("/authentication/otp/initialize", &json!({"enrolmentCode": wrong})).await;
+        assert_eq!((refused.status, refused.body["id"].as_str()), (401, Some("mfaRefused")), "{wrong:?}");
+    }
+    let left = thief.post("/authentication/otp/initialize", &json!({"enrolmentCode": enrolment})).await;
+    assert_eq!(left.status, 401, "three tries are spent");
+
+    let helper = halfway(&lab, "helper", "another password").await;
+    let offer = helper.post("/authentication/otp/initialize", &json!({"enrolmentCode": enrolment})).await.ok();
+    assert_eq!(offer["type"], "Secret");
+    assert!(data_encoding::BASE64.decode(offer["barcode"].as_str().expect("a picture").as_bytes()).is_ok());
+    let seed = seed(offer["secret"].as_str().expect("a seed"));
+    // Until it is proved, the seed counts nowhere.
+    let elsewhere = halfway(&lab, "helper", "another password").await;
+    assert_eq!(elsewhere.post("/authentication/otp", &json!({"otp": code(&seed)})).await.status, 401);
+    assert_eq!(root.get("/otp/seeds?query=helper").await.ok()["data"][0]["verified"], json!(false));
+    assert_eq!(helper.post("/authentication/otp", &json!({"otp": another(&code(&seed))})).await.status, 401);
+    helper.post("/authentication/otp", &json!({"otp": code(&seed)})).await.ok();
+    helper.get("/sites").await.ok();
+    let listed = root.get("/otp/seeds?query=helper").await.ok()["data"][0].clone();
+    assert_eq!(
+        (&listed["verified"], &listed["mayEnrolUntil"]),
+        (&json!(true), &Value::Null),
+        "a proved seed is listed"
+    );
+    let again = halfway(&lab, "helper", "another password").await;
+    let spent = again.post("/authentication/otp/initialize", &json!({"enrolmentCode": enrolment})).await;
+    assert_eq!(spent.status, 401, "a code enrols once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_administrator_cannot_prove_at_the_admin_api_is_refused_by_name() {
     let lab = Lab::start().await;
-    let root = Admin::root(&lab).await;
+    let root = Admin::break_glass(&lab).await;
     // A security key is touched on a page, and there is none.
     let keys = root.create("mfa-providers", json!({"name": "keys", "type": "Fido2"})).await;
     let mut provider = local_provider(&root).await;
     let path = format!("/identity-providers/{}", provider["id"].as_str().expect("an id"));
     provider["onBoarding2FA"] = json!({"mfaProviderId": keys, "claimSuffix": "signIn"});
-    root.put(&path, &provider).await.ok();
-    let stranger = Admin::stranger(&lab, 0);
-    let refused = stranger.post("/authentication", &stranger.login("root", "a long password")).await;
-    assert_eq!((refused.status, refused.body["id"].as_str()), (401, Some("mfaUnsupported")), "{refused:?}");
-    assert!(refused.body["message"].as_str().is_some_and(|text| text.contains("another factor")), "{refused:?}");
-    let wrong = stranger.post("/authentication", &stranger.login("root", "wrong")).await;
-    assert_eq!(wrong.body["id"], "signInRefused", "whoever proves nothing learns nothing of it");
+    let refused = root.put(&path, &provider).await;
+    assert_eq!(refused.status, 409, "nobody could administer: {refused:?}");
     // Nor does it take what a browser or a certificate proves.
     let sso =
         json!({"name": "sso", "type": "Oidc", "issuer": "https://sso.example", "audience": "x", "adminProvider": true});

@@ -3,7 +3,7 @@
 
 use ringwall_protocol::entitlement::{Entitlement, Logic, MAX_NAMES};
 use ringwall_protocol::name::{ProviderName, UserName};
-use ringwall_protocol::object::identity_provider::IdentityProviderKind;
+use ringwall_protocol::object::identity_provider::{BREAK_GLASS, IdentityProviderKind};
 use ringwall_protocol::object::site::MAX_GRACE_SECONDS;
 use ringwall_protocol::object::{
     Appliance, IdentityProvider, IpPool, MAX_NOTES, MAX_OBJECT_NAME, MAX_TAGS, Object, Site,
@@ -165,6 +165,9 @@ fn expression(text: &str) -> Result<(), Rejection> {
 
 fn identity_provider(provider: &IdentityProvider, before: Option<&Object>, state: &State) -> Result<(), Rejection> {
     ProviderName::parse(provider.base.name.as_str()).map_err(|why| Rejection::invalid("name", why.to_string()))?;
+    if provider.base.name == BREAK_GLASS {
+        return Err(Rejection::invalid("name", "is reserved for the break-glass administrator"));
+    }
     if provider.kind() == IdentityProviderKind::LocalDatabase
         && state.local_provider().is_some_and(|local| local.base.id != provider.base.id)
     {

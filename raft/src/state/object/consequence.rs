@@ -46,6 +46,7 @@ pub(crate) fn of_change(
             let name = ProviderName::parse(provider.base.name.as_str()).expect("checked when it was written");
             step.forget_devices(|device| device.provider_id == provider.base.id);
             step.forget_security_keys_of(&name);
+            step.forget_seeds_of(&name);
             let reason = format!("identity provider {name} was deleted");
             step.revoke(Cutoff::cut(DnScope::Provider(name), reason)).map(Some)
         }
@@ -67,7 +68,13 @@ pub(crate) fn of_change(
             }
             Ok(None)
         }
-        Object::IdentityProvider(_) | Object::MfaProvider(_) | Object::AdministrativeRole(_) => Ok(None),
+        Object::IdentityProvider(_) | Object::MfaProvider(_) => {
+            if proves_otherwise(before, after) {
+                step.end_sessions_proved_by(object.id());
+            }
+            Ok(None)
+        }
+        Object::AdministrativeRole(_) => Ok(None),
     }
 }
 
@@ -76,6 +83,7 @@ fn local_user(step: &mut Step<'_>, user: &LocalUser, existed: bool, gone: bool) 
         step.state.local_passwords.remove(&user.base.id);
         step.state.totp.remove(&user.base.id);
         step.state.security_keys.remove(&user.base.id);
+        step.state.admin_keys.remove(&user.base.id);
         step.forget_devices(|device| device.user_id == user.base.id);
     }
     let (true, true, Some(provider)) = (existed, gone || user.disabled, step.state.local_provider()) else {
@@ -87,6 +95,21 @@ fn local_user(step: &mut Step<'_>, user: &LocalUser, existed: bool, gone: bool) 
     };
     let reason = if gone { "the user was deleted" } else { "the user was disabled" };
     step.revoke(Cutoff::cut(DnScope::User(dn), reason)).map(Some)
+}
+
+/// Whether a provider lets others in than it did, or by other proofs (T57).
+fn proves_otherwise(before: Option<&Object>, after: Option<&Object>) -> bool {
+    match (before, after) {
+        (Some(Object::IdentityProvider(before)), Some(Object::IdentityProvider(after))) => {
+            before.settings != after.settings
+                || before.admin_provider != after.admin_provider
+                || before.on_boarding_2fa != after.on_boarding_2fa
+                || before.claim_mappings != after.claim_mappings
+                || before.claim_scripts != after.claim_scripts
+        }
+        (Some(Object::MfaProvider(before)), Some(Object::MfaProvider(after))) => before.settings != after.settings,
+        _ => false,
+    }
 }
 
 fn entitlements(

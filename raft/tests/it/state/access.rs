@@ -5,10 +5,19 @@ use std::time::Duration;
 use proptest::prelude::*;
 use ringwall_protocol::feed::FeedEvent;
 use ringwall_protocol::id::{AdminSessionId, LogIndex, SessionId, SignInId};
-use ringwall_raft::state::admin_session::{AdminSession, EndAdminSession, OpenAdminSession, TouchAdminSession};
+use ringwall_protocol::object::GlobalSettings;
+use ringwall_raft::state::admin_session::{
+    AdminSession, EndAdminSession, EndAdminSessionsOf, MAX_SESSIONS_OF_ONE, OpenAdminSession, TouchAdminSession,
+};
 use ringwall_raft::state::binding::{BindSessions, Binding, EndSessions};
 use ringwall_raft::state::blocklist::BlockUser;
-use ringwall_raft::{Rejection, Reply};
+use ringwall_raft::state::collective::ChangeSettings;
+use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
+use ringwall_raft::state::object::PutObject;
+use ringwall_raft::state::secret::Sealed;
+use ringwall_raft::state::security_key::RemoveSecurityKeys;
+use ringwall_raft::state::totp::{PutTotpSeed, RemoveTotpSeed};
+use ringwall_raft::{Command, Rejection, Reply};
 
 use crate::fixture::*;
 
@@ -17,9 +26,10 @@ fn session() -> AdminSession {
         id: AdminSessionId::new(id(0xad)),
         user_id: user(1),
         provider_id: provider(),
-        user: user_dn(1),
-        roles: Default::default(),
-        key: None,
+        dn: dn(1, 1),
+        claims: None,
+        key: Some(key(1)),
+        source: [192, 0, 2, 1].into(),
         started_idx: LogIndex(1),
         created_at: START,
         last_used_at: START,
@@ -27,12 +37,16 @@ fn session() -> AdminSession {
     }
 }
 
+fn is_live(replica: &Replica, id: AdminSessionId) -> bool {
+    let session = replica.state.admin_session(id);
+    session.is_some_and(|one| one.is_live(replica.state.settings(), replica.now))
+}
+
 #[test]
 fn an_administrators_session_ends_idle_or_after_twelve_hours() {
     let mut replica = Replica::founded();
     replica.apply(OpenAdminSession { session: session() }).accepted().unwrap();
-    let live =
-        |replica: &Replica| replica.state.admin_session(session().id).is_some_and(|one| one.is_live(replica.now));
+    let live = |replica: &Replica| is_live(replica, session().id);
     for _ in 0..12 * 2 - 1 {
         replica.now = replica.now.plus(Duration::from_secs(1_800));
         assert!(live(&replica));
@@ -61,12 +75,81 @@ fn a_blocked_administrator_gets_no_session() {
 #[test]
 fn a_cut_ends_the_sessions_of_the_administrators_concerned() {
     let mut replica = Replica::founded();
-    let other = AdminSession { id: AdminSessionId::new(id(0xae)), user: user_dn(2), user_id: user(2), ..session() };
+    let other = AdminSession { id: AdminSessionId::new(id(0xae)), dn: dn(2, 2), user_id: user(2), ..session() };
     replica.apply(OpenAdminSession { session: session() }).accepted().unwrap();
     replica.apply(OpenAdminSession { session: other.clone() }).accepted().unwrap();
     replica.apply(BlockUser { user: user_dn(1), reason: String::new() });
     assert!(replica.state.admin_session(session().id).is_none());
     assert!(replica.state.admin_session(other.id).is_some());
+}
+
+#[test]
+fn a_bearer_tokens_session_is_idle_as_soon_as_the_settings_say() {
+    let mut replica = Replica::founded();
+    let bearer = AdminSession { key: None, ..session() };
+    replica.apply(OpenAdminSession { session: bearer.clone() }).accepted().unwrap();
+    replica.now = replica.now.plus(Duration::from_secs(15 * 60 - 1));
+    assert!(is_live(&replica, bearer.id));
+    replica.now = replica.now.plus(Duration::from_secs(1));
+    assert!(!is_live(&replica, bearer.id), "15 minutes by default");
+    let settings = GlobalSettings { bearer_idle_minutes: 60, ..replica.state.settings().clone() };
+    replica.apply(ChangeSettings { settings: settings.clone(), expected_version: None }).accepted().unwrap();
+    assert!(is_live(&replica, bearer.id));
+    for minutes in [4, 61] {
+        let settings = GlobalSettings { bearer_idle_minutes: minutes, ..settings.clone() };
+        let refused = replica.refusal(ChangeSettings { settings, expected_version: None });
+        assert!(matches!(refused, Rejection::Invalid { field, .. } if field == "bearerIdleMinutes"));
+    }
+}
+
+#[test]
+fn the_oldest_session_of_an_administrator_gives_way_and_nobody_elses() {
+    let mut replica = Replica::founded();
+    let other = AdminSession { id: AdminSessionId::new(id(0xae)), dn: dn(2, 2), user_id: user(2), ..session() };
+    replica.apply(OpenAdminSession { session: other.clone() }).accepted().unwrap();
+    let nth = |number: u128| AdminSession { id: AdminSessionId::new(id(0x100 + number)), ..session() };
+    for number in 0..u128::try_from(MAX_SESSIONS_OF_ONE).unwrap() + 3 {
+        replica.now = replica.now.plus(Duration::from_secs(1));
+        replica.apply(OpenAdminSession { session: nth(number) }).accepted().unwrap();
+    }
+    let mine = replica.state.admin_sessions().filter(|one| one.user_id == user(1)).count();
+    assert_eq!(mine, MAX_SESSIONS_OF_ONE);
+    assert!((0..3).all(|number| replica.state.admin_session(nth(number).id).is_none()), "the oldest");
+    assert!(replica.state.admin_session(nth(3).id).is_some());
+    assert!(replica.state.admin_session(other.id).is_some());
+}
+
+#[test]
+fn whatever_proved_an_administrator_ends_his_sessions_when_it_changes() {
+    let hash = |text: &str| PasswordHash::new(format!("$argon2id${text}"));
+    let mut other_factor = provider_object(100);
+    other_factor.min_password_length = 20;
+    let mut closed = provider_object(100);
+    closed.admin_provider = true;
+    let changes: Vec<(&str, bool, Command)> = vec![
+        ("password", true, SetLocalPassword { user: user(1), hash: hash("new"), must_change: false }.into()),
+        ("seed", true, PutTotpSeed { user: user(1), dn: user_dn(1), seed: Sealed::new("seed") }.into()),
+        ("seed taken away", true, RemoveTotpSeed { user: user(1) }.into()),
+        ("keys taken away", true, RemoveSecurityKeys { user: user(1) }.into()),
+        ("provider opened to administrators", true, PutObject::new(closed).into()),
+        ("secret of the provider", true, EndAdminSessionsOf { provider: provider().uuid() }.into()),
+        ("blocked", true, BlockUser { user: user_dn(1), reason: String::new() }.into()),
+        ("what proves nobody", false, PutObject::new(other_factor).into()),
+        (
+            "another user's password",
+            false,
+            SetLocalPassword { user: user(2), hash: hash("x"), must_change: false }.into(),
+        ),
+    ];
+    for (what, ends, change) in changes {
+        let mut replica = Replica::founded();
+        for number in [1, 2] {
+            replica.apply(PutObject::new(user_object(number)));
+        }
+        replica.apply(OpenAdminSession { session: session() }).accepted().unwrap();
+        replica.apply(change).accepted().unwrap();
+        assert_eq!(replica.state.admin_session(session().id).is_none(), ends, "{what}");
+    }
 }
 
 fn binding(at: u128, sign_in_idx: u64, connect_seq: u64) -> Binding {

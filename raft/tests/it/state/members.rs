@@ -8,9 +8,10 @@ use ringwall_protocol::membership::KeyState;
 use ringwall_protocol::object::EntityBase;
 use ringwall_protocol::object::appliance::{Appliance, ApplianceState, GatewayRole, Role};
 use ringwall_protocol::revocation::RevocationMode;
+use ringwall_raft::state::candidate::{AdmitController, AskAdmission, Candidate, TurnAway};
 use ringwall_raft::state::gateway::{AdmitGateway, ChangeGatewayState, RenewGatewayKey};
 use ringwall_raft::state::join_token::{CreateJoinToken, JoinTokenHash};
-use ringwall_raft::state::member::{AdmitController, ChangeControllerState, SetIssuers};
+use ringwall_raft::state::member::{ChangeControllerState, SetIssuers};
 use ringwall_raft::state::object::PutObject;
 use ringwall_raft::state::secret::Sealed;
 use ringwall_raft::state::signing_key::{AddKey, RetireKey};
@@ -49,14 +50,24 @@ fn controller_object() -> Appliance {
     }
 }
 
-fn admit_controller(number: u8) -> AdmitController {
-    AdmitController {
-        token: token(number),
+fn ask_admission(number: u8) -> AskAdmission {
+    let candidate = Candidate {
+        appliance: ApplianceId::new(id(0xa2)),
+        name: String::new(),
         key: key(number),
+        source: [10, 0, 0, 2].into(),
+        asked_at: START,
+        issuer_requests: ["one".to_owned(), "two".to_owned()],
         peer_addresses: vec!["10.0.0.2:444".to_owned()],
         client_addresses: Vec::new(),
         admin_addresses: Vec::new(),
-    }
+        node: None,
+    };
+    AskAdmission { token: token(number), candidate }
+}
+
+fn admit_controller(number: u8) -> AdmitController {
+    AdmitController { appliance: ApplianceId::new(id(0xa2)), key: key(number) }
 }
 
 fn add_key(kid: &str, node: NodeId) -> AddKey {
@@ -88,6 +99,7 @@ fn a_controllers_node_id_is_the_index_of_its_admission() {
     let mut replica = Replica::founded();
     replica.apply(PutObject::new(controller_object()));
     replica.apply(create_token(2, ApplianceId::new(id(0xa2))));
+    replica.apply(ask_admission(2)).accepted().unwrap();
     let Reply::Controller(record) = replica.apply(admit_controller(2)) else { panic!("not admitted") };
     assert_eq!(LogIndex(record.node.0), replica.state.index());
     assert_eq!(record.state, ApplianceState::Joining);
@@ -105,6 +117,50 @@ fn a_controllers_node_id_is_the_index_of_its_admission() {
     assert!(matches!(replica.refusal(remove), Rejection::WrongState { .. }), "removed is final");
     assert!(matches!(replica.refusal(add_key("three", record.node)), Rejection::WrongState { .. }));
     assert!(replica.state.controller(record.node).is_some(), "and stays recorded");
+}
+
+#[test]
+fn a_controller_that_asks_is_nobody_until_its_key_is_admitted() {
+    let appliance = ApplianceId::new(id(0xa2));
+    let mut replica = Replica::founded();
+    replica.apply(PutObject::new(controller_object()));
+    replica.apply(create_token(2, appliance));
+    let before = replica.state.controllers().count();
+    let (reply, events) = replica.apply_with_events(ask_admission(2));
+    assert_eq!((reply, events.len()), (Reply::Done, 0), "nobody hears of it");
+    assert_eq!(replica.state.controllers().count(), before);
+    assert!(!replica.state.appliance(appliance).unwrap().activated);
+    assert_eq!(replica.refusal(ask_admission(2)), Rejection::JoinTokenUsed);
+    let other = AdmitController { key: key(9), ..admit_controller(2) };
+    assert!(matches!(replica.refusal(other), Rejection::Invalid { field, .. } if field == "fingerprint"));
+    // A newer seed forgets who asked with the older.
+    replica.apply(create_token(3, appliance)).accepted().unwrap();
+    assert!(matches!(replica.refusal(admit_controller(2)), Rejection::NotFound { .. }));
+    replica.apply(ask_admission(3)).accepted().unwrap();
+    replica.apply(TurnAway { appliance }).accepted().unwrap();
+    assert!(replica.state.candidate(appliance).is_none() && replica.state.join_token(&token(3)).is_none());
+    replica.apply(create_token(4, appliance)).accepted().unwrap();
+    replica.apply(ask_admission(4)).accepted().unwrap();
+    let Reply::Controller(record) = replica.apply(admit_controller(4)) else { panic!("not admitted") };
+    assert!(matches!(replica.refusal(admit_controller(4)), Rejection::WrongState { .. }), "once");
+    assert!(matches!(replica.refusal(TurnAway { appliance }), Rejection::WrongState { .. }), "a member is removed");
+    assert_eq!(replica.state.candidate(appliance).unwrap().node, Some(record.node));
+    replica.apply(ChangeControllerState { node: record.node, state: ApplianceState::Removed }).accepted().unwrap();
+    assert!(replica.state.candidate(appliance).is_none());
+}
+
+#[test]
+fn a_controller_that_nobody_admits_is_forgotten() {
+    let appliance = ApplianceId::new(id(0xa2));
+    let mut replica = Replica::founded();
+    replica.apply(PutObject::new(controller_object()));
+    replica.apply(create_token(2, appliance));
+    replica.apply(ask_admission(2)).accepted().unwrap();
+    replica.now = replica.now.plus(Duration::from_secs(30 * 24 * 3600 + 1));
+    for chore in replica.state.chores_due(replica.now) {
+        replica.apply(chore);
+    }
+    assert!(replica.state.candidate(appliance).is_none());
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use ringwall_protocol::id::{LogIndex, TransactionId};
 use ringwall_raft::state::lockout::{ClearLockout, LockOut, LockoutSubject};
 use ringwall_raft::state::secret::Sealed;
-use ringwall_raft::state::totp::{ConfirmTotp, PutTotpSeed, RemoveTotpSeed, UseTotpStep};
+use ringwall_raft::state::security_key::{Permission, RegistrationCode};
+use ringwall_raft::state::totp::{EnrolTotp, PermitTotp, PutTotpSeed, RemoveTotpSeed, UseTotpStep};
 use ringwall_raft::state::transaction::{
     CountAttempt, DropTransactions, FinishTransaction, OpenTransaction, PAGE_LIFE, Transaction, TransactionKind,
     UpdateTransaction,
@@ -136,9 +137,8 @@ fn a_transaction_is_finished_once_and_not_after_its_end() {
 fn a_one_time_password_is_accepted_once_and_never_an_older_one() {
     let mut replica = Replica::founded();
     assert!(matches!(replica.refusal(UseTotpStep { user: user(1), step: 1 }), Rejection::NotFound { .. }));
-    replica.apply(PutTotpSeed { user: user(1), seed: Sealed::new("seed"), confirmed: false });
-    replica.apply(ConfirmTotp { user: user(1) });
-    assert!(replica.state.totp_seed(user(1)).unwrap().confirmed);
+    replica.apply(PutTotpSeed { user: user(1), dn: user_dn(1), seed: Sealed::new("seed") });
+    assert!(replica.state.totp_seed(user(1)).is_some());
     assert_eq!(replica.apply(UseTotpStep { user: user(1), step: 100 }), Reply::Done);
     for step in [100, 99] {
         assert_eq!(replica.refusal(UseTotpStep { user: user(1), step }), Rejection::CodeUsed);
@@ -146,6 +146,28 @@ fn a_one_time_password_is_accepted_once_and_never_an_older_one() {
     assert_eq!(replica.apply(UseTotpStep { user: user(1), step: 101 }), Reply::Done);
     replica.apply(RemoveTotpSeed { user: user(1) });
     assert!(replica.state.totp_seed(user(1)).is_none());
+}
+
+#[test]
+fn a_seed_is_enrolled_once_with_the_code_that_permitted_it() {
+    let mut replica = Replica::founded();
+    let code = |number: u8| RegistrationCode::new([number; 32]);
+    let enrol =
+        |number: u8, step: u64| EnrolTotp { user: user(1), code: code(number), seed: Sealed::new("seed"), step };
+    assert!(matches!(replica.refusal(enrol(1, 7)), Rejection::NotFound { .. }));
+    let not_after = replica.now.plus(Duration::from_secs(3_600));
+    let permission = |number: u8| Permission { code: code(number), not_after };
+    replica.apply(PermitTotp { user: user(1), dn: user_dn(1), permission: permission(1) });
+    assert!(replica.state.totp_seed(user(1)).is_none(), "a permission is no seed");
+    replica.apply(PermitTotp { user: user(1), dn: user_dn(1), permission: permission(2) });
+    assert_eq!(replica.refusal(enrol(1, 7)), Rejection::CodeUsed, "a newer code voids the older");
+    replica.apply(enrol(2, 7)).accepted().unwrap();
+    assert_eq!(replica.refusal(UseTotpStep { user: user(1), step: 7 }), Rejection::CodeUsed, "what proved it is spent");
+    assert_eq!(replica.refusal(enrol(2, 8)), Rejection::CodeUsed);
+    replica.apply(PermitTotp { user: user(1), dn: user_dn(1), permission: permission(3) });
+    replica.now = not_after;
+    assert_eq!(replica.refusal(enrol(3, 9)), Rejection::CodeUsed, "too late");
+    assert!(replica.state.totp_seed(user(1)).is_some(), "the former seed stays until another one is proved");
 }
 
 #[test]

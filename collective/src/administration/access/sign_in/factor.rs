@@ -1,28 +1,24 @@
 //! Another factor of an administrator: asked for, described, and taken. The admin API has one question and one answer, and
 //! no page: what needs more of them is refused by name.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringwall_protocol::claims::ClaimMap;
-use ringwall_protocol::id::{MfaProviderId, Thumbprint, TransactionId};
+use ringwall_protocol::id::{AdminSessionId, MfaProviderId, TransactionId};
 use ringwall_protocol::object::identity_provider::MfaProviderKind;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::LoginAnswer;
 use ringwall_protocol::wire::client::Challenge;
 use ringwall_raft::Command;
 use ringwall_raft::state::secret::Sealed;
-use ringwall_raft::state::totp::{ConfirmTotp, PutTotpSeed};
 use ringwall_raft::state::transaction::{CountAttempt, OpenTransaction, Transaction, TransactionKind};
-use ringwall_trust::secret::SystemRandom;
-use ringwall_trust::totp::Seed;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{AuthenticatedAdministrator, answer, event, issuer, opening};
+use super::{AuthenticatedAdministrator, admin_user, answer, event, issuer};
 use crate::administration::access::Access;
-use crate::administration::access::session::{PendingSignIn, new_id};
+use crate::administration::access::authority::Authority;
+use crate::administration::access::session::{PendingSignIn, key_of_transaction, new_id, transaction_key};
 use crate::administration::denial::Denial;
 use crate::administration::profiles::picture::barcode;
 use crate::identity::directory::{Directory, KnownUser, LookUp};
@@ -30,18 +26,19 @@ use crate::identity::factor::{Bearer, Verdict, refused};
 use crate::refusal::Refusal;
 use crate::replica::vault::Purpose;
 use crate::sign_in::REFUSAL_FLOOR;
+use crate::sign_in::attempter::Attempter;
 
 /// Answer to `POST /authentication/otp/initialize`.
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FactorOffer {
-    /// `AlreadySeeded` or `Secret`.
+    /// `AlreadySeeded`; `EnrolmentCode` where one is wanted first; `Secret` for the seed that it brought.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// The seed, base32; only the first time.
+    /// The seed, base32; only for a right enrolment code.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
-    /// `otpauth://…`; only the first time.
+    /// `otpauth://…`; only with the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     otp_auth_url: Option<String>,
     /// The link as a picture, PNG, base64.
@@ -71,10 +68,9 @@ impl Access {
         &self,
         authenticated: &AuthenticatedAdministrator,
         factor: MfaProviderId,
-        from: IpAddr,
     ) -> Result<LoginAnswer, Denial> {
-        let opening = opening(authenticated, new_id(), BTreeSet::new());
-        let id = TransactionId::new(opening.session.id.uuid());
+        let session = self.session_of(authenticated, new_id())?;
+        let id = TransactionId::new(session.id.uuid());
         let provider = authenticated.state.mfa_provider(factor).ok_or_else(refused)?;
         let bearer = Bearer { user: authenticated.user.id, dn: &authenticated.dn.user };
         if provider.kind() == MfaProviderKind::Fido2 {
@@ -98,7 +94,7 @@ impl Access {
             provider_id: authenticated.provider.base.id,
             dn: authenticated.dn.clone(),
             device_id: authenticated.dn.device,
-            key: Thumbprint([0; 32]),
+            key: transaction_key(authenticated.key),
             profile_id: None,
             started_idx: authenticated.state.index(),
             factor_provider_id: factor.uuid(),
@@ -110,37 +106,61 @@ impl Access {
             expires_at: UnixMillis(0),
         };
         self.replica.change(OpenTransaction { transaction }).await?;
-        let (token, expires) = self.admin_token(&authenticated.state, &opening, authenticated.now)?;
-        event("admin_factor_wanted", &authenticated.state, &authenticated.dn, from).emit();
-        Ok(answer(&authenticated.state, &opening, token, expires, true))
+        let (token, expires) = self.admin_token(&authenticated.state, &session, authenticated.now)?;
+        event("admin_factor_wanted", &authenticated.state, &authenticated.dn, authenticated.from).emit();
+        let user = admin_user(&session, &Authority::default(), true);
+        Ok(answer(&authenticated.state, user, (token, expires), authenticated.now))
     }
 
-    /// Says which factor is wanted; whoever has none yet is given a seed (trust at first use, as the vendor's tools have
-    /// it).
+    /// Says which factor is wanted. Whoever has no seed yet gets one for an enrolment code that another administrator gave,
+    /// never for the password alone (T60).
     ///
     /// # Errors
-    /// `noQuorum`, `unknownOutcome`.
-    pub(crate) async fn offer_factor(&self, pending: &PendingSignIn) -> Result<FactorOffer, Denial> {
+    /// `mfaRefused` for a wrong code; `noQuorum`, `unknownOutcome`.
+    pub(crate) async fn offer_factor(
+        &self,
+        pending: &PendingSignIn,
+        code: Option<&str>,
+    ) -> Result<FactorOffer, Denial> {
         let user = pending.transaction.user_id;
         let factor = pending.state.mfa_provider(MfaProviderId::new(pending.transaction.factor_provider_id));
         let seeded_here = factor.is_some_and(|factor| factor.kind() == MfaProviderKind::DefaultTimeBased);
-        if !seeded_here || pending.state.totp_seed(user).is_some_and(|seed| seed.confirmed) {
-            let Context { message, elsewhere, .. } = self.admin_context(&pending.transaction)?;
-            let message = Some(message).filter(|message| !message.is_empty());
-            let (secret, otp_auth_url, barcode) = (None, None, None);
-            return Ok(FactorOffer { kind: "AlreadySeeded", secret, otp_auth_url, barcode, message, elsewhere });
+        if let Some(code) = code.filter(|_| seeded_here) {
+            let came = tokio::time::Instant::now();
+            let outcome = self.enrol_factor(pending, code).await;
+            if outcome.is_err() {
+                tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
+            }
+            return outcome;
         }
-        let seed = Seed::generate(&SystemRandom);
-        let sealed = self.vault.seal(Purpose::TotpSeed(user), seed.expose());
-        self.replica.change(PutTotpSeed { user, seed: sealed, confirmed: false }).await?;
-        let url = seed.expose_url(&issuer(&pending.state), &pending.transaction.dn.user.user.to_string());
+        if seeded_here && pending.state.totp_seed(user).is_none() {
+            let message = "Enrolment code, from another administrator (ringctl otp permit)".to_owned();
+            return Ok(FactorOffer { message: Some(message), ..FactorOffer::of("EnrolmentCode") });
+        }
+        let Context { message, elsewhere, .. } = self.admin_context(&pending.transaction)?;
+        let message = Some(message).filter(|message| !message.is_empty());
+        Ok(FactorOffer { message, elsewhere, ..FactorOffer::of("AlreadySeeded") })
+    }
+
+    /// A right code brings a seed, which waits in the transaction until a one-time password proves it.
+    async fn enrol_factor(&self, pending: &PendingSignIn, code: &str) -> Result<FactorOffer, Denial> {
+        let (transaction, now) = (&pending.transaction, pending.now);
+        self.lockout.failures.may_answer(transaction.user_id, now)?;
+        self.replica.change(CountAttempt { transaction: transaction.id }).await?;
+        let state = self.replica.current().await?;
+        let bearer = Bearer { user: transaction.user_id, dn: &transaction.dn.user };
+        let Some((seed, further)) = self.providers.factors.totp().enrol(&state, bearer, code, now) else {
+            self.lockout.failures.count_answer(transaction.user_id, now);
+            event("admin_enrolment_refused", &state, &transaction.dn, pending.address).emit();
+            return Err(refused().into());
+        };
+        self.challenges.keep_further(transaction.id, &further).await?;
+        let url = seed.expose_url(&issuer(&state), &transaction.dn.user.user.to_string());
         Ok(FactorOffer {
-            kind: "Secret",
             secret: Some(seed.expose_base32().to_string()),
             barcode: barcode(&url),
             otp_auth_url: Some(url.to_string()),
-            message: None,
-            elsewhere: false,
+            ..FactorOffer::of("Secret")
         })
     }
 
@@ -163,7 +183,8 @@ impl Access {
         let came = tokio::time::Instant::now();
         let outcome = self.try_take_factor(pending, code).await;
         if outcome.is_err() {
-            self.lockout.failures.count_source(pending.address, self.replica.now());
+            // The password was right: wrong answers are counted against the user, and here against the address.
+            self.lockout.failures.count(Attempter::AdminSource(pending.address), self.replica.now());
             tokio::time::sleep_until(came + REFUSAL_FLOOR).await;
         }
         outcome
@@ -171,7 +192,6 @@ impl Access {
 
     async fn try_take_factor(&self, pending: &PendingSignIn, code: &str) -> Result<LoginAnswer, Denial> {
         let (transaction, from, now) = (&pending.transaction, pending.address, pending.now);
-        self.lockout.failures.may_try(from, now)?;
         self.replica.change(CountAttempt { transaction: transaction.id }).await?;
         let state = self.replica.current().await?;
         let spend = match self.challenges.judge_factor(&state, transaction, code, now).await? {
@@ -181,9 +201,6 @@ impl Access {
         };
         if !spend.is_empty() {
             self.replica.change(Command::Group(spend)).await?;
-        }
-        if state.totp_seed(transaction.user_id).is_some_and(|seed| !seed.confirmed) {
-            self.replica.change(ConfirmTotp { user: transaction.user_id }).await?;
         }
         let provider = state.identity_provider(transaction.provider_id).filter(|provider| provider.admin_provider);
         let provider = provider.cloned().ok_or_else(Refusal::sign_in)?;
@@ -203,14 +220,22 @@ impl Access {
         if roles.is_empty() {
             return Err(Denial::Forbidden("no policy gives this user an administrative role".to_owned()));
         }
-        let dn = transaction.dn.clone();
-        let authenticated = AuthenticatedAdministrator { user, provider, dn, state: Arc::clone(&pending.state), now };
-        let id = ringwall_protocol::id::AdminSessionId::new(transaction.id.uuid());
-        let mut opening = opening(&authenticated, id, roles);
-        opening.session.started_idx = transaction.started_idx;
-        self.open_session(&opening, Some(transaction.id)).await?;
+        let (dn, key) = (transaction.dn.clone(), key_of_transaction(transaction));
+        let state_then = Arc::clone(&pending.state);
+        let authenticated = AuthenticatedAdministrator { user, provider, dn, key, from, state: state_then, now };
+        let mut session = self.session_of(&authenticated, AdminSessionId::new(transaction.id.uuid()))?;
+        session.started_idx = transaction.started_idx;
+        self.open_session(&session, Some(transaction.id)).await?;
         event("otp_authentication_succeeded", &state, &authenticated.dn, from).emit();
-        event("admin_authorization_succeeded", &state, &authenticated.dn, from).emit();
-        Ok(answer(&state, &opening, pending.token.clone(), pending.expires, false))
+        let event = event("admin_authorization_succeeded", &state, &authenticated.dn, from);
+        event.with("key_bound", session.key.is_some()).emit();
+        let user = admin_user(&session, &Authority::of(&state, &roles), false);
+        Ok(answer(&state, user, (pending.token.clone(), pending.expires), now))
+    }
+}
+
+impl FactorOffer {
+    const fn of(kind: &'static str) -> Self {
+        Self { kind, secret: None, otp_auth_url: None, barcode: None, message: None, elsewhere: false }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Entry, base, name, refused, seen, tested};
-use crate::fields::look::Look::{Login, ShortPassword, SignIn, Tokens};
+use crate::fields::look::Look::{ShortPassword, SignIn, Tokens};
 use crate::fields::merged;
 
 pub(in crate::fields) fn entries() -> Vec<Entry> {
@@ -19,7 +19,7 @@ pub(in crate::fields) fn entries() -> Vec<Entry> {
         factor("IdentityProvider.onBoarding2FA.message", json!({"message": "The code on your paper."})),
         factor("IdentityProvider.onBoarding2FA.claimSuffix", json!({"claimSuffix": "first"})),
         factor("IdentityProvider.onBoarding2FA.alwaysRequired", json!({"alwaysRequired": true})),
-        seen("IdentityProvider.adminProvider", at, Login, json!({"adminProvider": false})),
+        tested("IdentityProvider.adminProvider", "a_small_role_cannot_lock_the_last_administrator_out"),
         refused("IdentityProvider.adminProvider", "cards", "adminProvider", json!({"adminProvider": true})),
         tested(
             "IdentityProvider.userLockoutThreshold",

@@ -1,0 +1,35 @@
+//! Controllers that ask to join, as the admin API shows and admits them.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::ApplianceId;
+use crate::time::{UnixMillis, rfc3339};
+
+/// An item of `GET /admin/collective/waiting`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingController {
+    /// Its appliance.
+    pub id: ApplianceId,
+    /// For people.
+    pub name: String,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo), hex: what `ringwall-controller join` prints where it runs.
+    pub fingerprint: String,
+    /// Where it asked from.
+    pub source: IpAddr,
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub asked: UnixMillis,
+    /// Where it says that peers reach it.
+    pub peer_addresses: Vec<String>,
+}
+
+/// `POST /admin/collective/waiting/{id}/admit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmitRequest {
+    /// The fingerprint that was compared with what the joining Controller printed.
+    pub fingerprint: String,
+}

@@ -6,16 +6,15 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::lockout::sources::SourceCounts;
+use crate::identity::throttle::Throttle;
+use crate::refusal::Refusal;
 use ringwall_protocol::id::UserId;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::lockout::LockoutSubject;
-use ringwall_trust::spa::Source;
 
-use crate::identity::throttle::Throttle;
-use crate::refusal::Refusal;
-
-/// Failed sign-ins of one source (/32, /64) in a minute.
+/// Failed sign-ins of one source (/32, /64; wider IPv6 networks have more) in a minute.
 const FAILURES_PER_SOURCE: u32 = 10;
 /// Proposals a second that strangers can cause (lock-outs).
 const STRANGER_PROPOSALS_PER_SECOND: u32 = 20;
@@ -35,9 +34,11 @@ const MAX_THRESHOLD: u32 = 100;
 /// Counters of failed sign-ins.
 #[derive(Debug)]
 pub(crate) struct Failures {
-    sources: Mutex<Throttle<Source>>,
+    sources: Mutex<SourceCounts>,
     /// Hundredths of a lock-out: a failure takes 100 ÷ threshold of them.
     subjects: Mutex<Throttle<LockoutSubject>>,
+    /// The same of names that nobody has, as far as is known: they take no room from users.
+    unknown: Mutex<Throttle<LockoutSubject>>,
     proposals: Mutex<Throttle<()>>,
     /// Wrong answers to another factor.
     answers: Mutex<Throttle<UserId>>,
@@ -48,8 +49,9 @@ pub(crate) struct Failures {
 impl Default for Failures {
     fn default() -> Self {
         Self {
-            sources: Mutex::new(Throttle::new(FAILURES_PER_SOURCE, SPAN)),
+            sources: Mutex::new(SourceCounts::new(FAILURES_PER_SOURCE, SPAN)),
             subjects: Mutex::new(Throttle::new(MAX_THRESHOLD, SPAN)),
+            unknown: Mutex::new(Throttle::new(MAX_THRESHOLD, SPAN)),
             proposals: Mutex::new(Throttle::new(STRANGER_PROPOSALS_PER_SECOND, Duration::from_secs(1))),
             answers: Mutex::new(Throttle::new(WRONG_FACTORS_PER_SPAN, FACTOR_SPAN)),
             disturbances: Mutex::new(Throttle::new(DISTURBANCES_PER_SPAN, FACTOR_SPAN)),
@@ -64,12 +66,12 @@ impl Failures {
     /// `busy`, after too many failures.
     pub(crate) fn may_try(&self, from: IpAddr, now: UnixMillis) -> Result<(), Refusal> {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if sources.has_one(&from.into(), now) { Ok(()) } else { Err(Refusal::busy()) }
+        if sources.has_one(from, now) { Ok(()) } else { Err(Refusal::busy()) }
     }
 
     /// A source failed.
     pub(crate) fn count_source(&self, from: IpAddr, now: UnixMillis) {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).take(&from.into(), now);
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).take(from, now);
     }
 
     /// Whether an answer of this user to another factor is looked at.
@@ -97,14 +99,38 @@ impl Failures {
 
     /// A subject failed. True if it did so `threshold` times within a minute, and a lock-out may be proposed now.
     pub(crate) fn count_subject(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) -> bool {
-        let weight = MAX_THRESHOLD / threshold.clamp(1, MAX_THRESHOLD);
-        let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..weight {
-            subjects.take(subject, now);
-        }
-        let spent = !subjects.has(subject, weight, now);
+        let spent = count(&self.subjects, subject, threshold, now);
         spent && self.proposals.lock().unwrap_or_else(PoisonError::into_inner).take(&(), now)
     }
+
+    /// A name failed that nobody has, as far as the Collective knows. Nothing is ever proposed for it.
+    pub(crate) fn count_unknown(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) {
+        count(&self.unknown, subject, threshold, now);
+    }
+
+    /// Whether a name that nobody has may be tried: here it is held to the rate that locks a user out.
+    pub(crate) fn unknown_may_try(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) -> bool {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner).has(subject, weight(threshold), now)
+    }
+}
+
+/// Hundredths of a lock-out that one failure takes.
+fn weight(threshold: u32) -> u32 {
+    MAX_THRESHOLD / threshold.clamp(1, MAX_THRESHOLD)
+}
+
+/// Counts a failure; whether that was the last one before a lock-out.
+fn count(
+    subjects: &Mutex<Throttle<LockoutSubject>>,
+    subject: &LockoutSubject,
+    threshold: u32,
+    now: UnixMillis,
+) -> bool {
+    let mut subjects = subjects.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..weight(threshold) {
+        subjects.take(subject, now);
+    }
+    !subjects.has(subject, weight(threshold), now)
 }
 
 fn too_often() -> Refusal {

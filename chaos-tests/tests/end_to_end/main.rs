@@ -2,6 +2,7 @@
 //! beside the tests' (`cargo build --workspace --bins`).
 
 mod certificate;
+mod clocks;
 mod expiry;
 mod gateway_keys;
 mod names;

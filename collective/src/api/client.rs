@@ -3,13 +3,16 @@
 use actix_web::error::JsonPayloadError;
 use actix_web::web::{Data, Json, JsonConfig, ServiceConfig, post, scope};
 use actix_web::{HttpRequest, HttpResponse};
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{
     BeginSignIn, CertificateAnswer, CertificateRequest, ClaimsAnswer, EntitlementsAnswer, EntitlementsRequest,
     MAX_CLIENT_BODY, MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignInWay, SignOutRequest,
     StepUpAnswer, StepUpRequest,
 };
+use ringwall_protocol::wire::error::ErrorCode;
 
 use crate::clock;
+use crate::clock::agreement::Verdict;
 use crate::controller::Controller;
 use crate::issuing::CertifiedClient;
 use crate::refusal::Refusal;
@@ -60,12 +63,26 @@ fn refuse_body(error: JsonPayloadError, _: &HttpRequest) -> actix_web::Error {
     Refusal::invalid(text).into()
 }
 
+/// The time at which a Client's request is judged.
+///
+/// # Errors
+/// `clockSuspect` while the majority's clocks say that this one is off: they serve, and what is minted here would be of
+/// another time.
+fn time(controller: &Controller) -> Result<UnixMillis, Refusal> {
+    match controller.clock.state().verdict {
+        Verdict::Off(_) => {
+            Err(Refusal::new(ErrorCode::ClockSuspect, "this controller's clock is off; try another controller"))
+        }
+        _ => Ok(clock::now()),
+    }
+}
+
 async fn begin_sign_in(
     controller: Data<Controller>,
     caller: UnauthenticatedClient,
     body: Json<BeginSignIn>,
 ) -> Answer<SignInWay> {
-    controller.sign_in.begin_sign_in(&caller, &body, clock::now()).await.map(Json)
+    controller.sign_in.begin_sign_in(&caller, &body, time(&controller)?).await.map(Json)
 }
 
 async fn sign_in(
@@ -73,7 +90,7 @@ async fn sign_in(
     caller: UnauthenticatedClient,
     body: Json<SignInRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.sign_in.sign_in(&caller, body.into_inner(), clock::now()).await?))
+    Ok(answer_sign_in(&controller.sign_in.sign_in(&caller, body.into_inner(), time(&controller)?).await?))
 }
 
 async fn sign_in_mfa(
@@ -81,7 +98,7 @@ async fn sign_in_mfa(
     caller: UnauthenticatedClient,
     body: Json<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.sign_in.finish_sign_in(&caller, body.into_inner(), clock::now()).await?))
+    Ok(answer_sign_in(&controller.sign_in.finish_sign_in(&caller, body.into_inner(), time(&controller)?).await?))
 }
 
 fn answer_sign_in(answer: &SignInAnswer) -> HttpResponse {
@@ -96,7 +113,7 @@ async fn certificate(
     caller: UnauthenticatedClient,
     body: Json<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issuing.issue_certificate(&body, caller.address, None, clock::now()).await.map(Json)
+    controller.issuing.issue_certificate(&body, caller.address, None, time(&controller)?).await.map(Json)
 }
 
 async fn renew_certificate(
@@ -104,7 +121,7 @@ async fn renew_certificate(
     caller: CertifiedClient,
     body: Json<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issuing.issue_certificate(&body, caller.address, Some(&caller), clock::now()).await.map(Json)
+    controller.issuing.issue_certificate(&body, caller.address, Some(&caller), time(&controller)?).await.map(Json)
 }
 
 async fn entitlements(
@@ -112,7 +129,7 @@ async fn entitlements(
     caller: CertifiedClient,
     body: Json<EntitlementsRequest>,
 ) -> Answer<EntitlementsAnswer> {
-    controller.issuing.entitle(&caller, &body, clock::now()).await.map(Json)
+    controller.issuing.entitle(&caller, &body, time(&controller)?).await.map(Json)
 }
 
 async fn renew(
@@ -120,7 +137,7 @@ async fn renew(
     caller: CertifiedClient,
     body: Json<RenewRequest>,
 ) -> Answer<ClaimsAnswer> {
-    controller.issuing.renew(&caller, &body, clock::now()).await.map(Json)
+    controller.issuing.renew(&caller, &body, time(&controller)?).await.map(Json)
 }
 
 async fn step_up(
@@ -128,7 +145,7 @@ async fn step_up(
     caller: CertifiedClient,
     body: Json<StepUpRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.step_up.step_up(&caller, body.into_inner(), clock::now()).await?))
+    Ok(answer_step_up(&controller.step_up.step_up(&caller, body.into_inner(), time(&controller)?).await?))
 }
 
 async fn step_up_mfa(
@@ -136,7 +153,7 @@ async fn step_up_mfa(
     caller: CertifiedClient,
     body: Json<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.step_up.finish_step_up(&caller, body.into_inner(), clock::now()).await?))
+    Ok(answer_step_up(&controller.step_up.finish_step_up(&caller, body.into_inner(), time(&controller)?).await?))
 }
 
 fn answer_step_up(answer: &StepUpAnswer) -> HttpResponse {
@@ -151,6 +168,6 @@ async fn sign_out(
     caller: CertifiedClient,
     body: Json<SignOutRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    controller.revocation.sign_out(&caller, &body, clock::now()).await?;
+    controller.revocation.sign_out(&caller, &body, time(&controller)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

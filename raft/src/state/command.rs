@@ -11,11 +11,11 @@ use super::binding::{BindSessions, EndSessions};
 use super::blocklist::{BlockUser, UnblockUser};
 use super::collective::{BeginIncarnation, ChangeSettings, Founding, RaiseFeatureLevel};
 use super::device::{RegisterDevice, RemoveDevice, RevokeDeviceSpaKey, TouchDevices};
-use super::gateway::{AdmitGateway, ChangeGatewayState, RenewGatewayKey};
+use super::gateway::{AdmitGateway, ChangeGatewayState, EndFormerGatewayKey, RenewGatewayKey};
 use super::join_token::{CreateJoinToken, RevokeJoinToken};
 use super::local_password::SetLocalPassword;
 use super::lockout::{ClearLockout, LockOut};
-use super::member::{AdmitController, ChangeControllerState, SetIssuers, UpdateController};
+use super::member::{AdmitController, ChangeControllerState, EndFormerControllerKey, SetIssuers, UpdateController};
 use super::object::{DeleteObject, PutObject};
 use super::profile_export::NoteProfileExport;
 use super::rejection::Rejection;
@@ -214,6 +214,10 @@ commands! {
     UseSecurityKey,
     /// Answer: `Done`.
     RemoveSecurityKeys,
+    /// Answer: `Controller`.
+    EndFormerControllerKey,
+    /// Answer: `Gateway`.
+    EndFormerGatewayKey,
 }
 
 fn apply_group(parts: &[Command], step: &mut Step<'_>) -> Result<Reply, Rejection> {

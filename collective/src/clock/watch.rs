@@ -114,7 +114,8 @@ impl ClockWatch {
                 _ = tick.tick() => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
-            if round % ASK_EVERY == 0 {
+            // Who was not heard yet is asked at every look: others wait for what a new Controller does by its clock.
+            if round % ASK_EVERY == 0 || self.state().verdict == Verdict::Unconfirmed {
                 self.ask().await;
             }
             self.look();

@@ -102,7 +102,14 @@ impl GatewayReports for Reports {
                 metrics::gauge!("ringwall_gateway_sessions", &labels).set(f64::from(sessions));
                 metrics::gauge!("ringwall_gateway_rule_sets", &labels).set(f64::from(rule_sets));
             }
-            GatewayReport::Connected | GatewayReport::Disconnected => self.peers.sessions.forget_gateway(gateway),
+            GatewayReport::Connected => {
+                tracing::info!(%gateway, "gateway's feed stands");
+                self.peers.sessions.forget_gateway(gateway);
+            }
+            GatewayReport::Disconnected => {
+                tracing::info!(%gateway, "gateway's feed ended");
+                self.peers.sessions.forget_gateway(gateway);
+            }
         }
     }
 

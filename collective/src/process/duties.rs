@@ -118,8 +118,8 @@ async fn tend_self(
         if state.collective().is_none() {
             continue;
         }
-        // By a clock that is suspect no certificate is made and no key replaced: it would be of another time.
-        if !controller.clock.state().is_suspect() {
+        // By a clock that others do not confirm no certificate is made and no key replaced: it would be of another time.
+        if !controller.clock.state().verdict.is_suspect() {
             if let Some(root) = root {
                 log("signing intermediates", sign_waiting(controller, root, &state).await);
             }

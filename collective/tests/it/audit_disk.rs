@@ -116,5 +116,6 @@ async fn a_full_disk_of_audit_does_not_end_raft() {
     // What was not written comes again by itself, once there is room.
     disk.clear();
     until("the batch is stored after all", async || health(&lab).await["auditWritable"] == true).await;
-    assert!(acknowledged(&mut feed, batch).await);
+    let stored = |frame| matches!(frame, FromController::AuditStored { seq } if seq == batch).then_some(());
+    feed.until(stored).await;
 }

@@ -16,6 +16,7 @@ use ringwall_protocol::revocation::TokenKind;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken, Routes};
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::ExpiryReason;
+use ringwall_trust::identity::PrivateKey;
 use ringwall_trust::tls::{Presented, Tls};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -57,6 +58,8 @@ pub(crate) struct LinkContext {
     pub(crate) tunnel: Arc<ClientTunnel>,
     /// Numbers every `hello`.
     pub(crate) sequence: ConnectSequence,
+    /// Signs that number.
+    pub(crate) key: Arc<PrivateKey>,
 }
 
 /// Gives every `hello` a number of its own.

@@ -16,7 +16,9 @@ use crate::administration::profiles::Profiles;
 use crate::administration::questions::Questions;
 use crate::administration::users::Users;
 use crate::audit::client_events::Audit;
+use crate::audit::file::GatewayAudit;
 use crate::clock;
+use crate::clock::watch::ClockWatch;
 use crate::identity::Providers;
 use crate::identity::hashing::HashingPool;
 use crate::identity::outbound::Outbound;
@@ -58,6 +60,8 @@ pub struct Controller {
     pub(crate) administration: Administration,
     /// Gateways and other Controllers.
     pub peers: Arc<Peers>,
+    /// Whether this Controller's clock is right.
+    pub(crate) clock: Arc<ClockWatch>,
 }
 
 /// What a Controller is made of.
@@ -97,21 +101,25 @@ impl Controller {
         let audit = Audit::new(identity.collective_id, identity.node);
         let shared = Shared::new(replica, audit, vault, (hashing, outbound), (signer, issuer_keys));
         let Shared { replica, vault, signers, intermediates, .. } = &shared;
+        let clock = Arc::new(ClockWatch::new(replica.node().clone(), data_dir.path()));
+        let gateway_audit = GatewayAudit::new(data_dir.path());
         let own_keys =
             OwnKeys::new(replica.clone(), data_dir, Arc::clone(signers), Arc::clone(intermediates), presented);
-        let peers = Peers::new(replica.clone(), audit, Arc::clone(vault), Arc::clone(intermediates), connector.clone());
+        let issuers = Arc::clone(intermediates);
+        let peers = Peers::new(replica.clone(), audit, Arc::clone(vault), issuers, connector.clone(), gateway_audit);
         let revocation = Revocation::new(replica.clone(), audit, Arc::clone(&peers.board), connector);
         let (issuing, peers, revocation) = (Arc::new(shared.issuing()), Arc::new(peers), Arc::new(revocation));
         Self {
             sign_in: shared.sign_in(),
             step_up: shared.step_up(&issuing),
-            administration: shared.administration(&peers, &revocation),
+            administration: shared.administration(&peers, &revocation, &clock),
             replica: shared.replica,
             vault: shared.vault,
             issuing,
             own_keys: Arc::new(own_keys),
             revocation,
             peers,
+            clock,
         }
     }
 }
@@ -173,7 +181,12 @@ impl Shared {
         StepUps::new(self.replica.clone(), self.audit, providers, Arc::clone(issuing), challenges)
     }
 
-    fn administration(&self, peers: &Arc<Peers>, revocation: &Arc<Revocation>) -> Administration {
+    fn administration(
+        &self,
+        peers: &Arc<Peers>,
+        revocation: &Arc<Revocation>,
+        clock: &Arc<ClockWatch>,
+    ) -> Administration {
         let (replica, vault, providers) = (&self.replica, &self.vault, &self.providers);
         let questions = Arc::new(Questions {
             providers: Arc::clone(providers),
@@ -200,7 +213,12 @@ impl Shared {
                 peers: Arc::clone(peers),
                 questions: Arc::clone(&questions),
             },
-            members: Members { replica: replica.clone(), vault: Arc::clone(vault), board: Arc::clone(&peers.board) },
+            members: Members {
+                replica: replica.clone(),
+                vault: Arc::clone(vault),
+                board: Arc::clone(&peers.board),
+                clock: Arc::clone(clock),
+            },
             profiles: Profiles {
                 replica: replica.clone(),
                 vault: Arc::clone(vault),

@@ -20,9 +20,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringwall_actors::link::Board;
-use ringwall_protocol::id::NodeId;
+use ringwall_protocol::id::{ApplianceId, NodeId, Thumbprint};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_raft::State;
+use ringwall_raft::state::gateway::EndFormerGatewayKey;
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::tls::Alpn;
 use tokio::net::TcpListener;
@@ -32,6 +33,7 @@ use tokio::task::JoinSet;
 use self::connector::Connector;
 use self::session_directory::SessionDirectory;
 use crate::audit::client_events::Audit;
+use crate::audit::file::GatewayAudit;
 use crate::issuing::intermediates::Intermediates;
 use crate::listener::gates::{Gates, Peer};
 use crate::replica::Replica;
@@ -59,6 +61,8 @@ pub struct Peers {
     pub sessions: SessionDirectory,
     /// What Gateways enforce.
     pub(crate) board: Arc<Board>,
+    /// Audit records of Gateways.
+    pub(crate) gateway_audit: Arc<GatewayAudit>,
     pub(crate) connector: Connector,
 }
 
@@ -70,9 +74,29 @@ impl Peers {
         vault: Arc<Vault>,
         intermediates: Arc<Intermediates>,
         connector: Connector,
+        gateway_audit: GatewayAudit,
     ) -> Self {
         let (sessions, board) = (SessionDirectory::default(), Arc::new(Board::default()));
-        Self { replica, audit, vault, intermediates, sessions, board, connector }
+        let gateway_audit = Arc::new(gateway_audit);
+        Self { replica, audit, vault, intermediates, sessions, board, gateway_audit, connector }
+    }
+}
+
+impl Peers {
+    /// A Gateway proved a key: if it is the next one of a renewal, the former one ends (T73).
+    fn end_former_key(&self, gateway: ApplianceId, used: Thumbprint) {
+        let state = self.replica.state();
+        let renewed = state.gateway(gateway).is_some_and(|one| one.keys.len() > 1 && one.keys.first() == Some(&used));
+        if renewed {
+            let replica = self.replica.clone();
+            // The feed does not wait for it; if it fails, the next connection ends the key.
+            tokio::spawn(async move {
+                match replica.change(EndFormerGatewayKey { gateway, used }).await {
+                    Ok(_) => tracing::info!(%gateway, "gateway's former key ended"),
+                    Err(error) => tracing::debug!(%gateway, %error, "gateway's former key still counts"),
+                }
+            });
+        }
     }
 }
 
@@ -131,7 +155,12 @@ async fn converse(peer: Peer, peers: Arc<Peers>, feeds: feed::Feeds) {
             tracing::debug!(%node, %address, "controller connected");
             controller_conversation(node, peer, &peers).await;
         }
-        (Alpn::Feed, Some(LeafIdentity::Gateway { appliance, .. })) => feeds.serve(appliance, peer).await,
+        (Alpn::Feed, Some(LeafIdentity::Gateway { appliance, .. })) => {
+            if let Some(leaf) = &peer.leaf {
+                peers.end_former_key(appliance, leaf.thumbprint);
+            }
+            feeds.serve(appliance, peer).await;
+        }
         (Alpn::Join, None) => join::answer(peer, &peers).await,
         (protocol, _) => tracing::warn!(%protocol, "peer's role does not fit its protocol"),
     }

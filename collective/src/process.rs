@@ -26,7 +26,6 @@ pub(crate) use self::listeners::Bound;
 use self::follower::Follower;
 use self::listeners::Listeners;
 use crate::api::servers::HttpServers;
-use crate::audit::file::AuditFile;
 use crate::clock;
 use crate::controller::{Controller, Parts};
 use crate::identity::hashing::HashingPool;
@@ -106,14 +105,14 @@ impl Process {
             places: Places::of(&config),
             connector,
         };
-        let audit = Arc::new(AuditFile::open(data_dir.path()).context("opening the audit file")?);
-        let (reports, recording) = Reports::new(&controller.peers, audit);
+        let (reports, recording) = Reports::new(&controller.peers);
         let (http, arbiter) = HttpServers::start(listeners.http()?, &config, &gates, &controller).await?;
         let feeds = Feeds::new(arbiter, &controller.peers, identity.incarnation, reports);
         let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
         let tasks = vec![
             tokio::spawn(follower.follow(stopping.clone())),
             tokio::spawn(recording),
+            tokio::spawn(Arc::clone(&controller.clock).run(stopping.clone())),
             tokio::spawn(duties::run(Arc::clone(&controller), root, config.advertise.clone(), stopping.clone())),
             tokio::spawn(peers::serve(peer_listener, gates, Arc::clone(&controller.peers), feeds, stopping)),
         ];

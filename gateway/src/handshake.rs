@@ -74,6 +74,7 @@ impl TokenAuthenticator {
             key: leaf.thumbprint,
             certificate_until: leaf.not_after,
             connect_seq: hello.connect_seq,
+            proof: hello.proof,
             last_session: hello.last_session_id,
             peer,
             country: self.countries.as_ref().and_then(|countries| countries.of(peer.ip())),

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ApplianceId, CollectiveId, CommandId, Incarnation, LogIndex, NodeId, SessionId, SignInId, SiteId};
+use crate::connection::ConnectionProof;
+use crate::id::{
+    ApplianceId, CollectiveId, CommandId, Incarnation, LogIndex, NodeId, SessionId, SignInId, SiteId, UserId,
+};
 use crate::membership::{ControllerRecord, GatewayRecord, KeyRecord};
 use crate::name::{DnScope, SessionDn};
 use crate::object::appliance::ApplianceState;
@@ -54,6 +57,8 @@ pub struct FeedView {
     pub keys: BTreeMap<String, KeyRecord>,
     /// Revocations in force.
     pub revocations: Vec<Revocation>,
+    /// The highest revocation that was forgotten: tokens with a lower `idx` are void (T69).
+    pub forgotten_up_to: LogIndex,
     /// The Gateway's Site.
     pub site: FeedSite,
     /// Whether knocks are wanted.
@@ -161,6 +166,10 @@ pub enum FeedEvent {
         sign_in_idx: LogIndex,
         /// Orders connections of one sign-in.
         connect_seq: u64,
+        /// Its sign-in.
+        sid: SignInId,
+        /// The Client's signature over all of this; without it nobody's session ends (T67).
+        proof: ConnectionProof,
     },
     /// Sessions are to be evaluated anew (S34).
     Reevaluate {
@@ -182,7 +191,8 @@ impl FeedView {
                 }
             }
             FeedEvent::RevocationForgotten { revocation } => {
-                self.revocations.retain(|known| known.index != *revocation)
+                self.revocations.retain(|known| known.index != *revocation);
+                self.forgotten_up_to = self.forgotten_up_to.max(*revocation);
             }
             FeedEvent::KeyChanged { key } => {
                 self.keys.insert(key.kid.clone(), key.clone());
@@ -217,6 +227,9 @@ pub enum FromGateway {
         /// Absent on first contact.
         #[serde(default)]
         position: Option<FeedPosition>,
+        /// Nothing is to be sent but answers to polls: another Controller has the feed (T23).
+        #[serde(default)]
+        witness: bool,
     },
     /// Asks for a confirmation; `lease ÷ 3` apart.
     Poll {
@@ -352,6 +365,10 @@ pub struct SessionSummary {
     pub sign_in_idx: LogIndex,
     /// Orders connections of one sign-in.
     pub connect_seq: u64,
+    /// The Client's signature over that number.
+    pub proof: ConnectionProof,
+    /// The user.
+    pub user_id: UserId,
     /// Where.
     pub site: SiteId,
     /// At which Gateway.
@@ -425,6 +442,16 @@ pub enum FromController {
         /// Linearizable read at or after the poll's arrival.
         read_index: LogIndex,
     },
+    /// Answer to a poll of a Gateway whose feed is elsewhere: what this Controller knows.
+    #[serde(rename_all = "camelCase")]
+    Witnessed {
+        /// From the poll.
+        nonce: u64,
+        /// A state at or after the poll's arrival, read by a quorum.
+        read_index: LogIndex,
+        /// [`members_digest`] of that state.
+        members: String,
+    },
     /// Another Controller serves better.
     #[serde(rename_all = "camelCase")]
     UseAnother {
@@ -449,6 +476,23 @@ pub enum FromController {
         /// Certificate, issuer and root, each DER, base64url, in this order.
         chain: Vec<String>,
     },
+}
+
+/// BLAKE3 of all Controllers and all keys that sign tokens, 64 hex digits: two who know the same members have the same. Both
+/// are given in order of their ids.
+#[must_use]
+pub fn members_digest<'a>(
+    controllers: impl IntoIterator<Item = &'a ControllerRecord>,
+    keys: impl IntoIterator<Item = &'a KeyRecord>,
+) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |bytes: Vec<u8>| {
+        hasher.update(&(bytes.len() as u64).to_be_bytes());
+        hasher.update(&bytes);
+    };
+    controllers.into_iter().for_each(|one| add(serde_json::to_vec(one).unwrap_or_default()));
+    keys.into_iter().for_each(|one| add(serde_json::to_vec(one).unwrap_or_default()));
+    hasher.finalize().to_hex().to_string()
 }
 
 /// State of an appliance as a Gateway sees its own.

@@ -7,6 +7,7 @@
 pub mod assign;
 pub mod authorize;
 pub mod claims;
+pub mod connection;
 pub mod device;
 pub mod entitlement;
 pub mod explain;

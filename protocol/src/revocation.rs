@@ -166,9 +166,17 @@ pub enum Standing {
 
 impl Standing {
     /// What `revocations` say about a token: one that is effective voids it, one that was only told asks for its renewal.
-    /// Those that do not concern the token are passed over.
+    /// Those that do not concern the token are passed over. What is older than `horizon`, the highest revocation that was
+    /// forgotten, is void: whether it was revoked is not known any more.
     #[must_use]
-    pub fn of<'a>(token: &TokenFacts<'_>, revocations: impl IntoIterator<Item = &'a Revocation>) -> Self {
+    pub fn of<'a>(
+        token: &TokenFacts<'_>,
+        horizon: LogIndex,
+        revocations: impl IntoIterator<Item = &'a Revocation>,
+    ) -> Self {
+        if token.idx < horizon {
+            return Self::Revoked(horizon);
+        }
         let mut standing = Self::Valid;
         for revocation in revocations.into_iter().filter(|revocation| revocation.concerns(token)) {
             if revocation.is_effective(token.dn) {
@@ -191,13 +199,15 @@ pub struct RevocationIndex {
     by_user: BTreeMap<UserDn, BTreeSet<LogIndex>>,
     by_session: BTreeMap<SessionDn, BTreeSet<LogIndex>>,
     by_token: BTreeMap<TokenId, BTreeSet<LogIndex>>,
+    /// The highest revocation that was forgotten: what is older is void, so that forgetting revives nothing (T69).
+    horizon: LogIndex,
 }
 
 impl RevocationIndex {
     /// Adds a revocation; the same index again replaces what was there.
     pub fn add(&mut self, revocation: Revocation) {
         let index = revocation.index;
-        self.forget(index);
+        self.remove(index);
         self.bucket(&revocation.scope).insert(index);
         self.by_index.insert(index, revocation);
     }
@@ -210,8 +220,18 @@ impl RevocationIndex {
         }
     }
 
-    /// Removes a revocation that no living token can be older than.
+    /// Removes a revocation that no living token can be older than. If one is, because a clock was wrong, it is void.
     pub fn forget(&mut self, index: LogIndex) {
+        self.remove(index);
+        self.forgotten_up_to(index);
+    }
+
+    /// Revocations up to this one may have been forgotten.
+    pub fn forgotten_up_to(&mut self, index: LogIndex) {
+        self.horizon = self.horizon.max(index);
+    }
+
+    fn remove(&mut self, index: LogIndex) {
         let Some(old) = self.by_index.remove(&index) else { return };
         match &old.scope {
             RevocationScope::Dn(DnScope::Everyone) => {
@@ -238,7 +258,7 @@ impl RevocationIndex {
     /// What the revocations say about a token.
     #[must_use]
     pub fn standing(&self, token: &TokenFacts<'_>) -> Standing {
-        Standing::of(token, self.candidates(token))
+        Standing::of(token, self.horizon, self.candidates(token))
     }
 
     fn candidates<'a>(&'a self, token: &TokenFacts<'_>) -> impl Iterator<Item = &'a Revocation> {
@@ -346,6 +366,16 @@ mod tests {
         table.add(revocation(6, "CN=alice,OU=local", RevocationMode::Cut));
         table.forget(LogIndex(5));
         table.forget(LogIndex(6));
-        assert_eq!(table, RevocationIndex::default());
+        let empty = RevocationIndex { horizon: LogIndex(6), ..RevocationIndex::default() };
+        assert_eq!(table, empty);
+    }
+
+    #[test]
+    fn forgetting_too_early_revives_no_token() {
+        let mut table: RevocationIndex =
+            [revocation(100, "CN=alice,OU=local", RevocationMode::Cut)].into_iter().collect();
+        table.forget(LogIndex(100));
+        assert_eq!(standing(&table, 99), Standing::Revoked(LogIndex(100)), "as before");
+        assert_eq!(standing(&table, 100), Standing::Valid);
     }
 }

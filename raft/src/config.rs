@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringwall_protocol::time::UnixMillis;
+
 use crate::data_dir::Identity;
 
 /// Configuration of a node.
@@ -23,6 +25,8 @@ pub struct NodeConfig {
     pub snapshot_every: u64,
     /// Entries kept behind a snapshot, for followers that come back soon.
     pub keep_entries: u64,
+    /// This machine's wall clock, uncorrected: what other nodes hear when they ask for it.
+    pub clock: fn() -> UnixMillis,
 }
 
 /// Heartbeats and elections.
@@ -49,7 +53,7 @@ impl Default for Timing {
 impl NodeConfig {
     /// Defaults for the directory of `identity`.
     #[must_use]
-    pub fn new(identity: Identity, data_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(identity: Identity, data_dir: impl Into<PathBuf>, clock: fn() -> UnixMillis) -> Self {
         Self {
             identity,
             data_dir: data_dir.into(),
@@ -58,6 +62,7 @@ impl NodeConfig {
             read_deadline: Duration::from_secs(2),
             snapshot_every: 10_000,
             keep_entries: 2_000,
+            clock,
         }
     }
 

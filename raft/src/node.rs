@@ -29,6 +29,7 @@ use crate::log_store::LogStore;
 use crate::machine::Machine;
 use crate::machine::published::Published;
 use crate::network::adapter::Network;
+use crate::network::message::{Request, Response};
 use crate::network::server::{self, PeerError};
 use crate::network::{PeerConnector, PeerStream, Peers};
 use crate::snapshot::Snapshots;
@@ -183,6 +184,20 @@ impl Node {
     /// [`PeerError`] if the peer broke the protocol or is no longer a member.
     pub async fn serve_peer(&self, stream: impl PeerStream, peer: NodeId) -> Result<(), PeerError> {
         server::serve(self.clone(), stream, peer).await
+    }
+
+    /// What the clock of another node shows, over the link that Raft has to it anyway. `None` without an answer in time.
+    pub async fn clock_of(&self, peer: NodeId, within: Duration) -> Option<UnixMillis> {
+        let deadline = tokio::time::Instant::now() + within;
+        match self.inner.peers.link(peer).ask(&Request::Clock, deadline).await {
+            Ok(Response::Clock(time)) => Some(time),
+            _ => None,
+        }
+    }
+
+    /// What this node's own clock shows.
+    pub(crate) fn clock(&self) -> UnixMillis {
+        (self.inner.config.clock)()
     }
 
     /// Ends the node in good order: its tasks stop, its log is closed, the directory can be opened again.

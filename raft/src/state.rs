@@ -33,6 +33,7 @@ pub mod secret;
 pub mod security_key;
 pub mod signing_key;
 pub mod spa;
+pub mod spa_name;
 mod step;
 pub mod totp;
 pub mod transaction;
@@ -69,6 +70,7 @@ use secret::{Sealed, Secrets};
 use security_key::SecurityKeys;
 use signing_key::KeptKey;
 use spa::SpaKey;
+use spa_name::SpaName;
 use totp::TotpRecord;
 use transaction::Transaction;
 
@@ -83,6 +85,8 @@ pub struct State {
     clock: UnixMillis,
     collective: Option<Arc<Collective>>,
     controllers: Map<NodeId, ControllerRecord>,
+    /// Controllers that are on their way out, and since when.
+    retiring: Map<NodeId, UnixMillis>,
     gateways: Map<ApplianceId, GatewayRecord>,
     join_tokens: Map<JoinTokenHash, JoinToken>,
     signing_keys: Map<String, KeptKey>,
@@ -98,6 +102,7 @@ pub struct State {
     admin_sessions: Map<AdminSessionId, AdminSession>,
     secrets: Secrets,
     spa: Map<ApplianceId, Vec<SpaKey>>,
+    spa_names: Map<String, SpaName>,
     bindings: Bindings,
     results: Results,
     #[serde(default, skip_serializing_if = "Map::is_empty")]

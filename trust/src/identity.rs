@@ -18,6 +18,7 @@ pub(crate) use leaf::{key_of, parse_issuer};
 pub use leaf_identity::{IssuerKind, LeafIdentity, UriError};
 pub use pem::{PemError, certificates_from_pem, certificates_to_pem};
 pub use private_key::{KeyError, KeyKind, PrivateKey};
+pub(crate) use request::accepted_key;
 pub use request::{RequestError, VerifiedRequest};
 
 use crate::secret::sha256;

@@ -5,6 +5,7 @@
 //! | [`identity`] | who holds a key, and who a certificate says he is |
 //! | [`ca`] | that a Collective's root, or a current member, gave a key a name |
 //! | [`token`] | that a Controller said something about a user at a log index |
+//! | [`connection_proof`] | that a Client itself gave a connection its number |
 //! | [`dpop`] | that a request comes from the holder of its token's key |
 //! | [`tls`] | who is at the other end of a connection, and that nothing answers before a proof |
 //! | [`spa`] | that an unauthenticated peer holds a key that it was given (the knock); the sockets and files around it |
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ca;
+pub mod connection_proof;
 pub mod dpop;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;

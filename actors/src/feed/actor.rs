@@ -93,6 +93,9 @@ impl Feed {
                 info!(reason, "feed connection closed");
                 self.connections.remove(&connection);
             }
+            FeedEffect::Release(connection) => {
+                self.connections.remove(&connection);
+            }
             FeedEffect::Send(connection, frame) => {
                 if let Some(outbox) = self.connections.get(&connection)
                     && outbox.try_send(frame).is_err()
@@ -114,7 +117,11 @@ impl Feed {
             }
             FeedEffect::Remember(incarnation) => self.parts.dialer.remember(incarnation),
             FeedEffect::AuditStored(seq) => self.parts.outbox.audit_stored(seq),
-            FeedEffect::Certificate(command, chain) => (self.parts.on_certificate)(command, chain),
+            FeedEffect::Certificate(command, chain) => {
+                (self.parts.on_certificate)(command, chain);
+                // The next key is shown at once, so that Controllers let the former one end.
+                ctx.notify(Resubscribe);
+            }
             FeedEffect::Alarm(what) => error!(what, "refused a state of the collective"),
             FeedEffect::Deliver(_) => {}
         }
@@ -145,7 +152,9 @@ impl Feed {
         let woken = async move { outbox.woken().await };
         ctx.spawn(woken.into_actor(self).map(|(), feed, ctx| {
             feed.listen(ctx);
-            if feed.parts.outbox.takes_poll() {
+            if feed.parts.outbox.takes_switch() {
+                feed.step(FeedInput::Resubscribe, ctx);
+            } else if feed.parts.outbox.takes_poll() {
                 feed.step(FeedInput::PollNow, ctx);
             } else {
                 feed.flush(ctx);
@@ -193,7 +202,10 @@ impl Handler<Lost> for Feed {
     type Result = ();
 
     fn handle(&mut self, Lost { connection, reason }: Lost, ctx: &mut Self::Context) {
-        info!(reason, "feed connection lost");
+        // Witnesses come and go.
+        if self.attached.is_none_or(|attached| attached == connection) {
+            info!(reason, "feed connection lost");
+        }
         self.connections.remove(&connection);
         self.step(FeedInput::Lost(connection), ctx);
     }

@@ -7,6 +7,7 @@
 
 mod assembly;
 mod stream;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use ringwall_protocol::feed::{FEED_VERSION, FeedPosition, FromController, FromGa
 use ringwall_protocol::id::{ApplianceId, CommandId, Incarnation, LogIndex};
 
 use self::assembly::Assembly;
+use self::witness::Witness;
 use super::message::Delivery;
 use super::ports::{Candidate, ConnectionId};
 use crate::support::clock::Moment;
@@ -54,11 +56,14 @@ pub enum FeedInput {
 
 /// What the feed wants done, in this order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made where it is taken, one at a time")]
 pub enum FeedEffect {
     /// Connect.
     Dial(ConnectionId, Candidate),
     /// Close a connection.
     HangUp(ConnectionId, &'static str),
+    /// Close a connection that has served its purpose.
+    Release(ConnectionId),
     /// Say something.
     Send(ConnectionId, FromGateway),
     /// A stream stands: whatever this Gateway has to say can be said now.
@@ -89,6 +94,9 @@ pub struct FeedCore {
     highest: Option<Incarnation>,
     position: Option<FeedPosition>,
     lease: Duration,
+    /// How many Controllers must confirm a lease.
+    witnesses: u8,
+    witness: Witness,
 }
 
 #[derive(Debug)]
@@ -133,6 +141,8 @@ impl FeedCore {
             highest,
             position: None,
             lease: FIRST_LEASE,
+            witnesses: 1,
+            witness: Witness::new(now.instant),
         }
     }
 
@@ -153,7 +163,7 @@ impl FeedCore {
     pub fn next_deadline(&self) -> Instant {
         match &self.phase {
             Phase::Waiting { until } | Phase::Dialing { until, .. } | Phase::Subscribing { until, .. } => *until,
-            Phase::Streaming(stream) => stream.next_deadline(),
+            Phase::Streaming(stream) => stream.next_deadline().min(self.witness_deadline()),
         }
     }
 
@@ -161,7 +171,17 @@ impl FeedCore {
     pub fn handle(&mut self, input: FeedInput, now: Moment, entropy: &mut dyn Entropy) -> Vec<FeedEffect> {
         let mut effects = vec![];
         match input {
-            FeedInput::Tick => self.on_tick(now, entropy, &mut effects),
+            FeedInput::Tick => {
+                self.on_tick(now, entropy, &mut effects);
+                self.tend_witness(now.instant, &mut effects);
+            }
+            FeedInput::Connected(connection) if self.witness.is(connection) => {
+                self.witness_connected(connection, now.instant, &mut effects);
+            }
+            FeedInput::Arrived(connection, frame) if self.witness.is(connection) => {
+                self.witness_says(connection, frame, now.instant, &mut effects);
+            }
+            FeedInput::Lost(connection) if self.witness.is(connection) => self.witness_failed(now.instant),
             FeedInput::Connected(connection) => self.on_connected(connection, now, &mut effects),
             FeedInput::Arrived(connection, frame) => self.on_frame(connection, frame, now, entropy, &mut effects),
             FeedInput::Lost(connection) => {
@@ -226,7 +246,8 @@ impl FeedCore {
             Phase::Dialing { connection: dialed, .. } if dialed == connection => {
                 self.phase = Phase::Subscribing { connection, until: now.instant + CONNECT, parts: None };
                 let (versions, gateway, position) = (vec![FEED_VERSION], self.me, self.position);
-                effects.push(FeedEffect::Send(connection, FromGateway::Subscribe { versions, gateway, position }));
+                let subscribe = FromGateway::Subscribe { versions, gateway, position, witness: false };
+                effects.push(FeedEffect::Send(connection, subscribe));
             }
             _ => effects.push(FeedEffect::HangUp(connection, "another connection came first")),
         }

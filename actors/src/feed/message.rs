@@ -71,6 +71,17 @@ pub enum Delivery {
         /// When the poll was sent.
         sent_at: Instant,
     },
+    /// Another Controller told what it knows.
+    Witnessed {
+        /// Its state.
+        read_index: LogIndex,
+        /// Digest of the members in it.
+        members: String,
+        /// When the poll was sent.
+        sent_at: Instant,
+    },
+    /// No other Controller has answered for a minute.
+    Unwitnessed,
     /// The Controllers' time, as it was when this arrived.
     Time(UnixMillis),
 }

@@ -35,6 +35,7 @@ struct Pending {
     renewal: Option<(CommandId, String)>,
     audit: AuditBuffer,
     poll: bool,
+    switch: bool,
 }
 
 /// Addresses of this host, and whether this connection is still to be told of them.
@@ -66,6 +67,7 @@ impl FeedOutbox {
             renewal: None,
             audit: AuditBuffer::new(first_audit),
             poll: false,
+            switch: false,
         };
         Self { pending: Mutex::new(pending), wake: Notify::new() }
     }
@@ -135,6 +137,16 @@ impl FeedOutbox {
     /// A confirmation is wanted sooner than it would come.
     pub(crate) fn want_poll(&self) {
         self.put(|pending| pending.poll = true);
+    }
+
+    /// The feed is to come from another Controller.
+    pub(crate) fn want_switch(&self) {
+        self.put(|pending| pending.switch = true);
+    }
+
+    /// Whether [`FeedOutbox::want_switch`] was called since.
+    pub(crate) fn takes_switch(&self) -> bool {
+        std::mem::take(&mut self.lock().switch)
     }
 
     /// Whether [`FeedOutbox::want_poll`] was called since.

@@ -4,6 +4,7 @@
 //! of the other end of `outbox` in order, and closes the connection when that end is closed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use ringwall_protocol::feed::{FromController, MAX_UNACKNOWLEDGED};
@@ -14,13 +15,15 @@ use tracing::{debug, info, warn};
 use super::board::Board;
 use super::core::{CloseReason, LinkCore, LinkEffect, LinkInput};
 use super::message::{Arrived, HungUp};
-use super::ports::{ChangeSource, GatewayReports};
+use super::ports::{ChangeSource, GatewayReport, GatewayReports};
 use crate::support::clock::Clock;
 
 /// Frames that may wait for the connection: all changes that may be unacknowledged, and room for the rest.
 pub const OUTBOX: usize = MAX_UNACKNOWLEDGED + 1_024;
 /// Frames from the Gateway that may wait for the link.
 const MAILBOX: usize = 64;
+/// Audit records that could not be stored are tried again after this.
+const STORE_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a link is made of.
 pub struct LinkParts {
@@ -42,7 +45,8 @@ pub struct LinkParts {
 pub struct Link {
     parts: LinkParts,
     core: LinkCore,
-    number: u64,
+    /// Names it on the board, once its feed stands.
+    number: Option<u64>,
     timer: Option<SpawnHandle>,
 }
 
@@ -52,8 +56,7 @@ impl Link {
     pub fn new(parts: LinkParts) -> Self {
         let now = parts.clock.now();
         let core = LinkCore::new(parts.gateway, now);
-        let number = parts.board.connected(parts.gateway, now.instant);
-        Self { parts, core, number, timer: None }
+        Self { parts, core, number: None, timer: None }
     }
 
     fn step(&mut self, input: LinkInput, ctx: &mut Context<Self>) {
@@ -74,15 +77,13 @@ impl Link {
                     answer.into_actor(self).map(|answer, link, ctx| link.step(LinkInput::ReadIndex(answer), ctx)),
                 );
             }
-            LinkEffect::Report(report) => self.parts.reports.report(gateway, report),
-            LinkEffect::StoreAudit { seq, records } => {
-                let stored = self.parts.reports.store_audit(gateway, seq, records);
-                ctx.spawn(stored.into_actor(self).map(move |stored, link, ctx| {
-                    if stored {
-                        link.send(FromController::AuditStored { seq }, ctx);
-                    }
-                }));
+            LinkEffect::Report(report) => {
+                if report == GatewayReport::Connected {
+                    self.number = Some(self.parts.board.connected(gateway, self.parts.clock.now().instant));
+                }
+                self.parts.reports.report(gateway, report);
             }
+            LinkEffect::StoreAudit { seq, records } => self.store_audit(seq, records, ctx),
             LinkEffect::RenewCertificate { command, csr } => {
                 let issued = self.parts.reports.renew_certificate(gateway, command, csr);
                 ctx.spawn(issued.into_actor(self).map(move |issued, link, ctx| match issued {
@@ -99,6 +100,17 @@ impl Link {
                 ctx.stop();
             }
         }
+    }
+
+    /// Until it is done: the Gateway sends nothing further before, so that one batch is all that is held for it.
+    fn store_audit(&self, seq: u64, records: Vec<String>, ctx: &mut Context<Self>) {
+        let stored = self.parts.reports.store_audit(self.parts.gateway, seq, records.clone());
+        ctx.spawn(stored.into_actor(self).map(move |stored, link, ctx| {
+            if stored {
+                return link.step(LinkInput::AuditStored { seq }, ctx);
+            }
+            ctx.run_later(STORE_AGAIN, move |link, ctx| link.store_audit(seq, records, ctx));
+        }));
     }
 
     fn send(&mut self, frame: FromController, ctx: &mut Context<Self>) {
@@ -150,7 +162,9 @@ impl Drop for Link {
                 self.parts.reports.report(self.parts.gateway, report);
             }
         }
-        self.parts.board.disconnected(self.parts.gateway, self.number);
+        if let Some(number) = self.number {
+            self.parts.board.disconnected(self.parts.gateway, number);
+        }
     }
 }
 

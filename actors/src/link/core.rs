@@ -55,6 +55,8 @@ pub(crate) struct LinkCore {
     asking: Vec<Poll>,
     /// Polls whose read index was not sent yet.
     waiting: Vec<(Poll, LogIndex)>,
+    /// A batch of audit records is being made durable.
+    storing: bool,
     next_bookmark: Instant,
     last_heard: Instant,
 }
@@ -63,6 +65,8 @@ pub(crate) struct LinkCore {
 enum Phase {
     AwaitsSubscribe,
     Live,
+    /// The feed is elsewhere: polls alone are answered.
+    Witness,
     Closed,
 }
 
@@ -79,6 +83,7 @@ impl LinkCore {
             queued: vec![],
             asking: vec![],
             waiting: vec![],
+            storing: false,
             next_bookmark: now.instant + BOOKMARK_EVERY,
             last_heard: now.instant,
         }
@@ -99,7 +104,14 @@ impl LinkCore {
                     self.last_heard = now.instant;
                     self.on_frame(frame, source, now, &mut effects);
                 }
-                LinkInput::Applied => self.pump(source, now, &mut effects),
+                LinkInput::Applied => {
+                    self.pump(source, now, &mut effects);
+                    self.witness(source, &mut effects);
+                }
+                LinkInput::AuditStored { seq } => {
+                    self.storing = false;
+                    effects.push(LinkEffect::Send(FromController::AuditStored { seq }));
+                }
                 LinkInput::ReadIndex(answer) => self.on_read_index(answer, source, now, &mut effects),
                 LinkInput::Tick => self.on_tick(source, now, &mut effects),
             }
@@ -109,14 +121,23 @@ impl LinkCore {
 
     fn on_frame(&mut self, frame: FromGateway, source: &dyn ChangeSource, now: Moment, effects: &mut Vec<LinkEffect>) {
         match (self.phase, frame) {
-            (Phase::AwaitsSubscribe, FromGateway::Subscribe { versions, gateway, position }) => {
-                self.on_subscribe(&versions, gateway, position, source, now, effects);
+            (Phase::AwaitsSubscribe, FromGateway::Subscribe { versions, gateway, position, witness }) => {
+                self.on_subscribe(&versions, (gateway, witness), position, source, now, effects);
             }
             (Phase::AwaitsSubscribe, _) => self.close(CloseReason::Protocol("expected subscribe first"), effects),
             (_, FromGateway::Subscribe { .. }) => self.close(CloseReason::Protocol("subscribed twice"), effects),
+            (Phase::Witness, frame) if !matches!(frame, FromGateway::Poll { .. }) => {
+                self.close(CloseReason::Protocol("a witness hears polls only"), effects);
+            }
             (_, FromGateway::Poll { nonce }) => self.on_poll(Poll { nonce, arrived: now.instant }, effects),
             (_, FromGateway::Enforced { index, failed }) => self.on_enforced(index, failed, effects),
-            (_, FromGateway::Audit { seq, records }) => effects.push(LinkEffect::StoreAudit { seq, records }),
+            (_, FromGateway::Audit { .. }) if self.storing => {
+                self.close(CloseReason::Protocol("audit records before the former ones were acknowledged"), effects);
+            }
+            (_, FromGateway::Audit { seq, records }) => {
+                self.storing = true;
+                effects.push(LinkEffect::StoreAudit { seq, records });
+            }
             (_, FromGateway::RenewCertificate { command_id, csr }) => {
                 effects.push(LinkEffect::RenewCertificate { command: command_id, csr });
             }
@@ -141,7 +162,7 @@ impl LinkCore {
     fn on_subscribe(
         &mut self,
         versions: &[u16],
-        gateway: ApplianceId,
+        (gateway, witness): (ApplianceId, bool),
         position: Option<FeedPosition>,
         source: &dyn ChangeSource,
         now: Moment,
@@ -157,6 +178,13 @@ impl LinkCore {
             return self.close(CloseReason::NotAMember, effects);
         };
         let ours = view.position;
+        if witness {
+            self.phase = Phase::Witness;
+            return;
+        }
+        if source.retires() {
+            return self.send_away(source, effects);
+        }
         match position {
             Some(theirs) if theirs.incarnation.epoch > ours.incarnation.epoch => self.send_away(source, effects),
             Some(theirs) if theirs.incarnation == ours.incarnation && theirs.index > ours.index => {
@@ -247,7 +275,25 @@ impl LinkCore {
             self.waiting.extend(asked.into_iter().map(|poll| (poll, index)));
         }
         self.pump(source, now, effects);
+        self.witness(source, effects);
         self.ask(effects);
+    }
+
+    /// Answers every poll whose read index is applied here.
+    fn witness(&mut self, source: &dyn ChangeSource, effects: &mut Vec<LinkEffect>) {
+        if self.phase != Phase::Witness || self.waiting.is_empty() {
+            return;
+        }
+        let (applied, members) = source.members();
+        self.waiting.retain(|(poll, read_index)| {
+            let covered = *read_index <= applied;
+            if covered {
+                let members = members.clone();
+                let witnessed = FromController::Witnessed { nonce: poll.nonce, read_index: applied, members };
+                effects.push(LinkEffect::Send(witnessed));
+            }
+            !covered
+        });
     }
 
     fn on_enforced(&mut self, index: LogIndex, failed: Vec<SessionId>, effects: &mut Vec<LinkEffect>) {
@@ -281,6 +327,9 @@ impl LinkCore {
     fn pump(&mut self, source: &dyn ChangeSource, now: Moment, effects: &mut Vec<LinkEffect>) {
         if self.phase != Phase::Live {
             return;
+        }
+        if source.retires() {
+            return self.send_away(source, effects);
         }
         match source.changes_after(self.gateway, self.sent) {
             Ok(changes) => {

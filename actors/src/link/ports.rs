@@ -41,6 +41,8 @@ pub trait ChangeSource: Send + Sync + 'static {
     fn term(&self) -> u64;
     /// Everything that this Gateway must know, at the applied index; `None` if it is no member.
     fn view(&self, gateway: ApplianceId) -> Option<FeedView>;
+    /// The applied index, and [`members_digest`](ringwall_protocol::feed::members_digest) of its state.
+    fn members(&self) -> (LogIndex, String);
     /// Its changes with `index > after`, up to the applied index.
     ///
     /// # Errors
@@ -50,6 +52,8 @@ pub trait ChangeSource: Send + Sync + 'static {
     fn applied(&self) -> watch::Receiver<LogIndex>;
     /// A linearizable read index that was taken after this call. One round may serve all who wait.
     fn read_index(&self) -> BoxFuture<'static, Result<LogIndex, NoQuorum>>;
+    /// Whether this Controller is on its way out and others serve: Gateways are sent to them.
+    fn retires(&self) -> bool;
     /// `host:port` of the peer listeners of other Controllers, for `useAnother`.
     fn others(&self) -> Vec<String>;
 }
@@ -89,7 +93,8 @@ pub enum GatewayReport {
 pub trait GatewayReports: Send + Sync + 'static {
     /// Takes notice.
     fn report(&self, gateway: ApplianceId, report: GatewayReport);
-    /// Makes audit records durable; `true` once they are. Records of one Gateway may come twice (`seq` tells).
+    /// Makes audit records durable; `true` once they are, `false` if they are to be tried again later. Records of one
+    /// Gateway may come twice (`seq` tells).
     fn store_audit(&self, gateway: ApplianceId, seq: u64, records: Vec<String>) -> BoxFuture<'static, bool>;
     /// Issues a further certificate for the Gateway's new key (DER of a PKCS#10 request, base64url); answers certificate,
     /// issuer and root, each DER, base64url.

@@ -151,6 +151,11 @@ impl Registry {
             Effect::RenewLease { read_index, sent_at, lease, held } => {
                 self.renew_lease(LeaseRenewal { read_index, sent_at, lease: held }, lease, ctx);
             }
+            Effect::SwitchFeed(why) => {
+                warn!(why, "feed is left for another controller");
+                metrics::counter!("ringwall_feed_switches_total").increment(1);
+                self.parts.ports.outbox.want_switch();
+            }
             Effect::EndLease => self.parts.ports.enforcer.end_lease(),
             Effect::Restart => self.enforcement.restart(),
             Effect::Publish => {
@@ -362,6 +367,15 @@ impl Registry {
             Delivery::Change { index, event } => self.core.change(index, event, now, entropy),
             Delivery::CaughtUp(index) => self.core.caught_up(index, now, entropy),
             Delivery::Confirmed { read_index, sent_at } => self.core.confirmed(read_index, sent_at, now, entropy),
+            Delivery::Witnessed { read_index, members, sent_at } => {
+                metrics::gauge!("ringwall_feed_witnessed").set(1.0);
+                self.core.witnessed(read_index, members, sent_at, now.instant)
+            }
+            Delivery::Unwitnessed => {
+                metrics::gauge!("ringwall_feed_witnessed").set(0.0);
+                warn!("no other controller has confirmed the feed for a minute: check the way to the controllers");
+                vec![]
+            }
             Delivery::Time(time) => {
                 self.parts.security.hear(time, now.instant);
                 vec![]

@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 
 use ringwall_protocol::claims::UntrustedClaims;
+use ringwall_protocol::connection::{ConnectionProof, ConnectionStatement, PROOF_WINDOW_SECONDS};
 use ringwall_protocol::feed::FeedView;
-use ringwall_protocol::id::{DeviceId, LogIndex, ProviderId, SessionId, SignInId, Thumbprint, UserId};
+use ringwall_protocol::id::{ApplianceId, DeviceId, LogIndex, ProviderId, SessionId, SignInId, Thumbprint, UserId};
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::revocation::{RevocationIndex, Standing, TokenFacts, TokenKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken, TokenBody, TokenHead};
 use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_trust::connection_proof;
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::token::Verified;
 
@@ -30,6 +32,8 @@ pub struct Admission {
     pub certificate_until: UnixMillis,
     /// From `hello`; orders connections of one sign-in.
     pub connect_seq: u64,
+    /// From `hello`: the Client's signature over that number.
+    pub proof: ConnectionProof,
     /// The session that the Client had, if any.
     pub last_session: Option<SessionId>,
     /// Where the Client comes from.
@@ -168,6 +172,36 @@ impl Binding {
         }
         Ok(binding)
     }
+}
+
+/// Checks that the Client itself gave this connection its number, at this Gateway, now, with the key of its tokens (T67).
+///
+/// # Errors
+/// [`ErrorCode::TokenMismatch`], saying what is wrong with the proof.
+pub(crate) fn check_proof(
+    admission: &Admission,
+    binding: &Binding,
+    gateway: ApplianceId,
+    now: UnixMillis,
+) -> Result<(), Refusal> {
+    let statement = ConnectionStatement {
+        collective: admission.claims.head.iss,
+        incarnation: admission.claims.head.incarnation(),
+        gateway,
+        dn: &binding.dn,
+        sid: binding.sid,
+        sign_in_idx: admission.claims.sign_in_idx,
+        connect_seq: admission.connect_seq,
+    };
+    let key = connection_proof::verify(&statement, &admission.proof).map_err(|error| mismatch(&error.to_string()))?;
+    if key != binding.key {
+        return Err(mismatch("the connection's number is signed by another key than that of the tokens"));
+    }
+    let off = now.until(admission.proof.time).max(admission.proof.time.until(now));
+    if off.as_secs() > PROOF_WINDOW_SECONDS {
+        return Err(mismatch("the device's clock is more than an hour off; set it and connect again"));
+    }
+    Ok(())
 }
 
 /// Checks both tokens against the view: the right Collective and Site, and the entitlements made for these claims.

@@ -8,6 +8,7 @@ mod change;
 mod entry;
 mod parking;
 mod present;
+mod witness;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -23,6 +24,7 @@ use ringwall_protocol::wire::session::ExpiryReason;
 
 use self::entry::Entry;
 use self::parking::Parking;
+use self::witness::Witnessed;
 use super::admission::{Admission, Presentation, Refusal};
 use super::lease::{Admits, LeaseState};
 use super::orders::Orders;
@@ -117,6 +119,8 @@ pub(crate) enum Effect {
         /// For how long packets pass: more than the lease only in a Site with grace.
         held: Duration,
     },
+    /// The feed is to come from another Controller; why, for operators.
+    SwitchFeed(&'static str),
     /// No packet may pass until the lease is renewed: the Collective's incarnation changed.
     EndLease,
     /// Indexes begin anew.
@@ -152,6 +156,7 @@ pub(crate) struct RegistryCore {
     orders: Orders,
     parking: Parking,
     lease: LeaseState,
+    witnessed: Witnessed,
     draining: bool,
 }
 
@@ -176,6 +181,7 @@ impl RegistryCore {
             orders: Orders::default(),
             parking: Parking::default(),
             lease: LeaseState::default(),
+            witnessed: Witnessed::default(),
             draining: false,
         }
     }
@@ -216,16 +222,19 @@ impl RegistryCore {
         self.lease.admits(now) != Admits::Nobody
     }
 
-    /// Until when a parked request waits.
+    /// When [`RegistryCore::tick`] is wanted: for a parked request, or what a witness said.
     #[must_use]
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.parking.next_deadline()
+        let deadlines = [self.parking.next_deadline(), self.testimony_due()];
+        deadlines.into_iter().flatten().min()
     }
 
-    /// Refuses parked requests whose time is over.
+    /// Refuses parked requests whose time is over, and judges what a witness said.
     pub(crate) fn tick(&mut self, now: Instant) -> Vec<Effect> {
         let refuse = |ticket| Effect::Refuse { ticket, refusal: parking::feed_behind() };
-        self.parking.expired(now).into_iter().map(refuse).collect()
+        let mut effects: Vec<_> = self.parking.expired(now).into_iter().map(refuse).collect();
+        self.settle_testimony(now, &mut effects);
+        effects
     }
 
     /// The session's rules are out of the kernel: its addresses may have another holder.

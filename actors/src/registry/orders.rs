@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use ringwall_protocol::id::LogIndex;
+use ringwall_protocol::id::{LogIndex, Thumbprint};
 use ringwall_protocol::name::SessionDn;
 
 use crate::support::budget::Budget;
@@ -32,6 +32,8 @@ pub(crate) struct ConnectionOrder {
 pub(crate) struct ConnectionClaim {
     /// The order.
     pub order: ConnectionOrder,
+    /// The key that signed it.
+    pub key: Thumbprint,
     /// True if another Gateway of the Site claimed it.
     pub elsewhere: bool,
 }
@@ -141,7 +143,8 @@ mod tests {
         for reports in [[(5, 1), (5, 3), (4, 9)], [(4, 9), (5, 3), (5, 1)], [(5, 3), (4, 9), (5, 1)]] {
             let mut orders = Orders::default();
             for (sign_in, seq) in reports {
-                orders.remember(&dn("a"), ConnectionClaim { order: order(sign_in, seq), elsewhere: true });
+                let claim = ConnectionClaim { order: order(sign_in, seq), key: Thumbprint([1; 32]), elsewhere: true };
+                orders.remember(&dn("a"), claim);
             }
             assert_eq!(orders.claim(&dn("a")).map(|claim| claim.order), Some(order(5, 3)));
         }

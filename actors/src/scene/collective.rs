@@ -5,12 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ringwall_protocol::claims::{ClaimMap, UntrustedClaims};
+use ringwall_protocol::connection::{ConnectionProof, ConnectionStatement};
 use ringwall_protocol::entitlement::Logic;
 use ringwall_protocol::feed::{FeedPosition, FeedSite, FeedView};
-use ringwall_protocol::id::{EntitlementId, LogIndex, NodeId, SignInId, TokenId};
+use ringwall_protocol::id::{ApplianceId, EntitlementId, LogIndex, NodeId, SignInId, TokenId};
 use ringwall_protocol::membership::KeyRecord;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken, GrantedEntitlement, Routes};
+use ringwall_trust::connection_proof;
 use ringwall_trust::fixtures::{TestClient, TestCollective, TestController, TestGateway};
 use ringwall_trust::identity::Leaf;
 use ringwall_trust::token::{Expected, UnverifiedToken, Verified};
@@ -64,6 +66,7 @@ impl Scene {
             gateways: self.collective.gateway_records().map(|record| (record.appliance, record.clone())).collect(),
             keys: BTreeMap::from([(key.kid.clone(), key)]),
             revocations: vec![],
+            forgotten_up_to: LogIndex(0),
             site: self.site(),
             spa_mode: SpaMode::Open,
             spa_keys: vec![],
@@ -159,6 +162,20 @@ impl Scene {
         token.verify(&keys, &expected, self.collective.now).expect("our own token")
     }
 
+    /// What the Client signs when it connects to a Gateway.
+    pub(crate) fn proof(&self, who: &SignedIn, gateway: ApplianceId, connect_seq: u64) -> ConnectionProof {
+        let statement = ConnectionStatement {
+            collective: self.collective.id,
+            incarnation: self.collective.incarnation,
+            gateway,
+            dn: &who.client.subject.dn,
+            sid: who.sid,
+            sign_in_idx: who.sign_in,
+            connect_seq,
+        };
+        connection_proof::sign(&statement, self.collective.now, &who.client.own.key).expect("signed")
+    }
+
     /// An admission with fresh tokens of this index.
     pub(crate) fn admission(&self, who: &SignedIn, connect_seq: u64, idx: u64) -> Box<Admission> {
         self.admission_with(who, connect_seq, &self.claims(who, idx), &self.entitlement(who, idx, &[]))
@@ -171,6 +188,7 @@ impl Scene {
         claims: &ClaimsToken,
         entitlement: &EntitlementToken,
     ) -> Box<Admission> {
+        let proof = self.proof(who, self.gateway.id, connect_seq);
         let leaf = Leaf::parse(&who.client.own.chain[0]).expect("a leaf");
         Box::new(Admission {
             claims: self.prove_claims(claims),
@@ -179,6 +197,7 @@ impl Scene {
             key: leaf.thumbprint,
             certificate_until: leaf.not_after,
             connect_seq,
+            proof,
             last_session: None,
             country: None,
             peer: SocketAddr::from(([192, 0, 2, 1], 50_000)),

@@ -133,6 +133,7 @@ mod tests {
                 incarnation: Incarnation { epoch: 3, id: IncarnationId::from_random([4; 16]) },
                 index: LogIndex(9),
             }),
+            witness: false,
         };
         assert_eq!(unpack::<FromGateway>(&pack(&subscribe).expect("packed")).expect("unpacked"), subscribe);
     }

@@ -33,6 +33,11 @@ pub enum Collective {
         #[arg(long)]
         yes: bool,
     },
+    /// Take a Controller out as planned: it signs nothing new and hands over; it is removed when what it signed has ended.
+    Retire {
+        /// Name or id.
+        name: String,
+    },
     /// Let a Gateway keep its sessions but take no new ones.
     Suspend {
         /// Name or id.

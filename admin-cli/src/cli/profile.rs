@@ -12,7 +12,8 @@ use clap::{Subcommand, ValueEnum};
   ringctl profile qr staff --svg staff.svg
   ringctl profile email staff --to alice@example.com | sendmail -t
   ringctl profile on-boarding staff --hours 24                # a page at the admin port, for who may reach it
-  ringctl profile page staff staff.html                       # the same page as a file, for a web server of yours")]
+  ringctl profile page staff staff.html                       # the same page as a file, for a web server of yours
+  ringctl profile rotate staff --now                          # another key; links that are out bring nobody in")]
 pub enum Profile {
     /// Print the link.
     Link {
@@ -54,6 +55,17 @@ pub enum Profile {
         /// For how long.
         #[arg(long, default_value_t = 72, value_parser = clap::value_parser!(u32).range(1..=720))]
         hours: u32,
+    },
+    /// Replace the key: its links must be given out again. Registered devices have keys of their own.
+    Rotate {
+        /// Name or id.
+        name: String,
+        /// The former key is refused from now on: its link has leaked.
+        #[arg(long, conflicts_with = "former_hours")]
+        now: bool,
+        /// The former key is accepted for so many hours; default: as the profile says, a month at first.
+        #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(0..=8_760))]
+        former_hours: Option<u32>,
     },
     /// Write the on-boarding page to a file, mode 0600, to be served elsewhere.
     Page {

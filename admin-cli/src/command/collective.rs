@@ -24,6 +24,7 @@ pub(super) async fn run(desk: &Desk, order: Collective) -> Result<()> {
         Collective::Admit(order) => super::admission::admit(desk, &order).await,
         Collective::TurnAway { name } => super::admission::turn_away(desk, &name).await,
         Collective::Remove { name, yes } => remove(desk, &name, yes).await,
+        Collective::Retire { name } => state(desk, &name, "retire").await,
         Collective::Suspend { name } => state(desk, &name, "suspend").await,
         Collective::Resume { name } => state(desk, &name, "resume").await,
         Collective::Transfer { node } => {
@@ -41,7 +42,14 @@ async fn status(desk: &Desk) -> Result<()> {
     }
     let leader = status.leader.map_or_else(|| "no leader known".to_owned(), |node| format!("leader is node {node}"));
     say(&format!("{}: {leader}, term {}, applied {}", status.collective, status.term, status.applied))?;
-    let titles = vec!["controller", "node", "role", "state", "lag"];
+    if status.clock_suspect {
+        let verdict = &status.clock;
+        say(&format!(
+            "clock of node {} is suspect ({verdict}): nothing is forgotten by it; check its time synchronisation",
+            status.me
+        ))?;
+    }
+    let titles = vec!["controller", "node", "role", "state", "lag", "clock"];
     say(&Rows { titles, rows: status.controllers.iter().map(controller).collect() }.to_string())?;
     let titles = vec!["gateway", "site", "state", "feed", "enforced", "sessions"];
     say(&Rows { titles, rows: status.gateways.iter().map(gateway).collect() }.to_string())?;
@@ -61,7 +69,8 @@ async fn status(desk: &Desk) -> Result<()> {
 
 fn controller(it: &ControllerStatus) -> Vec<String> {
     let lag = it.lag.map_or_else(String::new, |lag| lag.to_string());
-    vec![it.name.clone(), it.node.to_string(), it.role.clone(), format!("{:?}", it.state).to_lowercase(), lag]
+    let clock = it.clock_offset_ms.map_or_else(String::new, |millis| format!("{:+.1} s", millis as f64 / 1_000.0));
+    vec![it.name.clone(), it.node.to_string(), it.role.clone(), format!("{:?}", it.state).to_lowercase(), lag, clock]
 }
 
 fn gateway(it: &GatewayStatus) -> Vec<String> {

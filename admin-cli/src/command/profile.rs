@@ -10,9 +10,10 @@ use ringwall_protocol::wire::admin::{
     OnBoarding, OnBoardingRequest, ProfileBarcode, ProfileEmail, ProfilePage, ProfileUrl,
 };
 use ringwall_trust::secret::write_private;
+use serde_json::Value;
 
 use super::Desk;
-use super::object::find_id;
+use super::object::{find, find_id};
 use crate::cli::{Background, Profile};
 use crate::mail;
 use crate::output::{Format, Rows, remark, say};
@@ -36,11 +37,32 @@ pub(super) async fn run(desk: &Desk, order: Profile) -> Result<()> {
                 rows: pages(made).map(|page| vec![page.clone(), made.expires.to_string()]).collect(),
             })
         }
+        Profile::Rotate { name, now, former_hours } => {
+            rotate(desk, &name, if now { Some(0) } else { former_hours }).await
+        }
         Profile::Page { name, file } => {
             let page: ProfilePage = desk.api.get(&path(desk, &name, "page").await?).await?;
             write(&file, page.html.as_bytes())
         }
     }
+}
+
+/// Raises the generation of a profile's key.
+async fn rotate(desk: &Desk, name: &str, former_hours: Option<u32>) -> Result<()> {
+    let mut profile = find(desk, ObjectKind::ClientProfile, name).await?;
+    let id = profile["id"].as_str().context("the object has no id")?.to_owned();
+    let generation = profile["keyGeneration"].as_u64().context("the profile has no key generation")? + 1;
+    profile["keyGeneration"] = generation.into();
+    if let Some(hours) = former_hours {
+        profile["formerKeyHours"] = hours.into();
+    }
+    let written: Value = desk.api.put(&format!("/client-profiles/{id}"), &profile).await?;
+    let hours = written["formerKeyHours"].as_u64().unwrap_or(0);
+    let former = if hours == 0 { "refused from now on".to_owned() } else { format!("accepted for {hours} hours") };
+    remark(&format!(
+        "the key of {name} is of generation {generation}; the former one is {former}. Give the new link out: ringctl profile link {name}"
+    ));
+    Ok(())
 }
 
 async fn path(desk: &Desk, name: &str, what: &str) -> Result<String> {

@@ -6,9 +6,17 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::{
-    lab::{Lab, command::Program, log::Log, process::Process, wait},
+    lab::{
+        Lab,
+        command::Program,
+        log::Log,
+        probe::{HttpReply, Url, http_get},
+        process::Process,
+        wait,
+    },
     product::{Ringctl, secret_file::SecretFile},
 };
 
@@ -18,6 +26,8 @@ pub const CLIENT_PORT: u16 = 443;
 pub const PEER_PORT: u16 = 444;
 /// The port of the admin API.
 pub const ADMIN_PORT: u16 = 8443;
+/// Where it tells its health and metrics, to its own machine only.
+const METRICS_PORT: u16 = 9101;
 
 const BINARY: &str = "ringwall-controller";
 
@@ -26,6 +36,9 @@ const FOUNDING: Duration = Duration::from_secs(60);
 
 /// From the start of the program to its listeners.
 const START: Duration = Duration::from_secs(30);
+
+/// For its own health and metrics.
+const TELLS: Duration = Duration::from_secs(10);
 
 /// What a Collective is founded with.
 #[derive(Debug, Clone)]
@@ -93,6 +106,17 @@ impl Controller {
     /// Joins a Collective with a seed file and begins to serve, once the operator has admitted the key whose fingerprint the
     /// program shows on this host.
     pub(crate) fn join(lab: &Lab, host: &str, seed: &Path, operator: &Ringctl<'_>) -> Result<Self> {
+        Self::join_with(lab, host, seed, operator, |program| program)
+    }
+
+    /// The same; `adapt` changes how it is started.
+    pub fn join_with(
+        lab: &Lab,
+        host: &str,
+        seed: &Path,
+        operator: &Ringctl<'_>,
+        adapt: impl FnOnce(Program) -> Program,
+    ) -> Result<Self> {
         let program = Program::product(&format!("{host}-join"), BINARY)?
             .arg("join")
             .arg("--data-dir")
@@ -107,13 +131,31 @@ impl Controller {
         wait::until_ok(&format!("{host} asks and is admitted"), FOUNDING, || operator.admit(host, &fingerprint))?;
         let ended = joining.wait(FOUNDING).context("join the Collective")?;
         ensure!(ended.success(), "{host} did not join: {}", joining.log().tail());
-        Self::serve(lab, host, |program| program)
+        Self::serve(lab, host, adapt)
     }
 
     /// The host.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// What it says of its health.
+    pub fn health(&self) -> Result<Value> {
+        serde_json::from_str(&self.tells("/healthz")?.body).context("health is JSON")
+    }
+
+    /// The sum of a counter's values in its metrics; of those with this text among the labels, if it is not empty.
+    pub fn counter(&self, name: &str, label: &str) -> Result<u64> {
+        let reply = self.tells("/metrics")?;
+        ensure!(reply.status == 200, "no metrics: {reply:?}");
+        let lines = reply.body.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        let values = lines.filter_map(|line| line.rsplit(' ').next());
+        Ok(values.filter_map(|value| value.parse::<u64>().ok()).sum())
+    }
+
+    fn tells(&self, path: &str) -> Result<HttpReply> {
+        http_get(self.process.namespace(), &Url::of(([127, 0, 0, 1], METRICS_PORT), path), TELLS)
     }
 
     /// Its log.
@@ -123,7 +165,7 @@ impl Controller {
     }
 
     /// Kills it with SIGKILL; returns the moment just before.
-    pub(crate) fn kill(&mut self) -> Result<Instant> {
+    pub fn kill(&mut self) -> Result<Instant> {
         self.process.kill()
     }
 
@@ -164,6 +206,7 @@ fn addresses(lab: &Lab, host: &str) -> Vec<String> {
         ("--listen-peer", "0.0.0.0:444".to_owned()),
         // Without a knock orders come from the Controller's own machine only, the default.
         ("--listen-admin", format!("0.0.0.0:{ADMIN_PORT}")),
+        ("--listen-metrics", format!("127.0.0.1:{METRICS_PORT}")),
         ("--advertise-client", socket(lab, host, CLIENT_PORT)),
         ("--advertise-peer", socket(lab, host, PEER_PORT)),
         ("--advertise-admin", socket(lab, host, ADMIN_PORT)),

@@ -40,6 +40,17 @@ pub struct Gateway {
 impl Gateway {
     /// Joins with a seed file and begins to enforce; `protected` is the interface towards the hosts behind it.
     pub fn start(lab: &Lab, host: &str, protected: &str, seed: &Path) -> Result<Self> {
+        Self::start_with(lab, host, protected, seed, |program| program)
+    }
+
+    /// The same; `adapt` changes how it is started.
+    pub fn start_with(
+        lab: &Lab,
+        host: &str,
+        protected: &str,
+        seed: &Path,
+        adapt: impl FnOnce(Program) -> Program,
+    ) -> Result<Self> {
         // It makes the directory of its keys itself.
         let data = lab.directory().join(host);
         let configuration = lab.directory().join(format!("{host}.toml"));
@@ -49,7 +60,7 @@ impl Gateway {
             .arg("run")
             .arg("--config")
             .arg(&configuration);
-        let mut gateway = Self { host: host.to_owned(), process: lab.spawn(host, program)? };
+        let mut gateway = Self { host: host.to_owned(), process: lab.spawn(host, adapt(program))? };
         gateway.wait_ready()?;
         Ok(gateway)
     }

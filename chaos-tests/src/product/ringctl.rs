@@ -105,14 +105,14 @@ pub struct Enforced {
 impl CollectiveStatus {
     /// The leader's name.
     #[must_use]
-    pub(crate) fn leader_name(&self) -> Option<&str> {
+    pub fn leader_name(&self) -> Option<&str> {
         let leader = self.controllers.iter().find(|controller| Some(controller.node) == self.leader);
         leader.map(|controller| controller.name.as_str())
     }
 
     /// How many Controllers vote.
     #[must_use]
-    pub(crate) fn voters(&self) -> usize {
+    pub fn voters(&self) -> usize {
         self.controllers.iter().filter(|controller| controller.role == "voter").count()
     }
 }
@@ -160,7 +160,7 @@ impl<'lab> Ringctl<'lab> {
     }
 
     /// Makes a Controller that may join; returns its seed file.
-    pub(crate) fn add_controller(&self, name: &str, peer: &str) -> Result<PathBuf> {
+    pub fn add_controller(&self, name: &str, peer: &str) -> Result<PathBuf> {
         let seed = self.seed_path(name);
         self.order("add", &["collective", "add", name, "--controller", "--address", peer, "--seed", text(&seed)?])?;
         Ok(seed)

@@ -3,6 +3,7 @@
 
 mod administrators_key;
 mod certificate;
+mod clocks;
 mod expiry;
 mod gateway_keys;
 mod names;

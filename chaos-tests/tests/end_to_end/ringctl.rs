@@ -123,7 +123,7 @@ const REFUSED: &[&[&str]] = &[
 
 /// Objects with fields that the API refuses, each with what is wrong.
 const BAD: &[(&str, &str)] = &[
-    ("a field without effect", "kind: Site\nname: office\nwitnesses: 2\nvpn:\n  dtls:\n    enabled: true\n"),
+    ("a field without effect", "kind: Site\nname: office\nvpn:\n  dtls:\n    enabled: true\n"),
     ("a Controller with a Site", "kind: Appliance\nname: controller-1\nsite: office\ncontroller:\n  enabled: true\n"),
     ("an unknown field", "kind: Site\nname: office\ncolour: blue\n"),
     ("an unknown kind", "kind: Castle\nname: office\n"),

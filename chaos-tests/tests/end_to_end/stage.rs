@@ -2,7 +2,7 @@
 
 use std::{fs, net::IpAddr, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ringwall_chaos_tests::{
     lab::{
         Lab,
@@ -10,12 +10,19 @@ use ringwall_chaos_tests::{
         probe::Url,
         servers::Nginx,
         topology::{Host, Topology},
+        wait,
     },
-    product::{Administrator, Client, Controller, Founding, Gateway, Ringctl, controller::socket, gateway},
+    product::{
+        Administrator, Client, Controller, Founding, Gateway, Ringctl,
+        controller::{PEER_PORT, socket},
+        gateway,
+    },
 };
 
 /// The Controller's host.
 pub(crate) const CONTROLLER: &str = "controller";
+/// Hosts of further Controllers, for tests that start them.
+pub(crate) const OTHER_CONTROLLERS: [&str; 2] = ["controller-2", "controller-3"];
 /// The Gateway's host, and its name in the Collective.
 pub(crate) const GATEWAY: &str = "gateway";
 /// The host of another Gateway of the same Site, for tests that start it.
@@ -30,6 +37,8 @@ pub(crate) const SITE: &str = "office";
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// For what must not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// A joined Controller becomes a voter once it has caught up.
+const VOTER: Duration = Duration::from_secs(60);
 const PROFILE: &str = "demo";
 const ADMINISTRATOR: &str = "operator";
 const ADMINISTRATORS_PASSWORD: &str = "the operator has a long password";
@@ -65,7 +74,9 @@ pub(crate) struct Stage<'lab> {
     pub(crate) operator: Ringctl<'lab>,
     pub(crate) gateways: Vec<Gateway>,
     lab: &'lab Lab,
-    _programs: (Controller, Vec<Nginx>),
+    ca_fingerprint: String,
+    pub(crate) controller: Controller,
+    _programs: Vec<Nginx>,
 }
 
 impl<'lab> Stage<'lab> {
@@ -96,7 +107,8 @@ impl<'lab> Stage<'lab> {
         };
         let operator = Ringctl::sign_in(lab, CONTROLLER, &administrator)?;
         let client = Client::new(lab, ALICE);
-        let stage = Self { client, operator, gateways: Vec::new(), lab, _programs: (controller, webs) };
+        let ca_fingerprint = founded.ca_fingerprint;
+        let stage = Self { client, operator, gateways: Vec::new(), lab, ca_fingerprint, controller, _programs: webs };
         stage.apply(BASE)?;
         stage.apply(state)?;
         stage.client.add_profile(&stage.operator.profile_link(PROFILE)?)?;
@@ -105,9 +117,37 @@ impl<'lab> Stage<'lab> {
 
     /// Adds a Gateway of the Site and starts it.
     pub(crate) fn add_gateway(&mut self, host: &str) -> Result<()> {
+        self.add_gateway_with(host, |program| program)
+    }
+
+    /// The same; `adapt` changes how it is started.
+    pub(crate) fn add_gateway_with(&mut self, host: &str, adapt: impl FnOnce(Program) -> Program) -> Result<()> {
         let seed = self.operator.add_gateway(host, SITE, &socket(self.lab, host, gateway::CLIENT_PORT))?;
-        self.gateways.push(Gateway::start(self.lab, host, SITE, &seed)?);
+        self.gateways.push(Gateway::start_with(self.lab, host, SITE, &seed, adapt)?);
         Ok(())
+    }
+
+    /// Adds a Controller, starts it and waits until it votes.
+    pub(crate) fn add_controller(&self, host: &str, adapt: impl FnOnce(Program) -> Program) -> Result<Controller> {
+        let seed = self.operator.add_controller(host, &socket(self.lab, host, PEER_PORT))?;
+        let before = self.operator.status()?.voters();
+        let controller = Controller::join_with(self.lab, host, &seed, adapt)?;
+        wait::until_ok("the Controller votes", VOTER, || {
+            let status = self.operator.status()?;
+            ensure!(status.voters() > before && status.leader_name().is_some(), "{status:?}");
+            Ok(())
+        })?;
+        Ok(controller)
+    }
+
+    /// The operator at another Controller.
+    pub(crate) fn operator_at(&self, host: &str) -> Result<Ringctl<'lab>> {
+        let administrator = Administrator {
+            name: ADMINISTRATOR,
+            password: ADMINISTRATORS_PASSWORD,
+            ca_fingerprint: &self.ca_fingerprint,
+        };
+        Ringctl::sign_in(self.lab, host, &administrator)
     }
 
     /// Signs the user in and waits for the tunnel.
@@ -139,6 +179,8 @@ pub(crate) fn topology() -> Topology {
         .network("wan", "10.77.1.0/24", "fd77:1::/64")
         .network(SITE, "10.20.0.0/24", "fd20::/64")
         .host(Host::new(CONTROLLER).on("wan", 11))
+        .host(Host::new(OTHER_CONTROLLERS[0]).on("wan", 12))
+        .host(Host::new(OTHER_CONTROLLERS[1]).on("wan", 13))
         .host(Host::new(GATEWAY).on("wan", 21).on(SITE, 2))
         .host(Host::new(OTHER_GATEWAY).on("wan", 22).on(SITE, 3))
         .host(Host::new("web1").on(SITE, 10))

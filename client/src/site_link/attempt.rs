@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringwall_protocol::claims::UntrustedClaims;
+use ringwall_protocol::connection::ConnectionStatement;
 use ringwall_protocol::id::SessionId;
 use ringwall_protocol::spa::Service;
 use ringwall_protocol::token::GatewayOffer;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{FromClient, FromGateway, Hello, SESSION_VERSION, Welcome};
+use ringwall_trust::connection_proof;
+use ringwall_trust::identity::KeyError;
 use ringwall_trust::tls::Alpn;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::websocket::{Received, SessionSocket, SocketError};
 use super::{Credentials, LinkContext};
+use crate::clock;
 use crate::dial::{DialError, Knock, Line, resolve};
 use crate::routes::plan::within;
 use crate::store::StoreError;
@@ -52,6 +56,8 @@ pub(super) enum AttemptError {
     Untrustworthy(&'static str),
     #[error("cannot store the connection's sequence number")]
     Sequence(#[from] StoreError),
+    #[error("cannot sign the connection's sequence number")]
+    Proof(#[from] KeyError),
     #[error("the Gateway has no address")]
     NoAddress,
     #[error("another Gateway connected first")]
@@ -131,9 +137,21 @@ impl Attempt {
     }
 
     async fn hello(&self) -> Result<FromClient, AttemptError> {
+        let connect_seq = self.context.sequence.next().await?;
+        let claims = &self.credentials.claims;
+        let statement = ConnectionStatement {
+            collective: claims.head.iss,
+            incarnation: claims.head.incarnation(),
+            gateway: self.gateway.id,
+            dn: &claims.head.sub,
+            sid: claims.head.sid,
+            sign_in_idx: claims.sign_in_idx,
+            connect_seq,
+        };
         Ok(FromClient::Hello(Hello {
             versions: vec![SESSION_VERSION],
-            connect_seq: self.context.sequence.next().await?,
+            connect_seq,
+            proof: connection_proof::sign(&statement, clock::now(), &self.context.key)?,
             claims_token: self.credentials.claims.expose().to_owned(),
             entitlement_token: self.credentials.entitlement.expose().to_owned(),
             device_claims: self.device_claims.as_ref().clone(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ringwall_actors::link::Board;
 
+use crate::clock::watch::ClockWatch;
 use crate::replica::Replica;
 use crate::replica::vault::Vault;
 
@@ -18,4 +19,6 @@ pub(crate) struct Members {
     pub(crate) vault: Arc<Vault>,
     /// What Gateways enforce whose feed ends here.
     pub(crate) board: Arc<Board>,
+    /// Whether this Controller's clock is right.
+    pub(crate) clock: Arc<ClockWatch>,
 }

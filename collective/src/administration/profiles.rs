@@ -160,7 +160,7 @@ impl Profiles {
             SpaMode::Open => None,
             mode => Some(ProfileSpa {
                 mode,
-                name: spa::key_name(profile).to_owned(),
+                name: profile.key_name().to_owned(),
                 key: spa::profile_key(state, &self.vault, profile)?,
             }),
         };

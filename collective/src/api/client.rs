@@ -2,14 +2,17 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, ServiceConfig, post, scope};
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{
     BeginSignIn, CertificateAnswer, CertificateRequest, ClaimsAnswer, EntitlementsAnswer, EntitlementsRequest,
     MAX_CLIENT_BODY, MAX_SIGN_IN_BODY, MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignInWay, SignOutRequest,
     StepUpAnswer, StepUpRequest,
 };
+use ringwall_protocol::wire::error::ErrorCode;
 
 use super::client_body::{Body, BodyLimit};
 use crate::clock;
+use crate::clock::agreement::Verdict;
 use crate::controller::Controller;
 use crate::issuing::CertifiedClient;
 use crate::refusal::Refusal;
@@ -39,12 +42,26 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
     );
 }
 
+/// The time at which a Client's request is judged.
+///
+/// # Errors
+/// `clockSuspect` while the majority's clocks say that this one is off: they serve, and what is minted here would be of
+/// another time.
+fn time(controller: &Controller) -> Result<UnixMillis, Refusal> {
+    match controller.clock.state().verdict {
+        Verdict::Off(_) => {
+            Err(Refusal::new(ErrorCode::ClockSuspect, "this controller's clock is off; try another controller"))
+        }
+        _ => Ok(clock::now()),
+    }
+}
+
 async fn begin_sign_in(
     controller: Data<Controller>,
     caller: UnauthenticatedClient,
     Body(body): Body<BeginSignIn>,
 ) -> Answer<SignInWay> {
-    controller.sign_in.begin_sign_in(&caller, &body, clock::now()).await.map(Json)
+    controller.sign_in.begin_sign_in(&caller, &body, time(&controller)?).await.map(Json)
 }
 
 async fn sign_in(
@@ -52,7 +69,7 @@ async fn sign_in(
     caller: UnauthenticatedClient,
     Body(body): Body<SignInRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.sign_in.sign_in(&caller, body, clock::now()).await?))
+    Ok(answer_sign_in(&controller.sign_in.sign_in(&caller, body, time(&controller)?).await?))
 }
 
 async fn sign_in_mfa(
@@ -60,7 +77,7 @@ async fn sign_in_mfa(
     caller: UnauthenticatedClient,
     Body(body): Body<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_sign_in(&controller.sign_in.finish_sign_in(&caller, body, clock::now()).await?))
+    Ok(answer_sign_in(&controller.sign_in.finish_sign_in(&caller, body, time(&controller)?).await?))
 }
 
 fn answer_sign_in(answer: &SignInAnswer) -> HttpResponse {
@@ -75,7 +92,7 @@ async fn certificate(
     caller: UnauthenticatedClient,
     Body(body): Body<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issuing.issue_certificate(&body, caller.address, None, clock::now()).await.map(Json)
+    controller.issuing.issue_certificate(&body, caller.address, None, time(&controller)?).await.map(Json)
 }
 
 async fn renew_certificate(
@@ -83,7 +100,7 @@ async fn renew_certificate(
     caller: CertifiedClient,
     Body(body): Body<CertificateRequest>,
 ) -> Answer<CertificateAnswer> {
-    controller.issuing.issue_certificate(&body, caller.address, Some(&caller), clock::now()).await.map(Json)
+    controller.issuing.issue_certificate(&body, caller.address, Some(&caller), time(&controller)?).await.map(Json)
 }
 
 async fn entitlements(
@@ -91,7 +108,7 @@ async fn entitlements(
     caller: CertifiedClient,
     Body(body): Body<EntitlementsRequest>,
 ) -> Answer<EntitlementsAnswer> {
-    controller.issuing.entitle(&caller, &body, clock::now()).await.map(Json)
+    controller.issuing.entitle(&caller, &body, time(&controller)?).await.map(Json)
 }
 
 async fn renew(
@@ -99,7 +116,7 @@ async fn renew(
     caller: CertifiedClient,
     Body(body): Body<RenewRequest>,
 ) -> Answer<ClaimsAnswer> {
-    controller.issuing.renew(&caller, &body, clock::now()).await.map(Json)
+    controller.issuing.renew(&caller, &body, time(&controller)?).await.map(Json)
 }
 
 async fn step_up(
@@ -107,7 +124,7 @@ async fn step_up(
     caller: CertifiedClient,
     Body(body): Body<StepUpRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.step_up.step_up(&caller, body, clock::now()).await?))
+    Ok(answer_step_up(&controller.step_up.step_up(&caller, body, time(&controller)?).await?))
 }
 
 async fn step_up_mfa(
@@ -115,7 +132,7 @@ async fn step_up_mfa(
     caller: CertifiedClient,
     Body(body): Body<MfaAnswer>,
 ) -> Result<HttpResponse, Refusal> {
-    Ok(answer_step_up(&controller.step_up.finish_step_up(&caller, body, clock::now()).await?))
+    Ok(answer_step_up(&controller.step_up.finish_step_up(&caller, body, time(&controller)?).await?))
 }
 
 fn answer_step_up(answer: &StepUpAnswer) -> HttpResponse {
@@ -130,6 +147,6 @@ async fn sign_out(
     caller: CertifiedClient,
     Body(body): Body<SignOutRequest>,
 ) -> Result<HttpResponse, Refusal> {
-    controller.revocation.sign_out(&caller, &body, clock::now()).await?;
+    controller.revocation.sign_out(&caller, &body, time(&controller)?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -20,6 +20,14 @@ struct Health {
     leader: Option<u64>,
     applied: u64,
     term: u64,
+    /// What the other Controllers' clocks say about this one: `alone`, `agrees`, `off`, `undecided` or `unconfirmed`.
+    clock: &'static str,
+    /// Nothing is forgotten by this clock.
+    clock_suspect: bool,
+    /// How far it is off, as far as that is known.
+    clock_offset_ms: Option<i64>,
+    /// Audit records of Gateways can be written.
+    audit_writable: bool,
 }
 
 /// The process's metrics; the first call installs the recorder.
@@ -54,12 +62,17 @@ pub(crate) fn serve(listener: TcpListener, controller: Data<Controller>) -> std:
 async fn health(controller: Data<Controller>) -> HttpResponse {
     let ready = controller.replica.current().await.is_ok_and(|state| state.collective().is_some());
     let status = controller.replica.status();
+    let clock = controller.clock.state();
     let health = Health {
         ready,
         node: controller.replica.me().0,
         leader: status.leader.map(|node| node.0),
         applied: status.applied.0,
         term: status.term,
+        clock: clock.verdict.name(),
+        clock_suspect: clock.is_suspect(),
+        clock_offset_ms: clock.offset_ms(),
+        audit_writable: controller.peers.gateway_audit.writable(),
     };
     if ready { HttpResponse::Ok().json(health) } else { HttpResponse::ServiceUnavailable().json(health) }
 }

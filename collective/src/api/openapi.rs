@@ -67,7 +67,7 @@ fn make() -> Value {
             "description": format!(
                 "Every request carries `Accept: application/vnd.appgate.peer-v<N>+json` with N from {LOWEST_VERSION} to \
                  {VERSION}; otherwise 406. `Idempotency-Key` makes an order safe to repeat for 24 hours. A \
-                 field without effect is refused with 422 by its name: `witnesses` above 1, `fallbackSite`, `vpn.dtls.enabled`, \
+                 field without effect is refused with 422 by its name: `fallbackSite`, `vpn.dtls.enabled`, \
                  `ipPoolMappings`, `peerInterface.overrideSpaMode`, and what belongs to another role or type of an object."
             ),
         },

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use ringwall_protocol::time::UnixMillis;
 
-/// Keys remembered at once. Beyond it the ones that are full again are dropped, then new keys are refused.
+/// Keys remembered at once. Beyond it the ones that are full again are dropped, then a share of those that will be so first.
 const MAX_KEYS: usize = 65_536;
+/// How many make room at a time, so that a flood of new keys is not a search each.
+const SHARE: usize = MAX_KEYS / 16;
 
 /// A token bucket for each key: `capacity` at once, refilled evenly over `period`.
 #[derive(Debug)]
@@ -31,8 +33,11 @@ impl<K: Ord + Clone> Throttle<K> {
 
     /// Takes one, if there is one.
     pub(crate) fn take(&mut self, key: &K, now: UnixMillis) -> bool {
-        if !self.has_one(key, now) || (!self.buckets.contains_key(key) && !self.has_room(now)) {
+        if !self.has_one(key, now) {
             return false;
+        }
+        if !self.buckets.contains_key(key) {
+            self.make_room(now);
         }
         let each = self.each();
         let bucket = self.buckets.entry(key.clone()).or_insert(Bucket { full_at: now });
@@ -57,11 +62,18 @@ impl<K: Ord + Clone> Throttle<K> {
         self.period / self.capacity
     }
 
-    fn has_room(&mut self, now: UnixMillis) -> bool {
-        if self.buckets.len() >= MAX_KEYS {
-            self.buckets.retain(|_, bucket| bucket.full_at > now);
+    /// Makes room for new keys: those that are full again go, otherwise those that counted least and longest ago.
+    fn make_room(&mut self, now: UnixMillis) {
+        if self.buckets.len() < MAX_KEYS {
+            return;
         }
-        self.buckets.len() < MAX_KEYS
+        self.buckets.retain(|_, bucket| bucket.full_at > now);
+        if self.buckets.len() >= MAX_KEYS {
+            let mut ends: Vec<_> = self.buckets.values().map(|bucket| bucket.full_at).collect();
+            let (_, last, _) = ends.select_nth_unstable(SHARE);
+            let last = *last;
+            self.buckets.retain(|_, bucket| bucket.full_at > last);
+        }
     }
 }
 
@@ -82,13 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_bounded_and_full_buckets_make_room() {
-        let mut throttle = Throttle::new(1, Duration::from_secs(1));
+    fn memory_stays_bounded_and_the_one_that_counted_least_makes_room() {
+        let mut throttle = Throttle::new(2, Duration::from_secs(1));
         let start = UnixMillis(0);
-        for key in 0..MAX_KEYS {
-            assert!(throttle.take(&key, start));
+        assert!(throttle.take(&0, start) && throttle.take(&0, start));
+        for key in 1..2 * MAX_KEYS {
+            assert!(throttle.take(&key, start), "a new key is counted");
         }
-        assert!(!throttle.take(&usize::MAX, start));
-        assert!(throttle.take(&usize::MAX, start.plus(Duration::from_secs(2))));
+        assert!(throttle.buckets.len() <= MAX_KEYS);
+        assert!(!throttle.take(&0, start), "who has had its share does not begin anew");
     }
 }

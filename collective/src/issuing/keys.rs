@@ -8,7 +8,7 @@ use ringwall_protocol::membership::KeyState;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
-use ringwall_raft::state::member::UpdateController;
+use ringwall_raft::state::member::{EndFormerControllerKey, UpdateController};
 use ringwall_raft::state::signing_key::AddKey;
 use ringwall_trust::identity::{KeyKind, Leaf, PrivateKey, VerifiedRequest};
 use ringwall_trust::secret::SystemRandom;
@@ -104,16 +104,22 @@ impl OwnKeys {
         record.is_some_and(|record| matches!(record.state, ApplianceState::Active | ApplianceState::Joining))
     }
 
-    /// Replaces this Controller's own certificate, with a new key, when two thirds of its life are over.
-    /// Everyone hears of the new key some seconds before it is shown.
+    /// Replaces this Controller's own certificate, with a new key, when two thirds of its life are over, or when it was made by
+    /// a clock that was ahead and is not valid yet. Everyone hears of the new key some seconds before it is shown.
     ///
     /// # Errors
     /// `busy` without issuer, `noQuorum`, `unknownOutcome`; the next look tries again.
     pub async fn tend_certificate(self: &Arc<Self>, now: UnixMillis) -> Result<(), Refusal> {
         let chain = self.presented.chain();
         let Some(leaf) = chain.first().and_then(|der| Leaf::parse(der).ok()) else { return Ok(()) };
+        let record = self.replica.state().controller(self.replica.me()).map(|record| record.keys.clone());
+        if record.is_some_and(|keys| keys.len() > 1 && keys.first() == Some(&leaf.thumbprint)) {
+            // The next key is shown: whoever has the former one is nobody from now on.
+            let end = EndFormerControllerKey { node: self.replica.me(), used: leaf.thumbprint };
+            return self.replica.change(end).await.map(drop);
+        }
         let life = leaf.not_before.until(leaf.not_after);
-        if now < leaf.not_before.plus(life * 2 / 3) {
+        if leaf.not_before <= now && now < leaf.not_before.plus(life * 2 / 3) {
             return Ok(());
         }
         let Ok(renewing) = Arc::clone(&self.renewing).try_acquire_owned() else { return Ok(()) };

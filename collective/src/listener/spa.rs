@@ -26,16 +26,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Generation of the Collective's own keys.
 pub(crate) const PEER_GENERATION: u32 = 0;
 
-/// Name of a profile's SPA key: equal names are equal keys (S8).
-#[must_use]
-pub(crate) fn key_name(profile: &ClientProfile) -> &str {
-    if profile.spa_key_name.is_empty() { &profile.base.name } else { &profile.spa_key_name }
-}
-
 /// Whether the key of this name is for first contact with this profile.
 #[must_use]
 pub(crate) fn opens(profile: &ClientProfile, name: &str) -> bool {
-    profile.enrolment && key_name(profile) == name
+    profile.enrolment && profile.key_name() == name
 }
 
 /// The master secret from which profiles' and peers' keys are derived.
@@ -52,7 +46,7 @@ pub(crate) fn master(state: &State, vault: &Vault) -> Result<SecretKey, Refusal>
 /// # Errors
 /// If the Collective has no master key yet, or the vault cannot open it.
 pub fn profile_key(state: &State, vault: &Vault, profile: &ClientProfile) -> Result<SecretKey, Refusal> {
-    Ok(derive_profile_key(&master(state, vault)?, key_name(profile), profile.key_generation))
+    Ok(derive_profile_key(&master(state, vault)?, profile.key_name(), profile.key_generation))
 }
 
 /// The key with which peers of a role knock.
@@ -139,8 +133,8 @@ impl Followed {
     }
 
     /// Brings `receiver` to what `state` says; true if keys were taken away, with which pinholes may be open. Keys that do
-    /// not open are left out, with an error in the log.
-    pub(crate) fn follow(&mut self, receiver: &mut Receiver, state: &State, vault: &Vault) -> bool {
+    /// not open are left out, with an error in the log. To be asked every few seconds: former keys have an end.
+    pub(crate) fn follow(&mut self, receiver: &mut Receiver, state: &State, vault: &Vault, now: UnixMillis) -> bool {
         let Ok(master) = master(state, vault) else { return false };
         let window = SpaWindow::new(state.settings().spa_time_window_seconds).unwrap_or(SpaWindow::DEFAULT);
         // Interfaces come and go: what this machine's addresses are is asked again now and then.
@@ -157,7 +151,7 @@ impl Followed {
             self.peers = true;
         }
         self.follow_cutoffs(receiver, state);
-        let profiles = self.follow_profiles(receiver, state, &master);
+        let profiles = self.follow_profiles(receiver, state, &master, now);
         let devices = self.follow_devices(receiver, state, vault);
         profiles || devices
     }
@@ -179,13 +173,13 @@ impl Followed {
         }
     }
 
-    /// Keys of profiles that enrol; of a rotated one the former generation too.
-    fn follow_profiles(&mut self, receiver: &mut Receiver, state: &State, master: &SecretKey) -> bool {
+    /// Keys of profiles that enrol; of a rotated one the former generation too, for its time (T71).
+    fn follow_profiles(&mut self, receiver: &mut Receiver, state: &State, master: &SecretKey, now: UnixMillis) -> bool {
         let enrolling = state.client_profiles().filter(|profile| profile.enrolment);
         let wanted: BTreeSet<(String, u32)> = enrolling
             .flat_map(|profile| {
-                let generation = profile.key_generation;
-                [generation, generation.saturating_sub(1)].map(|one| (key_name(profile).to_owned(), one))
+                let generations = std::iter::once(profile.key_generation).chain(state.former_generation(profile, now));
+                generations.map(|one| (profile.key_name().to_owned(), one))
             })
             .collect();
         if wanted == self.profiles {

@@ -48,7 +48,8 @@ impl Feeds {
     /// Serves one Gateway until either side ends the connection.
     pub(crate) async fn serve(&self, gateway: ApplianceId, peer: Peer) {
         let Peer { stream, address, permit, .. } = peer;
-        tracing::info!(%gateway, %address, "gateway's feed connected");
+        // A witness is asked now and then: whether a feed stands is logged where its reports are heard.
+        tracing::debug!(%gateway, %address, "gateway connected");
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let parts = LinkParts {
             gateway,
@@ -67,7 +68,7 @@ impl Feeds {
         // Full or closed means that it is ending or will notice by the outbox.
         let _ = link.try_send(HungUp);
         drop(permit);
-        tracing::info!(%gateway, "gateway's feed ended");
+        tracing::debug!(%gateway, "gateway's connection ended");
     }
 }
 

@@ -1,62 +1,51 @@
 //! What Gateways tell: sessions go into the directory and, batched, as bindings into the replicated state; audit
 //! records into a file; requests for further certificates are answered.
+//!
+//! Promises that a Gateway speaks only for sessions that a Client itself opened there (T67), with the key of a registered
+//! device, and no faster than a Gateway that works has to (T68).
+
+mod recording;
+mod speech;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ringwall_actors::link::{GatewayReport, GatewayReports};
 use ringwall_protocol::feed::SessionSummary;
-use ringwall_protocol::id::{ApplianceId, CommandId, SessionId, SiteId};
+use ringwall_protocol::id::{ApplianceId, CommandId, SessionId};
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
-use ringwall_raft::state::binding::{BindSessions, Binding, EndSessions, MAX_BOUND};
-use ringwall_raft::state::gateway::{NoteInterfaces, RenewGatewayKey};
+use ringwall_raft::state::binding::EndedSession;
+use ringwall_raft::state::gateway::RenewGatewayKey;
 use ringwall_trust::identity::VerifiedRequest;
 use ringwall_trust::secret::SystemRandom;
 use tokio::sync::mpsc;
 
+use self::recording::{Report, WAITING, record_all};
+use self::speech::{Pace, true_binding};
 use super::Peers;
-use crate::audit::file::AuditFile;
+use crate::audit::file::Stored;
 use crate::refusal::Refusal;
 use crate::replica::scoped_id;
-
-/// Reports that may wait to be bound; beyond it they are dropped, and told again when the Gateway reconnects.
-const WAITING: usize = 65_536;
-/// Reports are gathered for so long before they become an entry.
-const BATCH: Duration = Duration::from_millis(100);
 
 /// Hears Gateways.
 #[derive(Debug)]
 pub(crate) struct Reports {
     peers: Arc<Peers>,
     bindings: mpsc::Sender<Report>,
-    audit: Arc<AuditFile>,
-}
-
-#[derive(Debug)]
-enum Report {
-    Opened(Binding),
-    Ended(SessionDn, SiteId, SessionId),
-    Interfaces(ApplianceId, Vec<IpAddr>),
+    pace: Pace,
 }
 
 impl Reports {
     /// A listener, and the task that turns its reports into log entries until the listener is gone.
-    pub(crate) fn new(peers: &Arc<Peers>, audit: Arc<AuditFile>) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub(crate) fn new(peers: &Arc<Peers>) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (bindings, waiting) = mpsc::channel(WAITING);
-        let task = bind(Arc::clone(peers), waiting);
-        (Self { peers: Arc::clone(peers), bindings, audit }, task)
-    }
-
-    /// A Gateway speaks for itself, in its own Site: what it says of others could end their sessions.
-    fn may_speak_of(&self, gateway: ApplianceId, session: &SessionSummary) -> bool {
-        let state = self.peers.replica.state();
-        session.gateway == gateway && state.gateway(gateway).is_some_and(|record| record.site == session.site)
+        let task = record_all(Arc::clone(peers), waiting);
+        (Self { peers: Arc::clone(peers), bindings, pace: Pace::default() }, task)
     }
 
     fn put(&self, report: Report) {
@@ -64,28 +53,52 @@ impl Reports {
             tracing::warn!("more sessions are reported than can be recorded");
         }
     }
+
+    fn told(&self, gateway: ApplianceId, session: SessionSummary, opened: bool) {
+        let now = self.peers.replica.now();
+        // What is known already changes no binding; only its picture is new.
+        let known = self.peers.sessions.knows(gateway, &session);
+        if !known || opened {
+            let state = self.peers.replica.state();
+            let binding = if self.pace.may_report(gateway, now) {
+                true_binding(&state, gateway, &session, now)
+            } else {
+                Err("it reports more sessions than a gateway can have")
+            };
+            match binding {
+                Ok(binding) if opened => self.put(Report::Opened(binding)),
+                Ok(_) => {}
+                Err(why) => return refuse(gateway, &session, why),
+            }
+        }
+        self.peers.sessions.put(gateway, session);
+    }
+
+    fn ended(&self, gateway: ApplianceId, session: SessionId, dn: SessionDn) {
+        let state = self.peers.replica.state();
+        let Some(site) = state.gateway(gateway).map(|record| record.site) else { return };
+        let is_bound =
+            || state.binding(&dn, site).is_some_and(|bound| bound.session == session && bound.gateway == gateway);
+        // Of others a Gateway says nothing, and of its own each once.
+        if self.peers.sessions.remove(gateway, session) || is_bound() {
+            self.put(Report::Ended(EndedSession { dn, site, gateway, session }));
+        }
+    }
+}
+
+fn refuse(gateway: ApplianceId, session: &SessionSummary, why: &'static str) {
+    metrics::counter!("ringwall_gateway_reports_refused_total").increment(1);
+    tracing::debug!(%gateway, dn = %session.dn, site = %session.site, why, "gateway's report of a session is not believed");
 }
 
 impl GatewayReports for Reports {
     fn report(&self, gateway: ApplianceId, report: GatewayReport) {
         match report {
-            GatewayReport::SessionOpened(session) | GatewayReport::SessionUpdated(session)
-                if !self.may_speak_of(gateway, &session) =>
-            {
-                let (dn, site) = (&session.dn, session.site);
-                tracing::warn!(%gateway, %dn, %site, "a gateway reports a session of another Site or Gateway");
-            }
-            GatewayReport::SessionOpened(session) => {
-                self.put(Report::Opened(binding(gateway, &session)));
-                self.peers.sessions.put(gateway, session);
-            }
-            GatewayReport::SessionUpdated(session) => self.peers.sessions.put(gateway, session),
+            GatewayReport::SessionOpened(session) => self.told(gateway, session, true),
+            GatewayReport::SessionUpdated(session) => self.told(gateway, session, false),
             GatewayReport::SessionEnded { session, dn, code } => {
-                tracing::info!(%gateway, %dn, ?code, "session ended");
-                if let Some(site) = self.peers.replica.state().gateway(gateway).map(|record| record.site) {
-                    self.put(Report::Ended(dn, site, session));
-                }
-                self.peers.sessions.remove(gateway, session);
+                tracing::debug!(%gateway, %dn, ?code, "session ended");
+                self.ended(gateway, session, dn);
             }
             GatewayReport::Interfaces(addresses) => self.put(Report::Interfaces(gateway, addresses)),
             GatewayReport::Load { sessions, rule_sets } => {
@@ -93,13 +106,20 @@ impl GatewayReports for Reports {
                 metrics::gauge!("ringwall_gateway_sessions", &labels).set(f64::from(sessions));
                 metrics::gauge!("ringwall_gateway_rule_sets", &labels).set(f64::from(rule_sets));
             }
-            GatewayReport::Connected | GatewayReport::Disconnected => self.peers.sessions.forget_gateway(gateway),
+            GatewayReport::Connected => {
+                tracing::info!(%gateway, "gateway's feed stands");
+                self.peers.sessions.forget_gateway(gateway);
+            }
+            GatewayReport::Disconnected => {
+                tracing::info!(%gateway, "gateway's feed ended");
+                self.peers.sessions.forget_gateway(gateway);
+            }
         }
     }
 
     fn store_audit(&self, gateway: ApplianceId, seq: u64, records: Vec<String>) -> BoxFuture<'static, bool> {
-        let audit = Arc::clone(&self.audit);
-        async move { audit.append(gateway, seq, records).await }.boxed()
+        let (audit, now) = (Arc::clone(&self.peers.gateway_audit), self.peers.replica.now());
+        async move { audit.append(gateway, seq, records, now).await == Stored::Yes }.boxed()
     }
 
     fn renew_certificate(
@@ -108,88 +128,11 @@ impl GatewayReports for Reports {
         command: CommandId,
         csr: String,
     ) -> BoxFuture<'static, Result<Vec<String>, ErrorCode>> {
+        if !self.pace.may_renew(gateway, self.peers.replica.now()) {
+            return async { Err(ErrorCode::Busy) }.boxed();
+        }
         let peers = Arc::clone(&self.peers);
         async move { renew(&peers, gateway, command, &csr).await.map_err(|refusal| refusal.code) }.boxed()
-    }
-}
-
-fn binding(gateway: ApplianceId, session: &SessionSummary) -> Binding {
-    Binding {
-        dn: session.dn.clone(),
-        site: session.site,
-        gateway,
-        session: session.session,
-        sid: session.sid,
-        sign_in_idx: session.sign_in_idx,
-        connect_seq: session.connect_seq,
-        since: session.since,
-    }
-}
-
-async fn bind(peers: Arc<Peers>, mut waiting: mpsc::Receiver<Report>) {
-    let mut batch = Vec::new();
-    while waiting.recv_many(&mut batch, MAX_BOUND).await > 0 {
-        tokio::time::sleep(BATCH).await;
-        while batch.len() < MAX_BOUND
-            && let Ok(more) = waiting.try_recv()
-        {
-            batch.push(more);
-        }
-        record(&peers, std::mem::take(&mut batch)).await;
-    }
-}
-
-/// Binds sessions of sign-ins that have happened. One from the future would win over every true one after it.
-async fn open(peers: &Peers, mut bindings: Vec<Binding>) -> Result<(), Refusal> {
-    // As new as every sign-in that a Gateway can have seen.
-    let newest = peers.replica.current().await?.index();
-    bindings.retain(|binding| {
-        let happened = binding.sign_in_idx <= newest;
-        if !happened {
-            tracing::warn!(gateway = %binding.gateway, dn = %binding.dn, "gateway reports a sign-in index that is higher than the applied one");
-        }
-        happened
-    });
-    if !bindings.is_empty() {
-        peers.replica.change(BindSessions { bindings }).await?;
-    }
-    Ok(())
-}
-
-async fn record(peers: &Peers, batch: Vec<Report>) {
-    let (mut bindings, mut ended) = (Vec::new(), Vec::new());
-    let mut interfaces = BTreeMap::new();
-    for report in batch {
-        match report {
-            Report::Interfaces(gateway, addresses) => drop(interfaces.insert(gateway, addresses)),
-            Report::Opened(binding) => bindings.push(binding),
-            Report::Ended(dn, site, session) => ended.push((dn, site, session)),
-        }
-    }
-    // Openings first: an end names its session, so that it cannot end a later one.
-    if !bindings.is_empty()
-        && let Err(error) = open(peers, bindings).await
-    {
-        tracing::warn!(%error, "sessions were not recorded");
-    }
-    for (gateway, addresses) in interfaces {
-        note_interfaces(peers, gateway, addresses).await;
-    }
-    if !ended.is_empty()
-        && let Err(error) = peers.replica.change(EndSessions { ended }).await
-    {
-        tracing::warn!(%error, "ends of sessions were not recorded");
-    }
-}
-
-/// Where a Gateway's host is reached, if that is new.
-async fn note_interfaces(peers: &Peers, gateway: ApplianceId, addresses: Vec<IpAddr>) {
-    let known = peers.replica.state().gateway(gateway).is_some_and(|record| record.interface_addresses == addresses);
-    if known {
-        return;
-    }
-    if let Err(error) = peers.replica.change(NoteInterfaces { gateway, addresses }).await {
-        tracing::warn!(%error, %gateway, "addresses of a gateway were not recorded");
     }
 }
 

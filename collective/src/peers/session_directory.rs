@@ -11,30 +11,86 @@ use ringwall_protocol::name::{DnScope, SessionDn};
 
 /// Sessions kept for one Gateway: more than one can have live sessions, so a wrong one cannot fill this memory.
 const MAX_PER_GATEWAY: usize = 65_536;
+/// Bytes of one session's picture, and of all of a Gateway: what it cannot need is not kept.
+const MAX_SUMMARY: usize = 256 * 1024;
+/// See [`MAX_SUMMARY`].
+const MAX_BYTES_PER_GATEWAY: usize = 256 * 1024 * 1024;
 
 /// Live sessions by Gateway.
 #[derive(Debug, Default)]
 pub struct SessionDirectory {
-    gateways: RwLock<BTreeMap<ApplianceId, BTreeMap<SessionId, SessionSummary>>>,
+    gateways: RwLock<BTreeMap<ApplianceId, Sessions>>,
+}
+
+/// Sessions of one Gateway, each with its size.
+#[derive(Debug, Default)]
+struct Sessions {
+    known: BTreeMap<SessionId, (SessionSummary, usize)>,
+    bytes: usize,
+}
+
+impl Sessions {
+    /// Keeps a session, if all of them then have at most `limit` bytes.
+    fn put(&mut self, session: SessionSummary, limit: usize) {
+        let size = size_of_json(&session);
+        if size > MAX_SUMMARY {
+            return;
+        }
+        let former = self.known.get(&session.session).map(|(old, size)| (old.generation, *size));
+        let newer = former.is_none_or(|(generation, _)| generation <= session.generation);
+        let bytes = self.bytes - former.map_or(0, |(_, size)| size) + size;
+        if newer && bytes <= limit && (former.is_some() || self.known.len() < MAX_PER_GATEWAY) {
+            self.bytes = bytes;
+            self.known.insert(session.session, (session, size));
+        }
+    }
+
+    fn remove(&mut self, session: SessionId) -> bool {
+        let gone = self.known.remove(&session);
+        self.bytes -= gone.as_ref().map_or(0, |(_, size)| *size);
+        gone.is_some()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &SessionSummary> {
+        self.known.values().map(|(session, _)| session)
+    }
+}
+
+/// Length of a value as JSON; more than any bound if it has none.
+fn size_of_json(session: &SessionSummary) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, session).map_or(usize::MAX, |()| count.0)
 }
 
 impl SessionDirectory {
     /// A session was opened or changed. The Gateway is the one whose connection told it, whatever the report says.
     pub fn put(&self, gateway: ApplianceId, session: SessionSummary) {
         let mut gateways = self.gateways.write().unwrap_or_else(PoisonError::into_inner);
-        let known = gateways.entry(gateway).or_default();
-        let newer = known.get(&session.session).is_none_or(|old| old.generation <= session.generation);
-        if newer && (known.len() < MAX_PER_GATEWAY || known.contains_key(&session.session)) {
-            known.insert(session.session, SessionSummary { gateway, ..session });
-        }
+        gateways.entry(gateway).or_default().put(SessionSummary { gateway, ..session }, MAX_BYTES_PER_GATEWAY);
     }
 
-    /// A session ended.
-    pub fn remove(&self, gateway: ApplianceId, session: SessionId) {
+    /// Whether a Gateway told of this very connection of the session before.
+    pub(crate) fn knows(&self, gateway: ApplianceId, session: &SessionSummary) -> bool {
+        let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
+        let known = gateways.get(&gateway).and_then(|sessions| sessions.known.get(&session.session));
+        let connection = |one: &SessionSummary| (one.dn.clone(), one.site, one.sid, one.sign_in_idx, one.connect_seq);
+        known.is_some_and(|(known, _)| connection(known) == connection(session) && known.proof == session.proof)
+    }
+
+    /// A session ended. False if the Gateway did not tell of it before.
+    pub fn remove(&self, gateway: ApplianceId, session: SessionId) -> bool {
         let mut gateways = self.gateways.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = gateways.get_mut(&gateway) {
-            known.remove(&session);
-        }
+        gateways.get_mut(&gateway).is_some_and(|sessions| sessions.remove(session))
     }
 
     /// The Gateway's connection ended; it will tell its sessions anew, here or elsewhere.
@@ -46,35 +102,36 @@ impl SessionDirectory {
     #[must_use]
     pub fn all(&self) -> Vec<SessionSummary> {
         let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
-        gateways.values().flat_map(BTreeMap::values).cloned().collect()
+        gateways.values().flat_map(Sessions::iter).cloned().collect()
     }
 
     /// Those of one DN.
     #[must_use]
     pub fn of(&self, dn: &SessionDn) -> Vec<SessionSummary> {
         let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
-        gateways.values().flat_map(BTreeMap::values).filter(|session| session.dn == *dn).cloned().collect()
+        gateways.values().flat_map(Sessions::iter).filter(|session| session.dn == *dn).cloned().collect()
     }
 
     /// Those that a scope covers.
     #[must_use]
     pub fn covered_by(&self, scope: &DnScope) -> Vec<SessionSummary> {
         let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
-        gateways.values().flat_map(BTreeMap::values).filter(|session| scope.matches(&session.dn)).cloned().collect()
+        gateways.values().flat_map(Sessions::iter).filter(|session| scope.matches(&session.dn)).cloned().collect()
     }
 
     /// How many a scope covers.
     #[must_use]
     pub fn count(&self, scope: &DnScope) -> usize {
         let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
-        gateways.values().flat_map(BTreeMap::values).filter(|session| scope.matches(&session.dn)).count()
+        gateways.values().flat_map(Sessions::iter).filter(|session| scope.matches(&session.dn)).count()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use ringwall_protocol::claims::ClaimMap;
-    use ringwall_protocol::id::{LogIndex, SignInId, SiteId};
+    use ringwall_protocol::connection::ConnectionProof;
+    use ringwall_protocol::id::{LogIndex, SignInId, SiteId, UserId};
     use ringwall_protocol::time::UnixMillis;
 
     use super::*;
@@ -86,6 +143,8 @@ mod tests {
             sid: SignInId::from_random([1; 16]),
             sign_in_idx: LogIndex(1),
             connect_seq: 1,
+            proof: ConnectionProof { time: UnixMillis(0), key: Vec::new(), signature: Vec::new() },
+            user_id: UserId::from_random([4; 16]),
             site: SiteId::from_random([1; 16]),
             gateway: ApplianceId::from_random([9; 16]),
             since: UnixMillis(0),
@@ -100,6 +159,28 @@ mod tests {
             rules: 0,
             generation,
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_gateways_sessions_has_an_end() {
+        let directory = SessionDirectory::default();
+        let gateway = ApplianceId::from_random([2; 16]);
+        let mut large = session(1, 1);
+        large.client_address = "a".repeat(MAX_SUMMARY);
+        directory.put(gateway, large);
+        assert!(directory.all().is_empty(), "no session needs that much");
+        let (mut sessions, limit) = (Sessions::default(), 20 * size_of_json(&session(1, 1)));
+        (0..100).for_each(|number| sessions.put(session(number, 1), limit));
+        let kept = sessions.iter().count();
+        assert!((15..=20).contains(&kept) && sessions.bytes <= limit, "{kept} sessions");
+        let first = session(0, 1).session;
+        assert!(sessions.remove(first) && !sessions.remove(first));
+        sessions.put(session(200, 1), limit);
+        assert_eq!(sessions.iter().count(), kept, "what ended made room");
+        (0..255).for_each(|number| {
+            sessions.remove(session(number, 1).session);
+        });
+        assert_eq!(sessions.bytes, 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ringwall_actors::link::{ChangeSource, Changes, Compacted, NoQuorum};
-use ringwall_protocol::feed::{FeedEvent, FeedView};
+use ringwall_protocol::feed::{FeedEvent, FeedView, members_digest};
 use ringwall_protocol::id::{ApplianceId, Incarnation, LogIndex};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::spa::KnockKey;
@@ -80,6 +80,18 @@ impl ChangeSource for Source {
     fn read_index(&self) -> BoxFuture<'static, Result<LogIndex, NoQuorum>> {
         let peers = Arc::clone(&self.peers);
         async move { peers.replica.node().read_index().await.map_err(|_| NoQuorum) }.boxed()
+    }
+
+    fn members(&self) -> (LogIndex, String) {
+        let state = self.peers.replica.state();
+        (state.index(), members_digest(state.controllers(), state.keys()))
+    }
+
+    fn retires(&self) -> bool {
+        let state = self.peers.replica.state();
+        let retires =
+            state.controller(self.peers.replica.me()).is_some_and(|own| own.state == ApplianceState::Retiring);
+        retires && !super::other_controllers(&state, self.peers.replica.me()).is_empty()
     }
 
     fn others(&self) -> Vec<String> {

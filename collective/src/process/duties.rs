@@ -19,6 +19,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use crate::clock;
 use crate::controller::Controller;
 use crate::issuing::check;
+use crate::peers::other_controllers;
 use crate::refusal::Refusal;
 use crate::setup::config::Advertise;
 
@@ -71,9 +72,19 @@ async fn move_revocations(controller: &Controller, mut stop: watch::Receiver<boo
         log("moving revocations on", propose_all(controller, state.revocations_due(clock::now())).await);
         if chores_at <= Instant::now() {
             chores_at = Instant::now() + CHORES;
-            log("keeping house", propose_all(controller, state.chores_due(clock::now())).await);
+            keep_house(controller, &state).await;
         }
     }
+}
+
+/// What is over is forgotten, by a clock that is not suspect (T69).
+async fn keep_house(controller: &Controller, state: &State) {
+    let Some(now) = controller.clock.forgetting() else {
+        metrics::counter!("ringwall_housekeeping_total", "outcome" => "withheld").increment(1);
+        return;
+    };
+    log("keeping house", propose_all(controller, state.chores_due(now)).await);
+    metrics::counter!("ringwall_housekeeping_total", "outcome" => "done").increment(1);
 }
 
 async fn tend_group(controller: &Controller, mut stop: watch::Receiver<bool>) {
@@ -104,11 +115,14 @@ async fn tend_self(
         if state.collective().is_none() {
             continue;
         }
-        if let Some(root) = root {
-            log("signing intermediates", sign_waiting(controller, root, &state).await);
+        // By a clock that others do not confirm no certificate is made and no key replaced: it would be of another time.
+        if !controller.clock.state().verdict.is_suspect() {
+            if let Some(root) = root {
+                log("signing intermediates", sign_waiting(controller, root, &state).await);
+            }
+            log("tending the signing key", controller.own_keys.tend_signing_key(clock::now()).await);
+            log("tending the certificate", controller.own_keys.tend_certificate(clock::now()).await);
         }
-        log("tending the signing key", controller.own_keys.tend_signing_key(clock::now()).await);
-        log("tending the certificate", controller.own_keys.tend_certificate(clock::now()).await);
         log("tending addresses", controller.own_keys.tend_addresses(advertise).await);
     }
 }
@@ -128,6 +142,10 @@ async fn propose_all(controller: &Controller, commands: Vec<Command>) -> Result<
 }
 
 async fn lead(controller: &Controller, state: &State) -> Result<(), Refusal> {
+    let me = controller.replica.me();
+    if state.controller(me).is_some_and(|own| own.state == ApplianceState::Retiring) {
+        return hand_over(controller, state).await;
+    }
     for record in state.controllers() {
         match record.state {
             ApplianceState::Joining | ApplianceState::Active | ApplianceState::Retiring => {
@@ -157,6 +175,19 @@ async fn include(controller: &Controller, record: &ControllerRecord) -> Result<(
         controller.replica.change(ChangeControllerState { node: record.node, state: ApplianceState::Active }).await?;
         tracing::info!(node = %record.node, "controller is active");
     }
+    Ok(())
+}
+
+/// A Controller that retires leads no more: an active voter does, and its duties with it.
+async fn hand_over(controller: &Controller, state: &State) -> Result<(), Refusal> {
+    let voters = controller.replica.status().voters;
+    let others = other_controllers(state, controller.replica.me());
+    let Some(next) = others.into_iter().find(|node| voters.contains(node)) else { return Ok(()) };
+    controller.replica.node().transfer_leader(next).await.map_err(|error| {
+        tracing::warn!(%next, %error, "leadership is not handed over yet");
+        Refusal::busy()
+    })?;
+    tracing::info!(%next, "this controller retires: another one leads");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! and the addresses of the other Controllers.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ringwall_raft::State;
 use ringwall_trust::spa::Receiver;
@@ -9,12 +10,16 @@ use ringwall_trust::tls::{CurrentMembers, Members};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 
+use crate::clock;
 use crate::controller::Controller;
 use crate::listener::dark::Dark;
 use crate::listener::gates::Gates;
 use crate::listener::spa::{self, Places};
 use crate::peers::connector::Connector;
 use crate::setup::data_dir::NodeIdentity;
+
+/// What time alone changes is looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Keeps what connections are judged by in step with the state.
 pub(super) struct Follower {
@@ -41,6 +46,8 @@ impl Follower {
             self.update(&state, last.as_deref(), &mut followed);
             last = Some(state);
             tokio::select! {
+                // Former keys end without an entry.
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
                 changed = applied.changed() => if changed.is_err() { return },
                 _ = stop.wait_for(|stop| *stop) => return,
             }
@@ -60,7 +67,7 @@ impl Follower {
             self.follow_members(state);
         }
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        let locked_out = followed.follow(&mut receiver, state, &self.controller.vault);
+        let locked_out = followed.follow(&mut receiver, state, &self.controller.vault, clock::now());
         drop(receiver);
         if locked_out {
             self.dark.lock_out();

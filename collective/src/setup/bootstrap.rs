@@ -21,7 +21,7 @@ pub(crate) fn raft_config(config: &Config, identity: &NodeIdentity, directory: &
             election_min: config.raft.election_min,
             election_max: config.raft.election_max,
         },
-        ..NodeConfig::new(raft_identity(identity), directory.raft())
+        ..NodeConfig::new(raft_identity(identity), directory.raft(), clock::uncorrected)
     }
 }
 

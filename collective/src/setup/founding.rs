@@ -10,6 +10,7 @@ use ringwall_protocol::name::{NameError, ProviderName, SessionDn, UserDn, UserNa
 use ringwall_protocol::object::appliance::{ApplianceState, Interface};
 use ringwall_protocol::object::identity_provider::{FactorSettings, ProviderSettings};
 use ringwall_protocol::object::ip_pool::IpRange;
+use ringwall_protocol::object::profile::DEFAULT_FORMER_KEY_HOURS;
 use ringwall_protocol::object::role::{Privilege, PrivilegeScope, PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::object::{
@@ -330,6 +331,7 @@ fn objects(options: &FoundingOptions, admin: &UserName, ids: &Ids) -> Vec<Object
             further_hostnames: Vec::new(),
             enrolment: true,
             key_generation: 0,
+            former_key_hours: DEFAULT_FORMER_KEY_HOURS,
         }
         .into(),
     );

@@ -10,13 +10,13 @@ use ringwall_protocol::id::{DeviceId, Thumbprint, UserId};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::lockout::LockoutSubject;
-use ringwall_trust::spa::Source;
 
 use super::attempter::Attempter;
+use super::lockout::sources::SourceCounts;
 use crate::identity::throttle::Throttle;
 use crate::refusal::Refusal;
 
-/// Failed sign-ins of one source (/32, /64), device or key in a minute.
+/// Failed sign-ins of one source (/32, /64; wider IPv6 networks have more), device or key in a minute.
 const FAILURES_PER_ATTEMPTER: u32 = 10;
 /// Proposals a second that strangers can cause (lock-outs).
 const STRANGER_PROPOSALS_PER_SECOND: u32 = 20;
@@ -36,12 +36,14 @@ const MAX_THRESHOLD: u32 = 100;
 /// Counters of failed sign-ins.
 #[derive(Debug)]
 pub(crate) struct Failures {
-    sources: Mutex<Throttle<Source>>,
+    sources: Mutex<SourceCounts>,
     devices: Mutex<Throttle<(UserId, DeviceId)>>,
-    admin_sources: Mutex<Throttle<Source>>,
+    admin_sources: Mutex<SourceCounts>,
     admin_keys: Mutex<Throttle<(UserId, Thumbprint)>>,
     /// Hundredths of a lock-out: a failure takes 100 ÷ threshold of them.
     subjects: Mutex<Throttle<LockoutSubject>>,
+    /// The same of names that nobody has, as far as is known: they take no room from users.
+    unknown: Mutex<Throttle<LockoutSubject>>,
     proposals: Mutex<Throttle<()>>,
     /// Wrong answers to another factor.
     answers: Mutex<Throttle<UserId>>,
@@ -52,11 +54,12 @@ pub(crate) struct Failures {
 impl Default for Failures {
     fn default() -> Self {
         Self {
-            sources: Mutex::new(Throttle::new(FAILURES_PER_ATTEMPTER, SPAN)),
+            sources: Mutex::new(SourceCounts::new(FAILURES_PER_ATTEMPTER, SPAN)),
             devices: Mutex::new(Throttle::new(FAILURES_PER_ATTEMPTER, SPAN)),
-            admin_sources: Mutex::new(Throttle::new(FAILURES_PER_ATTEMPTER, SPAN)),
+            admin_sources: Mutex::new(SourceCounts::new(FAILURES_PER_ATTEMPTER, SPAN)),
             admin_keys: Mutex::new(Throttle::new(FAILURES_PER_ATTEMPTER, SPAN)),
             subjects: Mutex::new(Throttle::new(MAX_THRESHOLD, SPAN)),
+            unknown: Mutex::new(Throttle::new(MAX_THRESHOLD, SPAN)),
             proposals: Mutex::new(Throttle::new(STRANGER_PROPOSALS_PER_SECOND, Duration::from_secs(1))),
             answers: Mutex::new(Throttle::new(WRONG_FACTORS_PER_SPAN, FACTOR_SPAN)),
             disturbances: Mutex::new(Throttle::new(DISTURBANCES_PER_SPAN, FACTOR_SPAN)),
@@ -71,10 +74,10 @@ impl Failures {
     /// `busy`, after too many failures.
     pub(crate) fn may_try(&self, attempter: Attempter, now: UnixMillis) -> Result<(), Refusal> {
         let may = match attempter {
-            Attempter::Source(from) => locked(&self.sources).has_one(&from.into(), now),
+            Attempter::Source(from) => locked(&self.sources).has_one(from, now),
             Attempter::Pending(_) => true,
             Attempter::Device(user, device) => locked(&self.devices).has_one(&(user, device), now),
-            Attempter::AdminSource(from) => locked(&self.admin_sources).has_one(&from.into(), now),
+            Attempter::AdminSource(from) => locked(&self.admin_sources).has_one(from, now),
             Attempter::AdminKey(user, key) => locked(&self.admin_keys).has_one(&(user, key), now),
         };
         if may { Ok(()) } else { Err(Refusal::busy()) }
@@ -83,11 +86,11 @@ impl Failures {
     /// Somebody failed.
     pub(crate) fn count(&self, attempter: Attempter, now: UnixMillis) {
         match attempter {
-            Attempter::Source(from) | Attempter::Pending(from) => locked(&self.sources).take(&from.into(), now),
-            Attempter::Device(user, device) => locked(&self.devices).take(&(user, device), now),
-            Attempter::AdminSource(from) => locked(&self.admin_sources).take(&from.into(), now),
-            Attempter::AdminKey(user, key) => locked(&self.admin_keys).take(&(user, key), now),
-        };
+            Attempter::Source(from) | Attempter::Pending(from) => locked(&self.sources).take(from, now),
+            Attempter::AdminSource(from) => locked(&self.admin_sources).take(from, now),
+            Attempter::Device(user, device) => drop(locked(&self.devices).take(&(user, device), now)),
+            Attempter::AdminKey(user, key) => drop(locked(&self.admin_keys).take(&(user, key), now)),
+        }
     }
 
     /// Whether an answer of this user to another factor is looked at.
@@ -115,14 +118,38 @@ impl Failures {
 
     /// A subject failed. True if it did so `threshold` times within a minute, and a lock-out may be proposed now.
     pub(crate) fn count_subject(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) -> bool {
-        let weight = MAX_THRESHOLD / threshold.clamp(1, MAX_THRESHOLD);
-        let mut subjects = locked(&self.subjects);
-        for _ in 0..weight {
-            subjects.take(subject, now);
-        }
-        let spent = !subjects.has(subject, weight, now);
+        let spent = count(&self.subjects, subject, threshold, now);
         spent && locked(&self.proposals).take(&(), now)
     }
+
+    /// A name failed that nobody has, as far as the Collective knows. Nothing is ever proposed for it.
+    pub(crate) fn count_unknown(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) {
+        count(&self.unknown, subject, threshold, now);
+    }
+
+    /// Whether a name that nobody has may be tried: here it is held to the rate that locks a user out.
+    pub(crate) fn unknown_may_try(&self, subject: &LockoutSubject, threshold: u32, now: UnixMillis) -> bool {
+        locked(&self.unknown).has(subject, weight(threshold), now)
+    }
+}
+
+/// Hundredths of a lock-out that one failure takes.
+fn weight(threshold: u32) -> u32 {
+    MAX_THRESHOLD / threshold.clamp(1, MAX_THRESHOLD)
+}
+
+/// Counts a failure; whether that was the last one before a lock-out.
+fn count(
+    subjects: &Mutex<Throttle<LockoutSubject>>,
+    subject: &LockoutSubject,
+    threshold: u32,
+    now: UnixMillis,
+) -> bool {
+    let mut subjects = locked(subjects);
+    for _ in 0..weight(threshold) {
+        subjects.take(subject, now);
+    }
+    !subjects.has(subject, weight(threshold), now)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,4 +1,8 @@
 //! Lock-outs: asked before a credential is checked, proposed when failures were counted often enough (T39).
+//!
+//! Names that nobody has are counted on this Controller only, apart from users, so that inventing them fills nothing (T70).
+
+pub(super) mod sources;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,7 +39,13 @@ impl Lockout {
 
     /// Blocked or locked out.
     pub(crate) fn may_not_try(&self, state: &State, dn: &SessionDn, known_device: bool, now: UnixMillis) -> bool {
-        state.blocked(&dn.user).is_some() || is_locked(state, dn, known_device, now)
+        if state.blocked(&dn.user).is_some() || is_locked(state, dn, known_device, now) {
+            return true;
+        }
+        let provider = state.identity_provider_named(dn.user.provider.as_str());
+        let threshold = provider.map_or(1, |provider| provider.user_lockout_threshold);
+        let subject = subject(&dn.user, known_device.then_some(dn.device));
+        !state.knows_user(&dn.user) && !self.failures.unknown_may_try(&subject, threshold, now)
     }
 
     /// Counts a failure; proposes a lock-out when the provider's threshold is reached.
@@ -51,6 +61,9 @@ impl Lockout {
         self.audit.event("authentication_failed", Some(dn), from).with("known_device", known_device).emit();
         self.failures.count(attempter, now);
         let subject = subject(&dn.user, known_device.then_some(dn.device));
+        if !self.replica.state().knows_user(&dn.user) {
+            return self.failures.count_unknown(&subject, provider.user_lockout_threshold, now);
+        }
         if !self.failures.count_subject(&subject, provider.user_lockout_threshold, now) {
             return;
         }

@@ -89,6 +89,16 @@ impl Dark {
         self.lab.controller(0).replica.state().client_profiles().next().expect("a profile").clone()
     }
 
+    fn profile_named(&self, name: &str) -> ClientProfile {
+        let state = self.lab.controller(0).replica.state();
+        state.client_profiles().find(|profile| profile.base.name == name).expect("a profile").clone()
+    }
+
+    fn key_of(&self, profile: &ClientProfile) -> SecretKey {
+        let controller = self.lab.controller(0);
+        profile_key(&controller.replica.state(), &controller.vault, profile).expect("a key")
+    }
+
     fn knock(&self, at: SocketAddr, now: UnixMillis, connections: u8) -> [u8; KNOCK_LEN] {
         self.knock_with(&self.key, at, now, connections)
     }
@@ -424,7 +434,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 #[test]
-fn removing_a_profile_locks_its_key_out_at_once_and_the_same_name_restores_it() {
+fn removing_a_profile_locks_its_key_out_at_once_and_for_ever() {
     in_the_dark(async |outside| {
         let dark = Dark::start(outside).await;
         dark.until_knocks_are_taken().await;
@@ -451,8 +461,41 @@ fn removing_a_profile_locks_its_key_out_at_once_and_the_same_name_restores_it() 
         })
         .await;
 
+        // The same name, and the generation that was removed: it gets one that nobody had.
         dark.lab.put::<ClientProfile>(serde_json::to_value(&profile).expect("JSON")).await;
-        until("the same name is the same key", async || dark.opened_by(&dark.knock(dark.at, now(), 1))).await;
+        let again = dark.profile_named(&profile.base.name);
+        assert!(again.key_generation > profile.key_generation, "{again:?}");
+        let key = dark.key_of(&again);
+        until("its own key opens", async || dark.opened_by(&dark.knock_with(&key, dark.at, now(), 1))).await;
+        assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "the key that was removed stays junk");
+    });
+}
+
+#[test]
+fn a_rotated_key_ends_at_once_or_after_its_time() {
+    in_the_dark(async |outside| {
+        let dark = Dark::start(outside).await;
+        dark.until_knocks_are_taken().await;
+        let rotate = async |hours: u32| {
+            let mut profile = serde_json::to_value(dark.profile()).expect("JSON");
+            profile["keyGeneration"] = json!(dark.profile().key_generation + 1);
+            profile["formerKeyHours"] = json!(hours);
+            dark.lab.put::<ClientProfile>(profile).await;
+            dark.key_of(&dark.profile())
+        };
+        let second = rotate(1).await;
+        until("the new key opens", async || dark.opened_by(&dark.knock_with(&second, dark.at, now(), 1))).await;
+        until("the former one, too", async || dark.opened_by(&dark.knock(dark.at, now(), 1))).await;
+        let third = rotate(0).await;
+        until("the newest key opens", async || dark.opened_by(&dark.knock_with(&third, dark.at, now(), 1))).await;
+        assert!(!dark.opened_by(&dark.knock_with(&second, dark.at, now(), 1)), "the former one ended at once");
+        assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "and so did the first");
+        let (state, profile) = (dark.lab.controller(0).replica.state(), dark.profile());
+        assert_eq!(state.former_generation(&profile, now()), None);
+        let kept = ClientProfile { former_key_hours: 2, ..profile };
+        let hours = |count: u64| now().plus(Duration::from_secs(count * 3_600 - 60));
+        assert_eq!(state.former_generation(&kept, hours(2)), Some(1));
+        assert_eq!(state.former_generation(&kept, hours(3)), None);
     });
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_actors::support::packed;
-use ringwall_protocol::feed::FromGateway;
-use ringwall_protocol::id::{CommandId, DeviceId, LogIndex, SessionId};
+use ringwall_protocol::feed::{FromGateway, SessionSummary};
+use ringwall_protocol::id::{ApplianceId, CommandId, DeviceId, LogIndex, SessionId};
 use ringwall_protocol::object::Site;
 use ringwall_protocol::wire::join::{JoinReply, JoinRequest, JoinRole};
 use ringwall_trust::identity::{Fingerprint, KeyKind, PrivateKey};
@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::client::Client;
-use crate::feed::reported;
+use crate::feed::{proof_by, reported};
 use crate::gateway::Gateway;
 use crate::harness::{Lab, until};
 
@@ -87,14 +87,15 @@ fn words() -> Vec<(String, Vec<u8>)> {
     }
     let subscribe = FromGateway::Subscribe {
         versions: vec![1],
-        gateway: ringwall_protocol::id::ApplianceId::new(uuid::Uuid::new_v4()),
+        gateway: ApplianceId::new(uuid::Uuid::new_v4()),
         position: None,
+        witness: false,
     };
     words.push(("subscribe".to_owned(), packed::frame(&subscribe).expect("a frame")));
     let key = PrivateKey::generate(KeyKind::P256).expect("a key");
     let join = JoinRequest {
         join_token: BASE64URL_NOPAD.encode(&[7; 32]),
-        appliance_id: ringwall_protocol::id::ApplianceId::new(uuid::Uuid::new_v4()),
+        appliance_id: ApplianceId::new(uuid::Uuid::new_v4()),
         role: JoinRole::Gateway,
         csr: BASE64URL_NOPAD.encode(&key.request().expect("a request")),
         software_version: "test".to_owned(),
@@ -188,17 +189,25 @@ async fn a_gateway_speaks_for_no_user_and_for_no_other_site() {
     feed.view().await;
     let state = || lab.controller(0).replica.state();
     let dn = alice.claims_content().head.sub;
-    let session = |nth: u8| {
-        let base = reported(own, gateway.id);
-        ringwall_protocol::feed::SessionSummary { session: SessionId::from_random([nth; 16]), dn: dn.clone(), ..base }
+    // Alice connected to it once: it has her proof of that, with the number 7.
+    let session = |nth: u8| SessionSummary {
+        session: SessionId::from_random([nth; 16]),
+        ..reported(&lab, &alice, own, gateway.id, 7)
     };
-    let elsewhere = ringwall_protocol::feed::SessionSummary { site: other, ..session(1) };
-    let never = ringwall_protocol::feed::SessionSummary { sign_in_idx: LogIndex(u64::MAX), ..session(2) };
-    let of_another = ringwall_protocol::feed::SessionSummary {
-        gateway: ringwall_protocol::id::ApplianceId::new(uuid::Uuid::new_v4()),
-        ..session(3)
+    let elsewhere = SessionSummary { site: other, ..session(1) };
+    let never = SessionSummary { sign_in_idx: LogIndex(u64::MAX), ..session(2) };
+    let of_another = SessionSummary { gateway: ApplianceId::new(uuid::Uuid::new_v4()), ..session(3) };
+    let highest = SessionSummary { connect_seq: u64::MAX, ..session(5) };
+    let own_key = SessionSummary {
+        proof: proof_by(&lab, &alice, &key, gateway.id, u64::MAX),
+        connect_seq: u64::MAX,
+        ..session(6)
     };
-    for forged in [elsewhere, never, of_another] {
+    let invented = SessionSummary {
+        dn: "CN=4c07bc6757ea42ddb702c2d6c45419fc,CN=nobody,OU=local".parse().expect("a DN"),
+        ..session(7)
+    };
+    for forged in [elsewhere, never, of_another, highest, own_key, invented] {
         feed.say(&FromGateway::SessionOpened { session: forged.clone() }).await;
         feed.say(&FromGateway::SessionUpdated { session: forged }).await;
     }
@@ -210,6 +219,9 @@ async fn a_gateway_speaks_for_no_user_and_for_no_other_site() {
         Some(session(4).session),
         "not one from the future"
     );
+    assert_eq!(state().binding(&dn, own).map(|bound| bound.connect_seq), Some(7), "with the Client's own number");
+    assert_eq!(state().bindings().count(), 1, "and nobody else");
+    assert_eq!(lab.controller(0).peers.sessions.all().len(), 1);
     assert!(state().binding(&dn, other).is_none(), "nothing in another Site");
     assert!(lab.controller(0).peers.sessions.of(&dn).iter().all(|one| one.site == own && one.gateway == gateway.id));
     alice.renew(at).await.ok();

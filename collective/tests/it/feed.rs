@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64URL_NOPAD;
 use ringwall_collective::EnforcementOutcome;
 use ringwall_collective::PEER_SEATS;
 use ringwall_protocol::claims::{ClaimMap, StepUp, StepUpKind};
+use ringwall_protocol::connection::{ConnectionProof, ConnectionStatement};
 use ringwall_protocol::feed::{FeedEvent, FromController, FromGateway, SessionSummary};
-use ringwall_protocol::id::{ApplianceId, LogIndex, SessionId, SignInId, SiteId};
+use ringwall_protocol::id::{ApplianceId, CommandId, SessionId, SiteId};
 use ringwall_protocol::object::Site;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::time::UnixMillis;
@@ -23,6 +25,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::client::Client;
 use crate::gateway::{Gateway, ask, join_request};
 use crate::harness::{Lab, until};
 
@@ -156,9 +159,10 @@ async fn stranger_flood_does_not_end_a_lease() {
     flooding.abort();
 }
 
-/// A session of alice as a Gateway reports it, with a proof.
-pub(crate) fn reported(site: SiteId, gateway: ApplianceId) -> SessionSummary {
-    let proof = StepUp {
+/// A session of a Client that signed in, as the Gateway reports it to which it connected, with a further proof.
+pub(crate) fn reported(lab: &Lab, client: &Client, site: SiteId, gateway: ApplianceId, seq: u64) -> SessionSummary {
+    let claims = client.claims_content();
+    let otp = StepUp {
         kind: StepUpKind::Otp,
         provider_id: uuid::Uuid::nil(),
         condition_id: None,
@@ -167,10 +171,12 @@ pub(crate) fn reported(site: SiteId, gateway: ApplianceId) -> SessionSummary {
     };
     SessionSummary {
         session: SessionId::from_random([3; 16]),
-        dn: "CN=4c07bc6757ea42ddb702c2d6c45419fc,CN=alice,OU=local".parse().expect("a DN"),
-        sid: SignInId::from_random([1; 16]),
-        sign_in_idx: LogIndex(1),
-        connect_seq: 1,
+        dn: claims.head.sub.clone(),
+        sid: claims.head.sid,
+        sign_in_idx: claims.sign_in_idx,
+        connect_seq: seq,
+        proof: connection_proof(lab, client, gateway, seq),
+        user_id: claims.head.user_id,
         site,
         gateway,
         since: UnixMillis(1),
@@ -180,21 +186,51 @@ pub(crate) fn reported(site: SiteId, gateway: ApplianceId) -> SessionSummary {
         device: ClaimMap::default(),
         reasons: BTreeMap::new(),
         user: ClaimMap::default(),
-        step_ups: [("vault".to_owned(), proof)].into(),
+        step_ups: [("vault".to_owned(), otp)].into(),
         refused_names: vec![],
         rules: 3,
         generation: 1,
     }
 }
 
+/// What a Client signs when it connects to a Gateway.
+fn connection_proof(lab: &Lab, client: &Client, gateway: ApplianceId, seq: u64) -> ConnectionProof {
+    proof_by(lab, client, &client.key, gateway, seq)
+}
+
+/// The same, signed by some key.
+pub(crate) fn proof_by(
+    lab: &Lab,
+    client: &Client,
+    key: &PrivateKey,
+    gateway: ApplianceId,
+    seq: u64,
+) -> ConnectionProof {
+    let (state, claims) = (lab.controller(0).replica.state(), client.claims_content());
+    let collective = state.collective().expect("founded");
+    let statement = ConnectionStatement {
+        collective: collective.id,
+        incarnation: collective.incarnation,
+        gateway,
+        dn: &claims.head.sub,
+        sid: claims.head.sid,
+        sign_in_idx: claims.sign_in_idx,
+        connect_seq: seq,
+    };
+    ringwall_trust::connection_proof::sign(&statement, ringwall_collective::now(), key).expect("signed")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_gateways_report_are_known_to_the_collective() {
     let lab = Lab::start().await;
+    lab.user("alice").await;
+    let mut alice = Client::new("alice", lab.root);
+    alice.sign_in(lab.client_address(0)).await;
     let site = site(&lab).await;
     let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
     let mut feed = gateway.feed(&peer_address(&lab, 0), None).await;
     feed.view().await;
-    let session = reported(site.base.id, gateway.id);
+    let session = reported(&lab, &alice, site.base.id, gateway.id, 1);
     feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
     until("the session is bound", async || {
         lab.controller(0).replica.state().binding(&session.dn, site.base.id).is_some()
@@ -224,6 +260,33 @@ async fn a_removed_gateway_is_nobody_from_the_next_handshake_on() {
         feed.next().await.is_none()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_former_key_of_a_gateway_ends_with_the_first_use_of_the_next() {
+    let lab = Lab::start().await;
+    let site = site(&lab).await;
+    let gateway = Gateway::join(&lab.seed("gw1", JoinRole::Gateway, Some(site.base.id)).await).await;
+    let (at, keys) = (peer_address(&lab, 0), || {
+        lab.controller(0).replica.state().gateway(gateway.id).expect("a gateway").keys.clone()
+    });
+    let mut feed = gateway.feed(&at, None).await;
+    feed.view().await;
+    let key = PrivateKey::generate(KeyKind::P256).expect("a key");
+    let csr = BASE64URL_NOPAD.encode(&key.request().expect("a request"));
+    feed.say(&FromGateway::RenewCertificate { command_id: CommandId::new(uuid::Uuid::new_v4()), csr }).await;
+    let chain = feed.until(|frame| match frame {
+        FromController::Certificate { chain, .. } => Some(chain),
+        _ => None,
+    });
+    let renewed = gateway.renewed(&chain.await, &key);
+    // The answer may have been lost: until the next key is used, the former one counts.
+    gateway.feed(&at, None).await.view().await;
+    assert_eq!(keys().len(), 2);
+    until("the next key is known", async || renewed.feed(&at, None).await.next().await.is_some()).await;
+    until("the former key ended", async || keys() == [key.thumbprint()]).await;
+    until("it opens nothing", async || gateway.feed(&at, None).await.next().await.is_none()).await;
+    renewed.feed(&at, None).await.view().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -260,7 +323,12 @@ async fn a_session_is_shown_in_full_by_a_controller_that_does_not_have_its_feed(
         .await;
     let mut feed = gateway.feed(&peer_address(&lab, 1), None).await;
     feed.view().await;
-    let session = reported(site.base.id, gateway.id);
+    lab.user("alice").await;
+    let mut alice = Client::new("alice", lab.root);
+    alice.sign_in(lab.client_address(0)).await;
+    let session = reported(&lab, &alice, site.base.id, gateway.id, 1);
+    let signed_in = async || lab.controller(1).replica.state().device(session.user_id, session.dn.device).is_some();
+    until("the other controller knows the device", signed_in).await;
     feed.say(&FromGateway::SessionOpened { session: session.clone() }).await;
     until("the other controller knows", async || !lab.controller(1).peers.sessions.of(&session.dn).is_empty()).await;
     let here = lab.controller(0);

@@ -74,11 +74,18 @@ impl Gateway {
         Self { id: seed.appliance_id, own, members: CurrentMembers::new(members), knock }
     }
 
+    /// The same with another certificate.
+    pub(crate) fn renewed(&self, chain: &[String], key: &PrivateKey) -> Self {
+        let decode = |text: &String| CertificateDer::from(BASE64URL_NOPAD.decode(text.as_bytes()).expect("base64url"));
+        let own = Presented::new(chain.iter().map(decode).collect(), key).expect("our certificate");
+        Self { id: self.id, own, members: Arc::clone(&self.members), knock: self.knock.clone() }
+    }
+
     /// Opens a feed at a Controller's peer listener.
     pub(crate) async fn feed(&self, at: &str, position: Option<FeedPosition>) -> Feed {
         let stream = self.try_dial(at, Alpn::Feed).await.expect("connected");
         let mut feed = Feed { stream, heard: LogIndex(0) };
-        feed.say(&FromGateway::Subscribe { versions: vec![1], gateway: self.id, position }).await;
+        feed.say(&FromGateway::Subscribe { versions: vec![1], gateway: self.id, position, witness: false }).await;
         feed
     }
 

@@ -300,7 +300,7 @@ pub(crate) fn config(data_dir: PathBuf) -> Config {
 }
 
 /// A port that nobody listens on now. Tests run in one process, and every one takes its own.
-fn free_port() -> SocketAddr {
+pub(crate) fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod attacks;
+mod audit_disk;
 mod blocklist;
 mod certificate;
 mod client;

@@ -16,8 +16,11 @@ use ringwall_actors::link::{Link, LinkParts, OUTBOX};
 use ringwall_actors::support::packed;
 use ringwall_actors::support::{Clock, Moment};
 use ringwall_protocol::claims::{ClaimMap, UntrustedClaims};
+use ringwall_protocol::connection::{ConnectionProof, ConnectionStatement};
 use ringwall_protocol::entitlement::{Action, ActionKind, Logic, Subtype};
-use ringwall_protocol::feed::{FeedEvent, FeedPosition, FeedSite, FeedView, FromController, FromGateway};
+use ringwall_protocol::feed::{
+    FeedEvent, FeedPosition, FeedSite, FeedView, FromController, FromGateway, members_digest,
+};
 use ringwall_protocol::id::{
     ApplianceId, CommandId, ConditionId, EntitlementId, Incarnation, LogIndex, NodeId, SignInId,
 };
@@ -29,6 +32,7 @@ use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken, GrantedCondition, GrantedEntitlement, Routes};
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{Hello, SESSION_VERSION};
+use ringwall_trust::connection_proof;
 use ringwall_trust::fixtures::{TestClient, TestCollective, TestController, TestGateway};
 use ringwall_trust::tls::{Alpn, CurrentMembers, PeerRoles, Tls};
 use tokio::io::AsyncWriteExt;
@@ -38,6 +42,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Where the Controller listens for Gateways.
 pub(crate) const PEER: &str = "127.0.0.1:4440";
+/// Where another Controller does, in tests that have one.
+const OTHER_PEER: &str = "127.0.0.1:4441";
 /// The shortest lease that a Site may have.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// Open to everybody who has the entitlement.
@@ -58,6 +64,8 @@ pub(crate) struct Collective {
     users: u8,
     /// What everybody is entitled to beside the two ports.
     pub(crate) granted: Vec<GrantedEntitlement>,
+    /// Another Controller's state, and what it knows of the Gateway.
+    other: Option<(Arc<State>, Arc<Board>)>,
 }
 
 /// A user on a device.
@@ -91,20 +99,39 @@ impl Collective {
 
     /// The same with another Site.
     pub(crate) async fn start_with(shape: impl FnOnce(&mut FeedSite)) -> Self {
+        Self::found(shape, false).await
+    }
+
+    /// Two Controllers, with a state each.
+    pub(crate) async fn with_two_controllers() -> Self {
+        Self::found(|_| {}, true).await
+    }
+
+    async fn found(shape: impl FnOnce(&mut FeedSite), two: bool) -> Self {
         let mut trust = TestCollective::new();
         let controller = trust.controller(NodeId(1));
+        let second = two.then(|| trust.controller(NodeId(2)));
         let gateway = trust.gateway();
         let mut view = view(&trust, &controller);
         shape(&mut view.site);
-        let state = Arc::new(State::new(view));
-        let board = Arc::new(Board::default());
-        let members = CurrentMembers::new(trust.members());
-        let tls = Tls::new().peer_server(&controller.presented(), members, PeerRoles::GATEWAYS, Alpn::Feed);
-        let listener = TcpListener::bind(PEER).await.expect("the namespace is empty");
         let (told, load) = watch::channel((0, 0));
-        let heard = (Arc::clone(&state), Arc::clone(&board), Arc::new(Load(told)) as Arc<dyn GatewayReports>);
-        actix_rt::spawn(serve(listener, TlsAcceptor::from(tls), gateway.id, heard));
-        Self { trust, gateway, controller, state, board, load, users: 0, granted: vec![] }
+        let reports = Arc::new(Load(told)) as Arc<dyn GatewayReports>;
+        let members = CurrentMembers::new(trust.members());
+        let listen = async |of: &TestController, at: &str| {
+            let (state, board) = (Arc::new(State::new(view.clone())), Arc::new(Board::default()));
+            let members = Arc::clone(&members);
+            let tls = Tls::new().peer_server(&of.presented(), members, PeerRoles::GATEWAYS, Alpn::Feed);
+            let listener = TcpListener::bind(at).await.expect("the namespace is empty");
+            let heard = (Arc::clone(&state), Arc::clone(&board), Arc::clone(&reports));
+            actix_rt::spawn(serve(listener, TlsAcceptor::from(tls), gateway.id, heard));
+            (state, board)
+        };
+        let (state, board) = listen(&controller, PEER).await;
+        let other = match &second {
+            Some(second) => Some(listen(second, OTHER_PEER).await),
+            None => None,
+        };
+        Self { trust, gateway, controller, state, board, load, users: 0, granted: vec![], other }
     }
 
     pub(crate) fn view(&self) -> FeedView {
@@ -124,10 +151,24 @@ impl Collective {
         SignedIn { sid: SignInId::from_random([self.users; 16]), idx: self.state.applied(), ..who }
     }
 
+    fn proof(&self, who: &SignedIn, connect_seq: u64) -> ConnectionProof {
+        let statement = ConnectionStatement {
+            collective: self.trust.id,
+            incarnation: self.trust.incarnation,
+            gateway: self.gateway.id,
+            dn: &who.client.subject.dn,
+            sid: who.sid,
+            sign_in_idx: who.idx,
+            connect_seq,
+        };
+        connection_proof::sign(&statement, self.trust.now, &who.client.own.key).expect("signed")
+    }
+
     pub(crate) fn hello(&self, who: &SignedIn, connect_seq: u64) -> Hello {
         Hello {
             versions: vec![SESSION_VERSION],
             connect_seq,
+            proof: self.proof(who, connect_seq),
             claims_token: self.controller.signer.mint(&self.claims(who)).expect("minted"),
             entitlement_token: self.controller.signer.mint(&self.entitlement(who)).expect("minted"),
             device_claims: UntrustedClaims::default(),
@@ -153,19 +194,17 @@ impl Collective {
 
     /// Cuts all sessions of a device; answers the index of the entry.
     pub(crate) fn revoke(&self, who: &SignedIn) -> LogIndex {
-        self.state.append(|index| FeedEvent::RevocationAdded {
-            revocation: Revocation {
-                index,
-                scope: RevocationScope::Dn(DnScope::Device(who.client.subject.dn.clone())),
-                kinds: TokenKind::ALL.into(),
-                site: None,
-                mode: RevocationMode::Cut,
-                reason: "a test".to_owned(),
-                at: UnixMillis(0),
-                told: 1,
-                effective: 1,
-            },
-        })
+        self.state.append(|index| cut(index, who))
+    }
+
+    /// The same, of which the Controller that has the Gateway's feed says nothing: as if it had not happened there.
+    pub(crate) fn revoke_behind_the_feed(&self, who: &SignedIn) -> LogIndex {
+        let (other, board) = self.other.as_ref().expect("another controller");
+        let fed_here = self.board.standings().get(&self.gateway.id).is_some_and(|standing| standing.connected);
+        let fed_there = board.standings().get(&self.gateway.id).is_some_and(|standing| standing.connected);
+        assert_ne!(fed_here, fed_there, "one of the two has the feed");
+        let knows = if fed_here { other } else { &self.state };
+        knows.append(|index| cut(index, who))
     }
 
     /// When the Gateway's kernel enforced an index.
@@ -242,6 +281,22 @@ impl Collective {
     }
 }
 
+fn cut(index: LogIndex, who: &SignedIn) -> FeedEvent {
+    FeedEvent::RevocationAdded {
+        revocation: Revocation {
+            index,
+            scope: RevocationScope::Dn(DnScope::Device(who.client.subject.dn.clone())),
+            kinds: TokenKind::ALL.into(),
+            site: None,
+            mode: RevocationMode::Cut,
+            reason: "a test".to_owned(),
+            at: UnixMillis(0),
+            told: 1,
+            effective: 1,
+        },
+    }
+}
+
 fn reason_wanted() -> GrantedCondition {
     GrantedCondition {
         name: "a reason".to_owned(),
@@ -263,7 +318,8 @@ fn view(trust: &TestCollective, controller: &TestController) -> FeedView {
     let key = controller.signer.record(NodeId(1), LogIndex(1));
     let with_address = |record: &ringwall_protocol::membership::ControllerRecord| {
         let mut record = record.clone();
-        record.peer_addresses = vec![PEER.to_owned()];
+        let at = if record.node == NodeId(1) { PEER } else { OTHER_PEER };
+        record.peer_addresses = vec![at.to_owned()];
         (record.node, record)
     };
     FeedView {
@@ -274,6 +330,7 @@ fn view(trust: &TestCollective, controller: &TestController) -> FeedView {
         gateways: trust.gateway_records().map(|record| (record.appliance, record.clone())).collect(),
         keys: BTreeMap::from([(key.kid.clone(), key)]),
         revocations: vec![],
+        forgotten_up_to: LogIndex(0),
         site: FeedSite {
             id: trust.site,
             name: "office".to_owned(),
@@ -334,6 +391,9 @@ impl ChangeSource for State {
         view.position.index = self.applied();
         Some(view)
     }
+    fn members(&self) -> (LogIndex, String) {
+        (self.applied(), members_digest(self.base.controllers.values(), self.base.keys.values()))
+    }
     fn changes_after(&self, _: ApplianceId, after: LogIndex) -> Result<Changes, Compacted> {
         let events = self.events.lock().expect("no panic");
         let events = events.iter().filter(|(index, _)| *index > after).cloned().collect();
@@ -345,6 +405,9 @@ impl ChangeSource for State {
     fn read_index(&self) -> BoxFuture<'static, Result<LogIndex, NoQuorum>> {
         let answer = if self.quorum.load(Ordering::SeqCst) { Ok(self.applied()) } else { Err(NoQuorum) };
         Box::pin(async move { answer })
+    }
+    fn retires(&self) -> bool {
+        false
     }
     fn others(&self) -> Vec<String> {
         vec![]

@@ -44,6 +44,33 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
+fn silent_controller_cannot_keep_a_gateway() {
+    inside(|| async {
+        let mut collective = Collective::with_two_controllers().await;
+        let gateway = Gateway::start(&collective).await;
+        let alice = collective.sign_in("alice");
+        let mut websocket = Websocket::connect(&collective, &alice).await;
+        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
+        assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        // The Controller that feeds the Gateway keeps the revocation from it, and confirms every poll.
+        let begun = Instant::now();
+        collective.revoke_behind_the_feed(&alice);
+        loop {
+            match websocket.hear().await {
+                FromGateway::End { code, .. } => {
+                    assert_eq!(code, ErrorCode::Revoked);
+                    break;
+                }
+                other => assert!(begun.elapsed() < PATIENCE, "still {other:?}"),
+            }
+        }
+        // The next question to a witness comes within a lease; it has a second to be right.
+        assert!(begun.elapsed() < collective::LEASE * 3, "{:?}", begun.elapsed());
+        drop(gateway);
+    });
+}
+
+#[test]
 fn packet_passes_from_the_first_lease_to_the_revocation() {
     inside(|| async {
         let mut collective = Collective::start().await;

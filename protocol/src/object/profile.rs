@@ -9,6 +9,11 @@ use crate::id::{ProfileId, ProviderId};
 /// into a QR code that a telephone reads from a screen.
 pub const MAX_FURTHER_HOSTNAMES: usize = 8;
 
+/// Longest time for which a key is accepted after it was replaced, in hours: a year.
+pub const MAX_FORMER_KEY_HOURS: u32 = 365 * 24;
+/// The same if nothing else is said: a month.
+pub const DEFAULT_FORMER_KEY_HOURS: u32 = 30 * 24;
+
 /// A client profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,9 +36,24 @@ pub struct ClientProfile {
     /// False closes first contact with its key; registered devices have keys of their own.
     #[serde(default = "yes")]
     pub enrolment: bool,
-    /// Generation of its key; raised by a rotation.
+    /// Generation of its key; raised by a rotation, and never one that was used before under this key name.
     #[serde(default)]
     pub key_generation: u32,
+    /// For so many hours after a rotation the former key is accepted, too: time to give out the new link. 0: not at all.
+    #[serde(default = "a_month")]
+    pub former_key_hours: u32,
+}
+
+impl ClientProfile {
+    /// Name of its SPA key: equal names are equal keys (S8).
+    #[must_use]
+    pub fn key_name(&self) -> &str {
+        if self.spa_key_name.is_empty() { &self.base.name } else { &self.spa_key_name }
+    }
+}
+
+const fn a_month() -> u32 {
+    DEFAULT_FORMER_KEY_HOURS
 }
 
 const fn yes() -> bool {

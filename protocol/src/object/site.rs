@@ -45,7 +45,8 @@ pub struct Site {
     /// If set: sessions that live go on that long without confirmation, up to 3 h. Availability before security.
     #[serde(default)]
     pub grace_seconds: Option<u32>,
-    /// Controllers whose confirmation a lease needs: 1. The replicated state can hold 2; the admin API refuses it.
+    /// Controllers whose confirmation a lease needs: 1, or 2 where at least two are active. With 2 the Site closes when a
+    /// Gateway reaches only one of them. Security before availability.
     #[serde(default = "default_witnesses")]
     pub witnesses: u8,
 }

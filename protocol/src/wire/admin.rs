@@ -264,6 +264,11 @@ pub struct CollectiveStatus {
     pub term: u64,
     /// Last index that is applied here.
     pub applied: LogIndex,
+    /// What the other Controllers' clocks say about the answering one: `alone`, `agrees`, `off`, `undecided` or
+    /// `unconfirmed`.
+    pub clock: String,
+    /// Nothing is forgotten by the answering Controller's clock.
+    pub clock_suspect: bool,
     /// Controllers.
     pub controllers: Vec<ControllerStatus>,
     /// Gateways.
@@ -296,6 +301,10 @@ pub struct ControllerStatus {
     /// Entries that it lacks, as the leader knows; absent elsewhere.
     #[serde(default)]
     pub lag: Option<u64>,
+    /// From the answering Controller's clock to this one's, in milliseconds; of the answering one to the median of all.
+    /// Absent if it is not known.
+    #[serde(default)]
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// A Gateway in [`CollectiveStatus`].

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ErrorCode;
 use crate::authorize::EntitlementState;
 use crate::claims::UntrustedClaims;
+use crate::connection::ConnectionProof;
 use crate::id::{PromptId, SessionId};
 use crate::interaction::Prompt;
 use crate::policy::DnsSetting;
@@ -75,6 +76,8 @@ pub struct Hello {
     pub versions: Vec<u16>,
     /// Counts up per sign-in and Site; kept on disk.
     pub connect_seq: u64,
+    /// The Client's signature over that number, for this Gateway.
+    pub proof: ConnectionProof,
     /// JWT.
     pub claims_token: String,
     /// JWT for this Gateway's Site.

@@ -8,6 +8,7 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 use ringwall_protocol::id::{LogIndex, NodeId};
+use ringwall_protocol::time::UnixMillis;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -38,6 +39,8 @@ pub(crate) enum Request {
     ReadIndex,
     /// To the leader: change the group.
     Reconfigure(Reconfigure),
+    /// What does your clock show?
+    Clock,
 }
 
 /// An answer.
@@ -51,6 +54,7 @@ pub(crate) enum Response {
     Applied(Outcome),
     ReadIndex(LogIndex),
     Reconfigured,
+    Clock(UnixMillis),
     Refused(RequestRefusal),
 }
 

@@ -160,6 +160,7 @@ async fn answer(node: &Node, request: Request) -> Response {
         Request::Reconfigure(change) => {
             node.reconfigure_as_leader(change).await.map_or_else(Response::Refused, |()| Response::Reconfigured)
         }
+        Request::Clock => Response::Clock(node.clock()),
         Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd => {
             Response::Refused(RequestRefusal::Refused("a snapshot's parts come in order".to_owned()))
         }

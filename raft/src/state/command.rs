@@ -13,11 +13,11 @@ use super::break_glass::{SetBreakGlass, UseBreakGlass};
 use super::candidate::{AdmitController, AskAdmission, TurnAway};
 use super::collective::{BeginIncarnation, ChangeSettings, Founding, RaiseFeatureLevel};
 use super::device::{RegisterDevice, RemoveDevice, RevokeDeviceSpaKey, TouchDevices};
-use super::gateway::{AdmitGateway, ChangeGatewayState, NoteInterfaces, RenewGatewayKey};
+use super::gateway::{AdmitGateway, ChangeGatewayState, EndFormerGatewayKey, NoteInterfaces, RenewGatewayKey};
 use super::join_token::{CreateJoinToken, RevokeJoinToken};
 use super::local_password::SetLocalPassword;
 use super::lockout::{ClearLockout, LockOut};
-use super::member::{ChangeControllerState, SetIssuers, UpdateController};
+use super::member::{ChangeControllerState, EndFormerControllerKey, SetIssuers, UpdateController};
 use super::object::{DeleteObject, PutObject};
 use super::profile_export::NoteProfileExport;
 use super::rejection::Rejection;
@@ -230,6 +230,10 @@ commands! {
     SetBreakGlass,
     /// Answer: `Done`.
     UseBreakGlass,
+    /// Answer: `Controller`.
+    EndFormerControllerKey,
+    /// Answer: `Gateway`.
+    EndFormerGatewayKey,
 }
 
 fn apply_group(parts: &[Command], step: &mut Step<'_>) -> Result<Reply, Rejection> {

@@ -34,6 +34,7 @@ impl State {
                 .filter(|one| one.site.is_none_or(|only| only == site))
                 .cloned()
                 .collect(),
+            forgotten_up_to: self.revocations.horizon(),
             site: self.feed_site(self.site(site)?),
             spa_mode,
             spa_keys,

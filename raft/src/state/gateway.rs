@@ -14,7 +14,7 @@ use ringwall_protocol::revocation::RevocationMode;
 use serde::{Deserialize, Serialize};
 
 use super::join_token::JoinTokenHash;
-use super::member::check_keys;
+use super::member::{check_keys, without_former};
 use super::rejection::Rejection;
 use super::reply::Reply;
 use super::secret::Sealed;
@@ -39,7 +39,7 @@ pub struct AdmitGateway {
 pub struct RenewGatewayKey {
     /// Id of the Gateway.
     pub gateway: ApplianceId,
-    /// Present key, and the next for a day.
+    /// The next key, and the present one until the next was used.
     pub keys: Vec<Thumbprint>,
 }
 
@@ -51,6 +51,16 @@ pub struct NoteInterfaces {
     pub gateway: ApplianceId,
     /// At most [`MAX_INTERFACE_ADDRESSES`].
     pub addresses: Vec<IpAddr>,
+}
+
+/// A Gateway used the next key of its certificate: the former one counts no more (T73).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndFormerGatewayKey {
+    /// Id of the Gateway.
+    pub gateway: ApplianceId,
+    /// The key that was used; if it is not the newest, nothing is changed.
+    pub used: Thumbprint,
 }
 
 /// `active ⇄ suspended → retiring → removed`; removal cuts the Site's entitlement tokens in the same entry.
@@ -103,6 +113,16 @@ impl NoteInterfaces {
         }
         let record = step.living_gateway(self.gateway)?;
         Ok(step.write_gateway(GatewayRecord { interface_addresses: self.addresses.clone(), ..record }))
+    }
+}
+
+impl EndFormerGatewayKey {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        let record = step.living_gateway(self.gateway)?;
+        match without_former(&record.keys, self.used) {
+            Some(keys) => Ok(step.write_gateway(GatewayRecord { keys, ..record })),
+            None => Ok(Reply::Gateway(Box::new(record))),
+        }
     }
 }
 

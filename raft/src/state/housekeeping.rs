@@ -1,15 +1,18 @@
 //! What the leader has to propose because time passed. The state only says what is due; who asks has the clock.
 
 use ringwall_protocol::membership::KeyState;
+use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::time::UnixMillis;
 
 use super::State;
 use super::address::SweepAddresses;
 use super::admin_session::EndAdminSession;
+use super::binding::EndSessions;
 use super::candidate::TurnAway;
 use super::command::Command;
 use super::device::RemoveDevice;
 use super::lockout::{ClearLockout, FORGIVEN_AFTER};
+use super::member::ChangeControllerState;
 use super::revocation::{AdvanceRevocation, ForgetRevocation};
 use super::signing_key::{RETIRED_KEPT, RemoveKey};
 use super::transaction::DropTransactions;
@@ -49,6 +52,15 @@ impl State {
         }));
         let forgiven = self.lockouts().filter(|(_, one)| one.until.plus(FORGIVEN_AFTER) < now).take(AT_ONCE);
         due.extend(forgiven.map(|(subject, _)| ClearLockout { subject: subject.clone() }.into()));
+        let ended: Vec<_> = self.outlived_bindings(now).take(AT_ONCE).collect();
+        if !ended.is_empty() {
+            due.push(EndSessions { ended }.into());
+        }
+        let gone = self.retiring.iter().filter(|(node, _)| self.retirement_ends(**node).is_some_and(|end| end <= now));
+        due.extend(
+            gone.take(AT_ONCE)
+                .map(|(node, _)| ChangeControllerState { node: *node, state: ApplianceState::Removed }.into()),
+        );
         let retired = self
             .signing_keys
             .values()

@@ -3,19 +3,26 @@
 //! Node ids are log indexes of admissions and never come back. A removed Controller stays recorded: verifiers must
 //! know that it is nobody.
 
+use std::time::Duration;
+
 use ringwall_protocol::feed::FeedEvent;
 use ringwall_protocol::id::{ApplianceId, NodeId, Thumbprint};
-use ringwall_protocol::membership::{ControllerRecord, KeyState};
+use ringwall_protocol::membership::{ControllerRecord, KeyRecord, KeyState};
 use ringwall_protocol::object::Object;
 use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
+use super::State;
 use super::rejection::Rejection;
 use super::reply::Reply;
+use super::signing_key::RETIRED_KEPT;
 use super::step::Step;
 
 /// Most addresses of one kind of listener.
 const MAX_ADDRESSES: usize = 16;
+/// A Controller that retires stays this much longer than what it signed.
+const RETIREMENT_MARGIN: Duration = Duration::from_secs(3_600);
 /// The present key of an appliance and the next.
 const MAX_KEYS: usize = 2;
 
@@ -25,7 +32,7 @@ const MAX_KEYS: usize = 2;
 pub struct UpdateController {
     /// Id of the node.
     pub node: NodeId,
-    /// Present key, and the next for a day.
+    /// The next key, and the present one until the next is shown.
     pub keys: Option<Vec<Thumbprint>>,
     /// Peer listener.
     pub peer_addresses: Option<Vec<String>>,
@@ -33,6 +40,16 @@ pub struct UpdateController {
     pub client_addresses: Option<Vec<String>>,
     /// Admin API.
     pub admin_addresses: Option<Vec<String>>,
+}
+
+/// A Controller shows the next key of its certificate: the former one counts no more (T73).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndFormerControllerKey {
+    /// Id of the node.
+    pub node: NodeId,
+    /// The key that is shown; if it is not the newest, nothing is changed.
+    pub used: Thumbprint,
 }
 
 /// The root signed a Controller's intermediates.
@@ -47,7 +64,8 @@ pub struct SetIssuers {
     pub appliance_issuer: String,
 }
 
-/// `joining → active → retiring → removed`; also straight to removed. Removal voids its keys in the same entry.
+/// `joining → active → retiring → removed`; also straight to removed. One that retires signs nothing new, and what it signed
+/// stays good; the leader removes it when that has ended (T74). Removal voids its keys in the same entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeControllerState {
@@ -78,6 +96,16 @@ impl UpdateController {
     }
 }
 
+impl EndFormerControllerKey {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        let record = step.living_controller(self.node)?;
+        match without_former(&record.keys, self.used) {
+            Some(keys) => Ok(step.write_controller(ControllerRecord { keys, ..record })),
+            None => Ok(Reply::Controller(Box::new(record))),
+        }
+    }
+}
+
 impl SetIssuers {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
         for (field, text) in [("clientIssuer", &self.client_issuer), ("applianceIssuer", &self.appliance_issuer)] {
@@ -105,8 +133,20 @@ impl ChangeControllerState {
             (Joining | Active, Active) | (Active, Retiring) | (_, Removed) => {}
             (from, _) => return Err(wrong_state(self.node, from)),
         }
-        if self.state == Removed {
-            step.remove_keys_of(self.node);
+        match self.state {
+            Retiring => {
+                let remain = |one: &ControllerRecord| one.state == Active && one.node != self.node;
+                if !step.state.controllers().any(remain) {
+                    return Err(Rejection::invalid("state", "cannot be retiring: the last active controller stays"));
+                }
+                step.retire_keys_of(self.node);
+                step.state.retiring.insert(self.node, step.now);
+            }
+            Removed => {
+                step.remove_keys_of(self.node);
+                step.state.retiring.remove(&self.node);
+            }
+            _ => {}
         }
         if matches!(self.state, Active | Removed) {
             step.state.candidates.remove(&record.appliance);
@@ -131,6 +171,15 @@ impl Step<'_> {
         Reply::Controller(Box::new(record))
     }
 
+    /// What was first checked before this entry stays provable.
+    fn retire_keys_of(&mut self, node: NodeId) {
+        let active = |key: &&KeyRecord| key.controller == node && key.state == KeyState::Active;
+        let keys: Vec<_> = self.state.keys().filter(active).cloned().collect();
+        for key in keys {
+            self.write_key(KeyRecord { state: KeyState::Retired, until: Some(self.index), ..key });
+        }
+    }
+
     fn remove_keys_of(&mut self, node: NodeId) {
         let mut gone: Vec<_> = self.state.keys().filter(|key| key.controller == node).cloned().collect();
         for key in &mut gone {
@@ -152,6 +201,21 @@ impl Step<'_> {
     }
 }
 
+impl State {
+    /// Since when a Controller is on its way out.
+    #[must_use]
+    pub fn retiring_since(&self, node: NodeId) -> Option<UnixMillis> {
+        self.retiring.find(&node).copied()
+    }
+
+    /// When everything that a Controller signed before it began to retire has ended: tokens, and certificates of Clients.
+    #[must_use]
+    pub fn retirement_ends(&self, node: NodeId) -> Option<UnixMillis> {
+        let certificates = Duration::from_secs(u64::from(self.settings().vpn_certificate_expiration) * 60);
+        self.retiring_since(node).map(|since| since.plus(RETIRED_KEPT.max(certificates)).plus(RETIREMENT_MARGIN))
+    }
+}
+
 fn wrong_state(node: NodeId, state: ApplianceState) -> Rejection {
     Rejection::WrongState { what: format!("controller {node}"), state: format!("{state:?}").to_lowercase() }
 }
@@ -161,6 +225,11 @@ pub(crate) fn check_addresses(addresses: &[String]) -> Result<(), Rejection> {
         return Err(Rejection::invalid("addresses", format!("are at most {MAX_ADDRESSES}, each of 1 to 300 bytes")));
     }
     Ok(())
+}
+
+/// The newest key alone, if it is the one that was used and a former one stands beside it.
+pub(crate) fn without_former(keys: &[Thumbprint], used: Thumbprint) -> Option<Vec<Thumbprint>> {
+    (keys.len() > 1 && keys.first() == Some(&used)).then(|| vec![used])
 }
 
 pub(crate) fn check_keys(keys: &[Thumbprint]) -> Result<(), Rejection> {

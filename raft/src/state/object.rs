@@ -159,6 +159,9 @@ impl PutObject {
         let created = before.as_ref().map_or(step.now, |stored| check::created(&stored.object));
         object.stamp(created, step.now);
         check::keep_system_fields(&mut object, before.as_ref().map(|stored| &stored.object));
+        if let Object::ClientProfile(profile) = &mut object {
+            step.settle_generation(profile)?;
+        }
         let version = step.index;
         step.state.objects.write(Stored { object: object.clone(), version });
         let before = before.map(|stored| stored.object);

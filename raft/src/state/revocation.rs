@@ -44,6 +44,8 @@ pub(crate) struct KeptRevocation {
 pub struct Revocations {
     by_index: Map<LogIndex, KeptRevocation>,
     by_scope: Set<(RevocationScope, LogIndex)>,
+    /// The highest one that was forgotten: tokens that are older are void, so that forgetting revives nothing (T69).
+    horizon: LogIndex,
 }
 
 /// Revokes tokens. The index of this entry is the cut-off.
@@ -101,6 +103,12 @@ impl Revocations {
         self.by_index.values().map(|kept| &kept.revocation)
     }
 
+    /// The highest one that was forgotten; 0 before the first.
+    #[must_use]
+    pub const fn horizon(&self) -> LogIndex {
+        self.horizon
+    }
+
     /// All with the time of their full effect.
     pub(crate) fn kept(&self) -> impl DoubleEndedIterator<Item = &KeptRevocation> {
         self.by_index.values()
@@ -110,7 +118,7 @@ impl Revocations {
     /// incarnation are the verifier's to check.
     #[must_use]
     pub fn standing(&self, token: &TokenFacts<'_>) -> Standing {
-        Standing::of(token, self.candidates(token))
+        Standing::of(token, self.horizon, self.candidates(token))
     }
 
     fn candidates<'a>(&'a self, token: &TokenFacts<'_>) -> impl Iterator<Item = &'a Revocation> {
@@ -137,6 +145,7 @@ impl Revocations {
     fn forget(&mut self, index: LogIndex) {
         if let Some(kept) = self.by_index.remove(&index) {
             self.by_scope.remove(&(kept.revocation.scope.clone(), index));
+            self.horizon = self.horizon.max(index);
         }
     }
 }
@@ -233,9 +242,9 @@ impl ForgetRevocation {
             let what = format!("revocation {index}");
             return Err(Rejection::WrongState { what, state: "younger than some tokens".to_owned() });
         }
-        let site = kept.revocation.site;
         step.state.revocations.forget(index);
-        step.tell(site, FeedEvent::RevocationForgotten { revocation: index });
+        // All: tokens of every Site that are older are void from here on.
+        step.tell_all(FeedEvent::RevocationForgotten { revocation: index });
         Ok(Reply::Done)
     }
 }

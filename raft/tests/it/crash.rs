@@ -23,7 +23,7 @@ impl PeerConnector for Alone {
 }
 
 fn config(directory: PathBuf) -> NodeConfig {
-    let mut config = NodeConfig::new(Group::identity(NodeId(1)), directory);
+    let mut config = NodeConfig::new(Group::identity(NodeId(1)), directory, || START);
     config.snapshot_every = 40;
     config.keep_entries = 5;
     config

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ringwall_protocol::connection::ConnectionProof;
 use ringwall_protocol::id::{
     ApplianceId, CollectiveId, CommandId, DeviceId, Incarnation, IncarnationId, IpPoolId, LogIndex, NodeId, ProviderId,
     SiteId, Thumbprint, UserId,
@@ -55,6 +56,11 @@ pub(crate) fn gateway(number: u128) -> ApplianceId {
 
 pub(crate) fn key(number: u8) -> Thumbprint {
     Thumbprint([number; 32])
+}
+
+/// What a Client signed; the state does not verify it.
+pub(crate) fn proof() -> ConnectionProof {
+    ConnectionProof { time: START, key: vec![1; 91], signature: vec![2; 71] }
 }
 
 pub(crate) fn user_dn(number: u128) -> UserDn {

@@ -157,7 +157,7 @@ impl Group {
     }
 
     pub(crate) fn config(&self, node: NodeId) -> NodeConfig {
-        let mut config = NodeConfig::new(Self::identity(node), self.path(node));
+        let mut config = NodeConfig::new(Self::identity(node), self.path(node), || START);
         (self.configure)(&mut config);
         config
     }

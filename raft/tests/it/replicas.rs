@@ -103,6 +103,7 @@ fn site_command() -> impl Strategy<Value = Command> {
         (0u128..3, 0u64..3, 0u64..3).prop_map(|(at, idx, seq)| {
             let binding = Binding {
                 dn: dn(1, 1),
+                user_id: user(1),
                 site: site(),
                 gateway: gateway(at),
                 session: SessionId::new(id(u128::from(idx * 10 + seq))),
@@ -110,6 +111,8 @@ fn site_command() -> impl Strategy<Value = Command> {
                 sign_in_idx: LogIndex(idx),
                 connect_seq: seq,
                 since: START,
+                proof: proof(),
+                key: key(9),
             };
             BindSessions { bindings: vec![binding] }.into()
         }),

@@ -80,7 +80,11 @@ impl PublicKeyData for VerifiedRequest {
     }
 }
 
-fn accepted_key(spki: &SubjectPublicKeyInfo<'_>) -> Result<&'static SignatureAlgorithm, RequestError> {
+/// Which kind of key it is: RSA of 3,072 to 4,096 bits with exponent 65537, or P-256.
+///
+/// # Errors
+/// [`RequestError::Key`] for every other key.
+pub(crate) fn accepted_key(spki: &SubjectPublicKeyInfo<'_>) -> Result<&'static SignatureAlgorithm, RequestError> {
     match spki.parsed().map_err(|_| RequestError::Key)? {
         PublicKey::RSA(key) if spki.algorithm.algorithm == oid::OID_PKCS1_RSAENCRYPTION => {
             let modulus = key.modulus.strip_prefix(&[0]).unwrap_or(key.modulus);

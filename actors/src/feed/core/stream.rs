@@ -53,6 +53,7 @@ impl FeedCore {
                 self.streaming(now, effects)?.last_change = index;
                 if let FeedEvent::SiteChanged { site } = &event {
                     self.lease = Duration::from_secs(u64::from(site.lease_seconds.max(1)));
+                    self.witnesses = site.witnesses;
                 }
                 // Changes below this index are complete; of this index others may follow.
                 self.advance(LogIndex(index.0 - 1));
@@ -79,6 +80,7 @@ impl FeedCore {
                 Err("the controller names another")
             }
             FromController::Refused { .. } => Err("the controller refuses this gateway"),
+            FromController::Witnessed { .. } => Err("a testimony nobody asked for"),
             FromController::AuditStored { seq } => {
                 effects.push(FeedEffect::AuditStored(seq));
                 Ok(())
@@ -152,6 +154,7 @@ impl FeedCore {
             effects.push(FeedEffect::Remember(position.incarnation));
         }
         self.lease = Duration::from_secs(u64::from(view.site.lease_seconds.max(1)));
+        self.witnesses = view.site.witnesses;
         self.position = Some(position);
         effects.push(FeedEffect::Deliver(Delivery::Full(view)));
         self.streaming(now, effects)?.last_change = position.index;
@@ -172,6 +175,7 @@ impl FeedCore {
                 polls: BTreeMap::new(),
             };
             effects.push(FeedEffect::Attached(connection));
+            self.witness.begin(now.instant);
             stream.poll(now.instant, self.lease, effects);
             self.phase = Phase::Streaming(stream);
             self.failures = 0;

@@ -239,3 +239,77 @@ fn failures_in_all_places_slow_the_feed_down_to_a_bound() {
     assert_eq!(waits[0], Duration::ZERO, "the other one at once");
     assert!(waits[39] >= BACK_OFF.1 / 2 && waits[39] <= BACK_OFF.1 * 3 / 2, "{:?}", waits[39]);
 }
+
+/// A second passes on a feed that works: bookmarks come, polls are answered. What follows for witnesses.
+fn a_second(stage: &mut Stage, feed: ConnectionId) -> Vec<FeedEffect> {
+    stage.now = stage.now.plus(Duration::from_secs(1));
+    let controller_time = stage.now.time;
+    let bookmark = FromController::Bookmark { index: LogIndex(10), controller_time, term: 1 };
+    stage.give(FeedInput::Arrived(feed, bookmark));
+    let mut others = vec![];
+    for effect in stage.give(FeedInput::Tick) {
+        match effect {
+            FeedEffect::Send(to, FromGateway::Poll { nonce }) if to == feed => {
+                stage.give(FeedInput::Arrived(feed, FromController::Confirmed { nonce, read_index: LogIndex(10) }));
+            }
+            FeedEffect::HangUp(_, why) => panic!("the feed was left: {why}"),
+            other => others.push(other),
+        }
+    }
+    others
+}
+
+/// A feed whose first poll is answered.
+fn feeding(controllers: u64) -> (Stage, ConnectionId) {
+    let mut stage = Stage::new(controllers, None);
+    let feed = stage.streaming();
+    stage.give(FeedInput::Arrived(feed, FromController::Confirmed { nonce: 1, read_index: LogIndex(10) }));
+    (stage, feed)
+}
+
+#[test]
+fn other_controllers_are_asked_in_turn_what_they_know() {
+    let (mut stage, feed) = feeding(3);
+    let mut asked = vec![];
+    while asked.len() < 4 {
+        for effect in a_second(&mut stage, feed) {
+            let FeedEffect::Dial(connection, to) = effect else { continue };
+            asked.push((stage.now.instant, to.node));
+            let effects = stage.give(FeedInput::Connected(connection));
+            assert!(matches!(
+                effects[..],
+                [
+                    FeedEffect::Send(_, FromGateway::Subscribe { witness: true, .. }),
+                    FeedEffect::Send(_, FromGateway::Poll { nonce: 1 })
+                ]
+            ));
+            let sent = stage.now.instant;
+            let told = FromController::Witnessed { nonce: 1, read_index: LogIndex(12), members: "members".to_owned() };
+            let effects = stage.give(FeedInput::Arrived(connection, told));
+            let delivered = |effect: &FeedEffect| matches!(effect, FeedEffect::Deliver(Delivery::Witnessed { read_index: LogIndex(12), sent_at, .. }) if *sent_at == sent);
+            assert!(effects.iter().any(delivered), "{effects:?}");
+        }
+    }
+    assert!(asked.windows(2).all(|two| two[0].1 != two[1].1), "in turn: {asked:?}");
+    assert_eq!(asked[3].0 - asked[2].0, Duration::from_secs(15), "every third poll of a lease of 15 s");
+}
+
+#[test]
+fn witnesses_that_do_not_answer_for_a_minute_are_reported_once_and_the_feed_goes_on() {
+    let (mut stage, feed) = feeding(2);
+    let (mut reported, mut dialled) = (0, 0);
+    for _ in 0..120 {
+        for effect in a_second(&mut stage, feed) {
+            match effect {
+                FeedEffect::Dial(connection, _) => {
+                    dialled += 1;
+                    stage.give(FeedInput::Lost(connection));
+                }
+                FeedEffect::Deliver(Delivery::Unwitnessed) => reported += 1,
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(reported, 1);
+    assert!(dialled > 10, "it goes on asking: {dialled}");
+}

@@ -18,12 +18,18 @@ pub(crate) enum LinkInput {
     Applied,
     /// The answer to [`LinkEffect::AskReadIndex`].
     ReadIndex(Result<LogIndex, NoQuorum>),
+    /// [`LinkEffect::StoreAudit`] is done.
+    AuditStored {
+        /// Number of the batch.
+        seq: u64,
+    },
     /// A deadline passed.
     Tick,
 }
 
 /// What a link wants done, in this order.
 #[derive(Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "made where it is taken, one at a time")]
 pub(crate) enum LinkEffect {
     /// Put a frame into the stream.
     Send(FromController),
@@ -68,7 +74,7 @@ pub(crate) enum CloseReason {
     #[error("the gateway is no member of the collective")]
     NotAMember,
     /// Another Controller serves better.
-    #[error("the gateway knows more than this controller has applied")]
+    #[error("another controller serves the gateway: this one is behind, or retires")]
     Behind,
     /// It does not acknowledge.
     #[error("more than {MAX_UNACKNOWLEDGED} changes are not acknowledged")]

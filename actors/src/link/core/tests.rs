@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use futures_util::future::BoxFuture;
 use proptest::prelude::*;
-use ringwall_protocol::feed::{FeedEvent, FeedView, FromController, FromGateway};
+use ringwall_protocol::feed::{FeedEvent, FeedView, FromController, FromGateway, members_digest};
 use ringwall_protocol::id::Incarnation;
 use ringwall_protocol::revocation::{RevocationMode, RevocationScope};
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ struct Log {
     applied: Mutex<LogIndex>,
     committed: Mutex<LogIndex>,
     compacted: Mutex<LogIndex>,
+    retires: Mutex<bool>,
 }
 
 impl Log {
@@ -37,6 +38,7 @@ impl Log {
             applied: Mutex::new(LogIndex(10)),
             committed: Mutex::new(LogIndex(10)),
             compacted: Mutex::new(LogIndex(0)),
+            retires: Mutex::new(false),
         }
     }
 
@@ -84,6 +86,10 @@ impl ChangeSource for Log {
         view.position.index = *self.applied.lock().expect("no panic");
         Some(view)
     }
+    fn members(&self) -> (LogIndex, String) {
+        let view = self.view(ApplianceId::from_random([0; 16])).expect("a view");
+        (view.position.index, members_digest(view.controllers.values(), view.keys.values()))
+    }
     fn changes_after(&self, _: ApplianceId, after: LogIndex) -> Result<Changes, Compacted> {
         if after < *self.compacted.lock().expect("no panic") {
             return Err(Compacted { after });
@@ -97,6 +103,9 @@ impl ChangeSource for Log {
     fn read_index(&self) -> BoxFuture<'static, Result<LogIndex, NoQuorum>> {
         let index = self.committed();
         Box::pin(async move { Ok(index) })
+    }
+    fn retires(&self) -> bool {
+        *self.retires.lock().expect("no panic")
     }
     fn others(&self) -> Vec<String> {
         vec!["other:444".to_owned()]
@@ -233,7 +242,7 @@ impl Pair {
                 let committed = self.poll_commits[&sent_at];
                 assert!(read_index >= committed, "it vouches for what was committed when the poll was sent");
             }
-            Delivery::Time(_) => {}
+            Delivery::Time(_) | Delivery::Witnessed { .. } | Delivery::Unwitnessed => {}
         }
     }
 
@@ -404,7 +413,7 @@ fn gateway_that_knows_more_or_is_another_is_sent_away() {
     let subscribe = |gateway, index, epoch| {
         let incarnation = Incarnation { epoch, ..scene.collective.incarnation };
         let position = Some(FeedPosition { incarnation, index: LogIndex(index) });
-        let subscribe = FromGateway::Subscribe { versions: vec![FEED_VERSION], gateway, position };
+        let subscribe = FromGateway::Subscribe { versions: vec![FEED_VERSION], gateway, position, witness: false };
         let mut link = LinkCore::new(scene.gateway.id, now);
         frames(link.handle(LinkInput::Arrived(subscribe), &log, now))
     };
@@ -421,7 +430,12 @@ fn gateway_that_acknowledges_nothing_is_left_after_its_bound() {
     let scene = Scene::new();
     let (log, now) = (Log::new(&scene), scene.at(0));
     let mut link = LinkCore::new(scene.gateway.id, now);
-    let subscribe = FromGateway::Subscribe { versions: vec![FEED_VERSION], gateway: scene.gateway.id, position: None };
+    let subscribe = FromGateway::Subscribe {
+        versions: vec![FEED_VERSION],
+        gateway: scene.gateway.id,
+        position: None,
+        witness: false,
+    };
     link.handle(LinkInput::Arrived(subscribe), &log, now);
     for _ in 0..MAX_UNACKNOWLEDGED {
         log.commit(1);
@@ -440,7 +454,12 @@ fn acknowledgement_of_what_was_not_sent_ends_the_link() {
     let scene = Scene::new();
     let (log, now) = (Log::new(&scene), scene.at(0));
     let mut link = LinkCore::new(scene.gateway.id, now);
-    let subscribe = FromGateway::Subscribe { versions: vec![FEED_VERSION], gateway: scene.gateway.id, position: None };
+    let subscribe = FromGateway::Subscribe {
+        versions: vec![FEED_VERSION],
+        gateway: scene.gateway.id,
+        position: None,
+        witness: false,
+    };
     link.handle(LinkInput::Arrived(subscribe), &log, now);
     let enforced = FromGateway::Enforced { index: LogIndex(11), failed: vec![] };
     let effects = link.handle(LinkInput::Arrived(enforced), &log, now);

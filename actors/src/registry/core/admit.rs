@@ -14,7 +14,7 @@ use super::entry::{Entry, Verdict};
 use super::parking::Request;
 use super::{Effect, Holder, RegistryCore, Ticket, shutting_down};
 use crate::ports::SessionAddresses;
-use crate::registry::admission::{Admission, Binding, Held, Refusal, addresses, check_pair, mismatch};
+use crate::registry::admission::{Admission, Binding, Held, Refusal, addresses, check_pair, check_proof, mismatch};
 use crate::registry::lease::{Admits, GRACE_MEMORY};
 use crate::registry::orders::{ConnectionClaim, ConnectionOrder};
 use crate::support::clock::Moment;
@@ -114,6 +114,7 @@ impl RegistryCore {
         for token in [&claims, &entitlement] {
             self.check_standing(token, &binding, view, now)?;
         }
+        check_proof(admission, &binding, self.me, now.time)?;
         if admission.certificate_until <= now.time {
             return Err(Refusal::new(ErrorCode::TokenExpired, "the certificate has expired"));
         }
@@ -148,6 +149,8 @@ impl RegistryCore {
             return Err(Refusal::new(ErrorCode::Superseded, "a newer connection of this device is live"));
         }
         match self.orders.claim(&checked.binding.dn) {
+            // A claim of another key says nothing about this device's connections.
+            Some(claim) if claim.key != checked.binding.key => Ok(()),
             Some(claim) if checked.order <= claim.order && claim.elsewhere => {
                 Err(Refusal::new(ErrorCode::MovedAway, "the session continues at another gateway"))
             }
@@ -213,7 +216,7 @@ impl RegistryCore {
             self.holders.insert(address, Holder { dn: dn.clone(), session });
         }
         self.by_dn.insert(dn.clone(), session);
-        self.orders.remember(&dn, ConnectionClaim { order, elsewhere: false });
+        self.orders.remember(&dn, ConnectionClaim { order, key: binding.key, elsewhere: false });
         self.orders.seen(&dn, now);
         let claims_idx = admission.entitlement.claims_idx;
         let told = BTreeSet::new();
@@ -230,7 +233,8 @@ impl RegistryCore {
         admission: Box<Admission>,
         effects: &mut Vec<Effect>,
     ) {
-        self.orders.remember(&checked.binding.dn, ConnectionClaim { order: checked.order, elsewhere: false });
+        let claim = ConnectionClaim { order: checked.order, key: checked.binding.key, elsewhere: false };
+        self.orders.remember(&checked.binding.dn, claim);
         if let Some(entry) = self.sessions.get_mut(&session) {
             entry.order = checked.order;
             entry.claims = checked.claims;

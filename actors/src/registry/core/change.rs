@@ -1,14 +1,16 @@
 //! What the feed says, applied: first to the registry's own state, then to the sessions that it concerns.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use ringwall_protocol::connection::{ConnectionProof, ConnectionStatement};
 use ringwall_protocol::feed::{FeedEvent, FeedView};
 use ringwall_protocol::id::{LogIndex, SessionId};
-use ringwall_protocol::name::{DnScope, SessionDn};
+use ringwall_protocol::name::DnScope;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::revocation::RevocationScope;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::ExpiryReason;
+use ringwall_trust::connection_proof;
 
 use super::entry::Verdict;
 use super::{Effect, RegistryCore};
@@ -31,6 +33,7 @@ impl RegistryCore {
         }
         let revocations = std::mem::take(&mut view.revocations);
         self.table = revocations.iter().cloned().collect();
+        self.table.forgotten_up_to(view.forgotten_up_to);
         self.view = Some(view);
         self.complete = index;
         self.judge_all(index, now.instant, &mut effects);
@@ -70,6 +73,8 @@ impl RegistryCore {
                 view.position.index = view.position.index.max(index);
                 effects.push(Effect::ForgetKnocks(revocation));
                 self.table.forget(revocation);
+                // Nothing is concerned, unless a clock was wrong: then what is older is void.
+                self.judge(&RevocationScope::Dn(DnScope::Everyone), index, now.instant, &mut effects);
             }
             event => {
                 view.apply(index, &event);
@@ -97,12 +102,7 @@ impl RegistryCore {
     ) -> Vec<Effect> {
         let mut effects = vec![];
         self.advance(read_index, now, entropy, &mut effects);
-        if let Some(view) = &self.view {
-            let lease = Duration::from_secs(u64::from(view.site.lease_seconds));
-            let grace = view.site.grace_seconds.map(|seconds| Duration::from_secs(u64::from(seconds)));
-            let held = grace.map_or(lease, |grace| grace.max(lease));
-            effects.push(Effect::RenewLease { read_index, sent_at, lease, held });
-        }
+        self.renew_lease(read_index, sent_at, &mut effects);
         effects
     }
 
@@ -115,6 +115,7 @@ impl RegistryCore {
             view.position.index = view.position.index.max(index);
         }
         effects.push(Effect::Progress(index));
+        self.settle_testimony(now.instant, effects);
         self.unpark(now, entropy, effects);
     }
 
@@ -122,6 +123,7 @@ impl RegistryCore {
         self.cut_all(ErrorCode::TokenRevoked, "collective incarnation changed", now, effects);
         self.lease.end();
         self.orders.clear();
+        self.witnessed = Default::default();
         self.complete = LogIndex(0);
         effects.push(Effect::EndLease);
         effects.push(Effect::Restart);
@@ -130,11 +132,18 @@ impl RegistryCore {
     /// What a change other than of revocations means for sessions. The view has it already.
     fn react(&mut self, index: LogIndex, event: &FeedEvent, now: Instant, effects: &mut Vec<Effect>) {
         match event {
-            FeedEvent::SessionBound { dn, gateway, sign_in_idx, connect_seq } => {
-                if *gateway != self.me {
-                    let order = ConnectionOrder { sign_in: *sign_in_idx, connect_seq: *connect_seq };
-                    self.bound_elsewhere(dn, order, index, now, effects);
-                }
+            FeedEvent::SessionBound { dn, gateway, sign_in_idx, connect_seq, sid, proof } => {
+                let (Some(view), true) = (&self.view, *gateway != self.me) else { return };
+                let statement = ConnectionStatement {
+                    collective: view.collective,
+                    incarnation: view.position.incarnation,
+                    gateway: *gateway,
+                    dn,
+                    sid: *sid,
+                    sign_in_idx: *sign_in_idx,
+                    connect_seq: *connect_seq,
+                };
+                self.bound_elsewhere(statement, proof, index, now, effects);
             }
             FeedEvent::Reevaluate { scope } => {
                 let concerned = self.concerned(&RevocationScope::Dn(scope.clone()));
@@ -147,17 +156,26 @@ impl RegistryCore {
         }
     }
 
+    /// A connection at another Gateway of the Site ends a session here only if the Client itself gave it its number, with
+    /// the key of the session (T67): neither a Gateway nor a Controller can make one up.
     fn bound_elsewhere(
         &mut self,
-        dn: &SessionDn,
-        order: ConnectionOrder,
+        statement: ConnectionStatement<'_>,
+        proof: &ConnectionProof,
         index: LogIndex,
         now: Instant,
         effects: &mut Vec<Effect>,
     ) {
-        self.orders.remember(dn, ConnectionClaim { order, elsewhere: true });
-        let here = self.by_dn.get(dn).copied();
-        if let Some(session) = here.filter(|id| self.sessions.get(id).is_some_and(|entry| entry.order < order)) {
+        let dn = statement.dn;
+        let order = ConnectionOrder { sign_in: statement.sign_in_idx, connect_seq: statement.connect_seq };
+        let here = self.by_dn.get(dn).and_then(|session| Some((*session, self.sessions.get(session)?)));
+        let key = match connection_proof::verify(&statement, proof) {
+            Ok(key) if here.is_none_or(|(_, entry)| entry.binding.key == key) => key,
+            _ => return effects.push(Effect::Audit { kind: "connection_not_proved", dn: dn.clone() }),
+        };
+        let older = here.filter(|(_, entry)| entry.order < order).map(|(session, _)| session);
+        self.orders.remember(dn, ConnectionClaim { order, key, elsewhere: true });
+        if let Some(session) = older {
             let message = "the session continues at another gateway";
             self.cut(session, ErrorCode::MovedAway, message, index, now, effects);
         }

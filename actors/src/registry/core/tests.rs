@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use ringwall_protocol::feed::FeedEvent;
+use ringwall_protocol::connection::ConnectionProof;
+use ringwall_protocol::feed::{FeedEvent, members_digest};
 use ringwall_protocol::id::{ApplianceId, IncarnationId, LogIndex, SessionId};
 use ringwall_protocol::membership::KeyState;
 use ringwall_protocol::name::DnScope;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::revocation::{RevocationMode, RevocationScope};
 use ringwall_protocol::wire::error::ErrorCode;
+
+use ringwall_trust::fixtures::TestClient;
 
 use super::*;
 use crate::registry::admission::Presentation;
@@ -394,21 +397,65 @@ fn entitlements_made_for_newer_claims_wait_for_them() {
     assert_eq!(got(&effects), Got::Refused(ErrorCode::TokenMismatch));
 }
 
+fn bound(who: &SignedIn, connect_seq: u64, gateway: ApplianceId, proof: ConnectionProof) -> FeedEvent {
+    let dn = who.client.subject.dn.clone();
+    FeedEvent::SessionBound { dn, gateway, sign_in_idx: who.sign_in, connect_seq, sid: who.sid, proof }
+}
+
+#[test]
+fn a_connection_elsewhere_ends_no_session_without_the_clients_own_proof() {
+    let mut stage = Stage::current();
+    let (alice, mallory) = (stage.scene.sign_in("alice", 90, 1), stage.scene.sign_in("mallory", 90, 2));
+    let session = stage.open(&alice, 3, 100);
+    let (me, other) = (stage.scene.gateway.id, ApplianceId::from_random([9; 16]));
+    let mut foreign = stage.scene.proof(&mallory, other, u64::MAX);
+    foreign.key = stage.scene.proof(&alice, other, 1).key;
+    let as_alice =
+        SignedIn { client: TestClient { subject: alice.client.subject.clone(), own: mallory.client.own }, ..alice };
+    let proofs = [
+        ("a proof of a lower number", stage.scene.proof(&alice, other, 2)),
+        ("a proof for another Gateway", stage.scene.proof(&alice, me, u64::MAX)),
+        ("another device's signature", foreign),
+        ("another device's key", stage.scene.proof(&as_alice, other, u64::MAX)),
+    ];
+    for (nth, (what, proof)) in proofs.into_iter().enumerate() {
+        let effects = stage.change(101 + nth as u64, bound(&alice, u64::MAX, other, proof));
+        assert_eq!(cuts(&effects), [], "{what}");
+        let audited = |effect: &Effect| matches!(effect, Effect::Audit { kind: "connection_not_proved", .. });
+        assert!(effects.iter().any(audited), "{what}: {effects:?}");
+    }
+    let resumed = stage.admit(stage.scene.admission(&alice, 4, 100), 0).0;
+    assert_eq!(resumed, Got::Resumed(session), "and none of them keeps the device out");
+}
+
+#[test]
+fn a_client_proves_the_number_of_its_connection_to_this_gateway_now() {
+    let mut stage = Stage::current();
+    let alice = stage.scene.sign_in("alice", 90, 1);
+    let (me, other) = (stage.scene.gateway.id, ApplianceId::from_random([9; 16]));
+    for (what, gateway, seq) in [("another Gateway", other, 3), ("another number", me, 2)] {
+        let mut admission = stage.scene.admission(&alice, 3, 100);
+        admission.proof = stage.scene.proof(&alice, gateway, seq);
+        assert_eq!(stage.admit(admission, 0).0, Got::Refused(ErrorCode::TokenMismatch), "{what}");
+    }
+    // The tokens of the scene live for an hour, as long as a proof counts.
+    let admission = stage.scene.admission(&alice, 3, 100);
+    assert!(matches!(stage.admit(admission, 0).0, Got::Opened(_)));
+}
+
 #[test]
 fn session_claimed_by_another_gateway_moves_away_and_stays_away() {
     let mut stage = Stage::current();
     let alice = stage.scene.sign_in("alice", 90, 1);
     let session = stage.open(&alice, 3, 100);
-    let bound = |connect_seq, gateway| FeedEvent::SessionBound {
-        dn: alice.client.subject.dn.clone(),
-        gateway,
-        sign_in_idx: LogIndex(90),
-        connect_seq,
-    };
+    let proof = |connect_seq, gateway| stage.scene.proof(&alice, gateway, connect_seq);
     let (me, other) = (stage.scene.gateway.id, ApplianceId::from_random([9; 16]));
-    assert_eq!(cuts(&stage.change(101, bound(9, me))), [], "our own report");
-    assert_eq!(cuts(&stage.change(102, bound(2, other))), [], "an older connection there");
-    assert_eq!(cuts(&stage.change(103, bound(4, other))), [(session, ErrorCode::MovedAway)]);
+    let proofs = [(9, me), (2, other), (4, other)].map(|(seq, gateway)| proof(seq, gateway));
+    let [own, older, newer] = proofs;
+    let bound = |connect_seq, gateway, proof| bound(&alice, connect_seq, gateway, proof);
+    assert_eq!(cuts(&stage.change(101, bound(9, me, own))), [], "our own report");
+    assert_eq!(cuts(&stage.change(102, bound(2, other, older))), [], "an older connection there");
+    assert_eq!(cuts(&stage.change(103, bound(4, other, newer))), [(session, ErrorCode::MovedAway)]);
     let admission = stage.scene.admission(&alice, 4, 100);
     assert_eq!(stage.admit(admission, 0).0, Got::Refused(ErrorCode::MovedAway));
     let admission = stage.scene.admission(&alice, 5, 100);
@@ -467,6 +514,23 @@ fn full_state_with_a_revocation_cuts_what_it_covers() {
 }
 
 #[test]
+fn a_session_older_than_a_forgotten_revocation_is_cut() {
+    let mut stage = Stage::current();
+    let (alice, bob) = (stage.scene.sign_in("alice", 90, 1), stage.scene.sign_in("bob", 90, 2));
+    let old = stage.open(&alice, 1, 95);
+    stage.caught_up(110);
+    let new = stage.open(&bob, 1, 110);
+    let effects = stage.change(111, FeedEvent::RevocationForgotten { revocation: LogIndex(100) });
+    assert_eq!(cuts(&effects), [(old, ErrorCode::Revoked)], "whether it was revoked is not known any more");
+    assert!(stage.core.lives(new));
+    assert_eq!(stage.admit(stage.scene.admission(&alice, 2, 95), 0).0, Got::Refused(ErrorCode::TokenRevoked));
+    let mut view = stage.scene.view(120);
+    view.forgotten_up_to = LogIndex(115);
+    let effects = stage.core.full(view, stage.scene.at(0), &mut stage.entropy);
+    assert_eq!(cuts(&effects), [(new, ErrorCode::Revoked)], "the full state says so as well");
+}
+
+#[test]
 fn lease_is_not_renewed_while_the_feed_lags() {
     let mut stage = Stage::current();
     let alice = stage.scene.sign_in("alice", 90, 1);
@@ -476,6 +540,66 @@ fn lease_is_not_renewed_while_the_feed_lags() {
     // Progress up to the read index goes to the enforcer before the renewal that needs it.
     assert!(matches!(effects[0], Effect::Progress(LogIndex(101))));
     assert!(matches!(effects[1], Effect::RenewLease { read_index: LogIndex(101), .. }));
+}
+
+fn switches(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::SwitchFeed(_)))
+}
+
+fn members_of(view: &FeedView) -> String {
+    members_digest(view.controllers.values(), view.keys.values())
+}
+
+#[test]
+fn a_feed_that_keeps_something_from_the_gateway_is_left() {
+    let mut stage = Stage::current();
+    let members = members_of(stage.core.view().expect("a view"));
+    let (start, second) = (stage.scene.start, Duration::from_secs(1));
+    let witnessed = |stage: &mut Stage, index: u64, members: &str, after: Duration| {
+        stage.core.witnessed(LogIndex(index), members.to_owned(), start + after, start + after)
+    };
+    assert!(!switches(&witnessed(&mut stage, 100, &members, second)), "both know the same");
+    // The witness is ahead: the feed has a second to bring it.
+    assert!(!switches(&witnessed(&mut stage, 105, &members, second * 2)));
+    assert_eq!(stage.core.next_deadline(), Some(start + second * 3));
+    assert!(!switches(&stage.caught_up(105)), "it came in time");
+    assert!(!switches(&stage.core.tick(start + second * 4)));
+    witnessed(&mut stage, 110, &members, second * 5);
+    assert!(switches(&stage.core.tick(start + second * 6)), "it did not");
+    // It claims to be as far, and knows other members: that is no change on its way.
+    assert!(!switches(&witnessed(&mut stage, 105, "other", second * 7)));
+    assert!(!switches(&witnessed(&mut stage, 105, &members, second * 8)), "once means nothing");
+    assert!(!switches(&witnessed(&mut stage, 105, "other", second * 9)));
+    assert!(switches(&witnessed(&mut stage, 105, "other", second * 10)));
+}
+
+#[test]
+fn a_lease_that_wants_two_witnesses_counts_from_the_older_confirmation() {
+    let mut stage = Stage::current();
+    let mut site = stage.scene.site();
+    site.witnesses = 2;
+    stage.change(101, FeedEvent::SiteChanged { site });
+    let members = members_of(stage.core.view().expect("a view"));
+    let (start, second) = (stage.scene.start, Duration::from_secs(1));
+    let renewals = |effects: &[Effect]| -> Vec<Instant> {
+        let renewed = effects.iter().filter_map(|effect| match effect {
+            Effect::RenewLease { sent_at, .. } => Some(*sent_at),
+            _ => None,
+        });
+        renewed.collect()
+    };
+    let confirmed = |stage: &mut Stage, after: Duration| {
+        let now = stage.scene.at(after.as_secs());
+        stage.core.confirmed(LogIndex(101), start + after, now, &mut stage.entropy)
+    };
+    assert!(renewals(&confirmed(&mut stage, second)).is_empty(), "the feed's word alone does not count");
+    let effects = stage.core.witnessed(LogIndex(101), members.clone(), start + second * 2, start + second * 2);
+    assert_eq!(renewals(&effects), [start + second], "the older of both");
+    assert_eq!(renewals(&confirmed(&mut stage, second * 6)), [start + second * 2]);
+    let effects = stage.core.witnessed(LogIndex(101), "other".to_owned(), start + second * 7, start + second * 7);
+    assert!(renewals(&effects).is_empty(), "a witness that knows other members confirms nothing");
+    let effects = stage.core.witnessed(LogIndex(101), members, start + second * 8, start + second * 8);
+    assert_eq!(renewals(&effects), [start + second * 6]);
 }
 
 #[test]

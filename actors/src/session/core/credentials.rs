@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ringwall_protocol::authorize::{PrepareError, Prepared};
 use ringwall_protocol::claims::UntrustedClaims;
+use ringwall_protocol::connection::ConnectionProof;
 use ringwall_protocol::entitlement::Host;
 use ringwall_protocol::id::LogIndex;
 use ringwall_protocol::revocation::TokenKind;
@@ -27,6 +28,8 @@ pub(super) struct Credentials {
     pub(super) checked_at: LogIndex,
     /// The Client's number of this connection; a higher one replaces a lower one.
     pub(super) connect_seq: u64,
+    /// The Client's signature over that number.
+    pub(super) proof: ConnectionProof,
     /// Names that were last said to be wanted.
     names: BTreeSet<Host>,
 }
@@ -38,12 +41,13 @@ pub(super) struct Admitted {
     pub(super) certificate_until: UnixMillis,
     pub(super) checked_at: LogIndex,
     pub(super) connect_seq: u64,
+    pub(super) proof: ConnectionProof,
 }
 
 /// Takes an admission apart: what holds the session, and what the device said of itself.
 pub(super) fn of_admission(admission: Admission, checked_at: LogIndex) -> (Admitted, UntrustedClaims) {
-    let Admission { claims, entitlement, certificate_until, connect_seq, device, .. } = admission;
-    (Admitted { claims, entitlement, certificate_until, checked_at, connect_seq }, device)
+    let Admission { claims, entitlement, certificate_until, connect_seq, proof, device, .. } = admission;
+    (Admitted { claims, entitlement, certificate_until, checked_at, connect_seq, proof }, device)
 }
 
 impl Credentials {
@@ -58,6 +62,7 @@ impl Credentials {
             certificate_until: admitted.certificate_until,
             checked_at: admitted.checked_at,
             connect_seq: admitted.connect_seq,
+            proof: admitted.proof,
             names: BTreeSet::new(),
         })
     }
@@ -71,6 +76,7 @@ impl Credentials {
         self.claims = admitted.claims.into_inner();
         self.certificate_until = admitted.certificate_until;
         self.connect_seq = admitted.connect_seq;
+        self.proof = admitted.proof;
         self.checked(admitted.checked_at);
         Ok(())
     }

@@ -17,6 +17,8 @@ impl SessionCore {
             sid: claims.head.sid,
             sign_in_idx: claims.sign_in_idx,
             connect_seq: self.credentials.connect_seq,
+            proof: self.credentials.proof.clone(),
+            user_id: claims.head.user_id,
             site: SiteId::new(self.credentials.prepared.token().head.aud),
             gateway: self.settings.gateway,
             since: self.origin.since,

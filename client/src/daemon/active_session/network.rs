@@ -59,6 +59,7 @@ impl Network {
             spa_mode: shared.account.profile.spa.as_ref().map_or(SpaMode::UdpTcp, |spa| spa.mode),
             tunnel: Arc::new(tunnel),
             sequence: ConnectSequence::new(shared.account.store.clone()),
+            key: Arc::clone(&shared.account.key),
         };
         let (mtu, dns) = (config.mtu, SplitDns::new(config.device, shared.options.resolv_conf.clone()));
         Ok(Self { context: Arc::new(context), mtu, addresses, dns_applied: true, routes, dns })

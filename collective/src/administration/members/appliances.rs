@@ -27,6 +27,7 @@ use crate::audit::event as trail;
 use crate::audit::event::Event;
 use crate::issuing::check;
 use crate::listener::spa;
+use crate::peers::other_controllers;
 use crate::replica::Replica;
 
 /// Days that a join token lives unless the caller says otherwise.
@@ -106,6 +107,26 @@ impl Members {
         let id = appliance.base.id;
         trail::changed(who, kind, "appliances", &id.to_string(), &appliance.base.name, outcome.index);
         read_back(&self.replica, who.now, ObjectKind::Appliance, id.uuid()).await
+    }
+
+    /// Begins the planned removal of a Controller: it signs nothing new, hands over, and is removed when what it signed has
+    /// ended.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`; `Conflict` if it is no active Controller, or the last one.
+    pub(crate) async fn retire(&self, who: &Administrator, id: Uuid, repeat: &Repeat) -> Result<Written, Denial> {
+        let appliance = appliance(who, id, PrivilegeType::Delete)?;
+        let name = &appliance.base.name;
+        let record = living_controller(&who.state, appliance.base.id)
+            .filter(|record| record.state == ApplianceState::Active)
+            .ok_or_else(|| Denial::Conflict(format!("{name:?} is no active Controller")))?;
+        if other_controllers(&who.state, record.node).is_empty() {
+            return Err(Denial::Conflict("the last active Controller stays".to_owned()));
+        }
+        let change = ChangeControllerState { node: record.node, state: ApplianceState::Retiring };
+        let outcome = repeat.propose(&self.replica, change).await?;
+        Event::by(who, "member_retired").with("entity_name", name.as_str()).at(outcome.index).emit();
+        read_back(&self.replica, who.now, ObjectKind::Appliance, id).await
     }
 
     /// Makes another Controller the leader.

@@ -24,7 +24,7 @@ impl Members {
     pub(crate) fn collective_status(&self, who: &Administrator) -> Result<CollectiveStatus, Denial> {
         require(who, PrivilegeTarget::Appliance)?;
         let collective = check::collective(&who.state)?;
-        let group = self.replica.status();
+        let (group, clock) = (self.replica.status(), self.clock.state());
         let controllers = who.state.controllers().filter(|one| one.state != ApplianceState::Removed);
         let controllers = controllers.map(|one| ControllerStatus {
             node: one.node,
@@ -33,6 +33,7 @@ impl Members {
             role: role(&group, one.node).to_owned(),
             state: one.state,
             lag: lag(&group, one.node),
+            clock_offset_ms: self.clock_of(one.node),
         });
         let gateways = who.state.gateways().filter(|one| one.state != ApplianceState::Removed);
         Ok(CollectiveStatus {
@@ -41,6 +42,8 @@ impl Members {
             leader: group.leader,
             term: group.term,
             applied: group.applied,
+            clock: clock.verdict.name().to_owned(),
+            clock_suspect: clock.is_suspect(),
             controllers: controllers.collect(),
             gateways: gateways.map(|one| self.gateway_status(&who.state, one.appliance)).collect(),
             weaker: weaker(&who.state),
@@ -51,6 +54,11 @@ impl Members {
                 used_from: glass.used.map(|(_, from)| from),
             }),
         })
+    }
+
+    /// From this Controller's clock to another one's; its own is held against the median of all.
+    fn clock_of(&self, node: ringwall_protocol::id::NodeId) -> Option<i64> {
+        if node == self.replica.me() { self.clock.state().offset_ms() } else { self.clock.offset_of(node) }
     }
 
     fn gateway_status(&self, state: &State, gateway: ApplianceId) -> GatewayStatus {

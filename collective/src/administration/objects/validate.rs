@@ -52,7 +52,7 @@ pub(crate) fn validate(object: &Object, before: Option<&Object>, state: &State) 
     base(object, &mut faults);
     references(object, state, &mut faults);
     match object {
-        Object::Site(one) => network::site(one, &mut faults),
+        Object::Site(one) => network::site(one, state, &mut faults),
         Object::IpPool(one) => network::ip_pool(one, before, state, &mut faults),
         Object::Appliance(one) => appliance::appliance(one, before, &mut faults),
         Object::ClientProfile(one) => appliance::client_profile(one, before, &mut faults),

@@ -53,6 +53,12 @@ pub(super) async fn resume(call: Call, id: Path<String>) -> Answer {
     set_suspended(call, &id, false).await
 }
 
+pub(super) async fn retire(call: Call, id: Path<String>) -> Answer {
+    let members = &call.controller.administration.members;
+    let written = members.retire(&call.who, parse_id(&id)?, &call.repeat()?).await?;
+    Ok(versioned(&written.object, written.version.0))
+}
+
 async fn set_suspended(call: Call, id: &str, suspended: bool) -> Answer {
     let written = call
         .controller

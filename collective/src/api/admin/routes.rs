@@ -71,6 +71,7 @@ routes! {
     post "/appliances/{id}/export" collective::export, "Appliances", "The seed with which it joins.", Shape::Named("ExportRequest") => Shape::Any;
     post "/appliances/{id}/suspend" collective::suspend, "Appliances", "A Gateway takes no new sessions.", Shape::Any => Shape::Named("Appliance");
     post "/appliances/{id}/resume" collective::resume, "Appliances", "A Gateway takes sessions again.", Shape::Any => Shape::Named("Appliance");
+    post "/appliances/{id}/retire" collective::retire, "Appliances", "A Controller signs nothing new, hands over, and is removed when what it signed has ended.", Shape::Any => Shape::Named("Appliance");
     get "/sites/status" collective::sites, "Sites", "Sites with their status.", Shape::Nothing => Shape::ListOf("Site");
     get "/collective/status" collective::status, "Collective", "Controllers, Gateways, leader, lag.", Shape::Nothing => Shape::Any;
     get "/collective/waiting" collective::waiting, "Collective", "Controllers that ask to join.", Shape::Nothing => Shape::ListOf("WaitingController");

@@ -87,7 +87,7 @@ fn own_fields(kind: ObjectKind) -> Value {
         }),
         ObjectKind::ClientProfile => json!({
             "spaKeyName": "", "identityProvider": ID, "hostname": "sdp.example:443",
-            "furtherHostnames": ["sdp2.example:443"], "enrolment": true, "keyGeneration": 0,
+            "furtherHostnames": ["sdp2.example:443"], "enrolment": true, "keyGeneration": 0, "formerKeyHours": 720,
         }),
         ObjectKind::AdministrativeRole => json!({
             "privileges": [{"type": "View", "target": "Site", "scope": {"all": false, "ids": [ID], "tags": ["eu"]}, "defaultTags": []}],

@@ -268,6 +268,7 @@ fn special(profile: &str, provider: &str, gateway: &str) -> Vec<Operation> {
         with("post", "/appliances/{id}/export", gateway, json!({}), Opens::One(&[(A::Export, T::Appliance)])),
         with("post", "/appliances/{id}/suspend", gateway, json!({}), Opens::One(&[(A::Edit, T::Appliance)])),
         with("post", "/appliances/{id}/resume", gateway, json!({}), Opens::One(&[(A::Edit, T::Appliance)])),
+        with("post", "/appliances/{id}/retire", gateway, json!({}), Opens::One(&[(A::Delete, T::Appliance)])),
         plain("get", "/sites/status", Opens::One(&[(A::CheckStatus, T::Site), (A::View, T::Site)])),
         plain("get", "/collective/status", Opens::One(&[(A::CheckStatus, T::Appliance), (A::View, T::Appliance)])),
         with("post", "/collective/transfer", "", json!({"node": 9_999}), whole(A::Edit, T::Appliance)),

@@ -3,6 +3,7 @@
 
 use ringwall_protocol::entitlement::{Entitlement, Logic, MAX_NAMES};
 use ringwall_protocol::name::{ProviderName, UserName};
+use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::identity_provider::{BREAK_GLASS, IdentityProviderKind};
 use ringwall_protocol::object::site::MAX_GRACE_SECONDS;
 use ringwall_protocol::object::{
@@ -26,7 +27,7 @@ const MIN_ADDRESS_LEASE_DAYS: u32 = 8;
 pub(crate) fn object(object: &Object, before: Option<&Object>, state: &State) -> Result<(), Rejection> {
     base(object)?;
     match object {
-        Object::Site(one) => site(one),
+        Object::Site(one) => site(one, state),
         Object::Appliance(one) => appliance(one, before),
         Object::Entitlement(one) => entitlement(one),
         Object::Condition(one) => condition(one),
@@ -102,7 +103,7 @@ fn base(object: &Object) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn site(site: &Site) -> Result<(), Rejection> {
+fn site(site: &Site, state: &State) -> Result<(), Rejection> {
     if !LEASE.contains(&site.lease_seconds) {
         return Err(Rejection::invalid("leaseSeconds", "lies between 5 and 60"));
     }
@@ -111,6 +112,13 @@ fn site(site: &Site) -> Result<(), Rejection> {
     }
     if !(1..=2).contains(&site.witnesses) {
         return Err(Rejection::invalid("witnesses", "is 1 or 2"));
+    }
+    let active = state.controllers().filter(|one| one.state == ApplianceState::Active).count();
+    if usize::from(site.witnesses) > active.max(1) {
+        return Err(Rejection::invalid(
+            "witnesses",
+            "of 2 want a second active Controller: a lease could not be confirmed",
+        ));
     }
     Ok(())
 }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use ringwall_protocol::feed::FeedEvent;
-use ringwall_protocol::id::{AdminSessionId, LogIndex, SessionId, SignInId};
+use ringwall_protocol::id::{AdminSessionId, LogIndex, SessionId, SignInId, SiteId};
 use ringwall_protocol::object::GlobalSettings;
 use ringwall_raft::state::admin_session::{
     AdminSession, EndAdminSession, EndAdminSessionsOf, MAX_SESSIONS_OF_ONE, OpenAdminSession, TouchAdminSession,
 };
-use ringwall_raft::state::binding::{BindSessions, Binding, EndSessions};
+use ringwall_raft::state::binding::{
+    BindSessions, Binding, EndSessions, EndedSession, MAX_BOUND, MAX_BOUND_PER_GATEWAY,
+};
 use ringwall_raft::state::blocklist::BlockUser;
 use ringwall_raft::state::collective::ChangeSettings;
 use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
@@ -20,6 +22,7 @@ use ringwall_raft::state::totp::{PutTotpSeed, RemoveTotpSeed};
 use ringwall_raft::{Command, Rejection, Reply};
 
 use crate::fixture::*;
+use crate::replicas::world;
 
 fn session() -> AdminSession {
     AdminSession {
@@ -155,6 +158,7 @@ fn whatever_proved_an_administrator_ends_his_sessions_when_it_changes() {
 fn binding(at: u128, sign_in_idx: u64, connect_seq: u64) -> Binding {
     Binding {
         dn: dn(1, 1),
+        user_id: user(1),
         site: site(),
         gateway: gateway(at),
         session: SessionId::new(id((u128::from(sign_in_idx) << 64) + u128::from(connect_seq))),
@@ -162,16 +166,25 @@ fn binding(at: u128, sign_in_idx: u64, connect_seq: u64) -> Binding {
         sign_in_idx: LogIndex(sign_in_idx),
         connect_seq,
         since: START,
+        proof: proof(),
+        key: key(9),
     }
+}
+
+/// Two Gateways, and a device that is registered with the key of [`binding`].
+fn registered() -> Replica {
+    let mut replica = world();
+    replica.apply(register(1, 1)).accepted().unwrap();
+    replica
 }
 
 proptest! {
     #[test]
     fn the_newest_connection_wins_whatever_the_order_of_reports(
-        reports in prop::collection::vec((0u128..3, 0u64..4, 0u64..4), 1..20),
+        reports in prop::collection::vec((1u128..3, 0u64..4, 0u64..4), 1..20),
     ) {
         let newest = reports.iter().map(|(_, idx, seq)| (*idx, *seq)).max().unwrap();
-        let mut replica = Replica::founded();
+        let mut replica = registered();
         for (at, idx, seq) in reports {
             replica.apply(BindSessions { bindings: vec![binding(at, idx, seq)] });
         }
@@ -182,17 +195,64 @@ proptest! {
 
 #[test]
 fn the_gateway_that_lost_is_told_who_won() {
-    let mut replica = Replica::founded();
+    let mut replica = registered();
     let reply = replica.apply(BindSessions { bindings: vec![binding(1, 5, 2), binding(2, 5, 1)] });
     assert_eq!(reply, Reply::Bound(vec![true, false]));
-    let (_, events) = replica.apply_with_events(BindSessions { bindings: vec![binding(3, 5, 1)] });
+    let (_, events) = replica.apply_with_events(BindSessions { bindings: vec![binding(2, 5, 0)] });
     assert!(
         matches!(&events[0].event, FeedEvent::SessionBound { gateway: at, connect_seq: 2, .. } if *at == gateway(1))
     );
     assert_eq!(events[0].site, Some(site()));
-    let late = EndSessions { ended: vec![(dn(1, 1), site(), binding(2, 5, 1).session)] };
-    replica.apply(late);
+    replica.apply(EndSessions { ended: vec![ended(2, binding(2, 5, 1).session)] });
     assert!(replica.state.binding(&dn(1, 1), site()).is_some(), "the loser's end is not the winner's");
-    replica.apply(EndSessions { ended: vec![(dn(1, 1), site(), binding(1, 5, 2).session)] });
+    replica.apply(EndSessions { ended: vec![ended(2, binding(1, 5, 2).session)] });
+    assert!(replica.state.binding(&dn(1, 1), site()).is_some(), "nor does another Gateway end it");
+    replica.apply(EndSessions { ended: vec![ended(1, binding(1, 5, 2).session)] });
     assert_eq!(replica.state.bindings().count(), 0);
+}
+
+fn ended(at: u128, session: SessionId) -> EndedSession {
+    EndedSession { dn: dn(1, 1), site: site(), gateway: gateway(at), session }
+}
+
+#[test]
+fn only_a_registered_devices_own_key_binds_a_session() {
+    let mut replica = registered();
+    let true_one = || binding(1, 5, 1);
+    let forged = vec![
+        Binding { dn: dn(1, 2), ..true_one() },
+        Binding { dn: dn(2, 1), ..true_one() },
+        Binding { user_id: user(2), ..true_one() },
+        Binding { key: key(8), ..true_one() },
+        Binding { gateway: gateway(3), ..true_one() },
+        Binding { site: SiteId::new(id(0x52)), ..true_one() },
+    ];
+    let count = forged.len();
+    let (reply, events) = replica.apply_with_events(BindSessions { bindings: forged });
+    assert_eq!(reply, Reply::Bound(vec![false; count]));
+    assert!(events.is_empty(), "no Gateway hears of them");
+    assert_eq!(replica.state.bindings().count(), 0);
+    assert_eq!(replica.apply(BindSessions { bindings: vec![true_one()] }), Reply::Bound(vec![true]));
+}
+
+#[test]
+fn a_gateway_binds_no_more_sessions_than_it_can_have_and_old_ones_are_dropped() {
+    let mut replica = registered();
+    let count = u128::from(MAX_BOUND_PER_GATEWAY) + 1;
+    let bound = |who: u128| Binding { dn: dn(who, 1), user_id: user(who), ..binding(1, 5, 1) };
+    let mut won = 0;
+    for first in (1..=count).step_by(MAX_BOUND) {
+        let users = first..(first + MAX_BOUND as u128).min(count + 1);
+        users.clone().for_each(|who| drop(replica.apply(register(who, 1))));
+        let Reply::Bound(some) = replica.apply(BindSessions { bindings: users.map(bound).collect() }) else {
+            panic!("not bound")
+        };
+        won += some.into_iter().filter(|won| *won).count();
+    }
+    assert_eq!(won, MAX_BOUND_PER_GATEWAY as usize);
+    let again = Binding { gateway: gateway(2), connect_seq: 2, ..bound(1) };
+    assert_eq!(replica.apply(BindSessions { bindings: vec![again] }), Reply::Bound(vec![true]), "another has room");
+    assert_eq!(replica.apply(BindSessions { bindings: vec![bound(count)] }), Reply::Bound(vec![true]), "one has left");
+    let due = replica.state.chores_due(START.plus(Duration::from_secs(8 * 24 * 3600)));
+    assert!(due.iter().any(|command| matches!(command, Command::EndSessions(_))), "nothing lives for eight days");
 }

@@ -32,7 +32,7 @@ fn commands() -> Vec<CommandEnvelope> {
         BlockUser { user: user_dn(2), reason: "golden".to_owned() }.into(),
         PutTotpSeed { user: user(1), dn: user_dn(1), seed: Sealed::new("seed") }.into(),
         UseTotpStep { user: user(1), step: 7 }.into(),
-        LockOut { subject: LockoutSubject { user: user_dn(3), device: None }, base_minutes: 1 }.into(),
+        LockOut { subject: LockoutSubject { user: user_dn(1), device: None }, base_minutes: 1 }.into(),
         Revoke {
             scope: RevocationScope::Dn(DnScope::User(user_dn(1))),
             kinds: TokenKind::ALL.into(),

@@ -5,18 +5,19 @@ use std::time::Duration;
 use ringwall_protocol::feed::FeedEvent;
 use ringwall_protocol::id::{ApplianceId, LogIndex, NodeId, Thumbprint};
 use ringwall_protocol::membership::KeyState;
-use ringwall_protocol::object::EntityBase;
 use ringwall_protocol::object::appliance::{Appliance, ApplianceState, GatewayRole, Role};
+use ringwall_protocol::object::{EntityBase, GlobalSettings};
 use ringwall_protocol::revocation::RevocationMode;
 use ringwall_raft::state::candidate::{AdmitController, AskAdmission, Candidate, TurnAway};
-use ringwall_raft::state::gateway::{AdmitGateway, ChangeGatewayState, RenewGatewayKey};
+use ringwall_raft::state::collective::ChangeSettings;
+use ringwall_raft::state::gateway::{AdmitGateway, ChangeGatewayState, EndFormerGatewayKey, RenewGatewayKey};
 use ringwall_raft::state::join_token::{CreateJoinToken, JoinTokenHash};
 use ringwall_raft::state::member::{ChangeControllerState, SetIssuers};
 use ringwall_raft::state::object::PutObject;
 use ringwall_raft::state::secret::Sealed;
 use ringwall_raft::state::signing_key::{AddKey, RetireKey};
 use ringwall_raft::state::spa::RotateGatewaySpaKey;
-use ringwall_raft::{Rejection, Reply};
+use ringwall_raft::{Command, Rejection, Reply};
 
 use crate::fixture::*;
 
@@ -225,6 +226,11 @@ fn keys_of_gateways_are_renewed_and_spa_keys_rotate_by_generation() {
     let keys: Vec<Thumbprint> = vec![key(1), key(2)];
     replica.apply(RenewGatewayKey { gateway: gateway(1), keys: keys.clone() }).accepted().unwrap();
     assert_eq!(replica.state.gateway(gateway(1)).unwrap().keys, keys);
+    let used = |used| EndFormerGatewayKey { gateway: gateway(1), used };
+    replica.apply(used(key(2))).accepted().unwrap();
+    assert_eq!(replica.state.gateway(gateway(1)).unwrap().keys, keys, "the former one is used on until the next is");
+    replica.apply(used(key(1))).accepted().unwrap();
+    assert_eq!(replica.state.gateway(gateway(1)).unwrap().keys, [key(1)]);
     let rotate = |replaces, name: &str| RotateGatewaySpaKey { gateway: gateway(1), replaces, key: Sealed::new(name) };
     replica.apply(rotate(1, "two")).accepted().unwrap();
     assert!(matches!(replica.refusal(rotate(1, "again")), Rejection::WrongState { .. }));
@@ -232,4 +238,41 @@ fn keys_of_gateways_are_renewed_and_spa_keys_rotate_by_generation() {
     let generations: Vec<_> = replica.state.spa_keys(gateway(1)).iter().map(|one| one.generation).collect();
     assert_eq!(generations, [3, 2]);
     assert!(events.iter().all(|one| one.gateway == Some(gateway(1))), "nobody else learns its keys");
+}
+
+#[test]
+fn a_controller_that_retires_stays_good_for_what_it_signed_until_that_has_ended() {
+    let mut replica = Replica::founded();
+    let retire = |node| ChangeControllerState { node, state: ApplianceState::Retiring };
+    assert!(matches!(replica.refusal(retire(NODE)), Rejection::Invalid { .. }), "the last active one stays");
+    replica.apply(PutObject::new(controller_object()));
+    replica.apply(create_token(2, ApplianceId::new(id(0xa2))));
+    let Reply::Controller(second) = replica.apply(admit_controller(2)) else { panic!("not admitted") };
+    let node = second.node;
+    let issuers = SetIssuers { node, client_issuer: "a".to_owned(), appliance_issuer: "b".to_owned() };
+    replica.apply(issuers).accepted().unwrap();
+    replica.apply(ChangeControllerState { node, state: ApplianceState::Active }).accepted().unwrap();
+    replica.apply(add_key("two", node)).accepted().unwrap();
+    replica.apply(retire(node)).accepted().unwrap();
+    let key = replica.state.key("two").unwrap();
+    assert_eq!((key.state, key.until), (KeyState::Retired, Some(replica.state.index())));
+    assert!(key.covers(replica.state.index()), "what it signed before is proved by it");
+    assert!(matches!(replica.refusal(add_key("three", node)), Rejection::WrongState { .. }), "it signs nothing new");
+    let removes = |replica: &Replica, hours: u64| {
+        let now = START.plus(Duration::from_secs(hours * 3600));
+        let removed =
+            |command: &Command| matches!(command, Command::ChangeControllerState(change) if change.node == node);
+        replica.state.chores_due(now).iter().any(removed)
+    };
+    assert!(!removes(&replica, 25), "a token or a certificate of it may live");
+    assert!(removes(&replica, 26));
+    let settings = GlobalSettings { vpn_certificate_expiration: 7 * 24 * 60, ..GlobalSettings::default() };
+    replica.apply(ChangeSettings { settings, expected_version: None }).accepted().unwrap();
+    assert!(!removes(&replica, 7 * 24) && removes(&replica, 7 * 24 + 1), "as long as certificates of Clients live");
+    replica.now = START.plus(Duration::from_secs(8 * 24 * 3600));
+    for chore in replica.state.chores_due(replica.now) {
+        replica.apply(chore);
+    }
+    assert_eq!(replica.state.controller(node).unwrap().state, ApplianceState::Removed);
+    assert!(replica.state.retirement_ends(node).is_none());
 }

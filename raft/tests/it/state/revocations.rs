@@ -177,3 +177,20 @@ proptest! {
         prop_assert_eq!(kind(replica.state.revocations().standing(&facts)), kind(table.standing(&facts)));
     }
 }
+
+#[test]
+fn a_revocation_that_is_forgotten_too_early_revives_no_session() {
+    let mut replica = Replica::founded();
+    replica.apply(revoke(DnScope::User(user_dn(1)), RevocationMode::Cut));
+    let index = replica.state.index();
+    let forget = ForgetRevocation { revocation: index };
+    assert!(matches!(replica.refusal(forget.clone()), Rejection::WrongState { .. }), "not by a clock that is right");
+    // A leader whose clock is eight days ahead.
+    replica.now = START.plus(Duration::from_secs(8 * 24 * 3600));
+    let (reply, events) = replica.apply_with_events(forget);
+    assert_eq!(reply, Reply::Done);
+    assert!(events.iter().all(|scoped| scoped.site.is_none()), "every Site hears how far it goes");
+    assert!(replica.state.revocations().find(index).is_none());
+    assert_eq!(standing(&replica, index.0 - 1), Standing::Revoked(index), "as before");
+    assert_eq!(standing(&replica, index.0), Standing::Valid);
+}

@@ -173,6 +173,7 @@ fn a_seed_is_enrolled_once_with_the_code_that_permitted_it() {
 #[test]
 fn lock_outs_double_up_to_an_hour_and_are_forgiven() {
     let mut replica = Replica::founded();
+    replica.apply(register(1, 1)).accepted().unwrap();
     let subject = LockoutSubject { user: user_dn(1), device: None };
     let lock = || LockOut { subject: subject.clone(), base_minutes: 1 };
     let mut minutes = Vec::new();
@@ -192,4 +193,39 @@ fn lock_outs_double_up_to_an_hour_and_are_forgiven() {
     replica.apply(lock());
     let lockout = replica.state.locked_out(&subject, replica.now).unwrap();
     assert_eq!(lockout.count, 1);
+}
+
+#[test]
+fn invented_names_are_not_remembered_and_end_nobodys_lock_out() {
+    let mut replica = Replica::founded();
+    replica.apply(register(1, 1)).accepted().unwrap();
+    let subject = |number| LockoutSubject { user: user_dn(number), device: None };
+    let lock = |number| LockOut { subject: subject(number), base_minutes: 60 };
+    replica.apply(lock(1)).accepted().unwrap();
+    let held = replica.state.locked_out(&subject(1), replica.now).expect("locked");
+    for invented in 2..1_000 {
+        assert!(matches!(replica.refusal(lock(invented)), Rejection::NotFound { .. }));
+    }
+    assert_eq!(replica.state.lockouts().count(), 1);
+    assert_eq!(replica.state.locked_out(&subject(1), replica.now), Some(held));
+}
+
+#[test]
+fn when_all_places_are_taken_the_lock_out_that_ended_first_makes_room_and_none_that_holds() {
+    const PLACES: u128 = 100_000;
+    let mut replica = Replica::founded();
+    replica.apply(register(1, 1)).accepted().unwrap();
+    // Devices of one user take places as well; which of them exist is not looked at.
+    let subject = |number: u128| LockoutSubject { user: user_dn(1), device: Some(device(number)) };
+    let lock = |number| LockOut { subject: subject(number), base_minutes: 60 };
+    for number in 0..PLACES {
+        replica.apply(lock(number)).accepted().unwrap();
+    }
+    assert!(matches!(replica.refusal(lock(PLACES)), Rejection::TooMany { .. }), "all of them hold");
+    assert!((0..PLACES).all(|number| replica.state.locked_out(&subject(number), replica.now).is_some()));
+    replica.now = replica.now.plus(Duration::from_secs(3_600));
+    replica.apply(lock(5)).accepted().unwrap();
+    replica.apply(lock(PLACES)).accepted().expect("one has made room");
+    assert_eq!(replica.state.lockouts().count(), 100_000);
+    assert!(replica.state.locked_out(&subject(5), replica.now).is_some(), "not the one that holds");
 }

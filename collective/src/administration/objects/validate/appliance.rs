@@ -1,7 +1,7 @@
 //! Rules of appliances and client profiles.
 
 use ringwall_protocol::object::appliance::GatewayWeight;
-use ringwall_protocol::object::profile::MAX_FURTHER_HOSTNAMES;
+use ringwall_protocol::object::profile::{MAX_FORMER_KEY_HOURS, MAX_FURTHER_HOSTNAMES};
 use ringwall_protocol::object::{Appliance, ClientProfile, Object};
 
 use super::{Faults, duplicates, text};
@@ -88,6 +88,7 @@ pub(super) fn client_profile(profile: &ClientProfile, before: Option<&Object>, f
     for at in duplicates(further) {
         faults.add(format!("furtherHostnames[{at}]"), "is listed twice");
     }
+    faults.unless(profile.former_key_hours <= MAX_FORMER_KEY_HOURS, "formerKeyHours", "is at most a year, 8760");
     if let Some(Object::ClientProfile(before)) = before
         && profile.key_generation < before.key_generation
     {

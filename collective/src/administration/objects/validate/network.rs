@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::ip_pool::IpRange;
 use ringwall_protocol::object::site::{DnsResolver, MAX_GRACE_SECONDS};
 use ringwall_protocol::object::{IpPool, Object, Site};
@@ -20,10 +21,15 @@ const MIN_LEASE_DAYS: u32 = 8;
 /// Longest lease of an address: ten years.
 const MAX_LEASE_DAYS: u32 = 3_660;
 
-pub(super) fn site(site: &Site, faults: &mut Faults) {
+pub(super) fn site(site: &Site, state: &State, faults: &mut Faults) {
     faults.unless((5..=60).contains(&site.lease_seconds), "leaseSeconds", "lies between 5 and 60");
     if site.grace_seconds.is_some_and(|grace| grace < site.lease_seconds || grace > MAX_GRACE_SECONDS) {
         faults.add("graceSeconds", format!("lies between leaseSeconds and {MAX_GRACE_SECONDS}"));
+    }
+    let active = state.controllers().filter(|one| one.state == ApplianceState::Active).count();
+    faults.unless((1..=2).contains(&site.witnesses), "witnesses", "is 1 or 2");
+    if site.witnesses == 2 && active < 2 {
+        faults.add("witnesses", "of 2 want a second active Controller: without it no lease could be confirmed");
     }
     unsupported(site, faults);
     faults.unless(site.description.len() <= 2_048, "description", "has at most 2048 bytes");
@@ -47,11 +53,6 @@ pub(super) fn site(site: &Site, faults: &mut Faults) {
 
 /// Fields that are kept for the API's sake and that nothing reads: whoever sets one counts on it, so it is refused.
 fn unsupported(site: &Site, faults: &mut Faults) {
-    faults.unless(
-        site.witnesses == 1,
-        "witnesses",
-        "is not supported above 1: a lease is confirmed by one Controller; leave it at 1",
-    );
     faults.unless(
         site.fallback_site.is_none(),
         "fallbackSite",

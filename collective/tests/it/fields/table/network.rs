@@ -37,7 +37,7 @@ fn sites() -> Vec<Entry> {
         refused("Site.ipPoolMappings[].to", at, "ipPoolMappings", mapping()),
         seen("Site.leaseSeconds", at, Feed, json!({"leaseSeconds": 30})),
         seen("Site.graceSeconds", at, Feed, json!({"graceSeconds": 60})),
-        refused("Site.witnesses", at, "witnesses", json!({"witnesses": 2})),
+        tested("Site.witnesses", "a_lease_that_wants_two_witnesses_counts_from_the_older_confirmation"),
     ]);
     entries
 }

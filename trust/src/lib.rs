@@ -19,6 +19,8 @@
 pub mod ca;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod identity;
 pub mod password;
 pub mod secret;

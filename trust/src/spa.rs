@@ -27,6 +27,8 @@ use ringwall_protocol::time::UnixMillis;
 
 mod approach;
 mod destination;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod journal_file;
 mod key;
 mod knock_port;

@@ -7,7 +7,7 @@ use hickory_proto::op::{Message, OpCode, Query};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-use ringwall_protocol::id::{ApplianceId, CollectiveId, Incarnation, SiteId, Thumbprint};
+use ringwall_protocol::id::{ApplianceId, CollectiveId, Incarnation, IncarnationId, SiteId, Thumbprint};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::join::{JoinRole, SEED_VERSION, Seed, SeedController};
 
@@ -34,7 +34,7 @@ fn seed() -> Vec<u8> {
     let seed = Seed {
         version: SEED_VERSION,
         collective_id: CollectiveId::from_random([1; 16]),
-        incarnation: Incarnation(1),
+        incarnation: Incarnation { epoch: 1, id: IncarnationId::from_random([4; 16]) },
         role: JoinRole::Gateway,
         appliance_id: ApplianceId::from_random([2; 16]),
         name: "gw-1".to_owned(),

@@ -1,6 +1,5 @@
 //! The first files of the corpora: a small Collective, its commands, its log, its snapshot, what its nodes say.
 
-use openraft::vote::leader_id::RaftLeaderId as _;
 use ringwall_protocol::id::{
     ApplianceId, CollectiveId, CommandId, DeviceId, Incarnation, IncarnationId, LogIndex, NodeId, ProviderId,
     Thumbprint, UserId,
@@ -27,7 +26,7 @@ use crate::state::join_token::{CreateJoinToken, JoinTokenHash};
 use crate::state::object::PutObject;
 use crate::state::revocation::Revoke;
 use crate::state::secret::Sealed;
-use crate::types::{Entry, Proposal, SnapshotMeta};
+use crate::types::{Entry, LogId, Proposal, SnapshotMeta};
 use crate::{Command, CommandEnvelope, State};
 
 type Files = Vec<(&'static str, Vec<u8>)>;
@@ -171,11 +170,10 @@ fn commands(envelopes: &[CommandEnvelope]) -> Files {
 
 fn entries(envelopes: &[CommandEnvelope]) -> Vec<Entry> {
     use openraft::entry::RaftEntry as _;
-    let leader = openraft::impls::leader_id_std::LeaderId::new(1, 1);
     (1_u64..)
         .zip(envelopes)
         .map(|(index, envelope)| {
-            let log_id = openraft::LogId::new(leader.to_committed(), index);
+            let log_id = LogId::new_term_index(1, index);
             Entry::new(log_id, openraft::EntryPayload::Normal(Proposal(std::sync::Arc::new(envelope.clone()))))
         })
         .collect()

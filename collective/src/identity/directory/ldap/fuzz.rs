@@ -20,7 +20,7 @@ pub fn ldap_message(bytes: &[u8]) -> bool {
     let one = &bytes[..end];
     assert_eq!(message(one), Ok(Some(end)));
     assert!((0..end).all(|end| message(&one[..end]) == Ok(None)), "known before it is complete");
-    assert!(depth(&one[..]) <= 16);
+    assert!(depth(one) <= 16);
     let _code = result_code(one);
     true
 }

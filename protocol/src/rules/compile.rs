@@ -168,6 +168,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::disjoint::overlap;
     use super::*;
     use crate::entitlement::{Action, Subtype};
     use crate::rules::Protocol;
@@ -343,7 +344,7 @@ mod tests {
             for run in [&set.up4, &set.up6, &set.down4, &set.down6].into_iter().flatten() {
                 for (at, one) in run.elements.iter().enumerate() {
                     for two in &run.elements[at + 1..] {
-                        prop_assert_eq!(without(*one, two), vec![*one]);
+                        prop_assert!(!overlap(one, two), "{one:?} {two:?}");
                     }
                 }
             }

@@ -26,7 +26,8 @@ pub(super) fn add_disjoint(elements: &mut Vec<Element>, new: Element, cuts: &mut
     if elements.len() > MAX_RULES { Err(TooManyRules) } else { Ok(()) }
 }
 
-fn overlap(one: &Element, other: &Element) -> bool {
+/// Whether two boxes have anything in common.
+pub(super) fn overlap(one: &Element, other: &Element) -> bool {
     one.protocol == other.protocol
         && one.first <= other.last
         && other.first <= one.last

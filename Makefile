@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/ringwall/target
 BINARIES := $(CARGO_TARGET_DIR)/debug
 DEMO_FLAGS := $(if $(filter 1 yes true,$(KEEP)),--keep)
 
-.PHONY: help setup build demo test lint advisories fmt bench clean-lab
+.PHONY: help setup build demo test lint advisories fmt bench fuzz clean-lab
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ bench: ## Measures the figures of the design and compares them with those of oth
 	@scripts/setup.sh bench
 	@scripts/build.sh build --workspace --bins --locked
 	$(BINARIES)/ringwall-bench
+
+fuzz: ## Gives the readers of bytes of others what nobody meant, for MINUTES=10 in all; TARGET=name: one of them.
+	@scripts/fuzz.sh $(or $(MINUTES),10) $(TARGET)
 
 clean-lab: ## Removes what a kept or interrupted lab left.
 	@scripts/build.sh build --workspace --bins --locked

@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod feed;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod link;
 pub mod ports;
 pub mod registry;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod scene;
 pub mod session;
 pub mod support;

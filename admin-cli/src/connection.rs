@@ -262,7 +262,7 @@ fn describe(bytes: &[u8]) -> String {
     serde_json::from_slice::<AdminError>(bytes).map_or_else(|_| "unavailable".to_owned(), |error| error.message)
 }
 
-fn decode<T: DeserializeOwned>(status: StatusCode, bytes: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn decode<T: DeserializeOwned>(status: StatusCode, bytes: &[u8]) -> Result<T, ApiError> {
     if status.is_success() {
         let bytes = if bytes.is_empty() { b"null" } else { bytes };
         return serde_json::from_slice(bytes).map_err(|error| ApiError::Protocol(error.to_string()));

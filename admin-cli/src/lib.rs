@@ -8,6 +8,8 @@ pub mod cli;
 pub mod command;
 mod connection;
 pub mod exit_code;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod mail;
 pub mod output;
 mod qr;

@@ -5,6 +5,8 @@
 //! is on the loopback alone, lives as long as the step, answers only what carries the step's own secret, and nothing that
 //! a server sends is executed: only `https` pages, and our own, are opened, as one argument of one program.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod key_page;
 mod listener;
 mod open;

@@ -4,6 +4,8 @@
 //! A stub on the loopback divides the questions. systemd-resolved, where it runs, sends it only those that matter; else
 //! `/etc/resolv.conf` names it while it runs. Without anything to divide nothing of the system is touched.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod plan;
 mod resolv_conf;
 mod resolved;

@@ -25,6 +25,8 @@ mod device_claims;
 mod dial;
 mod dns;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod held_token;
 pub mod local;
 mod profile;

@@ -27,6 +27,8 @@ use crate::tunnel::{ClientTunnel, TunnelEvent};
 
 mod attempt;
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod pending_queries;
 mod race;
 mod run;

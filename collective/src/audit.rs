@@ -6,3 +6,5 @@
 pub(crate) mod client_events;
 pub(crate) mod event;
 pub(crate) mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;

@@ -27,6 +27,8 @@ mod api;
 mod audit;
 mod clock;
 mod controller;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod identity;
 mod issuing;
 mod listener;

@@ -8,6 +8,8 @@ pub(crate) mod connector;
 pub(crate) mod enforcement;
 pub(crate) mod feed;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod join;
 pub(crate) mod joining;
 pub(crate) mod reports;

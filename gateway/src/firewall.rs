@@ -12,6 +12,8 @@ mod denials;
 mod difference;
 mod enforcer;
 mod flowtables;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod host;
 mod lease;
 mod ledger;

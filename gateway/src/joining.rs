@@ -23,6 +23,9 @@ use tokio::time::timeout;
 use crate::clock::wall;
 use crate::data_dir::{DataDir, Identity};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 /// Shortest and longest wait between two rounds of tries: Controllers may still be starting.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// From the request to the answer, which needs a majority of the Controllers.
@@ -55,11 +58,14 @@ pub(crate) async fn identity(data: &DataDir, seed: Option<&Path>) -> anyhow::Res
 }
 
 fn read_seed(path: &Path) -> anyhow::Result<Seed> {
-    let bytes = read_private(path)?;
+    parse_seed(&read_private(path)?)
+}
+
+fn parse_seed(bytes: &[u8]) -> anyhow::Result<Seed> {
     ensure!(bytes.len() <= MAX_SEED, "expected at most {MAX_SEED} bytes");
     // serde's text may repeat a value, which may be a secret.
     let seed: Seed =
-        serde_json::from_slice(&bytes).map_err(|error| anyhow::anyhow!("not a seed, at column {}", error.column()))?;
+        serde_json::from_slice(bytes).map_err(|error| anyhow::anyhow!("not a seed, at column {}", error.column()))?;
     ensure!(seed.version == SEED_VERSION, "expected version {SEED_VERSION}, got {}", seed.version);
     ensure!(seed.role == JoinRole::Gateway, "the seed is for a controller, not for a gateway");
     ensure!(!seed.controllers.is_empty(), "the seed names no controller");

@@ -20,6 +20,8 @@ mod country;
 pub mod data_dir;
 pub mod firewall;
 mod first_view;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod handshake;
 mod health;
 mod host_addresses;

@@ -6,6 +6,8 @@
 //! kernel's. Questions come on the session's websocket, so nothing on this Gateway listens inside a tunnel.
 
 mod forwarder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guard;
 mod table;
 mod upstream;

@@ -11,6 +11,8 @@ mod chains;
 mod cost;
 mod direct;
 mod evaluate;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod inspect;
 mod nesting;
 mod readings;
@@ -58,6 +60,7 @@ pub struct Expression {
     program: Arc<Program>,
     source: Arc<str>,
     cost: cost::Cost,
+    nesting: usize,
     /// The same, if it is simple enough to be evaluated without the interpreter.
     direct: Option<Arc<direct::Node>>,
 }
@@ -86,9 +89,10 @@ pub enum ExpressionError {
         /// Steps.
         got: u64,
     },
-    /// A pattern that is taken from claims, too long, or repeats too much.
+    /// A pattern that is taken from claims, too long, or too large when it is compiled.
     #[error(
-        "a pattern of matches() must be written out, have at most {MAX_PATTERN} bytes and repeat little (like a{{1,64}})"
+        "a pattern of matches() must be written out, have at most {MAX_PATTERN} bytes and repeat little (like a{{1,64}}; \
+         \\w and other classes of all scripts are large, [0-9A-Za-z_] is small)"
     )]
     Pattern,
     /// A root that nobody binds.
@@ -130,8 +134,7 @@ impl Expression {
         if got > MAX_COST {
             return Err(ExpressionError::TooCostly { got });
         }
-        let small = |pattern: &Option<String>| pattern.as_deref().is_some_and(cost::is_small_pattern);
-        if !shape.patterns.iter().all(small) {
+        if shape.cost.has_large_pattern {
             return Err(ExpressionError::Pattern);
         }
         if let Some(name) = shape.variables.iter().find(|name| !VARIABLES.contains(&name.as_str())) {
@@ -143,7 +146,7 @@ impl Expression {
             return Err(ExpressionError::UnknownFunction(name.clone()));
         }
         let direct = direct::tree(program.expression(), scripts).map(Arc::new);
-        Ok(Self { program: Arc::new(program), source: source.into(), cost: shape.cost, direct })
+        Ok(Self { program: Arc::new(program), source: source.into(), cost: shape.cost, nesting: shape.depth, direct })
     }
 
     /// Whether it has one of the simple shapes that need no interpreter: claims that are compared with what is written
@@ -157,8 +160,8 @@ impl Expression {
 
     /// How deep list operations are nested in each other: the power of a list's length that an evaluation costs.
     #[must_use]
-    pub fn nesting(&self) -> usize {
-        nesting::Shape::of(self.program.expression()).depth
+    pub const fn nesting(&self) -> usize {
+        self.nesting
     }
 
     /// The source.

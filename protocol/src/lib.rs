@@ -13,6 +13,8 @@ pub mod entitlement;
 pub mod explain;
 pub mod expression;
 pub mod feed;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod id;
 pub mod interaction;
 pub mod membership;

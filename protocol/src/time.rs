@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
+    /// The last moment that is printed, and read, as RFC 3339: 9999-12-30T22:00:00.999Z, the end of every calendar that
+    /// also counts the hours of time zones. Later ones are printed as this one.
+    pub const LAST_PRINTED: Self = Self(253_402_207_200_999);
+
     /// Whole seconds, rounded down (JWT `NumericDate`, RFC 7519 §2).
     #[must_use]
     pub const fn seconds(self) -> u64 {
@@ -45,9 +49,10 @@ impl UnixMillis {
 impl fmt::Display for UnixMillis {
     /// RFC 3339 in UTC, for people and for the admin API.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) {
-            Some(time) => write!(f, "{time:.3}"),
-            None => f.write_str("9999-12-31T23:59:59.999Z"),
+        let printed = i64::try_from(self.0.min(Self::LAST_PRINTED.0)).unwrap_or(i64::MAX);
+        match jiff::Timestamp::from_millisecond(printed) {
+            Ok(time) => write!(f, "{time:.3}"),
+            Err(_) => f.write_str("9999-12-30T22:00:00.999Z"),
         }
     }
 }

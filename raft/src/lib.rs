@@ -10,6 +10,8 @@
 pub mod codec;
 pub mod config;
 pub mod data_dir;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod log_store;
 mod machine;
 mod network;

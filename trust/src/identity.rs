@@ -6,6 +6,8 @@
 
 pub use ringwall_protocol::id::Thumbprint;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod leaf;
 mod leaf_identity;
 pub(crate) mod pem;

@@ -23,6 +23,8 @@ pub mod connection_proof;
 pub mod dpop;
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod identity;
 pub mod password;
 pub mod secret;

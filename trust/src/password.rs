@@ -51,6 +51,10 @@ impl Cost {
     }
 }
 
+/// Most work that a stored hash may ask for. Hashes of ours ask for [`Cost::PASSWORD`]; a state that was damaged or restored
+/// must not take all memory.
+const MAX_STORED: Cost = Cost { memory_kib: 65_536, iterations: 4, lanes: 4 };
+
 /// A password was not hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
@@ -72,14 +76,23 @@ pub fn hash(password: &str, cost: Cost, random: &dyn Random) -> Result<String, P
     Ok(hash.expect("Argon2 hashes any password with a salt of 16 bytes").to_string())
 }
 
-/// Whether `password` is the one behind a PHC string. A damaged string matches nothing.
+/// Whether `password` is the one behind a PHC string. A damaged string, or one that asks for too much work, matches nothing.
 #[must_use]
 pub fn verify(password: &str, phc: &str) -> bool {
     if password.is_empty() || password.len() > MAX_PASSWORD {
         return false;
     }
     let Ok(hash) = PasswordHash::new(phc) else { return false };
-    hash.algorithm.as_str() == "argon2id" && Cost::PASSWORD.argon2().verify_password(password.as_bytes(), &hash).is_ok()
+    hash.algorithm.as_str() == "argon2id"
+        && is_bearable(&hash)
+        && Cost::PASSWORD.argon2().verify_password(password.as_bytes(), &hash).is_ok()
+}
+
+fn is_bearable(hash: &PasswordHash) -> bool {
+    Params::try_from(hash).is_ok_and(|params| {
+        let (memory_kib, iterations, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
+        Cost { memory_kib, iterations, lanes }.within(MAX_STORED)
+    })
 }
 
 /// The work of [`verify`] for a user who does not exist or may not sign in. Always false.
@@ -124,6 +137,16 @@ mod tests {
         let argon2i = Argon2::new(Algorithm::Argon2i, Version::V0x13, Params::new(8, 1, 1, None).expect("valid"));
         let phc = argon2i.hash_password_with_salt(b"hunter2", &[0; 16]).expect("hashed").to_string();
         assert!(!verify("hunter2", &phc));
+    }
+
+    #[test]
+    fn a_hash_that_asks_for_all_memory_matches_nothing() {
+        let phc = hash("hunter2", Cost::FAST, &SystemRandom).expect("hashed");
+        for (cost, much) in [("m=8", "m=4294967295"), ("t=1", "t=4294967295"), ("p=1", "p=9")] {
+            let much = phc.replace(cost, much).replace("m=8,t=1,p=9", "m=4096,t=1,p=9");
+            assert_ne!(much, phc, "{phc}");
+            assert!(!verify("hunter2", &much), "{much}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ mod approach;
 mod budget;
 mod connection_limiter;
 mod destination;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handle;
 mod hints;
 mod journal_file;

@@ -24,6 +24,8 @@ mod alpn;
 mod anchors;
 mod chain;
 mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gate;
 mod members;
 mod peer;

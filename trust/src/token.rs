@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use ringwall_protocol::revocation::TokenKind;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod key_set;
 mod mint;
 mod strict;

@@ -3,6 +3,9 @@
 //!
 //! Which user it means is left to the caller: names are given as they stand.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 use ringwall_protocol::time::UnixMillis;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{

@@ -8,6 +8,8 @@
 
 pub mod counters;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod keep_alive;
 pub mod link;
 pub mod loss;

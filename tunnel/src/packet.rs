@@ -6,6 +6,8 @@
 //! Whose addresses a packet may carry is for the two ends of the tunnel to know.
 
 mod checksum;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod icmp;
 mod layout;
 mod offload;

@@ -6,6 +6,8 @@
 //! A poll is sent at once and then every third of a lease; the time it was sent is what a lease counts from.
 
 mod assembly;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod stream;
 mod witness;
 

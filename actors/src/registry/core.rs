@@ -6,6 +6,8 @@
 mod admit;
 mod change;
 mod entry;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod parking;
 mod present;
 mod witness;

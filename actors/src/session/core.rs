@@ -10,6 +10,8 @@ mod connection;
 mod credentials;
 mod evaluate;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod interact;
 mod reasons;
 mod rule_state;

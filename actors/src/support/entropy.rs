@@ -25,11 +25,11 @@ impl Entropy for ThreadEntropy {
 }
 
 /// Counts: for tests, where runs must repeat.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CountingEntropy(u64);
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl CountingEntropy {
     /// One that counts on from `count`, so that it draws nothing that another one draws.
     #[must_use]
@@ -38,7 +38,7 @@ impl CountingEntropy {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Entropy for CountingEntropy {
     fn fill(&mut self, bytes: &mut [u8]) {
         self.0 += 1;

@@ -143,7 +143,7 @@ impl ResolvConf {
 }
 
 impl SystemResolvers {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut former = Self::default();
         for line in text.lines() {
             let mut words = line.split_ascii_whitespace();

@@ -135,13 +135,13 @@ async fn serve_connection(
 
 /// How a question came, and so how its answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
+pub(super) enum Over {
     Udp,
     Tcp,
 }
 
 /// The answer; `None` for what is no question.
-async fn answer(question: &[u8], targets: &QueryTargets, over: Over) -> Option<Vec<u8>> {
+pub(super) async fn answer(question: &[u8], targets: &QueryTargets, over: Over) -> Option<Vec<u8>> {
     let message = Message::from_vec(question).ok()?;
     let [query] = message.queries.as_slice() else { return refuse(&message, ResponseCode::FormErr) };
     let name = query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
@@ -169,17 +169,17 @@ fn refuse(to: &Message, code: ResponseCode) -> Option<Vec<u8>> {
 }
 
 /// Bytes that a UDP answer may have.
-fn room(question: &Message) -> usize {
+pub(super) fn room(question: &Message) -> usize {
     question.edns.as_ref().map_or(PLAIN_UDP, |edns| usize::from(edns.max_payload()).max(PLAIN_UDP))
 }
 
 /// "Ask again over TCP."
-fn truncated(answer: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn truncated(answer: &[u8]) -> Option<Vec<u8>> {
     Message::from_vec(answer).ok()?.truncate().to_vec().ok()
 }
 
 /// Whether these bytes answer that question: its id, marked as an answer.
-fn answers(answer: &[u8], question: &[u8]) -> bool {
+pub(super) fn answers(answer: &[u8], question: &[u8]) -> bool {
     const RESPONSE: u8 = 0x80;
     answer.len() >= 12 && answer[..2] == question[..2] && answer[2] & RESPONSE != 0
 }

@@ -9,6 +9,8 @@ mod body;
 mod call;
 mod collective;
 mod devices;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod objects;
 mod profiles;
 mod providers;

@@ -184,7 +184,7 @@ fn write(file: &mut File, lines: &[u8]) -> io::Result<()> {
     file.sync_data()
 }
 
-fn lines(gateway: ApplianceId, seq: u64, records: &[String]) -> Vec<u8> {
+pub(super) fn lines(gateway: ApplianceId, seq: u64, records: &[String]) -> Vec<u8> {
     let mut lines = Vec::new();
     for record in records.iter().filter(|record| record.len() <= MAX_RECORD) {
         let Ok(record @ serde_json::Value::Object(_)) = serde_json::from_str(record) else { continue };

@@ -5,6 +5,8 @@
 //! not answer is an error ([`Refusal::provider_unavailable`]), never a user.
 
 mod certificate;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod ldap;
 pub(crate) mod local;
 pub(crate) mod mapping;

@@ -250,7 +250,7 @@ pub(crate) fn chain(leaf: &CertificateDer<'_>, issuer: &IssuingCa, state: &State
     own.into_iter().chain(root).collect()
 }
 
-fn verified_request(text: &str, field: &str) -> Result<VerifiedRequest, Refusal> {
+pub(super) fn verified_request(text: &str, field: &str) -> Result<VerifiedRequest, Refusal> {
     let der = BASE64URL_NOPAD.decode(text.as_bytes());
     let der = der.map_err(|_| Refusal::invalid(format!("{field}: expected base64url without padding")))?;
     VerifiedRequest::verify(&der).map_err(|error| Refusal::invalid(format!("{field}: {error}")))

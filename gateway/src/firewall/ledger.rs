@@ -38,9 +38,11 @@ pub(super) struct Ledger {
     sessions: HashMap<SessionId, SessionRules>,
     holders: HashMap<IpAddr, SessionId>,
     quarantine: HashSet<IpAddr>,
-    tombstones: HashSet<SessionId>,
-    /// Index of the last cut at an address, for as long as its tombstone stands.
-    cuts: HashMap<IpAddr, LogIndex>,
+    /// Until when each stands.
+    tombstones: HashMap<SessionId, Instant>,
+    /// Index of the last cut at an address, and until when the last tombstone of one stands.
+    cuts: HashMap<IpAddr, (LogIndex, Instant)>,
+    /// In the order in which they end.
     tombstone_ends: VecDeque<(Instant, SessionId, Vec<IpAddr>)>,
     memory: Duration,
 }
@@ -52,7 +54,7 @@ impl Ledger {
             sessions: HashMap::new(),
             holders: HashMap::new(),
             quarantine: HashSet::new(),
-            tombstones: HashSet::new(),
+            tombstones: HashMap::new(),
             cuts: HashMap::new(),
             tombstone_ends: VecDeque::new(),
             memory,
@@ -62,10 +64,10 @@ impl Ledger {
     /// Decides whether the kernel may be changed for this request.
     pub(super) fn check(&self, request: &InstallRequest) -> InstallDecision {
         let addresses = || request.addresses.iter();
-        if self.tombstones.contains(&request.session) {
+        if self.tombstones.contains_key(&request.session) {
             return InstallDecision::Refused(InstallError::Ended);
         }
-        if addresses().any(|address| self.cuts.get(&address).is_some_and(|cut| request.checked_at < *cut)) {
+        if addresses().any(|address| self.cuts.get(&address).is_some_and(|(cut, _)| request.checked_at < *cut)) {
             return InstallDecision::Refused(InstallError::Ended);
         }
         if let Some(held) = self.sessions.get(&request.session)
@@ -104,13 +106,14 @@ impl Ledger {
     /// Records that the session was cut at index `cut_at`, whether it is installed or not: later installs are refused.
     pub(super) fn add_tombstone(&mut self, session: SessionId, cut_at: LogIndex, now: Instant) {
         let addresses: Vec<IpAddr> = self.held(session).map(|held| held.addresses.iter().collect()).unwrap_or_default();
+        let until = now + self.memory;
         for address in &addresses {
-            let last = self.cuts.entry(*address).or_insert(cut_at);
-            *last = (*last).max(cut_at);
+            let last = self.cuts.entry(*address).or_insert((cut_at, until));
+            *last = (last.0.max(cut_at), last.1.max(until));
         }
-        if self.tombstones.insert(session) {
-            self.tombstone_ends.push_back((now + self.memory, session, addresses));
-        }
+        // A later cut stands for its own time: the former one's end is not its end.
+        self.tombstones.insert(session, until);
+        self.tombstone_ends.push_back((until, session, addresses));
     }
 
     /// The kernel no longer holds a cut session. Its addresses are quarantined.
@@ -132,9 +135,11 @@ impl Ledger {
     pub(super) fn forget(&mut self, now: Instant) {
         while self.tombstone_ends.front().is_some_and(|(until, ..)| *until <= now) {
             let Some((_, session, addresses)) = self.tombstone_ends.pop_front() else { return };
-            self.tombstones.remove(&session);
+            if self.tombstones.get(&session).is_some_and(|until| *until <= now) {
+                self.tombstones.remove(&session);
+            }
             for address in addresses {
-                if !self.tombstone_ends.iter().any(|(_, _, later)| later.contains(&address)) {
+                if self.cuts.get(&address).is_some_and(|(_, until)| *until <= now) {
                     self.cuts.remove(&address);
                 }
             }
@@ -188,6 +193,23 @@ mod tests {
         assert_eq!(ledger.check(&request(1, 9, 200)), InstallDecision::Refused(InstallError::Ended));
         ledger.forget(now + MEMORY);
         assert_eq!(ledger.check(&request(1, 9, 200)), InstallDecision::Granted);
+    }
+
+    #[test]
+    fn a_session_that_is_cut_again_is_refused_for_the_whole_time_after_that() {
+        let (now, half) = (Instant::now(), MEMORY / 2);
+        let mut ledger = Ledger::new(MEMORY);
+        ledger.installed(session(1), held(1, now));
+        ledger.add_tombstone(session(1), LogIndex(101), now);
+        ledger.add_tombstone(session(1), LogIndex(120), now + half);
+        ledger.removed(session(1));
+        ledger.cleaned(IpAddr::from([10, 9, 0, 1]));
+        ledger.forget(now + MEMORY);
+        let ended = InstallDecision::Refused(InstallError::Ended);
+        assert_eq!(ledger.check(&request(1, 9, 200)), ended);
+        assert_eq!(ledger.check(&request(2, 1, 119)), ended, "checked before the second cut at the address");
+        ledger.forget(now + half + MEMORY);
+        assert_eq!(ledger.check(&request(2, 1, 119)), InstallDecision::Granted);
     }
 
     #[test]

@@ -37,22 +37,22 @@ impl Names {
 }
 
 /// A question that makes sense.
-struct Asked {
+pub(super) struct Asked {
     message: Message,
-    query: Query,
+    pub(super) query: Query,
     /// In lower case, without the dot at its end.
-    name: String,
+    pub(super) name: String,
 }
 
 impl Asked {
     /// An answer without records.
-    fn without(&self, code: ResponseCode) -> Message {
+    pub(super) fn without(&self, code: ResponseCode) -> Message {
         empty(&self.message, code)
     }
 }
 
 /// The question of a message, or why it is refused.
-fn read(bytes: &[u8]) -> Option<Result<Asked, Message>> {
+pub(super) fn read(bytes: &[u8]) -> Option<Result<Asked, Message>> {
     let message = Message::from_vec(bytes).ok()?;
     if message.metadata.message_type != MessageType::Query {
         return None;
@@ -66,7 +66,9 @@ fn read(bytes: &[u8]) -> Option<Result<Asked, Message>> {
     if query.query_class() != DNSClass::IN || whole {
         return Some(Err(empty(&message, ResponseCode::Refused)));
     }
-    let name = query.name().to_ascii().trim_end_matches('.').to_ascii_lowercase();
+    // One dot: another before it belongs to a label.
+    let name = query.name().to_ascii();
+    let name = name.strip_suffix('.').unwrap_or(&name).to_ascii_lowercase();
     let query = query.clone();
     Some(Ok(Asked { message, query, name }))
 }

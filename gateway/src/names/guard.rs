@@ -10,12 +10,12 @@ use ringwall_protocol::feed::{FeedView, NameRefusal};
 /// Addresses that names may stand for, and those among them that none may.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AnswerGuard {
-    networks: Vec<IpNet>,
-    pools: Vec<IpNet>,
+    pub(super) networks: Vec<IpNet>,
+    pub(super) pools: Vec<IpNet>,
     /// Of Controllers and of the Site's Gateways, as the Collective lists them.
-    appliances: BTreeSet<IpAddr>,
+    pub(super) appliances: BTreeSet<IpAddr>,
     /// Of this host, and what the host names of appliances were found to be.
-    found: BTreeSet<IpAddr>,
+    pub(super) found: BTreeSet<IpAddr>,
 }
 
 impl AnswerGuard {

@@ -58,7 +58,7 @@ impl Schedule {
     #[must_use]
     pub fn next(self, dn: &SessionDn, now: UnixMillis) -> UnixMillis {
         let spread = self.spread(dn);
-        UnixMillis(self.clock(now.0.saturating_sub(spread)) + spread)
+        UnixMillis(self.clock(now.0.saturating_sub(spread)).saturating_add(spread))
     }
 
     /// How much later than the clock says this session looks, milliseconds.
@@ -77,10 +77,10 @@ impl Schedule {
     /// The next scheduled moment after `now`, the same for everybody.
     const fn clock(self, now: u64) -> u64 {
         match self.at {
-            At::Every(interval) => (now / interval + 1) * interval,
+            At::Every(interval) => (now / interval + 1).saturating_mul(interval),
             At::TimeOfDay(at) => {
-                let today = now - now % DAY + at;
-                if today > now { today } else { today + DAY }
+                let today = (now - now % DAY).saturating_add(at);
+                if today > now { today } else { today.saturating_add(DAY) }
             }
         }
     }

@@ -4,7 +4,8 @@
 //! 10 ms). Lists have at most [`MAX_CLAIM_LIST`] elements; how many there are is known when claims are.
 
 use cel::IdedExpr;
-use cel::common::ast::Expr;
+use cel::common::ast::{Expr, LiteralValue};
+use regex::RegexBuilder;
 
 use crate::claims::MAX_CLAIM_LIST;
 
@@ -14,8 +15,10 @@ pub(crate) const MAX_COST: u64 = 200_000;
 pub(crate) const MAX_PATTERN: usize = 256;
 /// Largest product of a pattern's counted repetitions: `a{50}{20}` is 1,000 copies of `a`.
 const MAX_REPETITIONS: u64 = 1_000;
-/// Steps of compiling and running a pattern, which is done anew for each call.
-const PATTERN_STEPS: u64 = 400;
+/// What a compiled pattern may take, in KiB: a class of all letters takes some 50, repeated twenty times 1,000.
+const PATTERN_SIZES: [u64; 7] = [4, 8, 16, 32, 64, 128, 256];
+/// Steps of compiling and running a pattern, which is done anew for each call, for each KiB that it takes.
+const STEPS_PER_KIB: u64 = 100;
 
 /// Steps as a polynomial of the longest list: `terms[0] + terms[1]·n + terms[2]·n²`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,13 +28,15 @@ pub(super) struct Cost {
     literal: usize,
     /// Lists that are joined before they are gone through.
     sums: u64,
+    /// A pattern of `matches` that is taken from claims, too long, or too large when it is compiled.
+    pub(super) has_large_pattern: bool,
 }
 
 impl Cost {
     /// Counts a node that is evaluated once for each element of `depth` nested lists.
     pub(super) fn add(&mut self, node: &IdedExpr, depth: usize) {
         let steps = match &node.expr {
-            Expr::Call(call) if call.func_name == "matches" => PATTERN_STEPS,
+            Expr::Call(call) if call.func_name == "matches" => self.pattern_steps(call.args.last()),
             Expr::List(list) => {
                 self.literal = self.literal.max(list.elements.len());
                 1
@@ -40,6 +45,16 @@ impl Cost {
         };
         let term = &mut self.terms[depth.min(2)];
         *term = term.saturating_add(steps);
+    }
+
+    /// Steps of one `matches`. Nothing is measured any more once there is a reason to refuse.
+    fn pattern_steps(&mut self, pattern: Option<&IdedExpr>) -> u64 {
+        if self.has_large_pattern || self.least() > MAX_COST {
+            return 0;
+        }
+        let steps = pattern.and_then(literal_text).and_then(size_of_pattern).map(|kib| kib * STEPS_PER_KIB);
+        self.has_large_pattern = steps.is_none();
+        steps.unwrap_or(0)
     }
 
     /// Adds what a script costs that is called within `depth` nested lists; false if lists are nested too deeply then.
@@ -80,8 +95,28 @@ impl Cost {
     }
 }
 
-/// Whether a pattern stays small when it is compiled.
-pub(super) fn is_small_pattern(pattern: &str) -> bool {
+/// KiB that a pattern takes when it is compiled; `None` if it is too long or takes too much. One that is no pattern takes
+/// little: it is found wrong at once.
+///
+/// It is compiled to find out: counts in braces alone do not tell, for they stand before classes of any size, and comments hide
+/// them.
+fn size_of_pattern(pattern: &str) -> Option<u64> {
+    let fits = |kib: &u64| {
+        let limit = usize::try_from(kib * 1024).unwrap_or(usize::MAX);
+        !matches!(RegexBuilder::new(pattern).size_limit(limit).build(), Err(regex::Error::CompiledTooBig(_)))
+    };
+    PATTERN_SIZES.into_iter().filter(|_| is_small_pattern(pattern)).find(fits)
+}
+
+pub(super) fn literal_text(node: &IdedExpr) -> Option<&str> {
+    match &node.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+        _ => None,
+    }
+}
+
+/// Whether a pattern is short and repeats little.
+fn is_small_pattern(pattern: &str) -> bool {
     let mut product = 1_u64;
     for (at, _) in pattern.match_indices('{') {
         let counts = pattern[at + 1..].split('}').next().unwrap_or_default();
@@ -101,6 +136,16 @@ mod tests {
         assert!(is_small_pattern(r"^\p{Greek}+$"), "a class is no repetition");
         for bomb in ["(a{100}){100}", "((a{10}){10}){11}", "a{1001}", &"x".repeat(257)] {
             assert!(!is_small_pattern(bomb), "{bomb}");
+        }
+    }
+
+    #[test]
+    fn patterns_cost_what_they_take_when_they_are_compiled() {
+        assert_eq!(size_of_pattern("^[a-z]{2,8}-[0-9]{4}$"), Some(4));
+        assert!(size_of_pattern(r"^\w+$").is_some_and(|kib| kib > 16), "all letters of all scripts");
+        assert_eq!(size_of_pattern("("), Some(4), "no pattern");
+        for large in [r"(\w{30}){30}", "(?x)(\\w{#}\n900})", r"\w{32}"] {
+            assert_eq!(size_of_pattern(large), None, "{large}");
         }
     }
 }

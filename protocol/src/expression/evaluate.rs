@@ -227,7 +227,8 @@ impl Answers {
     pub(super) fn within(&self, from: u64, to: u64) -> bool {
         let today = self.now.0 - self.now.0 % DAY;
         let at = self.now.0 % DAY;
-        let next = [from, to].into_iter().map(|edge| if edge > at { today + edge } else { today + DAY + edge }).min();
+        let next =
+            [from, to].into_iter().map(|edge| today.saturating_add(if edge > at { edge } else { DAY + edge })).min();
         self.note_time(next.map(UnixMillis));
         if from <= to { (from..to).contains(&at) } else { at >= from || at < to }
     }
@@ -235,7 +236,7 @@ impl Answers {
     /// The day of the week, 0 is Sunday.
     pub(super) fn weekday(&self) -> i64 {
         let days = self.now.0 / DAY;
-        self.note_time(Some(UnixMillis((days + 1) * DAY)));
+        self.note_time(Some(UnixMillis((days + 1).saturating_mul(DAY))));
         // 1970-01-01 was a Thursday, day 4 of a week that begins on Sunday.
         i64::try_from((days + 4) % 7).unwrap_or(0)
     }
@@ -276,7 +277,7 @@ fn bind_time(context: &mut Context<'_, '_>, answers: &Arc<Answers>) {
     bind(context.add_function("minutesSince", move |at: chrono::DateTime<chrono::FixedOffset>| {
         let at = UnixMillis(u64::try_from(at.timestamp_millis()).unwrap_or(0));
         let passed = at.until(clock.now).as_secs() / 60;
-        clock.note_time(Some(UnixMillis(at.0 + (passed + 1) * MINUTE)));
+        clock.note_time(Some(UnixMillis(at.0.saturating_add((passed + 1).saturating_mul(MINUTE)))));
         i64::try_from(passed).unwrap_or(i64::MAX)
     }));
 }

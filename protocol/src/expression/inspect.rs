@@ -4,6 +4,7 @@
 //! Where the tree does not tell, the answer is "unknown": `None`, never a guess.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::discriminant;
 
 use cel::IdedExpr;
 use cel::common::ast::operators::{CONDITIONAL, EQUALS, LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, NOT_EQUALS};
@@ -163,7 +164,8 @@ fn fixed_call(call: &CallExpr) -> Option<bool> {
 
 fn same_literals(one: &IdedExpr, other: &IdedExpr) -> Option<bool> {
     match (&one.expr, &other.expr) {
-        (Expr::Literal(one), Expr::Literal(other)) => Some(one == other),
+        // Numbers of different kinds may be equal: `1 == 1.0` holds.
+        (Expr::Literal(one), Expr::Literal(other)) if discriminant(one) == discriminant(other) => Some(one == other),
         _ => None,
     }
 }
@@ -179,8 +181,10 @@ fn contradicts(call: &CallExpr) -> bool {
             EQUALS => {
                 let [one, other] = inner.args.as_slice() else { continue };
                 let claim = path(one).zip(literal(other)).or_else(|| path(other).zip(literal(one)));
+                let differs =
+                    |former: &LiteralValue, value| discriminant(former) == discriminant(value) && former != value;
                 if let Some((claim, value)) = claim
-                    && wanted.insert(claim, value).is_some_and(|former| former != value)
+                    && wanted.insert(claim, value).is_some_and(|former| differs(former, value))
                 {
                     return true;
                 }
@@ -237,6 +241,9 @@ mod tests {
             (r#"user.a == "x" && user.b == "y" && user.a == "z""#, Some(false)),
             (r#"user.a == "x" && (user.b == "y" && "z" == user.a)"#, Some(false)),
             (r#"user.a == "x" && user.a == "x""#, None),
+            ("1 == 1.0", None),
+            ("1u != 1", None),
+            ("user.a == 1 && user.a == 1.0", None),
             (r#"user.a == "x" || user.a == "z""#, None),
             (r#"user.a == "x" ? true : true"#, Some(true)),
             (r#"user.a"#, None),

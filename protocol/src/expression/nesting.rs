@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cel::IdedExpr;
-use cel::common::ast::{EntryExpr, Expr, LiteralValue};
+use cel::common::ast::{EntryExpr, Expr};
 
 use super::cost::Cost;
 
@@ -16,8 +16,6 @@ pub(super) struct Shape {
     /// The same with the number of lists around each call.
     pub(super) calls: Vec<(String, usize)>,
     pub(super) cost: Cost,
-    /// Patterns of `matches`; `None`: one that is not written out.
-    pub(super) patterns: Vec<Option<String>>,
 }
 
 impl Shape {
@@ -38,9 +36,6 @@ impl Shape {
             Expr::Call(call) => {
                 self.functions.insert(call.func_name.clone());
                 self.calls.push((call.func_name.clone(), depth));
-                if call.func_name == "matches" {
-                    self.patterns.push(call.args.last().and_then(literal_text));
-                }
                 if let Some(target) = &call.target {
                     self.walk(target, depth, bound);
                 }
@@ -75,13 +70,6 @@ impl Shape {
                 self.walk(&pair.value, depth, bound);
             }
         }
-    }
-}
-
-fn literal_text(node: &IdedExpr) -> Option<String> {
-    match &node.expr {
-        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
-        _ => None,
     }
 }
 

@@ -7,9 +7,12 @@
 //! A host by name counts as single addresses, the smallest subnets there are, so its place in that order is known
 //! before any name server is asked: it stays a name in the rules, and what it stands for is filled in elsewhere.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod disjoint;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use self::disjoint::add_disjoint;
 use super::{Chain, Direction, Element, MAX_RULES, Named, Protocol, RuleSet, Run, Verdict};
 use crate::entitlement::{ActionKind, Host, ParsedAction};
 
@@ -88,14 +91,15 @@ impl Rule {
         (last - first, last_port - first_port, u16::MAX - first_port, verdict, first, self.protocol)
     }
 
-    fn add_to(self, run: &mut Run) -> Result<(), TooManyRules> {
+    fn add_to(&self, run: &mut Run, cuts: &mut usize) -> Result<(), TooManyRules> {
         let (protocol, (first_port, last_port)) = (self.protocol, self.ports);
-        match self.target {
+        match &self.target {
             Target::Range(first, last) => {
-                add_disjoint(&mut run.elements, Element { first, last, protocol, first_port, last_port })
+                let (first, last) = (*first, *last);
+                add_disjoint(&mut run.elements, Element { first, last, protocol, first_port, last_port }, cuts)
             }
             Target::Named(host) => {
-                run.named.push(Named { host, protocol, first_port, last_port });
+                run.named.push(Named { host: host.clone(), protocol, first_port, last_port });
                 Ok(())
             }
         }
@@ -137,59 +141,18 @@ const fn families(protocol: Protocol) -> &'static [bool] {
 fn runs(mut rules: Vec<Rule>) -> Result<Chain, TooManyRules> {
     rules.sort_by_cached_key(Rule::precedence);
     let mut chain: Chain = Vec::new();
-    for rule in rules {
-        if chain.last().is_none_or(|run| run.verdict != rule.verdict) {
-            chain.push(Run { verdict: rule.verdict, elements: vec![], named: vec![] });
-        }
-        rule.add_to(chain.last_mut().expect("one was pushed"))?;
-    }
-    for run in &mut chain {
+    let mut cuts = 0;
+    for rules in rules.chunk_by(|one, next| one.verdict == next.verdict) {
+        let mut run = Run { verdict: rules[0].verdict, elements: vec![], named: vec![] };
+        // Inside a run any order says the same. Large boxes first: what lies inside of one is gone at once, while the other
+        // way each would be cut up by all the smaller ones.
+        rules.iter().rev().try_for_each(|rule| rule.add_to(&mut run, &mut cuts))?;
         run.elements.sort();
         run.named.sort();
         run.named.dedup();
+        chain.push(run);
     }
     Ok(chain)
-}
-
-/// Adds what of `new` the run does not cover yet.
-fn add_disjoint(elements: &mut Vec<Element>, new: Element) -> Result<(), TooManyRules> {
-    let mut pieces = vec![new];
-    for known in elements.iter() {
-        pieces = pieces.into_iter().flat_map(|piece| without(piece, known)).collect();
-        if pieces.is_empty() {
-            return Ok(());
-        }
-    }
-    elements.append(&mut pieces);
-    if elements.len() > MAX_RULES { Err(TooManyRules) } else { Ok(()) }
-}
-
-/// `piece` less `hole`: at most four boxes.
-fn without(piece: Element, hole: &Element) -> Vec<Element> {
-    let apart = piece.protocol != hole.protocol
-        || piece.last < hole.first
-        || hole.last < piece.first
-        || piece.last_port < hole.first_port
-        || hole.last_port < piece.first_port;
-    if apart {
-        return vec![piece];
-    }
-    let mut rest = Vec::new();
-    let (low, high) = (piece.first.max(hole.first), piece.last.min(hole.last));
-    if piece.first < low {
-        rest.push(Element { last: neighbour(low, false), ..piece });
-    }
-    if high < piece.last {
-        rest.push(Element { first: neighbour(high, true), ..piece });
-    }
-    let middle = Element { first: low, last: high, ..piece };
-    if middle.first_port < hole.first_port {
-        rest.push(Element { last_port: hole.first_port - 1, ..middle });
-    }
-    if hole.last_port < middle.last_port {
-        rest.push(Element { first_port: hole.last_port + 1, ..middle });
-    }
-    rest
 }
 
 fn number(address: IpAddr) -> u128 {
@@ -199,18 +162,13 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// The address after or before; the caller knows that there is one.
-fn neighbour(address: IpAddr, after: bool) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => Ipv4Addr::from_bits(if after { v4.to_bits() + 1 } else { v4.to_bits() - 1 }).into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(if after { v6.to_bits() + 1 } else { v6.to_bits() - 1 }).into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use proptest::prelude::*;
 
+    use super::disjoint::overlap;
     use super::*;
     use crate::entitlement::{Action, Subtype};
     use crate::rules::Protocol;
@@ -247,6 +205,15 @@ mod tests {
         let set = compile([&allow, &block, &down], &ResolvedNames::default()).expect("small");
         assert_eq!(set.verdict(&up("10.0.0.5", 22)), Some(Verdict::Block));
         assert_eq!(set.verdict(&up("10.0.0.5", 443)), None);
+    }
+
+    #[test]
+    fn ranges_inside_of_each_other_come_to_the_largest_of_them_and_cost_little() {
+        let range = |n: u16| (format!("10.0.0.{n}-10.0.1.{}", 200 - n), format!("{n}-{}", 60_000 - n));
+        let (hosts, ports) = (1..60).map(range).unzip();
+        let all = Action { subtype: Some(Subtype::TcpUp), action: ActionKind::Allow, hosts, ports, types: vec![] };
+        let set = compile([&all.parse().expect("valid")], &ResolvedNames::default()).expect("small");
+        assert_eq!(set.len(), 1);
     }
 
     #[test]
@@ -377,7 +344,7 @@ mod tests {
             for run in [&set.up4, &set.up6, &set.down4, &set.down6].into_iter().flatten() {
                 for (at, one) in run.elements.iter().enumerate() {
                     for two in &run.elements[at + 1..] {
-                        prop_assert_eq!(without(*one, two), vec![*one]);
+                        prop_assert!(!overlap(one, two), "{one:?} {two:?}");
                     }
                 }
             }

@@ -109,16 +109,20 @@ impl SnapshotFile {
             return Err(invalid(format!("{} bytes are too long", self.length)));
         }
         let length = usize::try_from(self.length).map_err(io::Error::other)?;
-        let bytes = self.chunk(0, length)?;
-        let content = length.checked_sub(CHECKSUM).ok_or_else(|| invalid("the file is too short"))?;
-        let (content, checksum) = bytes.split_at(content);
-        if blake3::hash(content).as_bytes() != checksum {
-            return Err(invalid("the checksum does not match"));
-        }
-        let (meta, state) = header(content)?;
-        let state = State::from_bytes(state).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
-        Ok((meta, state))
+        parse(&self.chunk(0, length)?)
     }
+}
+
+/// The content of a whole file.
+pub(crate) fn parse(bytes: &[u8]) -> io::Result<(SnapshotMeta, State)> {
+    let content = bytes.len().checked_sub(CHECKSUM).ok_or_else(|| invalid("the file is too short"))?;
+    let (content, checksum) = bytes.split_at(content);
+    if blake3::hash(content).as_bytes() != checksum {
+        return Err(invalid("the checksum does not match"));
+    }
+    let (meta, state) = header(content)?;
+    let state = State::from_bytes(state).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+    Ok((meta, state))
 }
 
 fn header(bytes: &[u8]) -> io::Result<(SnapshotMeta, &[u8])> {

@@ -17,7 +17,7 @@ use crate::secret::{FileError, read_private, write_private};
 use crate::spa::{Journal, Used};
 
 const MAGIC: &[u8; 8] = b"rwknock1";
-const RECORD: usize = 8 + 16;
+pub(super) const RECORD: usize = 8 + 16;
 /// Records at which those that are over are thrown out.
 const COMPACT: usize = 4_096;
 /// Records that are kept at most, within what a private file may hold; beyond them knocks dated ahead are refused.
@@ -99,14 +99,14 @@ fn record(used: Used, time: UnixMillis) -> [u8; RECORD] {
     record
 }
 
-fn encode(kept: &Kept) -> Vec<u8> {
+pub(super) fn encode(kept: &Kept) -> Vec<u8> {
     kept.iter().fold(MAGIC.to_vec(), |mut bytes, (used, time)| {
         bytes.extend(record(*used, *time));
         bytes
     })
 }
 
-fn parse(bytes: &[u8]) -> Option<Kept> {
+pub(super) fn parse(bytes: &[u8]) -> Option<Kept> {
     let records = bytes.strip_prefix(MAGIC)?.as_chunks::<RECORD>().0;
     let kept = records.iter().map(|record| {
         let (time, used) = record.split_at(8);

@@ -63,9 +63,7 @@ pub async fn read_hello(stream: TcpStream) -> Result<Hello, HelloError> {
     match timeout(HELLO_TIME, read(&stream)).await {
         Ok(Ok(accepted)) => {
             stream.set_nodelay(true)?;
-            let entries = accepted.client_hello().alpn();
-            let entries = entries.map(|entries| entries.take(MAX_ENTRIES).map(<[u8]>::to_vec).collect());
-            Ok(Hello { entries: entries.unwrap_or_default(), accepted, stream })
+            Ok(Hello { entries: entries_of(&accepted), accepted, stream })
         }
         Ok(Err(error)) => {
             reset(stream);
@@ -101,7 +99,7 @@ impl Hello {
     /// The first of `served` that the other end offers.
     #[must_use]
     pub fn choose(&self, served: &[Alpn]) -> Option<Alpn> {
-        served.iter().copied().find(|alpn| self.entries.iter().any(|entry| Alpn::parse(entry) == Some(*alpn)))
+        chosen(&self.entries, served)
     }
 
     /// The host name that the other end asks for, if any.
@@ -133,23 +131,52 @@ impl Hello {
 }
 
 async fn read(stream: &TcpStream) -> Result<Accepted, HelloError> {
-    let mut acceptor = Acceptor::default();
-    let mut seen = 0;
+    let mut hello = HelloReader::default();
     loop {
         stream.readable().await?;
-        match acceptor.read_tls(&mut Nonblocking(stream)) {
-            Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-            Ok(count) => seen += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error.into()),
-        }
-        match acceptor.accept() {
-            Ok(Some(accepted)) => return Ok(accepted),
-            Ok(None) if seen > MAX_HELLO_BYTES => return Err(HelloError::TooLong),
-            Ok(None) => {}
-            Err((error, _alert_that_is_not_sent)) => return Err(HelloError::Junk(error)),
+        if let Some(accepted) = hello.take(&mut Nonblocking(stream))? {
+            return Ok(accepted);
         }
     }
+}
+
+/// A ClientHello of which a part has come. It waits for nothing and says nothing.
+#[derive(Default)]
+pub(crate) struct HelloReader {
+    acceptor: Acceptor,
+    /// Bytes so far.
+    seen: usize,
+}
+
+impl HelloReader {
+    /// Takes what the reader has now; the ClientHello once it is whole.
+    ///
+    /// # Errors
+    /// [`HelloError`], not for a reader that would block.
+    pub(crate) fn take(&mut self, from: &mut dyn io::Read) -> Result<Option<Accepted>, HelloError> {
+        match self.acceptor.read_tls(from) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Ok(count) => self.seen += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        match self.acceptor.accept() {
+            Ok(None) if self.seen > MAX_HELLO_BYTES => Err(HelloError::TooLong),
+            Ok(accepted) => Ok(accepted),
+            Err((error, _alert_that_is_not_sent)) => Err(HelloError::Junk(error)),
+        }
+    }
+}
+
+/// The ALPN entries of a ClientHello, at most `MAX_ENTRIES`.
+pub(crate) fn entries_of(accepted: &Accepted) -> Vec<Vec<u8>> {
+    let entries = accepted.client_hello().alpn();
+    entries.map(|entries| entries.take(MAX_ENTRIES).map(<[u8]>::to_vec).collect()).unwrap_or_default()
+}
+
+/// The first of `served` among the entries.
+pub(crate) fn chosen(entries: &[Vec<u8>], served: &[Alpn]) -> Option<Alpn> {
+    served.iter().copied().find(|alpn| entries.iter().any(|entry| Alpn::parse(entry) == Some(*alpn)))
 }
 
 /// Reads what is there; rustls wants a blocking reader.

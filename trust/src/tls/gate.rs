@@ -9,7 +9,7 @@ use ringwall_protocol::spa::Service;
 use ringwall_protocol::time::UnixMillis;
 use tokio::net::TcpStream;
 
-use super::accept::{Hello, HelloError, read_hello};
+use super::accept::{Hello, HelloError, chosen, read_hello};
 use super::alpn::Alpn;
 use crate::spa::{KeyOwner, Knock, KnockError, PeerRole, Receiver};
 
@@ -122,26 +122,31 @@ impl Gate {
 
     async fn admit_if(&self, stream: TcpStream, open: bool) -> Result<Admitted, GateError> {
         let hello = read_hello(stream).await?;
-        let knock = match if open { Ok(None) } else { self.knock(&hello).map(Some) } {
-            Ok(knock) => knock,
+        match self.judge(hello.entries(), hello.source(), open) {
+            Ok((knock, protocol)) => Ok(Admitted { hello, knock, protocol }),
             Err(error) => {
                 hello.refuse();
-                return Err(error.into());
-            }
-        };
-        match hello.choose(&self.served) {
-            Some(protocol) if knock.as_ref().is_none_or(|knock| opens(&knock.owner, protocol)) => {
-                Ok(Admitted { hello, knock, protocol })
-            }
-            _ => {
-                hello.refuse();
-                Err(GateError::Protocol)
+                Err(error)
             }
         }
     }
 
-    fn knock(&self, hello: &Hello) -> Result<Knock, KnockError> {
-        let entry = hello.entries().first().ok_or(KnockError::Shape)?;
+    /// Whether these ALPN entries of a ClientHello open the port for `source`, and what will be spoken.
+    pub(crate) fn judge(
+        &self,
+        entries: &[Vec<u8>],
+        source: Option<IpAddr>,
+        open: bool,
+    ) -> Result<(Option<Knock>, Alpn), GateError> {
+        let knock = if open { None } else { Some(self.knock(entries, source)?) };
+        match chosen(entries, &self.served) {
+            Some(protocol) if knock.as_ref().is_none_or(|knock| opens(&knock.owner, protocol)) => Ok((knock, protocol)),
+            _ => Err(GateError::Protocol),
+        }
+    }
+
+    fn knock(&self, entries: &[Vec<u8>], source: Option<IpAddr>) -> Result<Knock, KnockError> {
+        let entry = entries.first().ok_or(KnockError::Shape)?;
         let now = (self.clock)();
         // A panic elsewhere cannot leave the receiver half changed in a way that accepts more than it should.
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,7 +168,7 @@ impl Gate {
 }
 
 /// Whether a key is for this protocol: the key of a seed file, which travels by hand, must not reach Raft.
-const fn opens(owner: &KeyOwner, protocol: Alpn) -> bool {
+pub(crate) const fn opens(owner: &KeyOwner, protocol: Alpn) -> bool {
     match owner {
         KeyOwner::Peer(PeerRole::Raft) => matches!(protocol, Alpn::Raft),
         KeyOwner::Peer(PeerRole::Feed) => matches!(protocol, Alpn::Feed),

@@ -7,7 +7,7 @@
 use super::Refusal;
 use super::checksum;
 use super::layout::{Layout, TransportKind};
-use crate::frame::{FLAG_PARTIAL_CHECKSUM, FrameHeader, MIN_SEGMENT};
+use crate::frame::{FLAG_PARTIAL_CHECKSUM, FrameHeader, MAX_PACKET, MIN_SEGMENT};
 
 /// Bytes of a [`VirtioHeader`] in front of each packet of a TUN device with `IFF_VNET_HDR`.
 pub(crate) const VIRTIO_LEN: usize = 10;
@@ -86,9 +86,14 @@ pub(crate) enum Departure {
 /// # Errors
 /// If the kernel's header does not fit the packet, or announces a kind of offload that was never asked for.
 pub(crate) fn departing(header: VirtioHeader, packet: &mut [u8], layout: &Layout) -> Result<Departure, Refusal> {
+    // A peer ends the tunnel over a frame of which either is not true.
+    if packet.len() > MAX_PACKET {
+        return Err(Refusal::Length);
+    }
+    let fits = header.gso_size != 0 && usize::from(header.gso_size) <= packet.len();
     let segment = match header.gso_type & !GSO_ECN {
         GSO_NONE => 0,
-        GSO_TCP4 | GSO_TCP6 | GSO_UDP if header.gso_size != 0 && layout.transport.is_some() => header.gso_size,
+        GSO_TCP4 | GSO_TCP6 | GSO_UDP if fits && layout.transport.is_some() => header.gso_size,
         _ => return Err(Refusal::Offload),
     };
     if segment != 0 && segment < MIN_SEGMENT {

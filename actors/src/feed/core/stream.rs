@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ringwall_protocol::feed::{FeedEvent, FeedPosition, FeedView, FromController, FromGateway};
 use ringwall_protocol::id::LogIndex;
+use ringwall_protocol::time::UnixMillis;
 
 use super::assembly::{Assembled, Assembly};
 use super::{BOOKMARK_SILENCE, CONNECT, FeedCore, FeedEffect, MAX_POLLS, POLL_SILENCE, Phase, Streaming};
@@ -59,6 +60,9 @@ impl FeedCore {
                 self.advance(LogIndex(index.0 - 1));
                 effects.push(FeedEffect::Deliver(Delivery::Change { index, event }));
                 Ok(())
+            }
+            FromController::Bookmark { controller_time, .. } if controller_time > UnixMillis::LAST_PRINTED => {
+                Err("a time beyond all calendars")
             }
             FromController::Bookmark { index, controller_time, .. } => {
                 self.streaming(now, effects)?.last_bookmark = now.instant;

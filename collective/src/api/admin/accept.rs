@@ -32,7 +32,7 @@ pub(super) async fn check(
 }
 
 /// The highest supported version that a header asks for, or else the first that it names.
-fn asked_version(accept: &str) -> Option<u16> {
+pub(super) fn asked_version(accept: &str) -> Option<u16> {
     let accept = accept.get(..MAX_HEADER.min(accept.len())).unwrap_or_default();
     let named = || accept.split(',').filter_map(version_of);
     named().filter(|version| (LOWEST_VERSION..=VERSION).contains(version)).max().or_else(|| named().next())

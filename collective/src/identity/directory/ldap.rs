@@ -10,6 +10,8 @@
 mod ask;
 mod connection;
 mod expiry;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod guard;
 mod trouble;
 

@@ -9,6 +9,8 @@
 
 mod claims;
 mod discovery;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http;
 mod redeem;
 mod request;

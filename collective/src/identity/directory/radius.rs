@@ -2,6 +2,8 @@
 //! It is asked with the user's password only; nothing is kept of that.
 
 pub(crate) mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod packet;
 
 use std::collections::BTreeMap;

@@ -60,7 +60,7 @@ pub(crate) fn compile(source: &str) -> Result<Expression, String> {
 }
 
 /// Each script sees what the provider told and nothing that another script made: their order does not matter.
-fn apply(scripts: &[ClaimScript], told: ClaimMap, now: UnixMillis) -> (ClaimMap, Vec<LeftOut>) {
+pub(super) fn apply(scripts: &[ClaimScript], told: ClaimMap, now: UnixMillis) -> (ClaimMap, Vec<LeftOut>) {
     let (system, step_ups, reasons) = (ClaimMap::default(), Default::default(), Default::default());
     let facts = Facts { user: &told, device: None, system: &system, step_ups: &step_ups, reasons: &reasons, now };
     let arena = ClaimArena::new(&facts);

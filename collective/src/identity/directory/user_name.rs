@@ -44,19 +44,20 @@ pub(crate) fn user_id_of(provider: ProviderId, name: &UserName) -> UserId {
 }
 
 /// Printable ASCII, and the letters of Latin, Greek and Cyrillic that stand for themselves. Full-width forms,
-/// ligatures, mathematical letters, invisible and combining characters are none.
+/// ligatures, mathematical letters, invisible and combining characters are none; nor are letters whose capital is that of
+/// other letters: `ß` (`SS`), `ı` (`I`), `ς` (`Σ`), `ΰ`.
 const fn is_plain(c: char) -> bool {
     matches!(c,
         ' '..='~'
-        | 'ß' | 'à'..='ö' | 'ø'..='ı' | 'ĵ'..='ľ' | 'ł'..='ň' | 'ŋ'..='ž'
-        | 'ά'..='ώ'
+        | 'à'..='ö' | 'ø'..='į' | 'ĵ'..='ľ' | 'ł'..='ň' | 'ŋ'..='ž'
+        | 'ά'..='ί' | 'α'..='ρ' | 'σ'..='ώ'
         | 'а'..='џ')
 }
 
 /// Letters of one script only: `аlice` with a Cyrillic `а` is nobody's name.
 fn one_script(name: &str) -> bool {
     let script = |c: char| match c {
-        'a'..='z' | 'ß'..='ž' => Some(0),
+        'a'..='z' | 'à'..='ž' => Some(0),
         'ά'..='ώ' => Some(1),
         'а'..='џ' => Some(2),
         _ => None,
@@ -99,6 +100,10 @@ mod tests {
             "alice\u{301}",
             "𝐚lice",
             "ſam",
+            "straße",
+            "ısmail",
+            "νίκος",
+            "ΰ",
             "\u{212a}elvin\u{1F600}",
             "a\u{a0}b",
         ] {

@@ -88,7 +88,7 @@ async fn start_tls(stream: &mut TcpStream) -> Result<(), Trouble> {
 }
 
 /// Result code of an `ExtendedResponse`: SEQUENCE, message id, `[APPLICATION 24]`, ENUMERATED of one byte.
-fn result_code(message: &[u8]) -> Option<u32> {
+pub(super) fn result_code(message: &[u8]) -> Option<u32> {
     let at = message.windows(5).position(|window| window[0] == 0x78 && window[2..4] == [0x0a, 0x01])?;
     // Message id 1 comes first: 30 len 02 01 01.
     (at <= 12 && message.get(at.checked_sub(3)?..at) == Some(&[0x02, 0x01, 0x01])).then(|| u32::from(message[at + 4]))

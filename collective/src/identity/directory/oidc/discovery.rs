@@ -59,8 +59,8 @@ pub(super) struct Published {
     pub(super) metadata: Arc<Metadata>,
     /// How to ask it.
     pub(super) line: Line,
-    settings: Arc<OidcSettings>,
-    read_at: Instant,
+    pub(super) settings: Arc<OidcSettings>,
+    pub(super) read_at: Instant,
 }
 
 /// Providers that were read.

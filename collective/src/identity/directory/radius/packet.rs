@@ -74,8 +74,8 @@ pub(crate) struct TooLong;
 /// A request that was made, with what its answer is checked against. No `Debug`: it holds a hidden password.
 pub(crate) struct Request {
     bytes: Zeroizing<Vec<u8>>,
-    identifier: u8,
-    authenticator: [u8; 16],
+    pub(super) identifier: u8,
+    pub(super) authenticator: [u8; 16],
 }
 
 /// What a request asks.
@@ -274,7 +274,7 @@ fn chap(identifier: u8, password: &str, challenge: &[u8; 16]) -> [u8; 16] {
     Md5::new().chain_update([identifier]).chain_update(password).chain_update(challenge).finalize().into()
 }
 
-fn signature(secret: &[u8], packet: &[u8]) -> [u8; 16] {
+pub(super) fn signature(secret: &[u8], packet: &[u8]) -> [u8; 16] {
     let mut mac = Hmac::<Md5>::new_from_slice(secret).expect("HMAC takes keys of any length");
     mac.update(packet);
     mac.finalize().into_bytes().into()

@@ -1,7 +1,7 @@
 //! What an unauthenticated peer sends first: a ClientHello, in pieces of any size, and the ALPN entries in it.
 
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use ringwall_protocol::spa::Service;
@@ -71,7 +71,7 @@ impl Read for Pieces<'_> {
 
 /// Every listener, dark and open: who is let in has proved what the port wants, and speaks what it serves.
 fn judge(entries: &[Vec<u8>]) {
-    let source = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let addresses = Some((SocketAddr::from(([192, 0, 2, 1], 40_000)), SocketAddr::from(([192, 0, 2, 2], 443))));
     for (service, served) in [
         (Service::Client, &[Alpn::SignIn, Alpn::Client][..]),
         (Service::Tunnel, &[Alpn::Http, Alpn::Tunnel]),
@@ -79,12 +79,12 @@ fn judge(entries: &[Vec<u8>]) {
         (Service::Admin, &[Alpn::Http]),
     ] {
         let gate = Gate::new(service, served, SpaPolicy::Tcp, Arc::new(Mutex::new(receiver())), || NOW);
-        if let Ok((knock, protocol)) = gate.judge(entries, source, false) {
+        if let Ok((knock, protocol)) = gate.judge(entries, addresses, false) {
             let knock = knock.expect("a dark port wants a knock");
             assert!(knock.service == service && served.contains(&protocol) && opens(&knock.owner, protocol));
-            assert!(matches!(gate.judge(entries, source, false), Err(GateError::Knock(_))), "a knock counts once");
+            assert!(matches!(gate.judge(entries, addresses, false), Err(GateError::Knock(_))), "a knock counts once");
         }
-        if let Ok((knock, protocol)) = gate.judge(entries, source, true) {
+        if let Ok((knock, protocol)) = gate.judge(entries, addresses, true) {
             assert!(knock.is_none() && served.contains(&protocol));
             assert!(entries.iter().any(|entry| *entry == protocol.entry()), "nobody offered {protocol}");
         }

@@ -122,7 +122,7 @@ impl Gate {
 
     async fn admit_if(&self, stream: TcpStream, open: bool) -> Result<Admitted, GateError> {
         let hello = read_hello(stream).await?;
-        match self.judge(hello.entries(), hello.source(), open) {
+        match self.judge(hello.entries(), hello.addresses(), open) {
             Ok((knock, protocol)) => Ok(Admitted { hello, knock, protocol }),
             Err(error) => {
                 hello.refuse();
@@ -131,27 +131,28 @@ impl Gate {
         }
     }
 
-    /// Whether these ALPN entries of a ClientHello open the port for `source`, and what will be spoken.
+    /// Whether these ALPN entries of a ClientHello open the port for who sent them (its address and ours), and what will be
+    /// spoken.
     pub(crate) fn judge(
         &self,
         entries: &[Vec<u8>],
-        source: Option<IpAddr>,
+        addresses: Option<(SocketAddr, SocketAddr)>,
         open: bool,
     ) -> Result<(Option<Knock>, Alpn), GateError> {
-        let knock = if open { None } else { Some(self.knock(entries, source)?) };
+        let knock = if open { None } else { Some(self.knock(entries, addresses)?) };
         match chosen(entries, &self.served) {
             Some(protocol) if knock.as_ref().is_none_or(|knock| opens(&knock.owner, protocol)) => Ok((knock, protocol)),
             _ => Err(GateError::Protocol),
         }
     }
 
-    fn knock(&self, entries: &[Vec<u8>], source: Option<IpAddr>) -> Result<Knock, KnockError> {
+    fn knock(&self, entries: &[Vec<u8>], addresses: Option<(SocketAddr, SocketAddr)>) -> Result<Knock, KnockError> {
         let entry = entries.first().ok_or(KnockError::Shape)?;
         let now = (self.clock)();
         // A panic elsewhere cannot leave the receiver half changed in a way that accepts more than it should.
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         // A connection that has gone already has no addresses, and nothing to prove.
-        let (source, own) = hello.addresses().ok_or(KnockError::Shape)?;
+        let (source, own) = addresses.ok_or(KnockError::Shape)?;
         let knock = receiver.alpn_entry(entry, source.ip(), now)?;
         drop(receiver);
         if knock.service != self.service {

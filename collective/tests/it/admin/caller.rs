@@ -108,7 +108,8 @@ impl Admin {
     }
 
     pub(crate) async fn sign_in(&self, user: &str, password: &str) -> Reply {
-        self.post("/login", &self.login(user, password)).await
+        // Whoever signs in has no token yet: a proof that names one would be refused.
+        Self { token: None, ..self.clone() }.post("/login", &self.login(user, password)).await
     }
 
     /// Body of a login.

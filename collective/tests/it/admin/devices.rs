@@ -101,7 +101,7 @@ async fn a_seed_is_shown_once() {
     let listed = root.get("/otp/seeds").await.ok();
     assert_eq!(
         listed["data"],
-        json!([{"userDistinguishedName": "CN=alice,OU=local", "username": "alice", "providerName": "local", "verified": true}])
+        json!([{"userDistinguishedName": "CN=alice,OU=local", "username": "alice", "providerName": "local", "verified": true, "mayEnrolUntil": null}])
     );
     assert_eq!(root.delete("/otp/seeds/CN%3Dalice%2COU%3Dlocal").await.status, 204);
     assert_eq!(root.delete("/otp/seeds/CN%3Dalice%2COU%3Dlocal").await.status, 404);

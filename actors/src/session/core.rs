@@ -12,6 +12,7 @@ mod evaluate;
 mod exchange;
 mod interact;
 mod reasons;
+mod refused_names;
 mod rule_state;
 mod summary;
 
@@ -34,6 +35,7 @@ use self::claims::DeviceClaims;
 use self::connection::Connection;
 use self::credentials::Credentials;
 use self::reasons::Reasons;
+use self::refused_names::RefusedNames;
 use self::rule_state::RuleState;
 use super::prompts::Prompts;
 use crate::ports::SessionAddresses;
@@ -106,6 +108,7 @@ pub(crate) struct SessionCore {
     origin: Origin,
     evidence: Evidence,
     rules: RuleState,
+    refused_names: RefusedNames,
     prompts: Prompts,
     connection: Connection,
     alerts: Budget,
@@ -155,6 +158,7 @@ impl SessionCore {
                 reasons: Reasons::default(),
             },
             rules: RuleState::default(),
+            refused_names: RefusedNames::default(),
             prompts: Prompts::default(),
             connection: Connection::new(socket),
             alerts: Budget::new(alerts, alerts_window),
@@ -211,7 +215,7 @@ impl SessionCore {
 
     /// For operators who ask why a host is not reached (T79).
     fn on_name_refused(&mut self, refused: RefusedName, now: Moment) {
-        if self.rules.refuse_name(refused) {
+        if self.refused_names.add(refused) {
             self.report_soon(now);
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use ringwall_actors::link::{GatewayReport, GatewayReports};
 use ringwall_protocol::feed::SessionSummary;
 use ringwall_protocol::id::{ApplianceId, CommandId, SessionId, SiteId};
+use ringwall_protocol::membership::MAX_INTERFACE_ADDRESSES;
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::binding::{BindSessions, Binding, EndSessions, MAX_BOUND};
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 
 use super::Peers;
 use crate::audit::file::AuditFile;
+use crate::identity::throttle::Throttle;
 use crate::refusal::Refusal;
 
 /// Reports that may wait to be bound; beyond it they are dropped, and told again when the Gateway reconnects.
@@ -29,11 +31,18 @@ const WAITING: usize = 65_536;
 /// Reports are gathered for so long before they become an entry.
 const BATCH: Duration = Duration::from_millis(100);
 
+/// Changes of its host's addresses that a Gateway may tell of in [`INTERFACE_SPAN`].
+const INTERFACE_CHANGES: u32 = 10;
+/// See [`INTERFACE_CHANGES`].
+const INTERFACE_SPAN: Duration = Duration::from_secs(600);
+
 /// Hears Gateways.
 #[derive(Debug)]
 pub(crate) struct Reports {
     peers: Arc<Peers>,
     bindings: mpsc::Sender<Report>,
+    /// Each change of a Gateway's addresses is a log entry.
+    interfaces: Mutex<Throttle<ApplianceId>>,
     audit: Arc<AuditFile>,
 }
 
@@ -49,13 +58,27 @@ impl Reports {
     pub(crate) fn new(peers: &Arc<Peers>, audit: Arc<AuditFile>) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (bindings, waiting) = mpsc::channel(WAITING);
         let task = bind(Arc::clone(peers), waiting);
-        (Self { peers: Arc::clone(peers), bindings, audit }, task)
+        let interfaces = Mutex::new(Throttle::new(INTERFACE_CHANGES, INTERFACE_SPAN));
+        (Self { peers: Arc::clone(peers), bindings, interfaces, audit }, task)
     }
 
     /// A Gateway speaks for itself, in its own Site: what it says of others could end their sessions.
     fn may_speak_of(&self, gateway: ApplianceId, session: &SessionSummary) -> bool {
         let state = self.peers.replica.state();
         session.gateway == gateway && state.gateway(gateway).is_some_and(|record| record.site == session.site)
+    }
+
+    fn interfaces(&self, gateway: ApplianceId, addresses: Vec<IpAddr>) {
+        let state = self.peers.replica.state();
+        if state.gateway(gateway).is_none_or(|record| record.interface_addresses == addresses) {
+            return;
+        }
+        let mut changes = self.interfaces.lock().unwrap_or_else(PoisonError::into_inner);
+        if addresses.len() > MAX_INTERFACE_ADDRESSES || !changes.take(&gateway, self.peers.replica.now()) {
+            return tracing::warn!(%gateway, "gateway's addresses are too many, or change too often; not recorded");
+        }
+        drop(changes);
+        self.put(Report::Interfaces(gateway, addresses));
     }
 
     fn put(&self, report: Report) {
@@ -86,7 +109,7 @@ impl GatewayReports for Reports {
                 }
                 self.peers.sessions.remove(gateway, session);
             }
-            GatewayReport::Interfaces(addresses) => self.put(Report::Interfaces(gateway, addresses)),
+            GatewayReport::Interfaces(addresses) => self.interfaces(gateway, addresses),
             GatewayReport::Load { sessions, rule_sets } => {
                 let labels = [("gateway", gateway.to_string())];
                 metrics::gauge!("ringwall_gateway_sessions", &labels).set(f64::from(sessions));
@@ -172,23 +195,14 @@ async fn record(peers: &Peers, batch: Vec<Report>) {
         tracing::warn!(%error, "sessions were not recorded");
     }
     for (gateway, addresses) in interfaces {
-        note_interfaces(peers, gateway, addresses).await;
+        if let Err(error) = peers.replica.change(NoteInterfaces { gateway, addresses }).await {
+            tracing::warn!(%error, %gateway, "addresses of a gateway were not recorded");
+        }
     }
     if !ended.is_empty()
         && let Err(error) = peers.replica.change(EndSessions { ended }).await
     {
         tracing::warn!(%error, "ends of sessions were not recorded");
-    }
-}
-
-/// Where a Gateway's host is reached, if that is new.
-async fn note_interfaces(peers: &Peers, gateway: ApplianceId, addresses: Vec<IpAddr>) {
-    let known = peers.replica.state().gateway(gateway).is_some_and(|record| record.interface_addresses == addresses);
-    if known {
-        return;
-    }
-    if let Err(error) = peers.replica.change(NoteInterfaces { gateway, addresses }).await {
-        tracing::warn!(%error, %gateway, "addresses of a gateway were not recorded");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Controllers in this process, over loopback, with data directories of their own.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -270,7 +270,7 @@ pub(crate) fn config(data_dir: PathBuf) -> Config {
 /// A port that nobody listens on now. Tests run in one process, and every one takes its own.
 /// An address that is this process's until it ends: below the ports of outgoing connections, so that the kernel gives it to
 /// nobody between now and the listener, and locked against other tests.
-fn free_port() -> SocketAddr {
+pub(crate) fn free_port() -> SocketAddr {
     static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
     const PORTS: std::ops::Range<u32> = 20_000..32_000;
     let locks = std::env::temp_dir().join("ringwall-test-ports");
@@ -279,7 +279,7 @@ fn free_port() -> SocketAddr {
         let port = PORTS.start + (std::process::id() * 31 + nth) % (PORTS.end - PORTS.start);
         let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("a port")));
         let lock = File::create(locks.join(port.to_string())).expect("a lock file");
-        if lock.try_lock().is_ok() && TcpListener::bind(address).is_ok() {
+        if lock.try_lock().is_ok() && TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             TAKEN.lock().expect("not poisoned").push(lock);
             return address;
         }

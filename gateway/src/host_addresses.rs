@@ -19,10 +19,10 @@ const RESOLVE: Duration = Duration::from_secs(5);
 const MAX_HOST_NAMES: usize = 256;
 
 /// Looks for ever, as long as this task is wanted.
-pub(crate) async fn watch(names: Names, published: Published, outbox: Arc<FeedOutbox>) {
+pub(crate) async fn watch(interfaces: Interfaces, names: Names, published: Published, outbox: Arc<FeedOutbox>) {
     let mut own = vec![];
     loop {
-        match own_addresses().await {
+        match own_addresses(&interfaces).await {
             Ok(addresses) => own = addresses,
             Err(error) => tracing::warn!(%error, "cannot list the addresses of this host; keeping the last list"),
         }
@@ -33,8 +33,8 @@ pub(crate) async fn watch(names: Names, published: Published, outbox: Arc<FeedOu
     }
 }
 
-async fn own_addresses() -> anyhow::Result<Vec<IpAddr>> {
-    let mut addresses = Interfaces::open()?.own_addresses().await?;
+async fn own_addresses(interfaces: &Interfaces) -> anyhow::Result<Vec<IpAddr>> {
+    let mut addresses = interfaces.own_addresses().await?;
     addresses.sort_unstable();
     addresses.dedup();
     Ok(addresses)

@@ -4,15 +4,14 @@
 //! [`FromGateway`] or [`FromController`]. Changes come in log order, without gap or duplicate; confirmations of polls
 //! travel in the same stream, behind every change that they vouch for (T1).
 
+mod session;
+
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::connection::ConnectionProof;
-use crate::id::{
-    ApplianceId, CollectiveId, CommandId, Incarnation, LogIndex, NodeId, SessionId, SignInId, SiteId, UserId,
-};
+use crate::id::{ApplianceId, CollectiveId, CommandId, Incarnation, LogIndex, NodeId, SessionId, SiteId};
 use crate::membership::{ControllerRecord, GatewayRecord, KeyRecord};
 use crate::name::{DnScope, SessionDn};
 use crate::object::appliance::ApplianceState;
@@ -21,6 +20,8 @@ use crate::revocation::Revocation;
 use crate::spa::KnockKey;
 use crate::time::UnixMillis;
 use crate::wire::error::ErrorCode;
+
+pub use session::{MAX_REFUSED_NAMES, NameRefusal, RefusedName, SessionSummary};
 
 /// Longest frame of a feed, in bytes.
 pub const MAX_FEED_FRAME: usize = 1024 * 1024;
@@ -294,112 +295,6 @@ pub enum FromGateway {
         /// PKCS#10 request in DER, base64url; only its key is used.
         csr: String,
     },
-}
-
-/// Refused answers that a session tells of.
-pub const MAX_REFUSED_NAMES: usize = 16;
-
-/// A name of a session's entitlements, and an address in a name server's answer that the Gateway ignores.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RefusedName {
-    /// The name, in lower case.
-    pub name: String,
-    /// What the name server said.
-    pub address: std::net::IpAddr,
-    /// Why it does not count.
-    pub reason: NameRefusal,
-}
-
-/// Why no name may stand for an address (T79).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum NameRefusal {
-    /// Loopback, link-local (cloud metadata), multicast, or another range that is no host's (RFC 6890).
-    SpecialPurpose,
-    /// A Controller, or a Gateway of the Site.
-    Appliance,
-    /// In a pool of tunnel addresses: a Client.
-    TunnelPool,
-    /// Outside of the Site's networks.
-    OutsideSite,
-}
-
-impl NameRefusal {
-    /// As metrics and logs name it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SpecialPurpose => "special_purpose",
-            Self::Appliance => "appliance",
-            Self::TunnelPool => "tunnel_pool",
-            Self::OutsideSite => "outside_site",
-        }
-    }
-
-    /// What is wrong with the address, and what to do, for operators.
-    #[must_use]
-    pub const fn explanation(self) -> &'static str {
-        match self {
-            Self::SpecialPurpose => "a special-purpose address, which no protected host has: correct the DNS record",
-            Self::Appliance => "the address of a Controller or Gateway: correct the DNS record",
-            Self::TunnelPool => "in a pool of tunnel addresses: correct the DNS record",
-            Self::OutsideSite => {
-                "outside of the Site's networks: add its network to networkSubnets, or correct the DNS record"
-            }
-        }
-    }
-}
-
-/// What the Collective shows of a live session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SessionSummary {
-    /// Id of the session.
-    pub session: SessionId,
-    /// DN of the session: provider, user and device.
-    pub dn: SessionDn,
-    /// Its sign-in.
-    pub sid: SignInId,
-    /// Orders sign-ins.
-    pub sign_in_idx: LogIndex,
-    /// Orders connections of one sign-in.
-    pub connect_seq: u64,
-    /// The Client's signature over that number.
-    pub proof: ConnectionProof,
-    /// The user.
-    pub user_id: UserId,
-    /// Where.
-    pub site: SiteId,
-    /// At which Gateway.
-    pub gateway: ApplianceId,
-    /// When it was admitted.
-    pub since: UnixMillis,
-    /// Address that it comes from.
-    pub client_address: String,
-    /// Tunnel addresses.
-    pub tunnel_addresses: Vec<std::net::IpAddr>,
-    /// Per entitlement: open or not, and which conditions fail.
-    pub entitlements: Vec<crate::authorize::EntitlementState>,
-    /// Device claims last heard.
-    #[serde(default)]
-    pub device: crate::claims::ClaimMap,
-    /// Reasons given, by suffix.
-    #[serde(default)]
-    pub reasons: BTreeMap<String, crate::claims::Reason>,
-    /// User claims of its claims token.
-    #[serde(default)]
-    pub user: crate::claims::ClaimMap,
-    /// Proofs in its claims token, by suffix.
-    #[serde(default)]
-    pub step_ups: BTreeMap<String, crate::claims::StepUp>,
-    /// Answers of name servers that did not count, the latest last; at most [`MAX_REFUSED_NAMES`].
-    #[serde(default)]
-    pub refused_names: Vec<RefusedName>,
-    /// Elements in its rule set.
-    pub rules: u32,
-    /// Counts up with every change.
-    pub generation: u64,
 }
 
 /// Controller → Gateway.

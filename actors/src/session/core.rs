@@ -14,6 +14,7 @@ mod exchange;
 pub(crate) mod fuzz;
 mod interact;
 mod reasons;
+mod refused_names;
 mod rule_state;
 mod summary;
 
@@ -36,6 +37,7 @@ use self::claims::DeviceClaims;
 use self::connection::Connection;
 use self::credentials::Credentials;
 use self::reasons::Reasons;
+use self::refused_names::RefusedNames;
 use self::rule_state::RuleState;
 use super::prompts::Prompts;
 use crate::ports::SessionAddresses;
@@ -108,6 +110,7 @@ pub(crate) struct SessionCore {
     origin: Origin,
     evidence: Evidence,
     rules: RuleState,
+    refused_names: RefusedNames,
     prompts: Prompts,
     connection: Connection,
     alerts: Budget,
@@ -157,6 +160,7 @@ impl SessionCore {
                 reasons: Reasons::default(),
             },
             rules: RuleState::default(),
+            refused_names: RefusedNames::default(),
             prompts: Prompts::default(),
             connection: Connection::new(socket),
             alerts: Budget::new(alerts, alerts_window),
@@ -213,7 +217,7 @@ impl SessionCore {
 
     /// For operators who ask why a host is not reached (T79).
     fn on_name_refused(&mut self, refused: RefusedName, now: Moment) {
-        if self.rules.refuse_name(refused) {
+        if self.refused_names.add(refused) {
             self.report_soon(now);
         }
     }

@@ -29,9 +29,9 @@ pub(crate) const GATEWAY: &str = "gateway";
 pub(crate) const OTHER_GATEWAY: &str = "gateway-2";
 /// The user, and the host of the device.
 pub(crate) const ALICE: &str = "alice";
-/// Her password.
+/// What she signs in with at the local identity provider.
 pub(crate) const PASSWORD: &str = "a wall with 1 door";
-/// The Site.
+/// The Site of all Gateways, and the network of the protected hosts.
 pub(crate) const SITE: &str = "office";
 /// For what must work.
 pub(crate) const SOON: Duration = Duration::from_secs(10);

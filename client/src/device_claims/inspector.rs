@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -61,7 +60,7 @@ impl Inspector {
     fn answered(&mut self, request: &Request) -> io::Result<Answer> {
         let deadline = Instant::now() + TIME;
         // The file that this process runs, also if a newer one has taken its place on disk.
-        let mut child = Command::new(PathBuf::from("/proc/self/exe"))
+        let mut child = Command::new("/proc/self/exe")
             .arg(SUBCOMMAND)
             .env_clear()
             .current_dir("/")
@@ -88,8 +87,7 @@ fn converse(child: &mut Child, request: &Request, deadline: Instant) -> io::Resu
         return Err(io::Error::other("the process has no pipes"));
     };
     // It reads everything before it answers anything.
-    serde_json::to_writer(&mut stdin, request)?;
-    stdin.flush()?;
+    stdin.write_all(&serde_json::to_vec(request)?)?;
     drop(stdin);
     let mut text = Vec::new();
     let mut buffer = vec![0; 64 << 10];

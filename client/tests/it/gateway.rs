@@ -158,14 +158,16 @@ async fn websocket(stream: TlsStream<TcpStream>, shared: Shared) {
             message = socket.next() => match message {
                 Some(Ok(Message::Text(text))) => {
                     let message: FromClient = serde_json::from_str(text.as_str()).expect("a message");
-                    if let Some(answer) = react(&shared, &message) {
-                        let text = serde_json::to_string(&answer).expect("serialises");
-                        socket.send(Message::text(text)).await.expect("sent");
-                    }
+                    // Noted before it is answered: what the answer leads to is noted later.
+                    let answer = react(&shared, &message);
                     note(&shared, match message {
                         FromClient::Hello(hello) => Seen::Hello(Box::new(hello)),
                         message => Seen::Message(message),
                     });
+                    if let Some(answer) = answer {
+                        let text = serde_json::to_string(&answer).expect("serialises");
+                        socket.send(Message::text(text)).await.expect("sent");
+                    }
                 }
                 Some(Ok(Message::Binary(question))) => {
                     if let Some(answer) = name_answer(&shared, &question) {

@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use ringwall_actors::link::{GatewayReport, GatewayReports};
 use ringwall_protocol::feed::SessionSummary;
 use ringwall_protocol::id::{ApplianceId, CommandId, SessionId};
+use ringwall_protocol::membership::MAX_INTERFACE_ADDRESSES;
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::binding::EndedSession;
@@ -46,6 +47,18 @@ impl Reports {
         let (bindings, waiting) = mpsc::channel(WAITING);
         let task = record_all(Arc::clone(peers), waiting);
         (Self { peers: Arc::clone(peers), bindings, pace: Pace::default() }, task)
+    }
+
+    fn interfaces(&self, gateway: ApplianceId, addresses: Vec<IpAddr>) {
+        let state = self.peers.replica.state();
+        if state.gateway(gateway).is_none_or(|record| record.interface_addresses == addresses) {
+            return;
+        }
+        let now = self.peers.replica.now();
+        if addresses.len() > MAX_INTERFACE_ADDRESSES || !self.pace.may_move(gateway, now) {
+            return tracing::warn!(%gateway, "gateway's addresses are too many, or change too often; not recorded");
+        }
+        self.put(Report::Interfaces(gateway, addresses));
     }
 
     fn put(&self, report: Report) {
@@ -100,7 +113,7 @@ impl GatewayReports for Reports {
                 tracing::debug!(%gateway, %dn, ?code, "session ended");
                 self.ended(gateway, session, dn);
             }
-            GatewayReport::Interfaces(addresses) => self.put(Report::Interfaces(gateway, addresses)),
+            GatewayReport::Interfaces(addresses) => self.interfaces(gateway, addresses),
             GatewayReport::Load { sessions, rule_sets } => {
                 let labels = [("gateway", gateway.to_string())];
                 metrics::gauge!("ringwall_gateway_sessions", &labels).set(f64::from(sessions));

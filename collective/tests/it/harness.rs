@@ -1,7 +1,9 @@
 //! Controllers in this process, over loopback, with data directories of their own.
 
-use std::net::{SocketAddr, TcpListener};
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use ringwall_collective::Controller;
@@ -300,8 +302,23 @@ pub(crate) fn config(data_dir: PathBuf) -> Config {
 }
 
 /// A port that nobody listens on now. Tests run in one process, and every one takes its own.
+/// An address that is this process's until it ends: below the ports of outgoing connections, so that the kernel gives it to
+/// nobody between now and the listener, and locked against other tests.
 pub(crate) fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+    static TAKEN: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    const PORTS: std::ops::Range<u32> = 20_000..32_000;
+    let locks = std::env::temp_dir().join("ringwall-test-ports");
+    std::fs::create_dir_all(&locks).expect("a directory");
+    for nth in 0..PORTS.end - PORTS.start {
+        let port = PORTS.start + (std::process::id() * 31 + nth) % (PORTS.end - PORTS.start);
+        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("a port")));
+        let lock = File::create(locks.join(port.to_string())).expect("a lock file");
+        if lock.try_lock().is_ok() && TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            TAKEN.lock().expect("not poisoned").push(lock);
+            return address;
+        }
+    }
+    panic!("every port from {} to {} is taken", PORTS.start, PORTS.end);
 }
 
 /// Waits until something holds.

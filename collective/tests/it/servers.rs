@@ -4,7 +4,6 @@ pub(crate) mod authority;
 pub(crate) mod freeradius;
 pub(crate) mod slapd;
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::Child;
 
 /// A process that is ended with its test.
@@ -15,10 +14,4 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// A port that nobody has at the moment.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
 }

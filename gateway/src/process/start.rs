@@ -83,6 +83,7 @@ struct DataPlane {
     directory: Arc<Directory>,
     names: Names,
     settings: HostSettings,
+    interfaces: Interfaces,
 }
 
 pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::Result<Running> {
@@ -109,10 +110,10 @@ pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::
     tracing::info!(address = %config.client, site = view.site.name, "admitting sessions");
 
     let Member { data, members, .. } = member;
-    let names = ground.names;
-    actix_rt::spawn(host_addresses::watch(names.clone(), published.clone(), Arc::clone(&outbox)));
+    let DataPlane { names, interfaces, firewall, .. } = ground;
+    actix_rt::spawn(host_addresses::watch(interfaces, names.clone(), published.clone(), Arc::clone(&outbox)));
     let reshaped = Box::pin(async move { follow(published, &members, &guard, &feed, &data, &names, &shape).await });
-    Ok(Running { registry, outbox, reshaped, broken, firewall: ground.firewall, _arbiters: arbiters })
+    Ok(Running { registry, outbox, reshaped, broken, firewall, _arbiters: arbiters })
 }
 
 async fn become_member(config: &Config) -> anyhow::Result<Member> {
@@ -154,7 +155,7 @@ async fn start_data_plane(config: &Config, view: &FeedView) -> anyhow::Result<Da
     let names = Names::start(enforcer.clone(), Arc::clone(&directory), view);
     let names = names.context("start the name resolver thread")?;
     names.found(interfaces.own_addresses().await?);
-    Ok(DataPlane { firewall, enforcer, workers: Arc::new(workers), directory, names, settings })
+    Ok(DataPlane { firewall, enforcer, workers: Arc::new(workers), directory, names, settings, interfaces })
 }
 
 /// The pools whose family this host carries.

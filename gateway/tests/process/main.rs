@@ -275,9 +275,10 @@ fn controllers_and_operators_hear_how_many_rule_sets_there_are() {
         let mut websocket = Websocket::connect(&collective, &alice).await;
         websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
         assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        collective.hears_load(1, 1).await;
+        // Published after the rules stand, so maybe after the welcome; by now it was.
         let health = gateway.health().expect("it admits sessions");
         assert_eq!((&health["sessions"], &health["ruleSets"]), (&1.into(), &1.into()), "{health}");
-        collective.hears_load(1, 1).await;
     });
 }
 

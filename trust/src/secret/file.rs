@@ -36,13 +36,13 @@ pub enum FileError {
          {owner}; find out who could read it, then: chown {user} {path} && chmod 700 {path}"
     )]
     ExposedDirectory {
-        /// Which directory.
+        /// As it was asked for.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
-        /// Its owner.
+        /// User id of its owner.
         owner: u32,
-        /// The user that this process runs as.
+        /// Effective user id of this process.
         user: u32,
     },
     /// The file is larger than anything we write.

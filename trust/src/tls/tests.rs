@@ -19,8 +19,15 @@ mod servers;
 async fn sockets() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let address = listener.local_addr().expect("bound");
-    let (accepted, dialled) = tokio::join!(listener.accept(), TcpStream::connect(address));
-    (accepted.expect("accepted").0, dialled.expect("connected"))
+    let dialled = TcpStream::connect(address).await.expect("connected");
+    let own = dialled.local_addr().expect("connected");
+    // Another process may still try a port that was its server's before.
+    loop {
+        let (accepted, from) = listener.accept().await.expect("accepted");
+        if from == own {
+            return (accepted, dialled);
+        }
+    }
 }
 
 /// One handshake, as both ends see it. In TLS 1.3 a client is done before its certificate is judged: what counts for

@@ -1,11 +1,10 @@
 //! A session's rules: what its conditions allow, what of it was handed to the enforcer, and what the Client is still to
 //! be told of it. Pure.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use ringwall_protocol::authorize::{Authorization, EntitlementState};
-use ringwall_protocol::feed::{MAX_REFUSED_NAMES, RefusedName};
 use ringwall_protocol::id::EntitlementId;
 use ringwall_protocol::rules::{RuleSet, RuleSetHash};
 use ringwall_protocol::time::UnixMillis;
@@ -29,8 +28,6 @@ pub(super) struct RuleState {
     /// The Client is told its entitlements when this generation is in force.
     announce: Option<u64>,
     changes: Budget,
-    /// Answers of name servers that did not count, the latest last; one for each name.
-    refused_names: VecDeque<RefusedName>,
 }
 
 /// What a new authorization asks for.
@@ -63,32 +60,11 @@ impl Default for RuleState {
             welcome: None,
             announce: None,
             changes: Budget::new(limit, window),
-            refused_names: VecDeque::new(),
         }
     }
 }
 
 impl RuleState {
-    /// Keeps an answer that did not count; whether it is new.
-    pub(super) fn refuse_name(&mut self, refused: RefusedName) -> bool {
-        let before = self.refused_names.iter().position(|one| one.name == refused.name);
-        if before.is_some_and(|at| self.refused_names[at] == refused) {
-            return false;
-        }
-        if let Some(at) = before {
-            self.refused_names.remove(at);
-        }
-        self.refused_names.push_back(refused);
-        if self.refused_names.len() > MAX_REFUSED_NAMES {
-            self.refused_names.pop_front();
-        }
-        true
-    }
-
-    pub(super) fn refused_names(&self) -> Vec<RefusedName> {
-        self.refused_names.iter().cloned().collect()
-    }
-
     /// What conditions allow now, once they were evaluated.
     pub(super) const fn authorization(&self) -> Option<&Authorization> {
         self.authorization.as_ref()

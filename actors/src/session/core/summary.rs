@@ -29,7 +29,7 @@ impl SessionCore {
             reasons: self.evidence.reasons.given.clone(),
             user: claims.user.clone(),
             step_ups: claims.step_ups.clone(),
-            refused_names: self.rules.refused_names(),
+            refused_names: self.refused_names.list(),
             rules: u32::try_from(rules).unwrap_or(u32::MAX),
             generation: self.rules.generation(),
         }

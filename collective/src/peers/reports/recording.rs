@@ -88,12 +88,8 @@ async fn record(peers: &Peers, batch: Vec<Report>) {
     }
 }
 
-/// Where a Gateway's host is reached, if that is new.
+/// Where a Gateway's host is reached.
 async fn note_interfaces(peers: &Peers, gateway: ApplianceId, addresses: Vec<IpAddr>) {
-    let known = peers.replica.state().gateway(gateway).is_some_and(|record| record.interface_addresses == addresses);
-    if known {
-        return;
-    }
     if let Err(error) = peers.replica.change(NoteInterfaces { gateway, addresses }).await {
         tracing::warn!(%error, %gateway, "addresses of a gateway were not recorded");
     }

@@ -19,12 +19,17 @@ const REPORT_SPAN: Duration = Duration::from_secs(10 * 60);
 const RENEWALS: u32 = 10;
 /// See [`RENEWALS`].
 const RENEWAL_SPAN: Duration = Duration::from_secs(3600);
+/// Changes of its host's addresses that a Gateway may tell of in [`MOVE_SPAN`]; each is a log entry.
+const MOVES: u32 = 10;
+/// See [`MOVES`].
+const MOVE_SPAN: Duration = Duration::from_secs(10 * 60);
 
 /// How much each Gateway has said of late.
 #[derive(Debug)]
 pub(super) struct Pace {
     reports: Mutex<Throttle<ApplianceId>>,
     renewals: Mutex<Throttle<ApplianceId>>,
+    moves: Mutex<Throttle<ApplianceId>>,
 }
 
 impl Default for Pace {
@@ -32,6 +37,7 @@ impl Default for Pace {
         Self {
             reports: Mutex::new(Throttle::new(MAX_BOUND_PER_GATEWAY, REPORT_SPAN)),
             renewals: Mutex::new(Throttle::new(RENEWALS, RENEWAL_SPAN)),
+            moves: Mutex::new(Throttle::new(MOVES, MOVE_SPAN)),
         }
     }
 }
@@ -45,6 +51,11 @@ impl Pace {
     /// Counts a request for a certificate.
     pub(super) fn may_renew(&self, gateway: ApplianceId, now: UnixMillis) -> bool {
         self.renewals.lock().unwrap_or_else(PoisonError::into_inner).take(&gateway, now)
+    }
+
+    /// Counts a change of its host's addresses.
+    pub(super) fn may_move(&self, gateway: ApplianceId, now: UnixMillis) -> bool {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner).take(&gateway, now)
     }
 }
 

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tokio::net::UdpSocket;
 
-use super::{Running, free_port};
+use super::Running;
+use crate::harness::free_port;
 use crate::harness::until;
 
 /// The shared secret.
@@ -27,7 +28,7 @@ impl FreeRadius {
     pub(crate) async fn start() -> Self {
         let directory = TempDir::with_prefix("ringwall-radius-").expect("a directory");
         let at = directory.path();
-        let port = free_port();
+        let port = free_port().port();
         std::fs::write(at.join("radiusd.conf"), configuration(at, port)).expect("written");
         std::fs::write(at.join("users"), USERS).expect("written");
         let process = Command::new("/usr/sbin/freeradius")

@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::Running;
 use super::authority::Authority;
-use super::{Running, free_port};
+use crate::harness::free_port;
 use crate::harness::until;
 
 /// Password of every user.
@@ -46,7 +47,7 @@ impl Slapd {
             .output()
             .expect("slapadd runs; scripts/setup.sh installs it");
         assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
-        let (ldaps, plain) = (free_port(), free_port());
+        let (ldaps, plain) = (free_port().port(), free_port().port());
         let process = Command::new("/usr/sbin/slapd")
             .args(["-d", "0", "-f"])
             .arg(at.join("slapd.conf"))

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ApplianceId, CollectiveId, CommandId, Incarnation, LogIndex, NodeId, SessionId, SiteId};
+use crate::connection::ConnectionProof;
+use crate::id::{ApplianceId, CollectiveId, CommandId, Incarnation, LogIndex, NodeId, SessionId, SignInId, SiteId};
 use crate::membership::{ControllerRecord, GatewayRecord, KeyRecord};
 use crate::name::{DnScope, SessionDn};
 use crate::object::appliance::ApplianceState;

@@ -128,6 +128,10 @@ impl ChangeSource for Source {
         Some(view)
     }
 
+    fn members(&self) -> (LogIndex, String) {
+        (LogIndex(self.applied), "none".to_owned())
+    }
+
     fn changes_after(&self, _: ApplianceId, after: LogIndex) -> Result<Changes, Compacted> {
         match after.0 % 7 {
             0 => Err(Compacted { after }),
@@ -141,6 +145,10 @@ impl ChangeSource for Source {
 
     fn read_index(&self) -> BoxFuture<'static, Result<LogIndex, NoQuorum>> {
         Box::pin(std::future::ready(Err(NoQuorum)))
+    }
+
+    fn retires(&self) -> bool {
+        self.applied % 5 == 4
     }
 
     fn others(&self) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use ringwall_protocol::feed::{FeedEvent, FeedPosition, FromController, FromGateway, SessionSummary};
 use ringwall_protocol::id::{
-    ApplianceId, CommandId, Incarnation, IncarnationId, LogIndex, SessionId, SignInId, SiteId, TokenId,
+    ApplianceId, CommandId, Incarnation, IncarnationId, LogIndex, SessionId, SignInId, SiteId, TokenId, UserId,
 };
 use ringwall_protocol::name::DnScope;
 use ringwall_protocol::revocation::{RevocationMode, RevocationScope};
@@ -54,16 +54,20 @@ fn incarnation() -> Incarnation {
 
 fn subscribe() -> FromGateway {
     let position = Some(FeedPosition { incarnation: incarnation(), index: LogIndex(9) });
-    FromGateway::Subscribe { versions: vec![1], gateway: ApplianceId::from_random([2; 16]), position }
+    FromGateway::Subscribe { versions: vec![1], gateway: ApplianceId::from_random([2; 16]), position, witness: false }
 }
 
 fn summary() -> SessionSummary {
+    let mut scene = Scene::new();
+    let alice = scene.sign_in("alice", 90, 1);
     SessionSummary {
         session: SessionId::from_random([1; 16]),
         dn: "CN=4c07bc6757ea42ddb702c2d6c45419fc,CN=alice,OU=local".parse().expect("a DN"),
         sid: SignInId::from_random([2; 16]),
         sign_in_idx: LogIndex(90),
         connect_seq: 1,
+        proof: scene.proof(&alice, scene.gateway.id, 1),
+        user_id: UserId::from_random([6; 16]),
         site: SiteId::from_random([3; 16]),
         gateway: ApplianceId::from_random([2; 16]),
         since: UnixMillis(1_800_000_000_000),

@@ -164,13 +164,24 @@ impl Scene {
 
     /// What the Client signs when it connects to a Gateway.
     pub(crate) fn proof(&self, who: &SignedIn, gateway: ApplianceId, connect_seq: u64) -> ConnectionProof {
+        self.proof_of(who, (who.sid, who.sign_in), gateway, connect_seq)
+    }
+
+    /// The same for another sign-in on the same device.
+    pub(crate) fn proof_of(
+        &self,
+        who: &SignedIn,
+        (sid, sign_in_idx): (SignInId, LogIndex),
+        gateway: ApplianceId,
+        connect_seq: u64,
+    ) -> ConnectionProof {
         let statement = ConnectionStatement {
             collective: self.collective.id,
             incarnation: self.collective.incarnation,
             gateway,
             dn: &who.client.subject.dn,
-            sid: who.sid,
-            sign_in_idx: who.sign_in,
+            sid,
+            sign_in_idx,
             connect_seq,
         };
         connection_proof::sign(&statement, self.collective.now, &who.client.own.key).expect("signed")

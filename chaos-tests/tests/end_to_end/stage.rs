@@ -131,7 +131,7 @@ impl<'lab> Stage<'lab> {
     pub(crate) fn add_controller(&self, host: &str, adapt: impl FnOnce(Program) -> Program) -> Result<Controller> {
         let seed = self.operator.add_controller(host, &socket(self.lab, host, PEER_PORT))?;
         let before = self.operator.status()?.voters();
-        let controller = Controller::join_with(self.lab, host, &seed, adapt)?;
+        let controller = Controller::join_with(self.lab, host, &seed, &self.operator, adapt)?;
         wait::until_ok("the Controller votes", VOTER, || {
             let status = self.operator.status()?;
             ensure!(status.voters() > before && status.leader_name().is_some(), "{status:?}");

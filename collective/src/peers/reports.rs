@@ -7,7 +7,6 @@
 mod recording;
 mod speech;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 

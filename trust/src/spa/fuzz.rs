@@ -4,12 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use ringwall_protocol::id::{ApplianceId, DeviceId, UserId};
+use ringwall_protocol::id::{ApplianceId, DeviceId, LogIndex, UserId};
 use ringwall_protocol::spa::Service;
 use ringwall_protocol::time::UnixMillis;
 
-use super::{Destination, Form, KeyOwner, Knock, KnockError, KnockRequest, PeerRole, Receiver, SpaKey, SpaWindow};
-use super::{START_MARGIN, journal_file};
+use super::budget::Form;
+use super::{
+    Destination, Handle, KeyOwner, Knock, KnockError, KnockRequest, KnockSecret, PeerRole, Realm, Receiver, START_MARGIN,
+    SessionTag, SpaKey, SpaWindow, journal_file,
+};
 use crate::fuzz::Fixed;
 use crate::fuzz::choices::Choices;
 use crate::secret::SecretKey;
@@ -19,15 +22,33 @@ pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const STARTED: UnixMillis = UnixMillis(NOW.0 - 200_000);
 const SERVICES: [Service; 5] = [Service::Client, Service::Tunnel, Service::Datagram, Service::Peer, Service::Admin];
 
-/// Keys that the receiver holds, and one that it does not.
-static KEYS: LazyLock<[SpaKey; 5]> =
-    LazyLock::new(|| std::array::from_fn(|number| SpaKey::new(&SecretKey::new([number as u8 + 5; 32]))));
+/// Keys that the receiver holds, one that it does not, and one of a session.
+static KEYS: LazyLock<[SpaKey; 6]> = LazyLock::new(|| {
+    std::array::from_fn(|number| match number {
+        5 => SpaKey::of(&KnockSecret::for_session(&root(), handle())),
+        _ => SpaKey::new(&SecretKey::new([number as u8 + 5; 32])),
+    })
+});
+
+/// From which this Gateway's sessions have their keys.
+const fn root() -> SecretKey {
+    SecretKey::new([77; 32])
+}
+
+const fn gateway() -> ApplianceId {
+    ApplianceId::from_random([3; 16])
+}
+
+fn handle() -> Handle {
+    let dn = "CN=4c07bc6757ea42ddb702c2d6c45419fc,CN=alice,OU=local".parse().expect("a DN");
+    Handle::new(&root(), &dn, LogIndex(90), &Fixed(9))
+}
 
 fn owners() -> [KeyOwner; 4] {
     [
         KeyOwner::Profile("staff".into()),
         KeyOwner::Device(UserId::from_random([1; 16]), DeviceId::from_random([2; 16])),
-        KeyOwner::Gateway(ApplianceId::from_random([3; 16])),
+        KeyOwner::Administrator(SessionTag([3; 8])),
         KeyOwner::Peer(PeerRole::Join),
     ]
 }
@@ -46,6 +67,7 @@ pub(crate) fn receiver() -> Receiver {
     for (number, owner) in owners().into_iter().enumerate() {
         receiver.add(owner, SpaKey::new(&SecretKey::new([number as u8 + 5; 32])));
     }
+    receiver.add_root(Realm::Gateway(gateway()), &root());
     receiver
 }
 
@@ -81,7 +103,7 @@ fn judged(receiver: &mut Receiver, bytes: &[u8], form: Form) -> Result<Knock, Kn
 
 /// A knock that was made with a key: accepted exactly if nothing in it is wrong and nothing was changed.
 fn made(choices: &mut Choices<'_>, form: Form) -> bool {
-    let (key, place) = (usize::from(choices.below(5)), usize::from(choices.below(2)));
+    let (key, place) = (usize::from(choices.below(6)), usize::from(choices.below(2)));
     let service = SERVICES[usize::from(choices.below(5))];
     let seconds = i64::from(choices.byte()) * 3 - 384;
     let span = Duration::from_secs(seconds.unsigned_abs());
@@ -102,7 +124,10 @@ fn made(choices: &mut Choices<'_>, form: Form) -> bool {
     }
     let sound = bytes == whole
         && place == 0
-        && owners().get(key).is_some_and(|owner| owner.may_ask_for(service))
+        && match key {
+            5 => matches!(service, Service::Tunnel | Service::Datagram),
+            _ => owners().get(key).is_some_and(|owner| owner.may_ask_for(service)),
+        }
         && now >= NOW.minus(SpaWindow::DEFAULT.span())
         && now <= NOW.plus(SpaWindow::DEFAULT.span())
         && now >= STARTED.plus(START_MARGIN);

@@ -29,6 +29,7 @@ pub(crate) fn view() -> FeedView {
         gateways: BTreeMap::new(),
         keys: BTreeMap::new(),
         revocations: vec![],
+        forgotten_up_to: LogIndex(0),
         site: FeedSite {
             id: SiteId::from_random([5; 16]),
             name: "office".to_owned(),
@@ -58,6 +59,8 @@ struct Heard {
     change: LogIndex,
     /// When polls were sent on this stream.
     polls: BTreeSet<Instant>,
+    /// When any were sent, to whomever.
+    asked: BTreeSet<Instant>,
     attached: bool,
     anything: bool,
 }
@@ -90,6 +93,8 @@ impl Heard {
                 assert!(self.incarnation.is_some(), "{read_index} confirmed before any state");
                 self.complete = self.complete.max(read_index);
             }
+            Delivery::Witnessed { sent_at, .. } => assert!(self.asked.contains(&sent_at), "nobody was asked"),
+            Delivery::Unwitnessed => {}
             Delivery::Time(time) => assert!(time <= UnixMillis::LAST_PRINTED, "a time beyond all calendars"),
         }
     }
@@ -101,6 +106,7 @@ impl Heard {
             }
             FeedEffect::Send(_, FromGateway::Poll { .. }) => {
                 self.polls.insert(now);
+                self.asked.insert(now);
             }
             FeedEffect::Attached(_) => assert!(!std::mem::replace(&mut self.attached, true), "attached twice"),
             FeedEffect::Detached => {

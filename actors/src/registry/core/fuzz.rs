@@ -132,7 +132,10 @@ impl Run<'_> {
         let (who, claims, entitlement) = self.tokens(choices);
         let connect_seq = u64::from(choices.below(8));
         let person = &self.world.people[who];
-        let admission = self.world.scene.admission_with(person, connect_seq, &claims, &entitlement);
+        let scene = &self.world.scene;
+        let mut admission = scene.admission_with(person, connect_seq, &claims, &entitlement);
+        let sign_in = (claims.head.sid, claims.sign_in_idx);
+        admission.proof = scene.proof_of(person, sign_in, scene.gateway.id, connect_seq);
         let ticket = self.ticket();
         let effects = self.core.admit(ticket, admission, self.now, &mut self.entropy);
         self.check(effects);
@@ -246,13 +249,31 @@ impl Run<'_> {
         self.change(index, event);
     }
 
-    /// A session of somebody is bound at another Gateway.
+    /// A session of somebody is bound at another Gateway, with his proof or another's.
     fn elsewhere(&mut self, choices: &mut Choices<'_>) {
         let index = self.next_change(choices);
-        let dn = self.world.people[usize::from(choices.below(3))].client.subject.dn.clone();
-        let sign_in_idx = LogIndex(if choices.below(2) == 0 { 90 } else { 95 });
+        let who = usize::from(choices.below(3));
+        let people = &self.world.people;
+        let dn = people[who].client.subject.dn.clone();
+        let (sid, sign_in_idx) = match choices.below(2) {
+            0 => (people[who].sid, people[who].sign_in),
+            _ => (SignInId::from_random([99; 16]), LogIndex(95)),
+        };
         let (gateway, connect_seq) = (ApplianceId::from_random([77; 16]), u64::from(choices.below(8)));
-        self.change(index, FeedEvent::SessionBound { dn, gateway, sign_in_idx, connect_seq });
+        let (scene, sign_in) = (&self.world.scene, (sid, sign_in_idx));
+        let genuine = choices.below(4) != 3;
+        let proof = match genuine {
+            true => scene.proof_of(&people[who], sign_in, gateway, connect_seq),
+            // Of another number.
+            false => scene.proof_of(&people[who], sign_in, gateway, connect_seq + 1),
+        };
+        let event = FeedEvent::SessionBound { dn, gateway, sign_in_idx, connect_seq, sid, proof };
+        if genuine {
+            return self.change(index, event);
+        }
+        let effects = self.core.change(index, event, self.now, &mut self.entropy);
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Cut { .. })), "ended by a number that nobody gave");
+        self.check(effects);
     }
 
     /// A full state: of now, of a moment ago, of another incarnation.
@@ -293,6 +314,7 @@ impl Run<'_> {
     fn full(&mut self, index: u64) {
         let mut view = self.world.scene.view(index);
         view.revocations = self.model.full(&view);
+        view.forgotten_up_to = self.model.forgotten_up_to();
         let effects = self.core.full(view, self.now, &mut self.entropy);
         self.check(effects);
     }

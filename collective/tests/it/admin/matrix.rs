@@ -31,7 +31,7 @@ struct Operation {
 }
 
 /// Operations that want no privilege: before a session, about one's own, and the names of claims.
-const OPEN: [(&str, &str); 12] = [
+const OPEN: [(&str, &str); 13] = [
     ("get", "/version"),
     ("get", "/openapi.json"),
     ("get", "/identity-providers/names"),

@@ -52,6 +52,8 @@ pub(super) struct Model {
     /// Highest (sign-in, connection) of a device that was let in, or bound elsewhere.
     orders: HashMap<SessionDn, (LogIndex, u64)>,
     revocations: Vec<Revocation>,
+    /// Revocations up to this one may have been forgotten.
+    horizon: LogIndex,
     keys: BTreeMap<String, KeyRecord>,
     removed_controllers: BTreeSet<ringwall_protocol::id::NodeId>,
     open_tickets: BTreeSet<Ticket>,
@@ -70,6 +72,7 @@ impl Model {
             leaving: vec![],
             orders: HashMap::new(),
             revocations: vec![],
+            horizon: LogIndex(0),
             keys: BTreeMap::new(),
             removed_controllers: BTreeSet::new(),
             open_tickets: BTreeSet::new(),
@@ -116,7 +119,8 @@ impl Model {
                 }
             }
             FeedEvent::RevocationForgotten { revocation } => {
-                self.revocations.retain(|known| known.index != *revocation)
+                self.revocations.retain(|known| known.index != *revocation);
+                self.horizon = self.horizon.max(*revocation);
             }
             FeedEvent::KeyChanged { key } => {
                 self.keys.insert(key.kid.clone(), key.clone());
@@ -135,10 +139,16 @@ impl Model {
         }
     }
 
+    /// Up to where revocations may have been forgotten.
+    pub(super) const fn forgotten_up_to(&self) -> LogIndex {
+        self.horizon
+    }
+
     /// A full state: the revocations that go with it.
     pub(super) fn full(&mut self, view: &FeedView) -> Vec<Revocation> {
         if self.incarnation.is_some_and(|known| known != view.position.incarnation) {
             self.revocations.clear();
+            self.horizon = LogIndex(0);
             self.orders.clear();
             // Nobody may be let in before the lease is renewed in the new incarnation.
             self.lease = Instant::now().checked_sub(std::time::Duration::from_hours(1)).unwrap_or(self.lease);
@@ -210,7 +220,7 @@ impl Model {
 
     fn is_good(&self, dn: &SessionDn, token: &Held) {
         let facts = TokenFacts { kind: token.kind, dn, id: token.id, idx: token.idx, site: token.site };
-        let standing = Standing::of(&facts, &self.revocations);
+        let standing = Standing::of(&facts, self.horizon, &self.revocations);
         assert!(!matches!(standing, Standing::Revoked(_)), "{token:?} of {dn} lives, and is {standing:?}");
         let key = self.keys.get(&token.kid).expect("a known key");
         let signed = key.covers(token.idx) && !self.removed_controllers.contains(&key.controller);

@@ -9,6 +9,7 @@ mod plan;
 mod probes;
 mod processes;
 mod servers;
+mod setup;
 mod state;
 mod steps;
 mod words;

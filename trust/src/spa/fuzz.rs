@@ -10,8 +10,8 @@ use ringwall_protocol::time::UnixMillis;
 
 use super::budget::Form;
 use super::{
-    Destination, Handle, KeyOwner, Knock, KnockError, KnockRequest, KnockSecret, PeerRole, Realm, Receiver, START_MARGIN,
-    SessionTag, SpaKey, SpaWindow, journal_file,
+    Destination, Handle, KeyOwner, Knock, KnockError, KnockRequest, KnockSecret, PeerRole, Realm, Receiver,
+    START_MARGIN, SessionTag, SpaKey, SpaWindow, journal_file,
 };
 use crate::fuzz::Fixed;
 use crate::fuzz::choices::Choices;

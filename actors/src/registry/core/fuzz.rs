@@ -272,7 +272,10 @@ impl Run<'_> {
             return self.change(index, event);
         }
         let effects = self.core.change(index, event, self.now, &mut self.entropy);
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Cut { .. })), "ended by a number that nobody gave");
+        assert!(
+            !effects.iter().any(|effect| matches!(effect, Effect::Cut { .. })),
+            "ended by a number that nobody gave"
+        );
         self.check(effects);
     }
 

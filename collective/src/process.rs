@@ -105,6 +105,8 @@ impl Process {
             places: Places::of(&config),
             connector,
         };
+        follower.prepare();
+        listeners.listen()?;
         let (reports, recording) = Reports::new(&controller.peers);
         let (http, arbiter) = HttpServers::start(listeners.http()?, &config, &gates, &controller).await?;
         let feeds = Feeds::new(arbiter, &controller.peers, identity.incarnation, reports);

@@ -209,7 +209,7 @@ impl<'lab> Ringctl<'lab> {
 
     /// A code with which a user registers a security key.
     pub fn permit_security_key(&self, user: &str) -> Result<String> {
-        let answer = self.ask(&["fido2", "permit", &user_dn(user)])?;
+        let answer = self.ask(&["fido2", "permit", user])?;
         answer["code"].as_str().map(str::to_owned).with_context(|| format!("no code in {answer}"))
     }
 

@@ -9,6 +9,7 @@ use ringwall_chaos_tests::{
         browser::Greys,
         command::Program,
         process::Process,
+        servers::{Slapd, slapd},
         topology::{Host, Topology},
         wait,
     },
@@ -113,6 +114,34 @@ impl Place {
         let run = RUNS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let program = Program::product(&format!("{host}-ringwall-{run}"), "ringwall")?;
         Ok(program.arg("--state-dir").arg(state_directory(&self.lab, host)))
+    }
+
+    /// A directory of users, and a provider `corp` for them as an operator writes it. What a provider wants of its users it
+    /// wants of administrators too, and security keys cannot be touched at the admin API: so users of security keys are not
+    /// in the provider of the administrators.
+    pub(crate) fn directory(&self) -> Result<(Slapd, String)> {
+        let address = self.lab.topology().v4(SSO, "wan");
+        let directory = Slapd::start(&self.lab, SSO, address.into())?;
+        let certificate: String = directory.authority().lines().map(|line| format!("    {line}\n")).collect();
+        let provider = format!(
+            "kind: IdentityProvider
+name: corp
+type: Ldap
+hostnames: [{address}]
+port: {port}
+sslEnabled: true
+trustedCertificates:
+  - |
+{certificate}adminDistinguishedName: cn=reader,dc=corp,dc=example
+adminPassword: {password}
+baseDn: ou=people,dc=corp,dc=example
+userFilter: (objectClass=inetOrgPerson)
+usernameAttribute: uid
+",
+            port = slapd::PORT,
+            password = slapd::READER_PASSWORD,
+        );
+        Ok((directory, provider))
     }
 
     /// Writes objects with the operator's program.

@@ -3,28 +3,26 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use ringwall_chaos_tests::lab::{browser::Browser, process::Finished, wait};
+use ringwall_chaos_tests::lab::{browser::Browser, process::Finished, servers::slapd, wait};
 
 use crate::place::{ALICE, Place};
 
 const END: Duration = Duration::from_secs(60);
 const PAGE: Duration = Duration::from_secs(20);
-const PASSWORD: &str = "a wall with 1 door";
+/// The user, and the name under which administrators speak of her.
+const USER: &str = slapd::USERS[0].0;
+const DN: &str = "CN=lena,OU=corp";
 
-const OBJECTS: &str = "kind: LocalUser
-name: alice
-password: a wall with 1 door
----
-kind: MfaProvider
+const KEYS: &str = "kind: MfaProvider
 name: security keys
 type: Fido2
 ---
-kind: IdentityProvider
-name: local
-type: LocalDatabase
-adminProvider: true
-ipPoolV4: default
-onBoarding2FA:
+kind: ClientProfile
+name: corp
+identityProvider: corp
+---
+";
+const KEY_WANTED: &str = "onBoarding2FA:
   mfaProviderId: security keys
   message: Your security key, please.
   alwaysRequired: true
@@ -32,11 +30,11 @@ onBoarding2FA:
 
 /// Signs in with name and password, answers what is typed, and touches the key where a page asks for it.
 fn sign_in(place: &Place, browser: &Browser, typed: &str, page: bool) -> Result<Finished> {
-    let secret = place.lab.directory().join("alice.password");
-    std::fs::write(&secret, PASSWORD)?;
+    let secret = place.lab.directory().join("user.password");
+    std::fs::write(&secret, slapd::PASSWORD)?;
     let program = place
         .client(ALICE)?
-        .args(["sign-in", "--no-browser", "--key-type", "p256", "--username", "alice", "--password-file"])
+        .args(["sign-in", "--no-browser", "--key-type", "p256", "--username", USER, "--password-file"])
         .arg(secret)
         .input(&format!("{typed}\n"));
     let name = program.name().to_owned();
@@ -62,15 +60,16 @@ fn a_security_key_is_registered_with_a_code_and_touched_ever_after() -> Result<(
     let operator = place.operator()?;
     let pool = operator.read(&["get", "ip-pools"])?;
     let pool = pool[0]["name"].as_str().context("a pool")?.to_owned();
-    place.apply(&operator, &OBJECTS.replace("ipPoolV4: default", &format!("ipPoolV4: {pool}")))?;
-    place.add_profile(&operator, ALICE, "default")?;
+    let (_directory, provider) = place.directory()?;
+    place.apply(&operator, &format!("{KEYS}{provider}ipPoolV4: {pool}\n{KEY_WANTED}"))?;
+    place.add_profile(&operator, ALICE, "corp")?;
     let browser = Browser::start(&place.lab, ALICE)?;
     browser.plug_in_security_key()?;
 
     // A password registers no key, and neither does a guess.
     let refused = sign_in(&place, &browser, "guessed", false)?;
     assert_eq!(refused.status.code(), Some(4), "{}", refused.stderr);
-    let code = operator.permit_security_key("alice")?;
+    let code = operator.permit_security_key(DN)?;
     let wrong = sign_in(&place, &browser, &"A".repeat(43), false)?;
     assert_eq!(wrong.status.code(), Some(4), "{}", wrong.stderr);
 
@@ -88,7 +87,7 @@ fn a_security_key_is_registered_with_a_code_and_touched_ever_after() -> Result<(
     assert!(touched.stderr.contains("Your security key, please."), "{}", touched.stderr);
 
     // Taken away: back to the code, which nobody has.
-    operator.read(&["fido2", "remove", "CN=alice,OU=local"]).ok();
+    operator.read(&["fido2", "remove", DN]).ok();
     let gone = sign_in(&place, &browser, &code, false)?;
     assert_eq!(gone.status.code(), Some(4), "{}", gone.stderr);
     assert_eq!(place.lab.errors(&[])?, Vec::<String>::new());

@@ -8,7 +8,7 @@ use ringwall_chaos_tests::{
     lab::{
         browser::Browser,
         probe::{Url, WaitingRequest},
-        servers::{Nginx, nginx},
+        servers::{Nginx, Slapd, nginx, slapd},
         wait,
     },
     product::{Client, Gateway, Prompt, Ringctl, controller::socket, gateway},
@@ -19,7 +19,9 @@ use crate::{
     provider::{Provider, go_through},
 };
 
-const PASSWORD: &str = "a wall with 1 door";
+/// The user, and the name under which administrators speak of her.
+const USER: &str = slapd::USERS[0].0;
+const DN: &str = "CN=lena,OU=corp";
 /// The page behind the security key.
 const KEY: u16 = 81;
 /// The pages behind the provider, each asked for on its own.
@@ -47,22 +49,9 @@ kind: MfaProvider
 name: security keys
 type: Fido2
 ---
-kind: IdentityProvider
-name: local
-type: LocalDatabase
-adminProvider: true
-ipPoolV4: tunnel
-onBoarding2FA:
-  mfaProviderId: security keys
-  message: This device is new.
----
-kind: LocalUser
-name: alice
-password: a wall with 1 door
----
 kind: ClientProfile
 name: office
-identityProvider: local
+identityProvider: corp
 ---
 kind: Condition
 name: key touched
@@ -119,12 +108,20 @@ expression: "true"
 entitlements: [payroll, vault, cellar]
 "#;
 
-/// The Gateway and the pages behind it.
-fn wall(place: &Place, operator: &Ringctl<'_>, provider: &Provider, objects: &str) -> Result<(Gateway, Nginx)> {
-    place.apply(operator, &format!("{}---\n{objects}", provider.objects()))?;
+/// Wanted of a new device.
+const KEY_WANTED: &str = "onBoarding2FA:
+  mfaProviderId: security keys
+  message: This device is new.
+";
+
+/// A directory of users, the Gateway, and the pages behind it; `wanted` belongs to the users' provider.
+fn wall(place: &Place, operator: &Ringctl<'_>, provider: &Provider, wanted: &str) -> Result<(Slapd, Gateway, Nginx)> {
+    let (directory, users) = place.directory()?;
+    let users = format!("{users}ipPoolV4: tunnel\n{wanted}");
+    place.apply(operator, &format!("{}---\n{users}---\n{OBJECTS}", provider.objects()))?;
     let pages = Nginx::start(&place.lab, WEB, &[KEY, VAULT, CELLAR])?;
     let seed = operator.add_gateway(GATEWAY, "office", &socket(&place.lab, GATEWAY, gateway::CLIENT_PORT))?;
-    Ok((Gateway::start(&place.lab, GATEWAY, "office", &seed)?, pages))
+    Ok((directory, Gateway::start(&place.lab, GATEWAY, "office", &seed)?, pages))
 }
 
 /// Asks for a page that is behind a condition, agrees to be asked, and answers with the question that follows.
@@ -175,22 +172,22 @@ fn pages_behind_a_security_key_and_an_openid_provider_open_after_one_answer() ->
     let place = Place::walled()?;
     let operator = place.operator()?;
     let provider = Provider::start(&place.lab)?;
-    let (_gateway, _pages) = wall(&place, &operator, &provider, OBJECTS)?;
+    let _standing = wall(&place, &operator, &provider, KEY_WANTED)?;
     place.add_profile(&operator, ALICE, "office")?;
     let browser = Browser::start(&place.lab, ALICE)?;
     browser.plug_in_security_key()?;
     let mut alice = Client::new(&place.lab, ALICE);
 
     // A new device: the key is registered by the daemon's own questions, once.
-    let code = operator.permit_security_key("alice")?;
-    alice.begin_up("alice", PASSWORD)?;
+    let code = operator.permit_security_key(DN)?;
+    alice.begin_up(USER, slapd::PASSWORD)?;
     let asked = alice.wait_prompt("OtpAuthentication", SOON)?;
     assert_eq!(asked.message, "This device is new. Code from your administrator, to register a security key");
     alice.answer(&asked, &code)?;
     let page = alice.wait_prompt_like("the key's page", SOON, |prompt| prompt.page.is_some())?;
     touch(&browser, page_of(&page)?)?;
     alice.wait_connected(&["office"], SOON)?;
-    alice.up("alice", PASSWORD, &["office"])?;
+    alice.up(USER, slapd::PASSWORD, &["office"])?;
     assert!(alice.status()?.prompts.is_empty(), "a registered device is not asked");
 
     let request = behind(&place, &alice, (KEY, "key touched"), |prompt| touch(&browser, page_of(prompt)?))?;
@@ -209,7 +206,7 @@ fn pages_behind_a_security_key_and_an_openid_provider_open_after_one_answer() ->
     let request = behind(&place, &alice, (VAULT, "vault proof"), |prompt| {
         let page = page_of(prompt)?;
         ensure!(page.contains("prompt=login") && page.contains("max_age=0"), "a fresh proof: {page}");
-        go_through(&browser, page, "alice").map(drop)
+        go_through(&browser, page, USER).map(drop)
     })?;
     loaded(request, VAULT)?;
     alice.down()?;
@@ -223,14 +220,13 @@ fn a_step_up_in_the_browser_of_another_machine_is_answered_with_its_address() ->
     let operator = place.operator()?;
     let provider = Provider::start(&place.lab)?;
     // Without another factor at sign-in: this is about the provider.
-    let on_boarding = "onBoarding2FA:\n  mfaProviderId: security keys\n  message: This device is new.\n";
-    let (_gateway, _pages) = wall(&place, &operator, &provider, &OBJECTS.replace(on_boarding, ""))?;
+    let _standing = wall(&place, &operator, &provider, "")?;
     place.add_profile(&operator, ALICE, "office")?;
     let browser = Browser::start(&place.lab, BOB)?;
     let mut alice = Client::new(&place.lab, ALICE);
-    alice.up("alice", PASSWORD, &["office"])?;
+    alice.up(USER, slapd::PASSWORD, &["office"])?;
     let request = behind(&place, &alice, (VAULT, "vault proof"), |prompt| {
-        let came_to = go_through(&browser, page_of(prompt)?, "alice")?;
+        let came_to = go_through(&browser, page_of(prompt)?, USER)?;
         let wrong = alice.try_answer(prompt, "http://127.0.0.1:1/signed-in?code=x&state=another")?;
         ensure!(wrong.status.code() == Some(4) && wrong.stderr.contains("paste the whole address"), "{}", wrong.stderr);
         alice.answer(prompt, &came_to)

@@ -77,6 +77,19 @@ impl Dark {
         Arc::new(Self { listeners, guard, receiver, standing: Mutex::default() })
     }
 
+    /// Before the state tells the mode: nobody comes to the ports for Clients and administrators. The peer port answers,
+    /// for the state comes through it, and with the state the keys to knock there.
+    pub(crate) fn begin(&self) {
+        let peer =
+            self.listeners.iter().find(|(service, _)| *service == Service::Peer).map(|(_, address)| address.port());
+        let ports = self.guard.ports.iter().filter(|guarded| Some(guarded.port) != peer).cloned().collect();
+        // The table stays, until the mode is known and another takes its place or it is taken away.
+        match PortGuard::start(&GuardConfig { ports, ..self.guard.clone() }) {
+            Ok(_) | Err(GuardError::NotPermitted) => {}
+            Err(error) => tracing::warn!(%error, table = self.guard.table, "the ports answer before the mode is known"),
+        }
+    }
+
     /// Brings the kernel to what `mode` wants and answers what the gates are to want. Must be called on a runtime.
     pub(crate) fn follow(self: &Arc<Self>, mode: SpaMode) -> Wanted {
         match mode {

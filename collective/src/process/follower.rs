@@ -35,6 +35,16 @@ pub(super) struct Follower {
 }
 
 impl Follower {
+    /// Before the ports listen: the guard that the state wants, as far as the state is known here.
+    pub(super) fn prepare(&self) {
+        let state = self.controller.replica.state();
+        if state.collective().is_some() {
+            self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.identity.appliance)));
+        } else {
+            self.dark.begin();
+        }
+    }
+
     /// Follows until told to stop.
     pub(super) async fn follow(self, mut stop: watch::Receiver<bool>) {
         let mut applied = self.controller.replica.watch_applied();

@@ -1,8 +1,10 @@
-//! The ports of a Controller: bound before anything runs, so that an address in use is found at once.
+//! The ports of a Controller: bound before anything runs, so that an address in use is found at once; open for connections
+//! only when the guard stands that the state wants, so that a port is dark from the first moment (T53).
 
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::Context;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::setup::config::Config;
 
@@ -22,6 +24,7 @@ pub struct Bound {
     pub metrics: Option<SocketAddr>,
 }
 
+/// Bound sockets, on which nothing listens before [`Listeners::listen`].
 pub(super) struct Listeners {
     pub(super) client: TcpListener,
     pub(super) admin: TcpListener,
@@ -32,10 +35,11 @@ pub(super) struct Listeners {
 impl Listeners {
     pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
         let bind = |what: &str, address: SocketAddr| -> anyhow::Result<TcpListener> {
-            let listener = TcpListener::bind(address).with_context(|| format!("listening on {address} ({what})"))?;
-            socket2::SockRef::from(&listener).listen(BACKLOG)?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            socket.set_nonblocking(true)?;
+            socket.bind(&address.into()).with_context(|| format!("listening on {address} ({what})"))?;
+            Ok(socket.into())
         };
         Ok(Self {
             client: bind("client API", config.listen_client)?,
@@ -43,6 +47,16 @@ impl Listeners {
             peer: bind("peers", config.listen_peer)?,
             metrics: config.listen_metrics.map(|address| bind("metrics", address)).transpose()?,
         })
+    }
+
+    /// From now on the kernel completes connections.
+    pub(super) fn listen(&self) -> anyhow::Result<()> {
+        let all = [&self.client, &self.admin, &self.peer].into_iter().chain(&self.metrics);
+        for listener in all {
+            let address = listener.local_addr()?;
+            SockRef::from(listener).listen(BACKLOG).with_context(|| format!("listening on {address}"))?;
+        }
+        Ok(())
     }
 
     pub(super) fn bound(&self) -> anyhow::Result<Bound> {

@@ -43,6 +43,8 @@ fn configure_at(ip: IpAddr, data_dir: PathBuf) -> Config {
         listen_peer: peer,
         listen_admin: admin,
         advertise: Advertise { client: text(client), admin: text(admin), peer: text(peer) },
+        // Orders of the tests come from this host.
+        admin_sources: vec![ip.into()],
         ..harness::config(data_dir)
     }
 }
@@ -111,6 +113,11 @@ impl Dark {
     /// Whether a packet opens the port; what it bought is spent then.
     fn opened_by(&self, packet: &[u8]) -> bool {
         self.opened_with(&self.key, self.at, packet)
+    }
+
+    /// The same with a fresh knock of another key.
+    fn opened_by_knock_of(&self, key: &SecretKey) -> bool {
+        self.opened_with(key, self.at, &self.knock_with(key, self.at, now(), 1))
     }
 
     fn opened_with(&self, key: &SecretKey, at: SocketAddr, packet: &[u8]) -> bool {
@@ -456,17 +463,14 @@ fn removing_a_profile_locks_its_key_out_at_once_and_for_ever() {
         assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "another name is another key");
         let state = dark.lab.controller(0).replica.state();
         let key = profile_key(&state, &dark.lab.controller(0).vault, &other).expect("a key");
-        until("the other key opens", async || {
-            dark.opened_with(&key, dark.at, &dark.knock_with(&key, dark.at, now(), 1))
-        })
-        .await;
+        until("the other key opens", async || dark.opened_by_knock_of(&key)).await;
 
         // The same name, and the generation that was removed: it gets one that nobody had.
         dark.lab.put::<ClientProfile>(serde_json::to_value(&profile).expect("JSON")).await;
         let again = dark.profile_named(&profile.base.name);
         assert!(again.key_generation > profile.key_generation, "{again:?}");
         let key = dark.key_of(&again);
-        until("its own key opens", async || dark.opened_by(&dark.knock_with(&key, dark.at, now(), 1))).await;
+        until("its own key opens", async || dark.opened_by_knock_of(&key)).await;
         assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "the key that was removed stays junk");
     });
 }
@@ -484,11 +488,11 @@ fn a_rotated_key_ends_at_once_or_after_its_time() {
             dark.key_of(&dark.profile())
         };
         let second = rotate(1).await;
-        until("the new key opens", async || dark.opened_by(&dark.knock_with(&second, dark.at, now(), 1))).await;
+        until("the new key opens", async || dark.opened_by_knock_of(&second)).await;
         until("the former one, too", async || dark.opened_by(&dark.knock(dark.at, now(), 1))).await;
         let third = rotate(0).await;
-        until("the newest key opens", async || dark.opened_by(&dark.knock_with(&third, dark.at, now(), 1))).await;
-        assert!(!dark.opened_by(&dark.knock_with(&second, dark.at, now(), 1)), "the former one ended at once");
+        until("the newest key opens", async || dark.opened_by_knock_of(&third)).await;
+        assert!(!dark.opened_by_knock_of(&second), "the former one ended at once");
         assert!(!dark.opened_by(&dark.knock(dark.at, now(), 1)), "and so did the first");
         let (state, profile) = (dark.lab.controller(0).replica.state(), dark.profile());
         assert_eq!(state.former_generation(&profile, now()), None);

@@ -20,7 +20,7 @@ pub const PASSWORD: &str = "known to the directory";
 /// Users, with the groups that they are in by themselves. `engineers` is in `staff`.
 pub const USERS: [(&str, &str); 3] = [("lena", "engineers"), ("milo", "staff"), ("nora", "guests")];
 /// Password of the Collective's account.
-pub(crate) const READER_PASSWORD: &str = "may read the directory";
+pub const READER_PASSWORD: &str = "may read the directory";
 const SUFFIX: &str = "dc=corp,dc=example";
 /// How long loading and listening may take.
 const START: Duration = Duration::from_secs(10);

@@ -28,6 +28,9 @@ const SOON: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const STATE: &str = r#"
+kind: GlobalSettings
+spaMode: Open
+---
 kind: MfaProvider
 name: codes
 type: DefaultTimeBased

@@ -27,7 +27,9 @@ fn checkout() -> PathBuf {
 fn rows() -> Result<BTreeMap<u32, Row>> {
     let text = fs::read_to_string(checkout().join("docs/features.md")).context("read docs/features.md")?;
     let mut rows = BTreeMap::new();
-    for line in text.lines().filter(|line| line.starts_with("| S")) {
+    let numbered =
+        |line: &&str| line.strip_prefix("| S").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    for line in text.lines().filter(numbered) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [name, _, state, _, proof] = cells[..] else { anyhow::bail!("five cells are expected in {line:?}") };
         let number = name.strip_prefix('S').and_then(|number| number.parse().ok());

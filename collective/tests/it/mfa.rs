@@ -72,7 +72,7 @@ async fn a_factor_wanted_once_registers_the_device_and_is_not_asked_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocklist_during_mfa_voids_the_sign_in() {
     let lab = Lab::start().await;
-    let root = Admin::root(&lab).await;
+    let root = Admin::break_glass(&lab).await;
     let user = lab.user("alice").await;
     let seed = enrol(&lab, user).await;
     want_factor(&lab, true).await;

@@ -247,6 +247,7 @@ fn a_controller_that_retires_stays_good_for_what_it_signed_until_that_has_ended(
     assert!(matches!(replica.refusal(retire(NODE)), Rejection::Invalid { .. }), "the last active one stays");
     replica.apply(PutObject::new(controller_object()));
     replica.apply(create_token(2, ApplianceId::new(id(0xa2))));
+    replica.apply(ask_admission(2)).accepted().unwrap();
     let Reply::Controller(second) = replica.apply(admit_controller(2)) else { panic!("not admitted") };
     let node = second.node;
     let issuers = SetIssuers { node, client_issuer: "a".to_owned(), appliance_issuer: "b".to_owned() };

@@ -258,6 +258,10 @@ async fn administrators_give_another_factor_where_radius_is_one_of_the_two() {
         login
     };
     let (alice, offer) = halfway(&lab, |half| at_corp(half, "alice", PASSWORD)).await;
+    assert_eq!(offer["type"], "EnrolmentCode", "the password alone enrols nothing: {offer}");
+    let permit = json!({"userDistinguishedName": "CN=alice,OU=corp", "validityHours": 1});
+    let permitted = admin.post("/otp/enrolments", &permit).await.ok();
+    let offer = alice.post("/authentication/otp/initialize", &json!({"enrolmentCode": permitted["code"]})).await.ok();
     let secret = offer["secret"].as_str().expect("a seed at first use").as_bytes();
     let seed = data_encoding::BASE32_NOPAD.decode(secret).expect("base32");
     let seed = ringwall_trust::totp::Seed::from_bytes(&seed).expect("a seed");

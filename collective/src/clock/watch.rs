@@ -40,8 +40,8 @@ pub(crate) struct ClockWatch {
 struct Known {
     agreement: Agreement,
     lived: Lived,
-    /// Whether it was suspect when it was last looked at.
-    suspect: bool,
+    /// Whether the log was told that it is suspect.
+    told: bool,
 }
 
 /// How far time had come.
@@ -78,7 +78,7 @@ impl ClockWatch {
         let file = data_dir.join(FILE_NAME);
         let kept = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
         let lived = Lived::go_on(kept.map(|kept| kept.lived), uncorrected(), Instant::now());
-        Self { node, file, known: Mutex::new(Known { agreement: Agreement::default(), lived, suspect: false }) }
+        Self { node, file, known: Mutex::new(Known { agreement: Agreement::default(), lived, told: false }) }
     }
 
     /// What is known now.
@@ -149,19 +149,18 @@ impl ClockWatch {
         metrics::gauge!("ringwall_clock_suspect").set(f64::from(u8::from(suspect)));
         let offset = state.offset_ms().map_or(0.0, |millis| millis as f64 / 1_000.0);
         metrics::gauge!("ringwall_clock_offset_seconds").set(offset);
-        let was = std::mem::replace(&mut self.lock().suspect, suspect);
         let offset_ms = state.offset_ms();
-        match (was, suspect) {
-            // Right after a start nobody was heard yet.
-            (false, true) if state.verdict != Verdict::Unconfirmed => {
-                tracing::warn!(
-                    verdict = state.verdict.name(),
-                    offset_ms,
-                    "this controller's clock is not confirmed by the others: nothing is forgotten by it; check its time synchronisation"
-                );
-            }
-            (true, false) => tracing::info!("this controller's clock is confirmed"),
-            _ => {}
+        let mut known = self.lock();
+        // Unconfirmed is every clock right after a start, when nobody was heard yet.
+        if suspect && state.verdict != Verdict::Unconfirmed && !std::mem::replace(&mut known.told, true) {
+            tracing::warn!(
+                verdict = state.verdict.name(),
+                offset_ms,
+                "this controller's clock is not confirmed by the others: nothing is forgotten by it; check its time synchronisation"
+            );
+        }
+        if !suspect && std::mem::take(&mut known.told) {
+            tracing::info!("this controller's clock is confirmed");
         }
     }
 

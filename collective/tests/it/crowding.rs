@@ -84,6 +84,10 @@ async fn thousands_of_idle_connections_leave_sign_in_and_admin_api_undisturbed()
     }
     assert!(held.len() >= 3_900, "{} connections of strangers", held.len());
     let crowded = (median(sign_in).await, median(administer).await);
+    eprintln!(
+        "medians of sign-in and admin API: {quiet:?}; beside {} idle connections {crowded:?}",
+        held.len() + known.len()
+    );
     for (what, quiet, crowded) in [("sign-in", quiet.0, crowded.0), ("admin API", quiet.1, crowded.1)] {
         assert!(crowded <= 2 * quiet + NOISE, "{what}: {crowded:?} beside idle connections, {quiet:?} without");
     }

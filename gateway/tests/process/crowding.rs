@@ -69,6 +69,10 @@ fn idle_connections_of_one_identity_and_of_strangers_leave_hello_undisturbed() {
         }
         assert!(left <= 8, "{left} idle connections of one certificate");
         let crowded = median(&mut collective).await;
+        eprintln!(
+            "hello until welcome: {quiet:?}; beside {} idle connections {crowded:?}",
+            strangers.len() + idle.len()
+        );
         assert!(crowded <= 2 * quiet + NOISE, "{crowded:?} beside idle connections, {quiet:?} without");
         drop(strangers);
     });

@@ -199,7 +199,7 @@ impl Scene {
         claims: &ClaimsToken,
         entitlement: &EntitlementToken,
     ) -> Box<Admission> {
-        let proof = self.proof(who, self.gateway.id, connect_seq);
+        let proof = self.proof_of(who, (claims.head.sid, claims.sign_in_idx), self.gateway.id, connect_seq);
         let leaf = Leaf::parse(&who.client.own.chain[0]).expect("a leaf");
         Box::new(Admission {
             claims: self.prove_claims(claims),

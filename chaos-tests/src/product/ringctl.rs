@@ -207,9 +207,9 @@ impl<'lab> Ringctl<'lab> {
         self.apply(&file).map(drop)
     }
 
-    /// A code with which a user registers a security key.
-    pub fn permit_security_key(&self, user: &str) -> Result<String> {
-        let answer = self.ask(&["fido2", "permit", user])?;
+    /// A code with which the user with this DN registers a security key.
+    pub fn permit_security_key(&self, dn: &str) -> Result<String> {
+        let answer = self.ask(&["fido2", "permit", dn])?;
         answer["code"].as_str().map(str::to_owned).with_context(|| format!("no code in {answer}"))
     }
 

@@ -122,7 +122,7 @@ impl Place {
     pub(crate) fn directory(&self) -> Result<(Slapd, String)> {
         let address = self.lab.topology().v4(SSO, "wan");
         let directory = Slapd::start(&self.lab, SSO, address.into())?;
-        let certificate: String = directory.authority().lines().map(|line| format!("    {line}\n")).collect();
+        let certificate = in_list(directory.authority());
         let provider = format!(
             "kind: IdentityProvider
 name: corp
@@ -163,6 +163,11 @@ usernameAttribute: uid
             })
         })
     }
+}
+
+/// A PEM text as the lines of a block in a YAML list.
+pub(crate) fn in_list(pem: &str) -> String {
+    pem.lines().map(|line| format!("    {line}\n")).collect()
 }
 
 fn topology() -> Topology {

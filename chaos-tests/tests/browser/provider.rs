@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use ringwall_chaos_tests::lab::{Lab, browser::Browser, command::Program, process::Process, wait};
 use serde_json::json;
 
-use crate::place::{Place, SSO};
+use crate::place::{Place, SSO, in_list};
 
 const PORT: u16 = 9_443;
 /// The client's id and secret at the provider.
@@ -53,7 +53,7 @@ impl Provider {
 
     /// The provider and a profile for its users, as an operator writes them.
     pub(crate) fn objects(&self) -> String {
-        let certificate: String = self.certificate.lines().map(|line| format!("    {line}\n")).collect();
+        let certificate = in_list(&self.certificate);
         format!(
             "kind: IdentityProvider
 name: sso

@@ -80,9 +80,10 @@ impl Dark {
     /// Before the state tells the mode: nobody comes to the ports for Clients and administrators. The peer port answers,
     /// for the state comes through it, and with the state the keys to knock there.
     pub(crate) fn begin(&self) {
-        let peer =
-            self.listeners.iter().find(|(service, _)| *service == Service::Peer).map(|(_, address)| address.port());
-        let ports = self.guard.ports.iter().filter(|guarded| Some(guarded.port) != peer).cloned().collect();
+        // One for each listener, in their order.
+        let guarded = self.listeners.iter().zip(&self.guard.ports);
+        let ports =
+            guarded.filter(|((service, _), _)| *service != Service::Peer).map(|(_, port)| port.clone()).collect();
         // The table stays, until the mode is known and another takes its place or it is taken away.
         match PortGuard::start(&GuardConfig { ports, ..self.guard.clone() }) {
             Ok(_) | Err(GuardError::NotPermitted) => {}

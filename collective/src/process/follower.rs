@@ -39,10 +39,14 @@ impl Follower {
     pub(super) fn prepare(&self) {
         let state = self.controller.replica.state();
         if state.collective().is_some() {
-            self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.identity.appliance)));
+            self.follow_mode(&state);
         } else {
             self.dark.begin();
         }
+    }
+
+    fn follow_mode(&self, state: &State) {
+        self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.identity.appliance)));
     }
 
     /// Follows until told to stop.
@@ -82,7 +86,7 @@ impl Follower {
         if locked_out {
             self.dark.lock_out();
         }
-        self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.identity.appliance)));
+        self.follow_mode(state);
         self.connector.follow(state, &self.controller.vault);
     }
 

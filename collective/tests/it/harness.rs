@@ -301,7 +301,6 @@ pub(crate) fn config(data_dir: PathBuf) -> Config {
     }
 }
 
-/// A port that nobody listens on now. Tests run in one process, and every one takes its own.
 /// An address that is this process's until it ends: below the ports of outgoing connections, so that the kernel gives it to
 /// nobody between now and the listener, and locked against other tests.
 pub(crate) fn free_port() -> SocketAddr {

@@ -75,17 +75,17 @@ pub struct SessionSummary {
     pub session: SessionId,
     /// DN of the session: provider, user and device.
     pub dn: SessionDn,
-    /// Its sign-in.
+    /// The sign-in from which its tokens stem.
     pub sid: SignInId,
-    /// Orders sign-ins.
+    /// Log index at which that sign-in began: of two sign-ins of a device, the higher one counts.
     pub sign_in_idx: LogIndex,
-    /// Orders connections of one sign-in.
+    /// The Client's number of this connection: of two connections of one sign-in, the higher one counts.
     pub connect_seq: u64,
     /// The Client's signature over that number.
     pub proof: ConnectionProof,
-    /// The user.
+    /// The user of the DN, whatever he is called later.
     pub user_id: UserId,
-    /// Where.
+    /// The Site whose hosts it may reach.
     pub site: SiteId,
     /// At which Gateway.
     pub gateway: ApplianceId,
@@ -93,7 +93,7 @@ pub struct SessionSummary {
     pub since: UnixMillis,
     /// Address that it comes from.
     pub client_address: String,
-    /// Tunnel addresses.
+    /// Addresses of the Client inside the tunnel, at most one of each family.
     pub tunnel_addresses: Vec<IpAddr>,
     /// Per entitlement: open or not, and which conditions fail.
     pub entitlements: Vec<EntitlementState>,

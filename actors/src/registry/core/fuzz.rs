@@ -133,9 +133,7 @@ impl Run<'_> {
         let connect_seq = u64::from(choices.below(8));
         let person = &self.world.people[who];
         let scene = &self.world.scene;
-        let mut admission = scene.admission_with(person, connect_seq, &claims, &entitlement);
-        let sign_in = (claims.head.sid, claims.sign_in_idx);
-        admission.proof = scene.proof_of(person, sign_in, scene.gateway.id, connect_seq);
+        let admission = scene.admission_with(person, connect_seq, &claims, &entitlement);
         let ticket = self.ticket();
         let effects = self.core.admit(ticket, admission, self.now, &mut self.entropy);
         self.check(effects);
@@ -249,7 +247,7 @@ impl Run<'_> {
         self.change(index, event);
     }
 
-    /// A session of somebody is bound at another Gateway, with his proof or another's.
+    /// A session of somebody is bound at another Gateway, with his proof of this number or of another one.
     fn elsewhere(&mut self, choices: &mut Choices<'_>) {
         let index = self.next_change(choices);
         let who = usize::from(choices.below(3));
@@ -262,11 +260,8 @@ impl Run<'_> {
         let (gateway, connect_seq) = (ApplianceId::from_random([77; 16]), u64::from(choices.below(8)));
         let (scene, sign_in) = (&self.world.scene, (sid, sign_in_idx));
         let genuine = choices.below(4) != 3;
-        let proof = match genuine {
-            true => scene.proof_of(&people[who], sign_in, gateway, connect_seq),
-            // Of another number.
-            false => scene.proof_of(&people[who], sign_in, gateway, connect_seq + 1),
-        };
+        let proved = if genuine { connect_seq } else { connect_seq + 1 };
+        let proof = scene.proof_of(&people[who], sign_in, gateway, proved);
         let event = FeedEvent::SessionBound { dn, gateway, sign_in_idx, connect_seq, sid, proof };
         if genuine {
             return self.change(index, event);

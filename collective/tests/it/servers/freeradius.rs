@@ -7,8 +7,7 @@ use tempfile::TempDir;
 use tokio::net::UdpSocket;
 
 use super::Running;
-use crate::harness::free_port;
-use crate::harness::until;
+use crate::harness::{free_port, until};
 
 /// The shared secret.
 pub(crate) const SECRET: &str = "a secret of both";

@@ -8,8 +8,7 @@ use tempfile::TempDir;
 
 use super::Running;
 use super::authority::Authority;
-use crate::harness::free_port;
-use crate::harness::until;
+use crate::harness::{free_port, until};
 
 /// Password of every user.
 pub(crate) const PASSWORD: &str = "known to the directory";

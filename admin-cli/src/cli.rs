@@ -82,7 +82,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  ringctl approvals\n  ringctl approve 4c07bc67-57ea-42dd-b702-c2d6c45419fc")]
     Approve(Approve),
     /// Orders that wait for a second administrator; without a command, they are shown.
-    #[command(after_help = "Examples:\n  ringctl approvals\n  ringctl approvals withdraw 4c07bc67-57ea-42dd-b702-c2d6c45419fc")]
+    #[command(
+        after_help = "Examples:\n  ringctl approvals\n  ringctl approvals withdraw 4c07bc67-57ea-42dd-b702-c2d6c45419fc"
+    )]
     Approvals {
         /// What to do with them.
         #[command(subcommand)]

@@ -25,6 +25,9 @@ pub(super) async fn approve(desk: &Desk, order: &Approve) -> Result<()> {
     if !order.yes {
         let waiting = find(desk, &order.id).await?;
         say(&format!("{} asks to {}", waiting.asked_by, waiting.summary))?;
+        if let Some(details) = &waiting.details {
+            say(&format!("{details:#}"))?;
+        }
         let approved = dialoguer::Confirm::new()
             .with_prompt("Approve? It is carried out at once.")
             .default(false)

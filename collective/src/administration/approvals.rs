@@ -7,6 +7,7 @@
 //! Controller does not come here.
 
 mod decision;
+mod words;
 
 use ringwall_protocol::object::settings::DualControl;
 use ringwall_protocol::wire::admin::{ApprovedOrder, List, WaitingOrder as Shown};
@@ -17,8 +18,9 @@ use ringwall_trust::secret::SystemRandom;
 use serde_json::Value;
 use uuid::Uuid;
 
-use self::decision::{decide, is_recorded_by_caller, recorded, summary};
 pub(in crate::administration) use self::decision::{concerns_everybody, hands_on_approval};
+use self::decision::{decide, is_recorded_by_caller};
+use self::words::{details, recorded, summary};
 use super::access::Access;
 use super::access::authority::Administrator;
 use super::access::break_glass::BreakGlassCode;
@@ -78,12 +80,7 @@ pub(in crate::administration) async fn carry_out_with_code(
 }
 
 /// Has an order wait; the same order of the same session that waits already is not kept twice.
-async fn ask(
-    replica: &Replica,
-    who: &Administrator,
-    order: ProtectedOrder,
-    repeat: &Repeat,
-) -> Result<Denial, Denial> {
+async fn ask(replica: &Replica, who: &Administrator, order: ProtectedOrder, repeat: &Repeat) -> Result<Denial, Denial> {
     let session = who.session.id;
     let same = |one: &&WaitingOrder| one.session == session && one.order == order;
     if let Some(known) = who.state.waiting_orders(who.now).find(same) {
@@ -119,7 +116,7 @@ impl Approvals {
             one.asked_by == who.dn.user || !matches!(refused, Some(Denial::Forbidden(_) | Denial::NotFound(_)))
         };
         let seen = who.state.waiting_orders(who.now).filter(concerned);
-        wanted.of(seen.filter_map(|one| serde_json::to_value(shown(one)).ok()).collect(), HABITS)
+        wanted.of(seen.filter_map(|one| serde_json::to_value(shown(who, one)).ok()).collect(), HABITS)
     }
 
     /// Approves an order that another administrator asked for, and carries it out.
@@ -193,13 +190,14 @@ fn not_found(id: Uuid) -> Denial {
     Denial::NotFound(format!("no order {id} waits for approval: {ended}; see `ringctl approvals`"))
 }
 
-fn shown(order: &WaitingOrder) -> Shown {
+fn shown(who: &Administrator, order: &WaitingOrder) -> Shown {
     Shown {
         id: order.id,
         summary: order.summary.clone(),
         asked_by: order.asked_by.clone(),
         asked: order.asked_at,
         expires: order.expires_at,
+        details: details(who, &order.order),
     }
 }
 

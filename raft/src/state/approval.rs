@@ -150,7 +150,8 @@ impl AskApproval {
         }
         let encoded = crate::codec::encode(&self.order).map_or(usize::MAX, |bytes| bytes.len());
         if encoded > MAX_ORDER {
-            let message = format!("is longer than the {MAX_ORDER} bytes that can wait for approval: ask for it in parts");
+            let message =
+                format!("is longer than the {MAX_ORDER} bytes that can wait for approval: ask for it in parts");
             return Err(Rejection::invalid("order", message));
         }
         Ok(())

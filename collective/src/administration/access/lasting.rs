@@ -71,7 +71,8 @@ pub(crate) fn check_two(who: &Administrator) -> Result<(), Denial> {
     if Judge::new(&who.state, who.now).administrators(2) == 2 {
         return Ok(());
     }
-    let message = format!("cannot be Required where fewer than two could approve: at least two local users must {ABLE}");
+    let message =
+        format!("cannot be Required where fewer than two could approve: at least two local users must {ABLE}");
     Err(Denial::field("dualControl", message))
 }
 

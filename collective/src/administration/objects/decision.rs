@@ -6,8 +6,8 @@ use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::wire::admin::FieldError;
-use ringwall_raft::{Command, State};
 use ringwall_raft::state::object::{DeleteObject, Expected, PutObject, Stored, reference};
+use ringwall_raft::{Command, State};
 use serde_json::Value;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -186,7 +186,7 @@ pub(in crate::administration) fn decide_again(who: &Administrator, command: &Com
     for part in parts {
         match part {
             Command::PutObject(put) => decide_put_again(who, &put.object, secret)?,
-            Command::DeleteObject(delete) => drop(decide_deletion(who, (delete.kind, delete.id), None)?),
+            Command::DeleteObject(delete) => decide_deletion(who, (delete.kind, delete.id), None).map(|_| ())?,
             _ => {}
         }
     }

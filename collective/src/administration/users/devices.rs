@@ -129,7 +129,10 @@ impl Users {
         for (nth, revoke) in order.revocations(&who.state).into_iter().enumerate() {
             let repeat = repeat.nth(nth);
             let outcome = match approvals::concerns_everybody(&revoke) {
-                true => approvals::carry_out(&self.replica, who, ProtectedOrder::RevokeTokens(revoke.into()), &repeat).await?,
+                true => {
+                    approvals::carry_out(&self.replica, who, ProtectedOrder::RevokeTokens(revoke.into()), &repeat)
+                        .await?
+                }
                 false => repeat.propose(&self.replica, revoke).await?,
             };
             indexes.push(outcome.reply.revocation().ok_or_else(crate::refusal::Refusal::internal)?);

@@ -174,7 +174,8 @@ pub(super) fn wire() -> Vec<(&'static str, Value)> {
         ),
         (
             "WaitingOrder",
-            json!({"id": ID, "summary": "remove the Controller \"c2\"", "askedBy": USER_DN, "asked": TIME, "expires": TIME}),
+            json!({"id": ID, "summary": "remove the Controller \"c2\"", "askedBy": USER_DN, "asked": TIME, "expires": TIME,
+                "details": {"revocationReason": "a key was lost"}}),
         ),
         ("ApprovedOrder", json!({"id": ID, "index": 1_742, "breakGlassCode": "abcdef-ghijkl-mnopqr-stuvwx"})),
         ("BreakGlassCode", json!({"code": "abcdef-ghijkl-mnopqr-stuvwx"})),

@@ -1,6 +1,7 @@
 //! Orders that wait for a second administrator.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::id::LogIndex;
@@ -23,6 +24,10 @@ pub struct WaitingOrder {
     /// Until when it can be approved.
     #[serde(with = "rfc3339")]
     pub expires: UnixMillis,
+    /// The objects or settings as they will be written, without secrets; the reason of a revocation. Absent where the summary
+    /// says everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
 }
 
 /// Answer to `POST /admin/approvals/{id}`: the order was carried out.

@@ -8,6 +8,11 @@ mod commands;
 mod encodings;
 #[cfg(test)]
 #[path = "../../fuzz/shared/replay.rs"]
+#[expect(
+    clippy::disallowed_types,
+    clippy::print_stderr,
+    reason = "it times targets and names the file that one fails with"
+)]
 mod replay;
 #[cfg(test)]
 mod seeds;

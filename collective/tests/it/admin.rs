@@ -5,6 +5,7 @@ mod approvals;
 pub(crate) mod caller;
 mod conformance;
 mod devices;
+mod dual_control;
 mod last_resort;
 mod matrix;
 mod membership;

@@ -11,10 +11,10 @@ use crate::devices::Captured;
 use crate::gateway::ask;
 use crate::harness::Lab;
 
-const PASSWORD: &str = "a long password too";
+pub(super) const PASSWORD: &str = "a long password too";
 
 /// Somebody to whom a policy of his own gives a role.
-async fn administrator(lab: &Lab, by: &Admin, name: &str, role: &str) -> Admin {
+pub(super) async fn administrator(lab: &Lab, by: &Admin, name: &str, role: &str) -> Admin {
     by.create("local-users", json!({"name": name, "password": PASSWORD})).await;
     let expression = format!("user.username == {name:?}");
     let policy = json!({"name": name, "type": "Admin", "expression": expression, "administrativeRoles": [role]});
@@ -23,13 +23,13 @@ async fn administrator(lab: &Lab, by: &Admin, name: &str, role: &str) -> Admin {
 }
 
 /// A role with these privileges.
-async fn role(by: &Admin, name: &str, privileges: &[(&str, &str)]) -> String {
+pub(super) async fn role(by: &Admin, name: &str, privileges: &[(&str, &str)]) -> String {
     let privileges: Vec<Value> =
         privileges.iter().map(|(kind, target)| json!({"type": kind, "target": target})).collect();
     by.create("administrative-roles", json!({"name": name, "privileges": privileges})).await
 }
 
-async fn everything(root: &Admin) -> String {
+pub(super) async fn everything(root: &Admin) -> String {
     let roles = root.get("/administrative-roles").await.ok();
     let all = |role: &&Value| {
         role["privileges"][0]
@@ -39,14 +39,14 @@ async fn everything(root: &Admin) -> String {
     roles.iter().find(all).expect("the founder's role")["id"].as_str().expect("an id").to_owned()
 }
 
-async fn set_dual_control(by: &Admin, wanted: &str) -> Reply {
+pub(super) async fn set_dual_control(by: &Admin, wanted: &str) -> Reply {
     let mut settings = by.get("/global-settings").await.ok();
     settings["dualControl"] = wanted.into();
     by.put("/global-settings", &settings).await
 }
 
 /// The founder and a second administrator who holds everything, under dual control.
-async fn two(lab: &Lab) -> (Admin, Admin) {
+pub(super) async fn two(lab: &Lab) -> (Admin, Admin) {
     let root = Admin::root(lab).await;
     let role = everything(&root).await;
     let second = administrator(lab, &root, "second", &role).await;
@@ -55,22 +55,22 @@ async fn two(lab: &Lab) -> (Admin, Admin) {
 }
 
 /// The id of the order that an answer says waits.
-fn waits(reply: &Reply) -> String {
+pub(super) fn waits(reply: &Reply) -> String {
     assert_eq!((reply.status, reply.body["id"].as_str()), (202, Some("approvalWanted")), "{reply:?}");
     let id = reply.body["approval"].as_str().expect("an id").to_owned();
     assert!(reply.body["message"].as_str().is_some_and(|text| text.contains(&format!("ringctl approve {id}"))));
     id
 }
 
-async fn approve(by: &Admin, id: &str) -> Reply {
+pub(super) async fn approve(by: &Admin, id: &str) -> Reply {
     by.post(&format!("/approvals/{id}"), &json!({})).await
 }
 
-async fn withdraw(by: &Admin, id: &str) -> Reply {
+pub(super) async fn withdraw(by: &Admin, id: &str) -> Reply {
     by.delete(&format!("/approvals/{id}")).await
 }
 
-async fn listed(by: &Admin) -> Vec<Value> {
+pub(super) async fn listed(by: &Admin) -> Vec<Value> {
     by.get("/approvals").await.ok()["data"].as_array().expect("a list").clone()
 }
 
@@ -221,98 +221,4 @@ async fn revoking_everybody_or_a_whole_provider_waits_and_one_user_does_not() {
         assert_eq!(state.revocations().iter().count(), before + 1, "and happens once");
         assert!(state.revocations().iter().any(|one| one.reason == "test" && json!(one.index) == first["index"]));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn dual_control_begins_with_two_and_ends_with_two() {
-    let lab = Lab::start().await;
-    let root = Admin::root(&lab).await;
-    let alone = set_dual_control(&root, "Required").await;
-    assert_eq!(alone.fields(), ["dualControl"]);
-    assert!(alone.body["errors"][0]["message"].as_str().is_some_and(|text| text.contains("two local users")));
-    let (root, second) = two(&lab).await;
-    // Neither goes away while it lasts.
-    let of_second =
-        root.get("/local-users?query=second").await.ok()["data"][0]["id"].as_str().expect("an id").to_owned();
-    let of_second = format!("/local-users/{of_second}");
-    for refused in [
-        root.delete(&of_second).await,
-        root.put(&of_second, &json!({"name": "second", "disabled": true})).await,
-        root.post("/blacklist", &json!({"userDistinguishedName": "CN=second,OU=local"})).await,
-    ] {
-        assert_eq!(refused.status, 409, "{refused:?}");
-        assert!(refused.body["message"].as_str().is_some_and(|text| text.contains("fewer than two")), "{refused:?}");
-    }
-    let reset = waits(&root.delete("/global-settings").await);
-    assert_eq!(withdraw(&root, &reset).await.status, 204);
-    let end = waits(&set_dual_control(&root, "Off").await);
-    assert_eq!(root.get("/global-settings").await.ok()["dualControl"], "Required");
-    // Settings that changed meanwhile are not written over.
-    let mut settings = root.get("/global-settings").await.ok();
-    settings["messageOfTheDay"] = "changed".into();
-    root.put("/global-settings", &settings).await.ok();
-    assert_eq!(approve(&second, &end).await.status, 409);
-    let end = waits(&set_dual_control(&root, "Off").await);
-    approve(&second, &end).await.ok();
-    let settings = root.get("/global-settings").await.ok();
-    assert_eq!((&settings["dualControl"], &settings["messageOfTheDay"]), (&json!("Off"), &json!("changed")));
-    assert_eq!(root.delete(&of_second).await.status, 204, "one is enough again");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_makes_himself_a_second_administrator() {
-    let lab = Lab::start().await;
-    let (root, second) = two(&lab).await;
-    let all = everything(&root).await;
-    let of = async |name: &str| {
-        let user = root.get(&format!("/local-users?query={name}")).await.ok()["data"][0].clone();
-        format!("/local-users/{}", user["id"].as_str().expect("an id"))
-    };
-    root.create("local-users", json!({"name": "puppet", "password": PASSWORD})).await;
-    let role = json!({"name": "more", "privileges": [{"type": "All", "target": "GlobalSetting"}]});
-    waits(&root.post("/administrative-roles", &role).await);
-    let policy = json!({"name": "puppet", "type": "Admin", "expression": "user.username == \"puppet\"", "administrativeRoles": [all]});
-    let order = waits(&root.post("/policies", &policy).await);
-    let shown = listed(&second).await.into_iter().find(|one| one["id"] == json!(order)).expect("listed");
-    assert_eq!(shown["details"]["expression"], policy["expression"], "what is approved is seen: {shown}");
-    waits(&root.put(&of("second").await, &json!({"name": "second", "password": "known to root only"})).await);
-    let stranger = Admin::stranger(&lab, 0);
-    assert_eq!(stranger.sign_in("puppet", PASSWORD).await.status, 403);
-    assert_eq!(stranger.sign_in("second", "known to root only").await.status, 401);
-    // A role that approves nothing is given by one, and so is one's own password.
-    let looks = self::role(&root, "looks", &[("View", "All")]).await;
-    administrator(&lab, &root, "looker", &looks).await;
-    root.put(&of("root").await, &json!({"name": "root", "password": "another long password"})).await.ok();
-    let root = Admin::signed_in(&lab, "root", "another long password").await;
-    // The session that asked for the policy has ended with the former password.
-    assert_eq!(approve(&second, &order).await.status, 404);
-    let order = waits(&root.post("/policies", &policy).await);
-    approve(&second, &order).await.ok();
-    stranger.sign_in("puppet", PASSWORD).await.ok();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_break_glass_code_is_no_second_administrator() {
-    let lab = Lab::start().await;
-    let (root, second) = two(&lab).await;
-    let glass = Admin::break_glass(&lab).await;
-    // It approves nothing, and what it asks for waits.
-    let order = waits(&root.post("/break-glass/renew", &json!({})).await);
-    assert_eq!(approve(&glass, &order).await.status, 403);
-    let end = waits(&set_dual_control(&glass, "Off").await);
-    assert_eq!(approve(&glass, &end).await.status, 409, "its own");
-    // It restores an administrator who lost his password.
-    let of_second =
-        root.get("/local-users?query=second").await.ok()["data"][0]["id"].as_str().expect("an id").to_owned();
-    let body = json!({"name": "second", "password": "a new long password"});
-    glass.put(&format!("/local-users/{of_second}"), &body).await.ok();
-    assert_eq!(second.get("/sites").await.status, 401, "his former sessions have ended");
-    let second = Admin::signed_in(&lab, "second", "a new long password").await;
-    // The new code is read by whoever approves, and the former one is void.
-    let renewed = approve(&second, &order).await.ok();
-    assert_eq!(glass.get("/sites").await.status, 401);
-    let with_key = Admin::with_key(&lab, 0);
-    assert_eq!(with_key.break_glass_sign_in(&lab.break_glass).await.status, 401);
-    with_key.break_glass_sign_in(renewed["breakGlassCode"].as_str().expect("a code")).await.ok();
-    assert_eq!(approve(&root, &end).await.status, 404, "the session that asked has ended");
 }

@@ -4,6 +4,7 @@
 mod administrators_key;
 mod certificate;
 mod clocks;
+mod dual_control;
 mod expiry;
 mod gateway_keys;
 mod names;

@@ -150,6 +150,12 @@ impl<'lab> Stage<'lab> {
         Ringctl::sign_in(self.lab, host, &administrator)
     }
 
+    /// Another administrator, at the first Controller.
+    pub(crate) fn administrator(&self, name: &str, password: &str) -> Result<Ringctl<'lab>> {
+        let administrator = Administrator { name, password, ca_fingerprint: &self.ca_fingerprint };
+        Ringctl::sign_in_beside(self.lab, CONTROLLER, &administrator)
+    }
+
     /// Signs the user in and waits for the tunnel.
     pub(crate) fn sign_in(&mut self) -> Result<()> {
         self.client.up(ALICE, PASSWORD, &[SITE]).map(drop)

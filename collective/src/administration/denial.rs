@@ -2,6 +2,7 @@
 
 use ringwall_protocol::wire::admin::{FieldError, LOWEST_VERSION, VERSION};
 use ringwall_raft::Rejection;
+use uuid::Uuid;
 
 use crate::refusal::Refusal;
 
@@ -36,6 +37,15 @@ pub(crate) enum Denial {
     /// It does not fit what is there.
     #[error("{0}")]
     Conflict(String),
+    /// The order waits for a second administrator; nothing is done yet (T65).
+    #[error(
+        "nothing is done yet: another administrator must approve this within 15 minutes, with `ringctl approve {id}`; \
+         `ringctl approvals withdraw {id}` takes it back"
+    )]
+    ApprovalWanted {
+        /// Names the order.
+        id: Uuid,
+    },
     /// The password was right, another factor is wanted first.
     #[error("another factor is wanted first")]
     FactorMissing,

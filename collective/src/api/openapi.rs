@@ -150,7 +150,7 @@ fn responses(answer: Shape) -> Value {
         }
     }
     responses.insert("default".to_owned(), json!({
-        "description": "Refused: 400 no JSON, 401 not signed in, 403 no privilege, 404, 406 version, 409 conflict, 412 another \
+        "description": "Not done: 202 a second administrator must approve first (`dualControl`). Refused: 400 no JSON, 401 not signed in, 403 no privilege, 404, 406 version, 409 conflict, 412 another \
                         factor first, 413 too long, 422 fields, 503 no quorum.",
         "content": content(Shape::Named("Error")),
     }));

@@ -49,6 +49,8 @@ pub struct GlobalSettings {
     /// Networks from which bearer tokens of the admin API are given and accepted; empty: from everywhere that reaches it.
     /// Tokens that are bound to a key, as those of `ringctl`, are not concerned.
     pub bearer_sources: Vec<IpNet>,
+    /// Whether what can end the Collective waits for a second administrator (T65).
+    pub dual_control: DualControl,
 }
 
 impl Default for GlobalSettings {
@@ -67,6 +69,7 @@ impl Default for GlobalSettings {
             message_of_the_day: String::new(),
             bearer_idle_minutes: 15,
             bearer_sources: Vec::new(),
+            dual_control: DualControl::Off,
         }
     }
 }
@@ -83,6 +86,16 @@ pub enum SpaMode {
     #[default]
     #[serde(rename = "UDP-TCP")]
     UdpTcp,
+}
+
+/// Dual control: what can end the Collective is ordered by one administrator and approved by another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DualControl {
+    /// One administrator is enough.
+    #[default]
+    Off,
+    /// A second one must approve.
+    Required,
 }
 
 /// How a changed policy, entitlement, condition or Site reaches live sessions (T38).

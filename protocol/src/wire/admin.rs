@@ -6,6 +6,7 @@
 
 mod administrator;
 mod admission;
+mod approval;
 mod device;
 mod fido2;
 mod otp;
@@ -14,6 +15,7 @@ mod profile;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::authorize::EntitlementState;
 use crate::claims::{ClaimMap, Reason};
@@ -21,11 +23,13 @@ use crate::id::{ApplianceId, DeviceId, LogIndex, NodeId, SessionId, SiteId};
 use crate::name::{SessionDn, UserDn};
 use crate::object::appliance::ApplianceState;
 use crate::object::role::Privilege;
+use crate::object::settings::DualControl;
 use crate::spa::KnockKey;
 use crate::time::{UnixMillis, rfc3339};
 
 pub use administrator::{AdministratorSession, BreakGlassCode, BreakGlassStatus};
 pub use admission::{AdmitRequest, WaitingController};
+pub use approval::{ApprovedOrder, WaitingOrder};
 pub use device::{GatewayEnforcement, OnBoardedDevice, RevokeAnswer, RevokeRequest};
 pub use fido2::{Fido2Code, Fido2Device, Fido2Permit, MAX_REGISTRATION_HOURS};
 pub use otp::{OtpCode, OtpPermit};
@@ -68,6 +72,9 @@ pub struct AdminError {
     /// 406: highest version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_supported_version: Option<u16>,
+    /// 202: the order that waits for a second administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Uuid>,
 }
 
 /// One field that fails validation.
@@ -282,6 +289,12 @@ pub struct CollectiveStatus {
     /// The break-glass code.
     #[serde(default)]
     pub break_glass: Option<BreakGlassStatus>,
+    /// Whether what can end the Collective waits for a second administrator.
+    #[serde(default)]
+    pub dual_control: DualControl,
+    /// Orders that wait for a second administrator.
+    #[serde(default)]
+    pub orders_waiting: u32,
 }
 
 /// A Controller in [`CollectiveStatus`].

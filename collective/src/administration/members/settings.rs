@@ -2,12 +2,15 @@
 
 use ringwall_protocol::object::GlobalSettings;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
-use ringwall_protocol::object::settings::{BEARER_IDLE_MINUTES, MAX_BEARER_SOURCES};
+use ringwall_protocol::object::settings::{BEARER_IDLE_MINUTES, DualControl, MAX_BEARER_SOURCES};
 use ringwall_protocol::wire::admin::FieldError;
+use ringwall_raft::state::approval::ProtectedOrder;
 use ringwall_raft::state::collective::ChangeSettings;
 use serde_json::{Map, Value};
 
 use crate::administration::access::authority::Administrator;
+use crate::administration::access::lasting;
+use crate::administration::approvals::carry_out;
 use crate::administration::denial::Denial;
 use crate::administration::members::Members;
 use crate::administration::objects::decode::{find_unknown, locate, without_nulls};
@@ -36,7 +39,8 @@ impl Members {
     /// Replaces the settings as a whole; what is absent has its default.
     ///
     /// # Errors
-    /// `Invalid` field by field, `Forbidden`, `Conflict` if they changed meanwhile.
+    /// `Invalid` field by field, `Forbidden`, `Conflict` if they changed meanwhile; `ApprovalWanted` for the end of dual
+    /// control.
     pub(crate) async fn replace_settings(
         &self,
         who: &Administrator,
@@ -71,7 +75,16 @@ impl Members {
         }
         let expected_version = Some(check::collective(&who.state)?.settings_version);
         let change = ChangeSettings { settings: settings.clone(), expected_version };
-        let outcome = repeat.propose(&self.replica, change).await?;
+        let outcome = match (who.state.settings().dual_control, settings.dual_control) {
+            (DualControl::Required, DualControl::Off) => {
+                carry_out(&self.replica, who, ProtectedOrder::EndDualControl(change.into()), repeat).await?
+            }
+            (DualControl::Off, DualControl::Required) => {
+                lasting::check_two(who)?;
+                repeat.propose(&self.replica, change).await?
+            }
+            _ => repeat.propose(&self.replica, change).await?,
+        };
         trail::changed(who, "entity_updated", "global-settings", "global-settings", "global settings", outcome.index);
         Ok(settings)
     }

@@ -19,6 +19,7 @@ impl ResponseError for Denial {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::FactorMissing => StatusCode::PRECONDITION_FAILED,
+            Self::ApprovalWanted { .. } => StatusCode::ACCEPTED,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Refused(refusal) => status_of(refusal.code),
         }
@@ -45,11 +46,15 @@ fn body(denial: &Denial) -> AdminError {
         Denial::Invalid(errors) => errors.clone(),
         _ => Vec::new(),
     };
+    let approval = match denial {
+        Denial::ApprovalWanted { id } => Some(*id),
+        _ => None,
+    };
     let message = match denial {
         Denial::Refused(refusal) => refusal.message.clone(),
         other => other.to_string(),
     };
-    AdminError { id: id(denial), message, errors, min_supported_version, max_supported_version }
+    AdminError { id: id(denial), message, errors, min_supported_version, max_supported_version, approval }
 }
 
 fn id(denial: &Denial) -> String {
@@ -62,6 +67,7 @@ fn id(denial: &Denial) -> String {
         Denial::NotFound(_) => "notFound",
         Denial::Conflict(_) => "conflict",
         Denial::FactorMissing => "mfaRequired",
+        Denial::ApprovalWanted { .. } => "approvalWanted",
         Denial::Invalid(_) => "validation",
         Denial::Refused(refusal) => {
             let code = serde_json::to_value(refusal.code).unwrap_or_default();
@@ -103,6 +109,7 @@ mod tests {
             (Denial::NotAcceptable, 406, "notAcceptable"),
             (Denial::Conflict(String::new()), 409, "conflict"),
             (Denial::FactorMissing, 412, "mfaRequired"),
+            (Denial::ApprovalWanted { id: uuid::Uuid::nil() }, 202, "approvalWanted"),
             (Denial::TooLarge(1), 413, "tooLarge"),
             (Denial::field("name", "is missing"), 422, "validation"),
             (Refusal::no_quorum().into(), 503, "noQuorum"),

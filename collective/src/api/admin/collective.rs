@@ -77,6 +77,21 @@ pub(super) async fn status(call: Call) -> Answer {
     Ok(json(&call.controller.administration.members.collective_status(&call.who)?))
 }
 
+pub(super) async fn approvals(call: Call) -> Answer {
+    Ok(json(&call.controller.administration.approvals.list_orders(&call.who, &call.wanted()?)))
+}
+
+pub(super) async fn approve(call: Call, id: Path<String>) -> Answer {
+    let administration = &call.controller.administration;
+    let (id, repeat) = (parse_id(&id)?, call.repeat()?);
+    Ok(json(&administration.approvals.approve(&administration.access, &call.who, id, &repeat).await?))
+}
+
+pub(super) async fn withdraw(call: Call, id: Path<String>) -> Answer {
+    call.controller.administration.approvals.withdraw(&call.who, parse_id(&id)?, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
 pub(super) async fn waiting(call: Call) -> Answer {
     Ok(json(&call.controller.administration.members.list_waiting(&call.who, &call.wanted()?)?))
 }

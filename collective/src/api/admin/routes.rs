@@ -39,6 +39,9 @@ routes! {
     post "/authentication/knock-key" sign_in::knock_key, "Login", "The caller's own key for knocking on the admin port, made anew.", Shape::Any => Shape::Named("KnockKey");
     get "/administrator-sessions" sign_in::sessions, "Administrator Sessions", "Live sessions of administrators; one's own without the privilege to see all.", Shape::Nothing => Shape::ListOf("AdministratorSession");
     delete "/administrator-sessions/{id}" sign_in::end_session, "Administrator Sessions", "End a session at once.", Shape::Nothing => Shape::Nothing;
+    get "/approvals" collective::approvals, "Approvals", "Orders that wait for a second administrator.", Shape::Nothing => Shape::ListOf("WaitingOrder");
+    post "/approvals/{id}" collective::approve, "Approvals", "Approve what another administrator asked for: it is carried out.", Shape::Any => Shape::Named("ApprovedOrder");
+    delete "/approvals/{id}" collective::withdraw, "Approvals", "Take an order back that waits.", Shape::Nothing => Shape::Nothing;
     post "/break-glass/renew" sign_in::renew_break_glass, "Break-glass", "A new break-glass code, shown once; the former one is void.", Shape::Nothing => Shape::Named("BreakGlassCode");
     get "/global-settings" collective::settings, "Global Settings", "Read the settings.", Shape::Nothing => Shape::Named("GlobalSettings");
     put "/global-settings" collective::change_settings, "Global Settings", "Replace the settings.", Shape::Named("GlobalSettings") => Shape::Named("GlobalSettings");

@@ -172,6 +172,12 @@ pub(super) fn wire() -> Vec<(&'static str, Value)> {
             json!({"id": ID, "name": "c2", "fingerprint": "64 hex digits", "source": "192.0.2.2", "asked": TIME,
             "peerAddresses": ["192.0.2.2:444"]}),
         ),
+        (
+            "WaitingOrder",
+            json!({"id": ID, "summary": "remove the Controller \"c2\"", "askedBy": USER_DN, "asked": TIME, "expires": TIME,
+                "details": {"revocationReason": "a key was lost"}}),
+        ),
+        ("ApprovedOrder", json!({"id": ID, "index": 1_742, "breakGlassCode": "abcdef-ghijkl-mnopqr-stuvwx"})),
         ("BreakGlassCode", json!({"code": "abcdef-ghijkl-mnopqr-stuvwx"})),
         ("AdmitRequest", json!({"fingerprint": "64 hex digits"})),
         (
@@ -247,6 +253,8 @@ mod tests {
         fits::<wire::OtpCode>("OtpCode");
         fits::<wire::AdministratorSession>("AdministratorSession");
         fits::<wire::WaitingController>("WaitingController");
+        fits::<wire::WaitingOrder>("WaitingOrder");
+        fits::<wire::ApprovedOrder>("ApprovedOrder");
         fits::<wire::BreakGlassCode>("BreakGlassCode");
         fits::<wire::AdmitRequest>("AdmitRequest");
         fits::<wire::Fido2Device>("Fido2Device");

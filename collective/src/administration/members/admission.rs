@@ -88,7 +88,7 @@ fn decide(who: &Administrator, id: Uuid, request: &AdmitRequest) -> Result<Admit
     if compared.0 != candidate.key.0 {
         let message = "is not that of the key with which this Controller asks: another machine may have used its seed; \
                        turn it away, and give the right one a new seed";
-        return Err(Denial::field("fingerprint", message));
+        return Err(Denial::contradiction("fingerprint", message));
     }
     Ok(AdmitController { appliance: candidate.appliance, key: candidate.key })
 }

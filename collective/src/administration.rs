@@ -15,6 +15,7 @@
 pub(crate) mod access;
 pub(crate) mod approvals;
 pub(crate) mod denial;
+pub(crate) mod faults;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod members;

@@ -85,7 +85,7 @@ pub(in crate::administration) fn decide_admission<'a>(
     if order.key != candidate.key {
         let message = "is not that of the key with which this Controller asks: another machine may have used its seed; \
                        turn it away, and give the right one a new seed";
-        return Err(Denial::field("fingerprint", message));
+        return Err(Denial::contradiction("fingerprint", message));
     }
     Ok(candidate)
 }

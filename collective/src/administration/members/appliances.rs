@@ -7,7 +7,7 @@ use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{Appliance, ObjectKind};
-use ringwall_protocol::wire::admin::ExportRequest;
+use ringwall_protocol::wire::admin::{ExportRequest, MAX_SEED_DAYS};
 use ringwall_protocol::wire::join::{JoinRole, SEED_VERSION, Seed, SeedController};
 use ringwall_raft::state::approval::ProtectedOrder;
 use ringwall_raft::state::gateway::ChangeGatewayState;
@@ -34,8 +34,6 @@ use crate::replica::Replica;
 
 /// Days that a join token lives unless the caller says otherwise.
 const DEFAULT_DAYS: u32 = 1;
-/// Most days that it can live.
-const MAX_DAYS: u32 = 30;
 
 impl Members {
     /// A seed for an appliance that has not joined; an earlier one is void.
@@ -51,8 +49,8 @@ impl Members {
     ) -> Result<Seed, Denial> {
         let appliance = appliance(who, id, PrivilegeType::Export)?;
         let days = request.validity_days.unwrap_or(DEFAULT_DAYS);
-        if !(1..=MAX_DAYS).contains(&days) {
-            return Err(Denial::field("validityDays", format!("lies between 1 and {MAX_DAYS}")));
+        if !(1..=MAX_SEED_DAYS).contains(&days) {
+            return Err(Denial::field("validityDays", format!("lies between 1 and {MAX_SEED_DAYS}")));
         }
         let state = &who.state;
         let controllers: Vec<SeedController> =
@@ -130,7 +128,7 @@ impl Members {
         who.authority.require(PrivilegeType::Edit, PrivilegeTarget::Appliance, None)?;
         let known = who.state.controller(node).filter(|record| record.state == ApplianceState::Active);
         if known.is_none() {
-            return Err(Denial::field("node", format!("node {node} is no active Controller")));
+            return Err(Denial::contradiction("node", format!("node {node} is no active Controller")));
         }
         use ringwall_raft::ReconfigureError as Error;
         self.replica.node().transfer_leader(node).await.map_err(|error| match error {

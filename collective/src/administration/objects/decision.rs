@@ -65,11 +65,11 @@ pub(super) fn decide_creation(
     let object = body.into_object(kind, id).map_err(Denial::Invalid)?;
     who.authority.require(PrivilegeType::Create, target_of(kind), Some((id, object.tags())))?;
     check_site_references(who, None, &object)?;
-    let mut errors = validate(&object, None, &who.state);
-    errors.extend(password_errors(kind, password.as_deref(), None, &who.state));
-    errors.extend(forbidden_hosts(outbound, &object));
-    errors.extend(provider_secrets::errors(&object, None, &given, &who.state));
-    Denial::unless_empty(errors)?;
+    let mut faults = validate(&object, None, &who.state);
+    faults.contradictions(password_errors(kind, password.as_deref(), None, &who.state));
+    faults.contradictions(forbidden_hosts(outbound, &object));
+    faults.contradictions(provider_secrets::errors(&object, None, &given, &who.state));
+    faults.judge()?;
     let secret = password.is_some() || !given.is_empty();
     let change = Change { before: None, after: Some(&object), password: secret };
     granting::check(&who.authority, &who.state, change, now)?;
@@ -94,7 +94,7 @@ pub(super) fn decide_replacement<'a>(
     let before = &stored.object;
     let mut body = prepared(body, kind, &who.state)?;
     if body.id().map_err(Denial::Invalid)?.is_some_and(|sent| sent != id) {
-        return Err(Denial::field("id", "is another one than the path's; ids never change"));
+        return Err(Denial::contradiction("id", "is another one than the path's; ids never change"));
     }
     let password = body.take_password();
     let given = body.take_secrets();
@@ -106,11 +106,11 @@ pub(super) fn decide_replacement<'a>(
         who.authority.require(PrivilegeType::Tag, target, Some((id, before.tags())))?;
     }
     check_site_references(who, Some(before), &after)?;
-    let mut errors = validate(&after, Some(before), &who.state);
-    errors.extend(password_errors(kind, password.as_deref(), Some(before), &who.state));
-    errors.extend(forbidden_hosts(outbound, &after));
-    errors.extend(provider_secrets::errors(&after, Some(before), &given, &who.state));
-    Denial::unless_empty(errors)?;
+    let mut faults = validate(&after, Some(before), &who.state);
+    faults.contradictions(password_errors(kind, password.as_deref(), Some(before), &who.state));
+    faults.contradictions(forbidden_hosts(outbound, &after));
+    faults.contradictions(provider_secrets::errors(&after, Some(before), &given, &who.state));
+    faults.judge()?;
     if let Some(expected) = expected.filter(|expected| *expected != stored.version) {
         return Err(Denial::Conflict(format!("expected version {expected}, it is at {}", stored.version)));
     }
@@ -204,7 +204,7 @@ fn decide_put_again(who: &Administrator, after: &Object, secret: bool) -> Result
         who.authority.require(PrivilegeType::Tag, target, Some((id, before.tags())))?;
     }
     check_site_references(who, before, after)?;
-    Denial::unless_empty(validate(after, before, &who.state))?;
+    validate(after, before, &who.state).judge()?;
     let change = Change { before, after: Some(after), password: secret };
     granting::check(&who.authority, &who.state, change, who.now)
 }

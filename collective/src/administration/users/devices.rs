@@ -124,7 +124,7 @@ impl Users {
     ) -> Result<RevokeAnswer, Denial> {
         let since = Instant::now();
         who.authority.require(PrivilegeType::Revoke, PrivilegeTarget::RegisteredDevice, None)?;
-        let order = Order::read(request, &who.state).map_err(Denial::Invalid)?;
+        let order = Order::read(request, &who.state)?;
         let mut indexes = Vec::with_capacity(order.scopes.len());
         for (nth, revoke) in order.revocations(&who.state).into_iter().enumerate() {
             let repeat = repeat.nth(nth);

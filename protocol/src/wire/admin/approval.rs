@@ -1,15 +1,16 @@
 //! Orders that wait for a second administrator.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::id::LogIndex;
 use crate::name::UserDn;
-use crate::time::{UnixMillis, rfc3339};
+use crate::time::{Rfc3339, UnixMillis, rfc3339};
 
 /// An item of `GET /admin/approvals`: an order that waits for a second administrator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitingOrder {
     /// Names it.
@@ -20,9 +21,11 @@ pub struct WaitingOrder {
     pub asked_by: UserDn,
     /// When.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub asked: UnixMillis,
     /// Until when it can be approved.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub expires: UnixMillis,
     /// The objects or settings as they will be written, without secrets; the reason of a revocation. Absent where the summary
     /// says everything.
@@ -31,7 +34,7 @@ pub struct WaitingOrder {
 }
 
 /// Answer to `POST /admin/approvals/{id}`: the order was carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovedOrder {
     /// Names the order.

@@ -10,7 +10,7 @@ use crate::stage::{self, ALICE, PATIENCE, SOON, Stage};
 /// How `ringctl` ends where another administrator must approve first, and where the order does not fit.
 const APPROVAL_WANTED: i32 = 11;
 const CONFLICT: i32 = 8;
-const INVALID: i32 = 7;
+const NOT_FOUND: i32 = 6;
 
 const STATE: &str = r#"
 kind: Entitlement
@@ -85,6 +85,6 @@ fn cutting_everybody_wants_two_administrators_with_ringctl() -> Result<()> {
     ended(&renew, APPROVAL_WANTED)?;
     let order = deputy.read(&["approvals"])?[0]["id"].as_str().context("an order")?.to_owned();
     stage.operator.attempt(&["approvals", "withdraw", &order])?.success()?;
-    ended(&deputy.attempt(&["approve", &order, "--yes"])?, 6)?;
-    ended(&stage.operator.attempt(&["approve", "nothing", "--yes"])?, INVALID)
+    ended(&deputy.attempt(&["approve", &order, "--yes"])?, NOT_FOUND)?;
+    ended(&stage.operator.attempt(&["approve", "nothing", "--yes"])?, NOT_FOUND)
 }

@@ -116,7 +116,8 @@ async fn admission_and_removal_of_controllers_wait_for_a_second_administrator() 
     // Its removal waits too, and is taken back.
     let remove = format!("/appliances/{id}");
     let order = waits(&second.delete(&remove).await);
-    assert_eq!(withdraw(&second, &order).await.status, 204);
+    let withdrawn = withdraw(&second, &order).await;
+    assert_eq!(withdrawn.status, 204, "{withdrawn:?}");
     assert_eq!(approve(&root, &order).await.status, 404);
     root.get(&remove).await.ok();
     let order = waits(&second.delete(&remove).await);

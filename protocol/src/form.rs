@@ -135,17 +135,30 @@ pub const TAG: Form = Form::name(128, "has 1 to 128 characters, not only blanks,
 /// Notes of an object.
 pub const NOTES: Form = Form::text(8 * 1024, "have at most 8192 characters");
 /// A name that an expression can write.
-pub const IDENTIFIER: Form = Form::matching("^[A-Za-z_][A-Za-z0-9_]*$", 1, 64, "has 1 to 64 letters, digits and '_', no digit first");
+pub const IDENTIFIER: Form =
+    Form::matching("^[A-Za-z_][A-Za-z0-9_]*$", 1, 64, "has 1 to 64 letters, digits and '_', no digit first");
 /// The suffix of a claim.
 pub const SUFFIX: Form = Form::matching("^[A-Za-z0-9._-]+$", 1, 64, "has 1 to 64 letters, digits, '-', '_', '.'");
 /// A DNS domain.
 pub const DOMAIN: Form = Form::matching(concat!("^", domain!(), "$"), 1, 253, "is no DNS domain");
 /// Something that can be a mail address, or nothing.
-pub const MAIL: Form = Form::matching(concat!("^([^", control!(), blank!(), "@]+@", domain!(), ")?$"), 0, 320, "is no mail address");
+pub const MAIL: Form =
+    Form::matching(concat!("^([^", control!(), blank!(), "@]+@", domain!(), ")?$"), 0, 320, "is no mail address");
 /// `host:port` or `[v6]:port`.
-pub const HOST_AND_PORT: Form = Form::matching(concat!(r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):", port!(), "$"), 3, 280, "expected host:port or [v6]:port");
+pub const HOST_AND_PORT: Form = Form::matching(
+    concat!(r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):", port!(), "$"),
+    3,
+    280,
+    "expected host:port or [v6]:port",
+);
 /// A link that an operating system opens: a scheme, and no script.
-pub const LINK: Form = Form::matching(concat!("^[A-Za-z][A-Za-z0-9+.-]*:[^", control!(), " ]*$"), 3, 2_048, "expected a link such as https://host/path, at most 2048 characters").never("^([jJ][aA][vV][aA]|[vV][bB])[sS][cC][rR][iI][pP][tT]:|^[dD][aA][tT][aA]:");
+pub const LINK: Form = Form::matching(
+    concat!("^[A-Za-z][A-Za-z0-9+.-]*:[^", control!(), " ]*$"),
+    3,
+    2_048,
+    "expected a link such as https://host/path, at most 2048 characters",
+)
+.never("^([jJ][aA][vV][aA]|[vV][bB])[sS][cC][rR][iI][pP][tT]:|^[dD][aA][tT][aA]:");
 /// `first-last`, both counted from 0.
 pub const RANGE: Form = Form::matching("^[0-9]{1,9}-[0-9]{1,9}$", 3, 19, "expected first-last, for example 0-10");
 
@@ -235,9 +248,16 @@ mod tests {
         assert!(IDENTIFIER.fits("admins_2") && !IDENTIFIER.fits("2admins") && !IDENTIFIER.fits("a-b"));
         assert!(!IDENTIFIER.fits("") && !IDENTIFIER.fits(&"a".repeat(65)));
         assert!(SUFFIX.fits("payroll-1.x") && !SUFFIX.fits("") && !SUFFIX.fits("a b"));
-        assert!(DOMAIN.fits("corp.example") && DOMAIN.fits("a.") && !DOMAIN.fits("corp..example") && !DOMAIN.fits("a b"));
+        assert!(
+            DOMAIN.fits("corp.example") && DOMAIN.fits("a.") && !DOMAIN.fits("corp..example") && !DOMAIN.fits("a b")
+        );
         assert!(MAIL.fits("a@b.example") && MAIL.fits("") && !MAIL.fits("@b") && !MAIL.fits("a b@c"));
-        assert!(OBJECT_NAME.fits("Ärzte 1") && !OBJECT_NAME.fits("  ") && !OBJECT_NAME.fits("a\nb") && !OBJECT_NAME.fits(""));
+        assert!(
+            OBJECT_NAME.fits("Ärzte 1")
+                && !OBJECT_NAME.fits("  ")
+                && !OBJECT_NAME.fits("a\nb")
+                && !OBJECT_NAME.fits("")
+        );
         assert!(OBJECT_NAME.fits(&"é".repeat(256)), "code points are counted, not bytes");
         assert!(!OBJECT_NAME.fits(&"é".repeat(257)) && !OBJECT_NAME.fits("a\n"));
         for good in ["sdp.example:443", "192.0.2.1:1", "[2001:db8::1]:65535"] {

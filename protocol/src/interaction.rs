@@ -7,7 +7,12 @@ use crate::form::{self, Form, Is};
 use crate::id::{ConditionId, EntitlementId, PromptId};
 
 /// What a user reads of an interaction.
-pub const MESSAGE: Form = Form::matching("[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]", 1, MAX_MESSAGE, "has 1 to 2048 characters, not only blanks");
+pub const MESSAGE: Form = Form::matching(
+    "[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]",
+    1,
+    MAX_MESSAGE,
+    "has 1 to 2048 characters, not only blanks",
+);
 /// Longest text of an interaction, in characters.
 pub const MAX_MESSAGE: usize = 2_048;
 

@@ -23,11 +23,17 @@ pub const MAX_SCHEDULES: usize = 32;
 /// DNS servers of one setting.
 pub const DNS_SERVERS: RangeInclusive<usize> = 1..=16;
 /// The claim that holds the id of a Site.
-pub const SITE_CLAIM: Form = Form::matching("^(claims\\.)?user\\.[A-Za-z_][A-Za-z0-9_]{0,63}$", 6, 76, "expected claims.user.<name>");
+pub const SITE_CLAIM: Form =
+    Form::matching("^(claims\\.)?user\\.[A-Za-z_][A-Za-z0-9_]{0,63}$", 6, 76, "expected claims.user.<name>");
 /// What a user reads whom a Stop policy ends.
 pub const STOP_MESSAGE: Form = Form::text(MAX_MESSAGE, "has at most 2048 characters");
 /// When a condition is looked at again.
-pub const SCHEDULE: Form = Form::matching("^(1m|5m|15m|1h|([01][0-9]|2[0-3]):[0-5][0-9])( exact)?$", 2, 11, "expected 1m, 5m, 15m, 1h or a time of day such as 13:32, perhaps with `exact` behind it");
+pub const SCHEDULE: Form = Form::matching(
+    "^(1m|5m|15m|1h|([01][0-9]|2[0-3]):[0-5][0-9])( exact)?$",
+    2,
+    11,
+    "expected 1m, 5m, 15m, 1h or a time of day such as 13:32, perhaps with `exact` behind it",
+);
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -29,9 +29,7 @@ administrativeRoles: [sites only]
 fn the_admin_api_does_what_its_description_says_for_high_and_low_roles() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
     let _stage = Stage::found(&lab, STATE)?;
-    for (user, password) in
-        [("reader", "the reader has a long password"), (ADMINISTRATOR, ADMINISTRATORS_PASSWORD)]
-    {
+    for (user, password) in [("reader", "the reader has a long password"), (ADMINISTRATOR, ADMINISTRATORS_PASSWORD)] {
         let run = api::Run {
             name: &format!("schemathesis-{user}"),
             user,

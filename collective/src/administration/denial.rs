@@ -85,7 +85,7 @@ impl From<Rejection> for Denial {
             Rejection::Invalid { field, message } => Self::contradiction(field, message),
             Rejection::MissingReference { field, kind, id } => {
                 Self::contradiction(field, format!("there is no {kind} {id}"))
-            },
+            }
             Rejection::Exists { .. }
             | Rejection::NameTaken { .. }
             | Rejection::Stale { .. }

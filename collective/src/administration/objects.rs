@@ -233,7 +233,8 @@ pub(in crate::administration) fn prepared(body: Value, kind: ObjectKind, state: 
         && let Some(name) = body.field("identityProviderName").and_then(Value::as_str)
     {
         let provider = state.identity_provider_named(name).map(|provider| provider.base.id);
-        let unknown = || Denial::contradiction("identityProviderName", format!("there is no identity provider {name:?}"));
+        let unknown =
+            || Denial::contradiction("identityProviderName", format!("there is no identity provider {name:?}"));
         let provider = provider.ok_or_else(unknown)?;
         body.set("identityProvider", provider.to_string().into());
     }

@@ -47,7 +47,8 @@ pub const PORT: RangeInclusive<u32> = 1..=65_535;
 /// Seconds until all servers together count as unreachable: Clients wait no longer than 20 for an answer.
 pub const TIMEOUT_SECONDS: RangeInclusive<u32> = 1..=15;
 /// A server's host name or address, without port.
-pub const SERVER: Form = Form::matching("^[^/@\\u0000-\\u0020\\u007f-\\u009f]+$", 1, 253, "is a host name or an address, without port");
+pub const SERVER: Form =
+    Form::matching("^[^/@\\u0000-\\u0020\\u007f-\\u009f]+$", 1, 253, "is a host name or an address, without port");
 /// What a user reads when another factor is asked for at sign-in.
 pub const SIGN_IN_MESSAGE: Form = Form::text(crate::interaction::MAX_MESSAGE, "has at most 2048 characters");
 /// A parameter of a command of Clients.

@@ -1,10 +1,10 @@
 //! How the Collective stands, as this Controller sees it: Controllers, Gateways, Sites.
 
 use ringwall_protocol::id::ApplianceId;
-use ringwall_protocol::object::{Appliance, Site};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::object::{Appliance, Site};
 use ringwall_protocol::wire::admin::{BreakGlassStatus, CollectiveStatus, ControllerStatus, GatewayStatus, List};
 use ringwall_raft::{State, Status};
 use schemars::JsonSchema;

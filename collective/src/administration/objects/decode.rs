@@ -47,7 +47,8 @@ pub(crate) const NO_SAML: &str = "Saml is not supported: no library for it withs
                            every provider that speaks SAML speaks too";
 
 /// A secret of a provider: a RADIUS secret has at most 253 bytes in practice, a client secret some hundred.
-pub(crate) const SECRET: Form = Form::matching("^[^\\u0000]*$", 0, 1_024, "is a text of at most 1024 characters without NUL");
+pub(crate) const SECRET: Form =
+    Form::matching("^[^\\u0000]*$", 0, 1_024, "is a text of at most 1024 characters without NUL");
 
 /// An object's body, read.
 pub(crate) struct Body {

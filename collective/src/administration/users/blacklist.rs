@@ -75,7 +75,10 @@ fn decide(who: &Administrator, entry: BlockRequest) -> Result<BlockUser, Denial>
         return Err(Denial::field("reason", REASON.rule));
     }
     if who.state.identity_provider_named(user.provider.as_str()).is_none() {
-        return Err(Denial::contradiction("userDistinguishedName", format!("there is no identity provider {}", user.provider)));
+        return Err(Denial::contradiction(
+            "userDistinguishedName",
+            format!("there is no identity provider {}", user.provider),
+        ));
     }
     Ok(BlockUser { user, reason: entry.reason })
 }

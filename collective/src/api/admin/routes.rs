@@ -6,9 +6,9 @@ use ringwall_protocol::object::{Appliance, GlobalSettings, IdentityProvider, Mfa
 use ringwall_protocol::wire::admin::{
     ActiveSession, AdministratorSession, AdmitRequest, BlacklistEntry, BlockRequest, BreakGlassCode, CollectiveStatus,
     ExplainRequest, ExportRequest, Fido2Code, Fido2Device, Fido2Permit, KnockKeyAnswer, LoginAnswer, LoginRequest,
-    OnBoardedDevice, OnBoarding, OnBoardingRequest, OtpCode, OtpHolder, OtpPermit, OtpSeed, OtpSeedRequest, ProfileBarcode,
-    ProfileEmail, ProfilePage, ProfileUrl, ReevaluateAnswer, RevokeAnswer, RevokeRequest, SessionInfo, VersionAnswer,
-    WaitingController,
+    OnBoardedDevice, OnBoarding, OnBoardingRequest, OtpCode, OtpHolder, OtpPermit, OtpSeed, OtpSeedRequest,
+    ProfileBarcode, ProfileEmail, ProfilePage, ProfileUrl, ReevaluateAnswer, RevokeAnswer, RevokeRequest, SessionInfo,
+    VersionAnswer, WaitingController,
 };
 use ringwall_protocol::wire::join::Seed;
 use ringwall_protocol::wire::what_if::{Draft, LintAnswer, Simulation};

@@ -26,7 +26,9 @@ pub(super) fn path_parameters(path: &str) -> Vec<Value> {
 pub(super) fn query_parameters(method: &str, path: &str, gives: Given) -> Vec<Value> {
     if method == "get" && path == "/client-profiles/{id}/barcode" {
         let schema = json!({ "type": "string", "enum": ["png", "svg"] });
-        return vec![json!({ "name": "format", "in": "query", "description": "What kind of picture.", "schema": schema })];
+        return vec![
+            json!({ "name": "format", "in": "query", "description": "What kind of picture.", "schema": schema }),
+        ];
     }
     if !matches!(gives, Given::Many(_) | Given::Objects(_)) {
         return Vec::new();

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PORT, SERVER, SERVERS, TIMEOUT_SECONDS};
 use super::radius::{RadiusProtocol, default_port, default_timeout};
+use super::{PORT, SERVER, SERVERS, TIMEOUT_SECONDS};
 use crate::form::{Count, Each, Within};
 use crate::id::MfaProviderId;
 use crate::object::EntityBase;

@@ -12,11 +12,22 @@ use crate::interaction::MAX_MESSAGE;
 /// Longest DN or filter, in characters.
 pub const MAX_DN: usize = 1_024;
 /// A distinguished name in a directory, as its server writes it.
-pub const DN: Form = Form::matching("^[^\\u0000-\\u001f\\u007f-\\u009f]*=[^\\u0000-\\u001f\\u007f-\\u009f]*$", 1, MAX_DN, "is a distinguished name, like cn=reader,dc=corp,dc=example");
+pub const DN: Form = Form::matching(
+    "^[^\\u0000-\\u001f\\u007f-\\u009f]*=[^\\u0000-\\u001f\\u007f-\\u009f]*$",
+    1,
+    MAX_DN,
+    "is a distinguished name, like cn=reader,dc=corp,dc=example",
+);
 /// The same, or nothing.
-pub const DN_OR_NOTHING: Form = Form::matching("^([^\\u0000-\\u001f\\u007f-\\u009f]*=[^\\u0000-\\u001f\\u007f-\\u009f]*)?$", 0, MAX_DN, "is a distinguished name, or empty");
+pub const DN_OR_NOTHING: Form = Form::matching(
+    "^([^\\u0000-\\u001f\\u007f-\\u009f]*=[^\\u0000-\\u001f\\u007f-\\u009f]*)?$",
+    0,
+    MAX_DN,
+    "is a distinguished name, or empty",
+);
 /// An attribute's name or number (RFC 4512 §1.4), without options.
-pub const ATTRIBUTE: Form = Form::matching("^([A-Za-z][A-Za-z0-9-]*|[0-9]+(\\.[0-9]+)*)$", 1, 128, "is the name of an attribute");
+pub const ATTRIBUTE: Form =
+    Form::matching("^([A-Za-z][A-Za-z0-9-]*|[0-9]+(\\.[0-9]+)*)$", 1, 128, "is the name of an attribute");
 /// Days before a password expires.
 pub const WARNING_DAYS: RangeInclusive<u32> = 1..=365;
 /// What users read whose password expires.

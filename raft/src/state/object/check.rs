@@ -7,9 +7,7 @@ use ringwall_protocol::name::{ProviderName, UserName};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::identity_provider::{BREAK_GLASS, IdentityProviderKind};
 use ringwall_protocol::object::site::MAX_GRACE_SECONDS;
-use ringwall_protocol::object::{
-    Appliance, IdentityProvider, IpPool, MAX_TAGS, Object, Site,
-};
+use ringwall_protocol::object::{Appliance, IdentityProvider, IpPool, MAX_TAGS, Object, Site};
 use ringwall_protocol::policy::{Condition, MAX_EXPRESSION, MAX_INTERACTIONS};
 use ringwall_protocol::time::UnixMillis;
 

@@ -11,8 +11,8 @@ use ringwall_protocol::id::ProviderId;
 use ringwall_protocol::interaction::{Interaction, InteractionKind, MESSAGE};
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::policy::{
-    Condition, CriteriaScript, DNS_SERVERS, MAX_INTERACTIONS, MAX_OF_A_POLICY, MAX_SCHEDULES, Policy, PolicyKind, SCHEDULE,
-    SITE_CLAIM, STOP_MESSAGE,
+    Condition, CriteriaScript, DNS_SERVERS, MAX_INTERACTIONS, MAX_OF_A_POLICY, MAX_SCHEDULES, Policy, PolicyKind,
+    SCHEDULE, SITE_CLAIM, STOP_MESSAGE,
 };
 use ringwall_protocol::rules::compile::{ResolvedNames, compile};
 use ringwall_raft::State;

@@ -46,7 +46,11 @@ pub(super) fn appliance(appliance: &Appliance, before: Option<&Object>, faults: 
         let roles = (before.controller.enabled, before.gateway.enabled) == (controller, gateway);
         faults.contradict_unless(roles, "controller.enabled", "of an appliance that has joined cannot change");
         let stays = !gateway || before.site == appliance.site;
-        faults.contradict_unless(stays, "site", "of a Gateway that has joined cannot change: remove it and add a new one");
+        faults.contradict_unless(
+            stays,
+            "site",
+            "of a Gateway that has joined cannot change: remove it and add a new one",
+        );
     }
 }
 

@@ -50,8 +50,10 @@ pub(super) fn identity_provider(
         sign_in_mfa(mfa, faults);
     }
     if provider.admin_provider && !provider.kind().takes_passwords() {
-        faults
-            .contradict("adminProvider", "wants a provider with passwords: the admin API takes no browser and no certificate");
+        faults.contradict(
+            "adminProvider",
+            "wants a provider with passwords: the admin API takes no browser and no certificate",
+        );
     }
     if provider.device_takeover == DeviceTakeover::ReplaceWithMfa && provider.on_boarding_2fa.is_none() {
         faults.contradict("deviceTakeover", "replaceWithMfa wants onBoarding2FA");

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use ringwall_protocol::form;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::ip_pool::IpRange;
-use ringwall_protocol::form;
 use ringwall_protocol::object::ip_pool::{LEASE_DAYS, MAX_RANGES};
 use ringwall_protocol::object::site::{
     DESCRIPTION, DnsResolver, GRACE_SECONDS, LEASE_SECONDS, MAX_RESOLVERS, MAX_SUBNETS, UPDATE_SECONDS, WITNESSES,
@@ -115,9 +115,10 @@ fn bounds(ranges: &[IpRange], six: bool, field: &str, faults: &mut Faults) -> Ve
         match range.bounds() {
             Some(bounds) if bounds.0.is_ipv6() == six => good.push((at, bounds)),
             Some(_) => faults.contradict(format!("{field}[{at}]"), "is of the other family than the pool"),
-            None => {
-                faults.contradict(format!("{field}[{at}]"), "is a cidr, or first and last of one family, first not above last")
-            }
+            None => faults.contradict(
+                format!("{field}[{at}]"),
+                "is a cidr, or first and last of one family, first not above last",
+            ),
         }
     }
     good

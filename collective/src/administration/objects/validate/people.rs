@@ -59,7 +59,8 @@ pub(super) fn role(role: &AdministrativeRole, faults: &mut Faults) {
             faults.contradict(field("defaultTags"), "belong to Create");
         }
         if !applies(privilege.action, privilege.target) {
-            faults.contradict(field("type"), format!("{:?} does not apply to {:?}", privilege.action, privilege.target));
+            faults
+                .contradict(field("type"), format!("{:?} does not apply to {:?}", privilege.action, privilege.target));
         }
     }
 }

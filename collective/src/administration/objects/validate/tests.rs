@@ -231,7 +231,8 @@ fn names_in_distinguished_names_and_kinds_of_providers_never_change() {
     if let Object::IdentityProvider(provider) = &mut renamed {
         provider.base.name = "other".to_owned();
     }
-    let fields: Vec<_> = validate(&renamed, Some(local), &state).into_errors().into_iter().map(|error| error.field).collect();
+    let fields: Vec<_> =
+        validate(&renamed, Some(local), &state).into_errors().into_iter().map(|error| error.field).collect();
     assert_eq!(fields, ["name"]);
 }
 

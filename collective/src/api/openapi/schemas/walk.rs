@@ -50,7 +50,9 @@ pub(super) fn merged(one: &Value, other: &Value) -> Value {
         both["properties"][name] = schema.clone();
     }
     let mut required: Vec<Value> = both["required"].as_array().cloned().unwrap_or_default();
-    required.extend(other["required"].as_array().into_iter().flatten().cloned());
+    let more = other["required"].as_array().into_iter().flatten().cloned();
+    let more: Vec<Value> = more.filter(|name| !required.contains(name)).collect();
+    required.extend(more);
     if !required.is_empty() {
         both["required"] = required.into();
     }
@@ -135,7 +137,9 @@ fn or_null(schema: &mut Value) {
         _ => return,
     };
     map.insert("type".to_owned(), kinds);
-    if let Some(values) = map.get_mut("enum").and_then(Value::as_array_mut).filter(|values| !values.contains(&Value::Null)) {
+    if let Some(values) =
+        map.get_mut("enum").and_then(Value::as_array_mut).filter(|values| !values.contains(&Value::Null))
+    {
         values.push(Value::Null);
     }
 }

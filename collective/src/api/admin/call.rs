@@ -188,7 +188,6 @@ impl StrangersCall {
 fn decode<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
     // As of objects: `null` stands for what is absent.
     let value = match value {
-        Value::Null => Value::Object(serde_json::Map::new()),
         Value::Object(mut fields) => {
             without_nulls(&mut fields);
             Value::Object(fields)

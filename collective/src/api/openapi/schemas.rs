@@ -5,6 +5,7 @@
 
 mod walk;
 
+use ringwall_protocol::form::{Form, IDENTIFIER};
 use ringwall_protocol::object::ObjectKind;
 use ringwall_protocol::object::identity_provider::{IdentityProviderKind, MfaProviderKind};
 use ringwall_protocol::wire::admin::List;
@@ -17,11 +18,15 @@ use super::operation::{Describe, Given, Taken};
 use crate::administration::members::settings::FOREIGN_DEFAULTS;
 use crate::administration::objects::decode::{FOREIGN_ACTION_FIELDS, READ_ONLY, SECRET};
 use crate::administration::objects::present::beside;
+use crate::identity::outbound::tls::MAX_CERTIFICATES;
 
 /// Where definitions stand.
 const PLACE: &str = "#/components/schemas/";
 /// What is appended to the name of a type where it is described as a request.
 const REQUEST: &str = "Request";
+/// Most texts with users' authorities, or with their revocation lists, and the longest (`ringwall_trust::user_certificate`).
+const MAX_AUTHORITIES: usize = 32;
+const MAX_AUTHORITIES_TEXT: usize = 1024 * 1024;
 /// The schema of a field that is not known and asks for nothing.
 const IDLE: &str = "Idle";
 
@@ -164,7 +169,7 @@ fn idle() -> Value {
 fn add_settings_fields(schema: &mut Value) {
     schema["required"] = json!(["profileHostname"]);
     for (name, value) in FOREIGN_DEFAULTS {
-        schema["properties"][*name] = json!({ "enum": [value, "", false] });
+        schema["properties"][*name] = json!({ "anyOf": [{ "const": value }, { "$ref": format!("{PLACE}{IDLE}") }] });
     }
 }
 
@@ -189,6 +194,10 @@ fn add_request_fields(kind: ObjectKind, schema: &mut Value) {
         for name in secrets {
             branch["properties"][*name] = secret.clone();
         }
+        bound_certificates(branch);
+        if kind == ObjectKind::CriteriaScript {
+            describe_with(IDENTIFIER, &mut branch["properties"]["name"]);
+        }
         let own = branch["properties"].clone();
         for name in
             READ_ONLY.iter().filter(|name| own.get(**name).is_none() || **name == "created" || **name == "updated")
@@ -206,6 +215,29 @@ fn add_request_fields(kind: ObjectKind, schema: &mut Value) {
                 { "required": ["identityProviderName"], "properties": { "identityProviderName": { "type": "string" } } },
             ]);
         }
+    }
+}
+
+/// How many certificates a provider names, and how long they are, is for those who read them.
+fn bound_certificates(branch: &mut Value) {
+    for (field, count, length) in [
+        ("trustedCertificates", MAX_CERTIFICATES, None),
+        ("caCertificates", MAX_AUTHORITIES, Some(MAX_AUTHORITIES_TEXT)),
+        ("revocationLists", MAX_AUTHORITIES, Some(MAX_AUTHORITIES_TEXT)),
+    ] {
+        if let Some(list) = branch["properties"].get_mut(field) {
+            list["maxItems"] = count.into();
+            if let Some(length) = length {
+                list["items"]["maxLength"] = length.into();
+            }
+        }
+    }
+}
+
+/// Writes a form into a schema in place of the one that it has.
+fn describe_with(form: Form, schema: &mut Value) {
+    if let Ok(schema) = <&mut schemars::Schema>::try_from(schema) {
+        form.describe(schema);
     }
 }
 

@@ -7,6 +7,7 @@ use ringwall_protocol::object::identity_provider::ProviderSettings;
 use ringwall_protocol::object::identity_provider::oidc::{AUDIENCE, MAX_TEXT, SCOPE};
 
 use super::Faults;
+use super::provider::trust_fault;
 use crate::identity::outbound::tls;
 
 pub(super) fn oidc(provider: &IdentityProvider, faults: &mut Faults) {
@@ -29,6 +30,6 @@ pub(super) fn oidc(provider: &IdentityProvider, faults: &mut Faults) {
     faults.unless_fits(&settings.scope, SCOPE, "scope");
     faults.unless_fits(&settings.username_claim, form::OBJECT_NAME, "usernameClaim");
     if let Err(message) = tls::config(&settings.trusted_certificates) {
-        faults.add("trustedCertificates", message);
+        trust_fault(&settings.trusted_certificates, message, faults);
     }
 }

@@ -72,7 +72,7 @@ fn ldap(settings: &LdapSettings, faults: &mut Faults) {
         "are not read without sslEnabled or startTls: a server without TLS shows no certificate; leave them empty";
     faults.contradict_unless(encrypted || settings.trusted_certificates.is_empty(), "trustedCertificates", unread);
     if encrypted && let Err(message) = tls::config(&settings.trusted_certificates) {
-        faults.add("trustedCertificates", message);
+        trust_fault(&settings.trusted_certificates, message, faults);
     }
     faults.unless_fits(&settings.admin_distinguished_name, DN, "adminDistinguishedName");
     faults.unless_fits(&settings.base_dn, DN_OR_NOTHING, "baseDn");
@@ -86,6 +86,15 @@ fn ldap(settings: &LdapSettings, faults: &mut Faults) {
     let days = WARNING_DAYS.contains(&warning.threshold_days);
     faults.unless(days, "passwordWarning.thresholdDays", "lies between 1 and 365");
     faults.unless_fits(&warning.message, WARNING, "passwordWarning.message");
+}
+
+/// Certificates that cannot be read; or there are none, and this machine has none of its own.
+pub(super) fn trust_fault(named: &[String], message: String, faults: &mut Faults) {
+    if named.is_empty() {
+        faults.contradict("trustedCertificates", message);
+    } else {
+        faults.add("trustedCertificates", message);
+    }
 }
 
 fn radius(settings: &RadiusSettings, faults: &mut Faults) {

@@ -50,7 +50,9 @@ pub(super) fn merged(one: &Value, other: &Value) -> Value {
         both["properties"][name] = schema.clone();
     }
     let mut required: Vec<Value> = both["required"].as_array().cloned().unwrap_or_default();
-    required.extend(other["required"].as_array().into_iter().flatten().cloned());
+    let more = other["required"].as_array().into_iter().flatten().cloned();
+    let more: Vec<Value> = more.filter(|name| !required.contains(name)).collect();
+    required.extend(more);
     if !required.is_empty() {
         both["required"] = required.into();
     }

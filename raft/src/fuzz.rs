@@ -8,6 +8,7 @@ mod commands;
 mod encodings;
 #[cfg(test)]
 #[path = "../../fuzz/shared/replay.rs"]
+#[expect(clippy::disallowed_types, clippy::print_stderr, reason = "a test's time and words, not the state's")]
 mod replay;
 #[cfg(test)]
 mod seeds;

@@ -209,7 +209,9 @@ fn add_request_fields(kind: ObjectKind, schema: &mut Value) {
         }
         if kind == ObjectKind::ClientProfile {
             // The vendor's tools name the provider instead.
-            branch["required"].as_array_mut().map(|names| names.retain(|name| name != "identityProvider"));
+            if let Some(names) = branch["required"].as_array_mut() {
+                names.retain(|name| name != "identityProvider");
+            }
             branch["anyOf"] = json!([
                 { "required": ["identityProvider"], "properties": { "identityProvider": { "type": "string" } } },
                 { "required": ["identityProviderName"], "properties": { "identityProviderName": { "type": "string" } } },

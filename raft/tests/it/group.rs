@@ -139,6 +139,13 @@ impl Group {
     pub(crate) async fn promote(&self, number: u64) {
         let target = self.node(1).state().index();
         self.reaches(number, target).await;
+        let (leader, id) = (self.leader(None).await, NodeId(number));
+        let acknowledged = async {
+            while leader.status().followers.get(&id).is_none_or(|one| one.matched < target) {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, acknowledged).await.expect("the leader hears of it");
         self.any().promote(NodeId(number)).await.expect("promoted");
     }
 

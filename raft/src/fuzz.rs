@@ -8,11 +8,7 @@ mod commands;
 mod encodings;
 #[cfg(test)]
 #[path = "../../fuzz/shared/replay.rs"]
-#[expect(
-    clippy::disallowed_types,
-    clippy::print_stderr,
-    reason = "it times targets and names the file that one fails with"
-)]
+#[expect(clippy::disallowed_types, clippy::print_stderr, reason = "a test's time and words, not the state's")]
 mod replay;
 #[cfg(test)]
 mod seeds;

@@ -140,9 +140,10 @@ impl Group {
         let target = self.node(1).state().index();
         self.reaches(number, target).await;
         let (leader, id) = (self.leader(None).await, NodeId(number));
+        let knows = || leader.status().followers.get(&id).is_some_and(|one| one.matched >= target);
         let acknowledged = async {
-            while leader.status().followers.get(&id).is_none_or(|one| one.matched < target) {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            while !knows() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         timeout(PATIENCE, acknowledged).await.expect("the leader hears of it");

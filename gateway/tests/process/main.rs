@@ -54,7 +54,7 @@ fn silent_controller_cannot_keep_a_gateway() {
         assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
         // The Controller that feeds the Gateway keeps the revocation from it, and confirms every poll.
         let begun = Instant::now();
-        collective.revoke_behind_the_feed(&alice);
+        collective.revoke_behind_the_feed(&alice).await;
         loop {
             match websocket.hear().await {
                 FromGateway::End { code, .. } => {

@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/ringwall/target
 BINARIES := $(CARGO_TARGET_DIR)/debug
 DEMO_FLAGS := $(if $(filter 1 yes true,$(KEEP)),--keep)
 
-.PHONY: help setup build demo test lint advisories fmt bench fuzz clean-lab
+.PHONY: help setup build demo test lint advisories fmt bench fuzz pentest clean-lab
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,11 @@ bench: ## Measures the figures of the design and compares them with those of oth
 
 fuzz: ## Gives the readers of bytes of others what nobody meant, for MINUTES=10 in all; TARGET=name: one of them.
 	@scripts/fuzz.sh $(or $(MINUTES),10) $(TARGET)
+
+pentest: ## Attacks the product in a lab, and the admin API for MINUTES=10; a table of what held (root).
+	@scripts/setup.sh pentest
+	@scripts/build.sh build --workspace --bins --locked
+	$(BINARIES)/ringwall-pentest --minutes $(or $(MINUTES),10)
 
 clean-lab: ## Removes what a kept or interrupted lab left.
 	@scripts/build.sh build --workspace --bins --locked

@@ -5,14 +5,15 @@
 #   setup.sh demo     the same, and what `make demo` needs
 #   setup.sh test     the same, and what `make test` needs (the default)
 #   setup.sh bench    the same, and what the benchmark compares Ringwall with, as far as it can be had
+#   setup.sh pentest  what `make test` needs, and the scanners and packet makers of `make pentest`
 #
 # Each thing is tried and not looked up by its name: compilers compile, libclang parses a header, programs tell a version that
 # is new enough. Before anything is installed, this says what and how large it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-test}
-case $purpose in build | demo | test | bench) ;; *)
-    printf 'setup: unknown purpose %q: one of build, demo, test, bench\n' "$purpose" >&2
+case $purpose in build | demo | test | bench | pentest) ;; *)
+    printf 'setup: unknown purpose %q: one of build, demo, test, bench, pentest\n' "$purpose" >&2
     exit 64
     ;;
 esac
@@ -108,6 +109,14 @@ check_slapd() {
     [ -x /usr/sbin/slapadd ] || { echo 'no /usr/sbin/slapadd'; return 1; }
 }
 
+# Debian splits what makes virtual environments from the interpreter.
+check_python() {
+    version_at_least 3.10 python3 --version && runs python3 -c 'import ensurepip, venv'
+}
+
+# The distribution's interpreter, which sees the distribution's packages.
+check_scapy() { runs /usr/bin/python3 -c 'import scapy.all'; }
+
 # --- What is wanted: purpose | what | packages | check ------------------------------------------------------------------------
 
 wanted=(
@@ -132,8 +141,12 @@ wanted=(
     'test|chromium with its driver|chromium chromium-driver|check_chromium'
     'test|node|nodejs|version_at_least 18.0 node --version'
     'test|npm|npm|runs npm --version'
+    'test|python3 with venv|python3 python3-venv|check_python'
+    'pentest|nmap|nmap|runs nmap --version'
+    'pentest|hping3|hping3|runs hping3 --version'
+    'pentest|scapy|python3-scapy|check_scapy'
 )
-case $purpose in build) levels='build' ;; demo) levels='build demo' ;; *) levels='build demo test' ;; esac
+case $purpose in build) levels='build' ;; demo) levels='build demo' ;; pentest) levels='build demo test pentest' ;; *) levels='build demo test' ;; esac
 
 # Programs that the benchmark compares Ringwall with. Never needed by the product or its tests.
 peers=('fwknopd|fwknop-server|runs fwknopd --version')
@@ -214,7 +227,23 @@ why=$(check_rust) || {
     printf 'setup: Rust: %s; see https://rustup.rs, or run: rustup update\n' "$why" >&2
     exit 69
 }
-if [ "$purpose" = test ]; then
+# schemathesis, which holds the admin API against its description: every package in the version and with the hash that
+# chaos-tests/pentest/requirements.txt names. Made anew when that file changes.
+make_python_environment() {
+    local place=${RINGWALL_PENTEST_VENV:-$HOME/.cache/ringwall/pentest} wanted=chaos-tests/pentest/requirements.txt
+    cmp -s "$wanted" "$place/requirements.txt" && return
+    printf 'setup: installing schemathesis into %s\n' "$place"
+    rm -rf "$place"
+    mkdir -p "$(dirname "$place")"
+    python3 -m venv "$place" || return 1
+    "$place/bin/pip" install --quiet --disable-pip-version-check --no-input --require-hashes --requirement "$wanted" || return 1
+    cp "$wanted" "$place/requirements.txt"
+}
+if [[ $purpose == test || $purpose == pentest ]]; then
+    make_python_environment || {
+        printf 'setup: schemathesis cannot be installed; see the lines above\n' >&2
+        exit 69
+    }
     why=$(check_lint_tools) || {
         printf 'setup: clippy and rustfmt: %s; run: rustup component add clippy rustfmt\n' "$why" >&2
         exit 69

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::output::Format;
 
 mod administrator;
+mod approval;
 mod collective;
 mod device;
 mod factor;
@@ -16,6 +17,7 @@ mod question;
 mod session;
 
 pub use administrator::{AdminSession, BreakGlass};
+pub use approval::{Approvals, Approve};
 pub use collective::{Add, Admit, Collective};
 pub use device::{Device, Revoke};
 pub use factor::{Fido2, Otp};
@@ -46,7 +48,7 @@ const EXAMPLES: &str = "Examples:
   ringctl explain alice 10.20.0.10:443
 
 Exit codes: 0 done, 1 something here, 2 usage, 3 unreachable, 4 not signed in, 5 not permitted, 6 not found,
-7 invalid, 8 conflict, 9 unavailable, 10 the answer is no.";
+7 invalid, 8 conflict, 9 unavailable, 10 the answer is no, 11 another administrator must approve it first.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -76,6 +78,18 @@ pub enum Command {
     /// Sessions of administrators.
     #[command(subcommand)]
     AdminSession(AdminSession),
+    /// Approve what another administrator asked for, where the settings want two (`dualControl`): it is carried out.
+    #[command(after_help = "Examples:\n  ringctl approvals\n  ringctl approve 4c07bc67-57ea-42dd-b702-c2d6c45419fc")]
+    Approve(Approve),
+    /// Orders that wait for a second administrator; without a command, they are shown.
+    #[command(
+        after_help = "Examples:\n  ringctl approvals\n  ringctl approvals withdraw 4c07bc67-57ea-42dd-b702-c2d6c45419fc"
+    )]
+    Approvals {
+        /// What to do with them.
+        #[command(subcommand)]
+        order: Option<Approvals>,
+    },
     /// The sealed way in for when no administrator can sign in.
     #[command(subcommand)]
     BreakGlass(BreakGlass),

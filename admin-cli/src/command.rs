@@ -3,6 +3,7 @@
 mod administrator;
 mod admission;
 mod apply;
+mod approval;
 mod blocklist;
 mod collective;
 mod device;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Approvals, Cli, Command};
 use crate::connection::{ApiError, Connection};
 use crate::output::Format;
 use crate::session::Session;
@@ -55,6 +56,10 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Device(order) => device::run(&desk(&path, cli.output)?, order).await,
         Command::Session(order) => session::run(&desk(&path, cli.output)?, order).await,
         Command::AdminSession(order) => administrator::run(&desk(&path, cli.output)?, order).await,
+        Command::Approve(order) => approval::approve(&desk(&path, cli.output)?, &order).await,
+        Command::Approvals { order } => {
+            approval::run(&desk(&path, cli.output)?, order.unwrap_or(Approvals::List)).await
+        }
         Command::BreakGlass(order) => administrator::break_glass(&desk(&path, cli.output)?, order).await,
         Command::Blocklist(order) => blocklist::run(&desk(&path, cli.output)?, order).await,
         Command::Collective(order) => collective::run(&desk(&path, cli.output)?, order).await,

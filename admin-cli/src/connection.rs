@@ -52,6 +52,9 @@ pub(crate) enum ApiError {
     /// What came back is no answer of an admin API.
     #[error("the answer is not understood: {0}")]
     Protocol(String),
+    /// Nothing is done yet: another administrator must approve it.
+    #[error("{0}")]
+    ApprovalWanted(String),
     /// The Controller refused.
     #[error("{}", refusal(*.status, .body))]
     Refused {
@@ -263,6 +266,9 @@ fn describe(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(status: StatusCode, bytes: &[u8]) -> Result<T, ApiError> {
+    if status == StatusCode::ACCEPTED {
+        return Err(ApiError::ApprovalWanted(describe(bytes)));
+    }
     if status.is_success() {
         let bytes = if bytes.is_empty() { b"null" } else { bytes };
         return serde_json::from_slice(bytes).map_err(|error| ApiError::Protocol(error.to_string()));
@@ -294,10 +300,19 @@ pub(crate) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code::ExitCode;
 
     #[test]
     fn names_are_escaped_for_paths() {
         assert_eq!(escape("CN=a b,OU=local"), "CN%3Da%20b%2COU%3Dlocal");
+    }
+
+    #[test]
+    fn what_waits_for_approval_is_not_taken_for_done() {
+        let body = br#"{"id":"approvalWanted","message":"another administrator must approve this"}"#;
+        let error = decode::<Value>(StatusCode::ACCEPTED, body).expect_err("not done");
+        assert_eq!(error.to_string(), "another administrator must approve this");
+        assert_eq!(ExitCode::of(&error.into()), ExitCode::ApprovalWanted);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum ExitCode {
     Unavailable = 9,
     /// The question was answered with no: `explain` says that the flow is blocked.
     Negative = 10,
+    /// Nothing is done yet: another administrator must approve it.
+    ApprovalWanted = 11,
 }
 
 /// A question whose answer is no: printed already, told by the exit code.
@@ -41,6 +43,7 @@ impl ExitCode {
         match error.downcast_ref::<ApiError>() {
             Some(ApiError::Unreachable { .. } | ApiError::Protocol(_)) => Self::Unreachable,
             Some(ApiError::NotSignedIn) => Self::Unauthorized,
+            Some(ApiError::ApprovalWanted(_)) => Self::ApprovalWanted,
             Some(ApiError::Refused { status, .. }) => match status {
                 401 | 412 => Self::Unauthorized,
                 403 => Self::Forbidden,

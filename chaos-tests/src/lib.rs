@@ -10,5 +10,6 @@ pub mod bench;
 pub mod demo;
 pub mod golden;
 pub mod lab;
+pub mod pentest;
 pub mod product;
 pub mod report;

@@ -3,6 +3,7 @@
 //! | room | is |
 //! | --- | --- |
 //! | [`access`] | how an administrator proves himself, what he may do, and what he may hand on |
+//! | [`approvals`] | what needs two administrators (T65) |
 //! | [`objects`] | objects as the admin API writes them; create, read, replace, delete: one way for every kind |
 //! | [`users`] | devices, users and sessions |
 //! | [`members`], [`profiles`] | the Collective itself: appliances, settings, Client profiles |
@@ -12,7 +13,9 @@
 //! Everything decides from one state that is at least as new as the request. HTTP is left to `api::admin`.
 
 pub(crate) mod access;
+pub(crate) mod approvals;
 pub(crate) mod denial;
+pub(crate) mod faults;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod members;
@@ -28,6 +31,7 @@ pub(crate) use denial::Denial;
 use std::sync::Arc;
 
 use self::access::Access;
+use self::approvals::Approvals;
 use self::members::Members;
 use self::objects::Objects;
 use self::profiles::Profiles;
@@ -38,6 +42,8 @@ use self::users::Users;
 pub(crate) struct Administration {
     /// Sign-in of administrators, and their sessions.
     pub(crate) access: Access,
+    /// Orders that need two administrators.
+    pub(crate) approvals: Approvals,
     /// Reading and writing of all kinds of objects, with their checks.
     pub(crate) objects: Objects,
     /// Users, devices, sessions.

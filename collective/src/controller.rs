@@ -10,6 +10,7 @@ use ringwall_trust::token::TokenSigner;
 
 use crate::administration::Administration;
 use crate::administration::access::Access;
+use crate::administration::approvals::Approvals;
 use crate::administration::members::Members;
 use crate::administration::objects::Objects;
 use crate::administration::profiles::Profiles;
@@ -205,6 +206,7 @@ impl Shared {
                 places: Arc::clone(&self.places),
                 spent_proofs: Default::default(),
             },
+            approvals: Approvals { replica: replica.clone() },
             objects: Objects { replica: replica.clone(), vault: Arc::clone(vault), providers: Arc::clone(providers) },
             users: Users {
                 replica: replica.clone(),

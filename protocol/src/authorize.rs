@@ -9,6 +9,7 @@ mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::claims::Facts;
@@ -26,7 +27,7 @@ pub use help::Help;
 pub use schedule::Schedule;
 
 /// How one entitlement of a session stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EntitlementState {
     /// Id of the entitlement.

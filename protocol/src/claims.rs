@@ -3,11 +3,13 @@
 //! The three never mix: an expression sees them as the separate variables `user`, `device` and `system`. What a device
 //! says of itself has it in its type ([`UntrustedClaims`]) and is reachable under `device` only.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::id::{ConditionId, TransactionId};
 use crate::time::UnixMillis;
@@ -27,6 +29,28 @@ pub const DEVICE_CLAIM_MAX_AGE: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClaimMap(pub BTreeMap<String, Value>);
+
+impl JsonSchema for ClaimMap {
+    fn schema_name() -> Cow<'static, str> {
+        "ClaimMap".into()
+    }
+    /// What [`ClaimMap::check`] takes, but for the size.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut value = json!({ "anyOf": [
+            { "type": ["null", "boolean", "number", "string"] },
+            { "type": "array", "maxItems": 0 },
+            { "type": "object", "maxProperties": 0 },
+        ]});
+        for _ in 0..MAX_CLAIM_DEPTH {
+            value = json!({ "anyOf": [
+                { "type": ["null", "boolean", "number", "string"] },
+                { "type": "array", "maxItems": MAX_CLAIM_LIST, "items": value },
+                { "type": "object", "additionalProperties": value },
+            ]});
+        }
+        json_schema!({ "type": "object", "additionalProperties": value })
+    }
+}
 
 /// Why claims are refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,7 +141,7 @@ pub struct StepUp {
 }
 
 /// A reason that the user typed for access: untrusted text, known to one session only (S54).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reason {
     /// 1 to [`MAX_REASON`] bytes, without control characters.

@@ -2,8 +2,10 @@
 
 mod parse;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::form::{self, Count, Each, Is};
 use crate::id::{ConditionId, EntitlementId, SiteId};
 use crate::object::EntityBase;
 
@@ -12,8 +14,15 @@ pub use parse::{ActionError, Host, ParsedAction};
 /// Most names in one entitlement.
 pub const MAX_NAMES: usize = 256;
 
+/// Most actions of one entitlement.
+pub const MAX_ACTIONS: usize = 256;
+/// Most conditions of one entitlement.
+pub const MAX_CONDITIONS: usize = 32;
+/// Most hosts of one action, and most ports: bounds the work of one rule set.
+pub const MAX_ENTRIES: usize = 1_024;
+
 /// An entitlement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Entitlement {
     /// Id, name, notes, tags, times.
@@ -29,8 +38,10 @@ pub struct Entitlement {
     pub condition_logic: Logic,
     /// Conditions; none with `and`: always; none with `or`: never (refused at save).
     #[serde(default)]
+    #[schemars(transform = Count(0..=MAX_CONDITIONS))]
     pub conditions: Vec<ConditionId>,
     /// What is allowed, blocked, watched, excluded.
+    #[schemars(transform = Count(1..=MAX_ACTIONS))]
     pub actions: Vec<Action>,
     /// Links that the Client shows.
     #[serde(default)]
@@ -38,7 +49,7 @@ pub struct Entitlement {
 }
 
 /// All of them, or one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Logic {
     /// All must hold.
@@ -49,7 +60,7 @@ pub enum Logic {
 }
 
 /// One action of an entitlement (S44).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Action {
     /// Protocol and direction; absent only for `exclude`.
@@ -58,12 +69,15 @@ pub struct Action {
     /// What happens.
     pub action: ActionKind,
     /// Addresses, prefixes, ranges (`10.0.0.1-10.0.0.9`), names (`dns://host`, `*.domain`).
+    #[schemars(transform = Count(1..=MAX_ENTRIES), transform = Each(form::ACTION_HOST))]
     pub hosts: Vec<String>,
     /// Ports and ranges (`80`, `1024-65535`, `80,443`); TCP and UDP only; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = Count(0..=MAX_ENTRIES), transform = Each(form::PORTS))]
     pub ports: Vec<String>,
     /// ICMP types and ranges; ICMP only; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = Count(0..=MAX_ENTRIES), transform = Each(form::ICMP_TYPES))]
     pub types: Vec<String>,
 }
 
@@ -122,7 +136,7 @@ impl Subtype {
 }
 
 /// What an action does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ActionKind {
     /// Let pass.
@@ -136,7 +150,7 @@ pub enum ActionKind {
 }
 
 /// Protocol and direction, with the vendor's names. `http_up` exists to be refused by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is protocol and direction as it says")]
 pub enum Subtype {
@@ -154,16 +168,19 @@ pub enum Subtype {
     EspDown,
     GreUp,
     GreDown,
+    #[schemars(skip)]
     HttpUp,
 }
 
 /// A link that the Client shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppShortcut {
     /// Its text.
+    #[schemars(transform = Is(form::OBJECT_NAME))]
     pub name: String,
     /// Where it leads.
+    #[schemars(transform = Is(form::LINK))]
     pub url: String,
     /// More text.
     #[serde(default)]

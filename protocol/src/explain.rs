@@ -4,6 +4,7 @@
 //! [`Authorization`] for each Site, each expression with the claims that it read. To users only the kind of a refusal is
 //! told: which entitlements are open, and what he can do.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::assign::{Assignment, PolicySet};
@@ -19,7 +20,7 @@ use crate::rules::compile::{ResolvedNames, compile};
 use crate::rules::matching::Flow;
 
 /// The answer to "would this user reach this host, and why".
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The flow passes.
@@ -39,7 +40,7 @@ pub struct Explanation {
 }
 
 /// An entitlement that would allow a flow and that the user does not have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MissedEntitlement {
     /// Id of the entitlement.
@@ -53,7 +54,7 @@ pub struct MissedEntitlement {
 }
 
 /// Something that stands before policies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Obstacle {
     /// What.
@@ -63,7 +64,7 @@ pub struct Obstacle {
 }
 
 /// Kinds of obstacles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ObstacleKind {
     /// The user may not sign in.
@@ -91,7 +92,7 @@ impl ObstacleKind {
 }
 
 /// A policy in an explanation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedPolicy {
     /// Id of the policy.
@@ -113,7 +114,7 @@ pub struct ExplainedPolicy {
 }
 
 /// An entitlement in an explanation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedEntitlement {
     /// Id of the entitlement.
@@ -137,7 +138,7 @@ pub struct ExplainedEntitlement {
 }
 
 /// A condition in an explanation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedCondition {
     /// Id of the condition.

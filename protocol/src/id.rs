@@ -2,9 +2,11 @@
 //!
 //! All are UUIDs on the wire (RFC 9562); ids of new objects are version 7. [`NodeId`] and [`LogIndex`] are integers.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -21,8 +23,9 @@ pub struct InvalidId {
 macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident => $kind:literal;)*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
+        #[schemars(inline)]
         pub struct $name(Uuid);
 
         impl $name {
@@ -121,7 +124,7 @@ impl DeviceId {
 }
 
 /// A Controller in the Raft group. Ids are log indexes of their admission and are never reused; the first is 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct NodeId(pub u64);
 
@@ -132,7 +135,7 @@ impl fmt::Display for NodeId {
 }
 
 /// A position in the replicated log: the cut-off of revocations and the age of tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct LogIndex(pub u64);
 
@@ -145,7 +148,7 @@ impl fmt::Display for LogIndex {
 /// The incarnation of the Collective that something belongs to (T19).
 ///
 /// `epoch` grows with every new incarnation; `id` tells two apart that claim the same epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Incarnation {
     /// Grows with each incarnation: max(former + 1, Unix seconds).
     pub epoch: u64,
@@ -186,6 +189,18 @@ impl FromStr for Thumbprint {
             .and_then(|bytes| bytes.try_into().ok())
             .map(Self)
             .ok_or_else(|| InvalidId { kind: "key thumbprint", got: text.chars().take(64).collect() })
+    }
+}
+
+impl JsonSchema for Thumbprint {
+    fn schema_name() -> Cow<'static, str> {
+        "Thumbprint".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$" })
     }
 }
 

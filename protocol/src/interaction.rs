@@ -1,23 +1,34 @@
 //! User interactions: what a user can do about a condition that does not hold (S51; vendor: "remedy method").
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::form::{self, Form, Is};
 use crate::id::{ConditionId, EntitlementId, PromptId};
 
-/// Longest text of an interaction, in bytes.
+/// What a user reads of an interaction.
+pub const MESSAGE: Form = Form::matching(
+    "[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]",
+    1,
+    MAX_MESSAGE,
+    "has 1 to 2048 characters, not only blanks",
+);
+/// Longest text of an interaction, in characters.
 pub const MAX_MESSAGE: usize = 2_048;
 
 /// One interaction of a condition, as the admin API writes it (`remedyMethods[]`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Interaction {
     /// What is asked for.
     #[serde(rename = "type")]
     pub kind: InteractionKind,
     /// What the user reads.
+    #[schemars(transform = Is(MESSAGE))]
     pub message: String,
     /// Name under which the answer is found in claims; wanted for all but messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = Is(form::SUFFIX))]
     pub claim_suffix: Option<String>,
     /// MFA provider (OTP) or identity provider (password); absent: the provider of the sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +40,7 @@ pub struct Interaction {
 }
 
 /// The kinds of interaction, with the vendor's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum InteractionKind {
     /// Text to be read; nothing is answered.
     DisplayMessage,

@@ -13,6 +13,7 @@ pub mod entitlement;
 pub mod explain;
 pub mod expression;
 pub mod feed;
+pub mod form;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod id;

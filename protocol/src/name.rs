@@ -4,21 +4,23 @@
 //! components. Names are compared component by component, never as text. A [`DnScope`] is a suffix of 0 to 3
 //! components and tells whom a revocation concerns.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::id::DeviceId;
 
-/// Longest user or provider name in bytes: fits an X.520 name with room for escapes.
+/// Longest user or provider name, in characters.
 pub(crate) const MAX_NAME: usize = 256;
 
 /// Why a text is no name or no DN.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Empty, too long, or with control characters.
-    #[error("a name has 1 to {MAX_NAME} bytes and no control characters")]
+    #[error("a name has 1 to {MAX_NAME} characters and no control characters")]
     Name,
     /// Not of the form that was expected.
     #[error("expected a distinguished name like CN=<device>,CN=<user>,OU=<provider>, got {0:?}")]
@@ -31,7 +33,7 @@ pub enum NameError {
     Device(String),
 }
 
-/// A user's name at its identity provider. Case matters; no control characters; 1–256 bytes.
+/// A user's name at its identity provider. Case matters; no control characters; 1–256 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserName(String);
@@ -50,7 +52,7 @@ macro_rules! names {
             /// [`NameError::Name`].
             pub fn parse(text: impl Into<String>) -> Result<Self, NameError> {
                 let text = text.into();
-                if text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control) {
+                if text.is_empty() || text.chars().count() > MAX_NAME || text.chars().any(char::is_control) {
                     return Err(NameError::Name);
                 }
                 Ok(Self(text))
@@ -208,6 +210,42 @@ macro_rules! text_forms {
 }
 text_forms! { UserDn SessionDn DnScope }
 
+/// A value of a DN, escaped as RFC 4514 §2.4 has it.
+macro_rules! value {
+    () => {
+        r##"([^\u0000-\u001f\u007f-\u009f"+,;<>\\= #]|\\["+,;<>\\= #])([^\u0000-\u001f\u007f-\u009f"+,;<>\\=]|\\["+,;<>\\= #]){0,255}"##
+    };
+}
+
+macro_rules! described {
+    ($($name:ident: $pattern:expr;)*) => {$(
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern, "maxLength": 2 * 4 * MAX_NAME + 64 })
+            }
+        }
+    )*};
+}
+described! {
+    UserDn: concat!("^CN=", value!(), ",OU=", value!(), "$");
+    SessionDn: concat!("^CN=[0-9a-f]{32},CN=", value!(), ",OU=", value!(), "$");
+    DnScope: concat!("^(((CN=[0-9a-f]{32},)?CN=", value!(), ",)?OU=", value!(), ")?$");
+}
+
+impl JsonSchema for UserName {
+    fn schema_name() -> Cow<'static, str> {
+        "UserName".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", "minLength": 1, "maxLength": MAX_NAME
+        })
+    }
+}
+
 fn user_dn(user: &str, provider: &str) -> Result<UserDn, NameError> {
     Ok(UserDn { user: UserName::parse(user)?, provider: ProviderName::parse(provider)? })
 }
@@ -237,7 +275,8 @@ impl fmt::Display for Escaped<'_> {
 
 /// Splits at unescaped commas into (type, unescaped value); at most 3 components, types upper-cased.
 fn split(text: &str) -> Result<Vec<(String, String)>, NameError> {
-    if text.len() > 6 * MAX_NAME {
+    // Two names of four bytes a character, a device, and what stands between them.
+    if text.len() > 2 * 4 * MAX_NAME + 64 {
         return Err(form(text));
     }
     let mut components = Vec::new();

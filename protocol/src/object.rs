@@ -15,12 +15,14 @@ pub mod user;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::entitlement::Entitlement;
+use crate::form::{self, Count, Each, Is};
 use crate::policy::{Condition, CriteriaScript, Policy};
-use crate::time::{UnixMillis, rfc3339};
+use crate::time::{Rfc3339, UnixMillis, rfc3339};
 
 pub use appliance::Appliance;
 pub use identity_provider::{IdentityProvider, MfaProvider};
@@ -31,32 +33,33 @@ pub use settings::GlobalSettings;
 pub use site::Site;
 pub use user::LocalUser;
 
-/// Longest name, in bytes.
-pub const MAX_OBJECT_NAME: usize = 256;
-/// Longest notes, in bytes.
-pub const MAX_NOTES: usize = 8 * 1024;
 /// Most tags of one object.
 pub const MAX_TAGS: usize = 64;
 
 /// What all objects have (`BaseEntity` of the admin API).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EntityBase<I> {
     /// Chosen by the caller, or by the Controller that takes the request.
     pub id: I,
     /// Unique within its kind.
+    #[schemars(transform = Is(form::OBJECT_NAME))]
     pub name: String,
     /// For people.
     #[serde(default)]
+    #[schemars(transform = Is(form::NOTES))]
     pub notes: String,
     /// Labels that policies and roles can refer to.
     #[serde(default)]
+    #[schemars(transform = Count(0..=MAX_TAGS), transform = Each(form::TAG))]
     pub tags: BTreeSet<String>,
     /// Set by the system.
     #[serde(default, with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub created: UnixMillis,
     /// Set by the system.
     #[serde(default, with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub updated: UnixMillis,
 }
 
@@ -78,12 +81,22 @@ impl<I> EntityBase<I> {
 macro_rules! objects {
     ($($(#[$doc:meta])* $name:ident: $type:ty, $collection:literal;)*) => {
         /// The kinds of administered objects.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum ObjectKind { $($(#[$doc])* $name,)* }
 
         impl ObjectKind {
             /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
+            /// The description of its objects.
+            #[must_use]
+            pub fn schema(self, generator: &mut SchemaGenerator) -> Schema {
+                match self { $(Self::$name => generator.subschema_for::<$type>(),)* }
+            }
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
             /// The collection's path segment in the admin API.
             #[must_use]
             pub const fn collection(self) -> &'static str {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{LogIndex, SiteId, TokenId};
@@ -15,7 +16,7 @@ use crate::time::UnixMillis;
 pub const MAX_SLICES: u16 = 17_280;
 
 /// Kinds of tokens, with the vendor's names (S27).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum TokenKind {
     /// A user's claims.
     Claims,

@@ -1,5 +1,6 @@
 //! Single packet authorization: what a knock says. Keys, seals and proofs are in `trust/`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a UDP knock.
@@ -8,7 +9,7 @@ pub const KNOCK_LEN: usize = 128;
 pub const KNOCK_FIRST_BYTE: u8 = 0xC0;
 
 /// A key for knocks as text: 32 bytes base64url, or sealed where it stands in the state. Never shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct KnockKey(String);
 

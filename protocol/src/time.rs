@@ -1,13 +1,16 @@
 //! Points in time and spans, as arithmetic. Who reads a clock does so elsewhere and passes the result in.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
@@ -54,6 +57,23 @@ impl fmt::Display for UnixMillis {
             Ok(time) => write!(f, "{time:.3}"),
             Err(_) => f.write_str("9999-12-30T22:00:00.999Z"),
         }
+    }
+}
+
+/// Describes a [`UnixMillis`] that is written as RFC 3339.
+#[derive(Debug, Clone, Copy)]
+pub struct Rfc3339;
+
+impl JsonSchema for Rfc3339 {
+    fn schema_name() -> Cow<'static, str> {
+        "Rfc3339".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    /// Not before 1970, nor after what is printed.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time", "pattern": "^(19[7-9][0-9]|[2-9][0-9]{3})-" })
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod admin_session;
 pub mod apply;
+pub mod approval;
 pub mod binding;
 pub mod blocklist;
 pub mod break_glass;
@@ -49,9 +50,11 @@ use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::{GlobalSettings, IdentityProvider, LocalUser, Object, ObjectKind};
 use ringwall_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use address::AddressTable;
 use admin_session::AdminSession;
+use approval::WaitingOrder;
 use binding::Bindings;
 use blocklist::BlockEntry;
 use break_glass::BreakGlass;
@@ -115,6 +118,8 @@ pub struct State {
     break_glass: Option<BreakGlass>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     admin_keys: Map<UserId, Vec<Thumbprint>>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    waiting_orders: Map<Uuid, WaitingOrder>,
 }
 
 impl State {
@@ -196,7 +201,7 @@ impl State {
 
     /// An administered object with its version.
     #[must_use]
-    pub fn object(&self, kind: ObjectKind, id: uuid::Uuid) -> Option<&Stored> {
+    pub fn object(&self, kind: ObjectKind, id: Uuid) -> Option<&Stored> {
         self.objects.find(kind, id)
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use ringwall_protocol::object::ObjectKind;
+use ringwall_protocol::object::settings::DualControl;
 use ringwall_protocol::wire::admin::{
     BreakGlassStatus, CollectiveStatus, ControllerStatus, ExportRequest, GatewayStatus,
 };
@@ -53,6 +54,12 @@ async fn status(desk: &Desk) -> Result<()> {
     say(&Rows { titles, rows: status.controllers.iter().map(controller).collect() }.to_string())?;
     let titles = vec!["gateway", "site", "state", "feed", "enforced", "sessions"];
     say(&Rows { titles, rows: status.gateways.iter().map(gateway).collect() }.to_string())?;
+    match status.dual_control {
+        DualControl::Off => say("dual control: off")?,
+        DualControl::Required => {
+            say(&format!("dual control: required, {} orders wait (`ringctl approvals`)", status.orders_waiting))?;
+        }
+    }
     status.weaker.iter().try_for_each(|option| say(&format!("weaker: {option}")))?;
     if let Some(BreakGlassStatus { used: Some(at), used_from, .. }) = &status.break_glass {
         let from = used_from.map_or_else(String::new, |from| format!(" from {from}"));

@@ -80,6 +80,21 @@ impl Controller {
         founding: &Founding<'_>,
         adapt: impl FnOnce(Program) -> Program,
     ) -> Result<(Self, Founded)> {
+        Self::found_as(lab, host, founding, &[], adapt)
+    }
+
+    /// The same with ports that answer TLS to anybody.
+    pub(crate) fn found_open(lab: &Lab, host: &str, founding: &Founding<'_>) -> Result<(Self, Founded)> {
+        Self::found_as(lab, host, founding, &["--open"], |program| program)
+    }
+
+    fn found_as(
+        lab: &Lab,
+        host: &str,
+        founding: &Founding<'_>,
+        options: &[&str],
+        adapt: impl FnOnce(Program) -> Program,
+    ) -> Result<(Self, Founded)> {
         let data = data_directory(lab, host);
         let password = SecretFile::write(lab.directory().join(format!("{host}.password")), founding.password)?;
         let program = Program::product(&format!("{host}-init"), BINARY)?
@@ -92,6 +107,7 @@ impl Controller {
             .arg("--admin-password-file")
             .arg(password.path())
             .arg("--keep-root-sealed")
+            .args(options.iter().copied())
             .args(addresses(lab, host));
         let printed = lab.run(host, &program, FOUNDING)?.success().context("found the Collective")?;
         let told = |what: &str| {

@@ -120,7 +120,17 @@ impl CollectiveStatus {
 impl<'lab> Ringctl<'lab> {
     /// Signs in at the Controller of a host.
     pub fn sign_in(lab: &'lab Lab, host: &str, administrator: &Administrator<'_>) -> Result<Self> {
-        let ringctl = Self { lab, host: host.to_owned(), session: session_file(lab, host) };
+        Self::sign_in_with(lab, host, session_file(lab, host), administrator)
+    }
+
+    /// The same for an administrator beside the operator, with a session of his own.
+    pub fn sign_in_beside(lab: &'lab Lab, host: &str, administrator: &Administrator<'_>) -> Result<Self> {
+        let session = lab.directory().join(format!("{host}.{}.ringctl-session.json", administrator.name));
+        Self::sign_in_with(lab, host, session, administrator)
+    }
+
+    fn sign_in_with(lab: &'lab Lab, host: &str, session: PathBuf, administrator: &Administrator<'_>) -> Result<Self> {
+        let ringctl = Self { lab, host: host.to_owned(), session };
         let program = ringctl
             .program("sign-in")?
             .args(["sign-in", ADMIN_API, "--ca-fingerprint", administrator.ca_fingerprint])

@@ -1,9 +1,11 @@
 //! The whole product on real packets: the steps of the demonstration, as a test. Needs root, and the product's binaries
 //! beside the tests' (`cargo build --workspace --bins`).
 
+mod admin_api;
 mod administrators_key;
 mod certificate;
 mod clocks;
+mod dual_control;
 mod expiry;
 mod gateway_keys;
 mod names;

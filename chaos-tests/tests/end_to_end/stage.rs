@@ -40,8 +40,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// A joined Controller becomes a voter once it has caught up.
 const VOTER: Duration = Duration::from_secs(60);
 const PROFILE: &str = "demo";
-const ADMINISTRATOR: &str = "operator";
-const ADMINISTRATORS_PASSWORD: &str = "the operator has a long password";
+/// The first administrator.
+pub(crate) const ADMINISTRATOR: &str = "operator";
+/// The first administrator's password.
+pub(crate) const ADMINISTRATORS_PASSWORD: &str = "the operator has a long password";
 /// What every test starts from; a test's own state adds to it, or replaces an object of the same name.
 const BASE: &str = r#"
 kind: Site
@@ -148,6 +150,12 @@ impl<'lab> Stage<'lab> {
             ca_fingerprint: &self.ca_fingerprint,
         };
         Ringctl::sign_in(self.lab, host, &administrator)
+    }
+
+    /// Another administrator, at the first Controller.
+    pub(crate) fn administrator(&self, name: &str, password: &str) -> Result<Ringctl<'lab>> {
+        let administrator = Administrator { name, password, ca_fingerprint: &self.ca_fingerprint };
+        Ringctl::sign_in_beside(self.lab, CONTROLLER, &administrator)
     }
 
     /// Signs the user in and waits for the tunnel.

@@ -2,6 +2,7 @@
 
 use ringwall_protocol::wire::admin::{FieldError, LOWEST_VERSION, VERSION};
 use ringwall_raft::Rejection;
+use uuid::Uuid;
 
 use crate::refusal::Refusal;
 
@@ -33,15 +34,30 @@ pub(crate) enum Denial {
     /// It does not exist, or the caller may not know that it does.
     #[error("{0}")]
     NotFound(String),
+    /// The resource exists, and has no such method; those that it has.
+    #[error("this resource takes {0} only; see GET /admin/openapi.json")]
+    MethodNotAllowed(String),
     /// It does not fit what is there.
     #[error("{0}")]
     Conflict(String),
+    /// The order waits for a second administrator; nothing is done yet (T65).
+    #[error(
+        "nothing is done yet: another administrator must approve this within 15 minutes, with `ringctl approve {id}`; \
+         `ringctl approvals withdraw {id}` takes it back"
+    )]
+    ApprovalWanted {
+        /// Names the order.
+        id: Uuid,
+    },
     /// The password was right, another factor is wanted first.
     #[error("another factor is wanted first")]
     FactorMissing,
-    /// Fields are wrong.
+    /// Fields are not as the published schema says.
     #[error("{} of the request's fields cannot be accepted", .0.len())]
     Invalid(Vec<FieldError>),
+    /// The schema permits the fields, and they contradict each other or what the Collective holds.
+    #[error("{} of the request's fields contradict others, or what the Collective holds", .0.len())]
+    Contradiction(Vec<FieldError>),
     /// A service refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -52,6 +68,12 @@ impl Denial {
     #[must_use]
     pub(crate) fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+
+    /// One field contradicts another one, or what the Collective holds.
+    #[must_use]
+    pub(crate) fn contradiction(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Contradiction(vec![FieldError { field: field.into(), message: message.into() }])
     }
 
     /// Several fields are wrong, or none.
@@ -69,8 +91,11 @@ impl From<Rejection> for Denial {
         match rejection {
             Rejection::InGroup { why, .. } => (*why).into(),
             Rejection::NotFound { .. } => Self::NotFound(text),
-            Rejection::Invalid { field, message } => Self::field(field, message),
-            Rejection::MissingReference { field, kind, id } => Self::field(field, format!("there is no {kind} {id}")),
+            // Whatever the schema says was looked at before it was proposed.
+            Rejection::Invalid { field, message } => Self::contradiction(field, message),
+            Rejection::MissingReference { field, kind, id } => {
+                Self::contradiction(field, format!("there is no {kind} {id}"))
+            }
             Rejection::Exists { .. }
             | Rejection::NameTaken { .. }
             | Rejection::Stale { .. }
@@ -91,6 +116,6 @@ mod tests {
     fn a_refused_part_of_a_group_is_told_as_if_it_stood_alone() {
         let why = Rejection::Invalid { field: "name".to_owned(), message: "is missing".to_owned() };
         let denial = Denial::from(Rejection::InGroup { at: 1, why: Box::new(why) });
-        assert_eq!(denial, Denial::field("name", "is missing"));
+        assert_eq!(denial, Denial::contradiction("name", "is missing"));
     }
 }

@@ -4,6 +4,7 @@
 //! Replacing an object by itself proposes nothing.
 
 mod decision;
+pub(in crate::administration) use decision::decide_again;
 pub(crate) mod decode;
 pub(crate) mod listing;
 pub(crate) mod present;
@@ -19,9 +20,10 @@ use ringwall_protocol::object::role::PrivilegeType;
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::List;
+use ringwall_raft::state::approval::ProtectedOrder;
 use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
 use ringwall_raft::state::object::{Expected, PutObject, Stored};
-use ringwall_raft::{Command, State};
+use ringwall_raft::{Command, Outcome, State};
 use ringwall_trust::password::{self, Cost};
 use ringwall_trust::secret::SystemRandom;
 use serde_json::Value;
@@ -34,6 +36,7 @@ use self::listing::{Habits, Wanted};
 use self::present::present;
 use super::access::authority::{Administrator, target_of};
 use super::access::lasting;
+use super::approvals::{self, carry_out};
 use super::denial::Denial;
 use super::repeat::Repeat;
 use crate::administration::members::appliances::remove_appliance;
@@ -104,7 +107,7 @@ impl Objects {
         let put = PutObject { object, expected: Expected::Absent };
         let order = self.with_secrets(self.with_password(put, id, password).await?, id, &secrets);
         check_lasting(who, kind, &order)?;
-        let outcome = repeat.propose(&self.replica, order).await?;
+        let outcome = self.write(who, order, repeat).await?;
         trail::changed(who, "entity_created", kind.collection(), &id.to_string(), &name, outcome.index);
         read_back(&self.replica, who.now, kind, id).await
     }
@@ -134,7 +137,7 @@ impl Objects {
         let name = put.object.name().to_owned();
         let order = self.with_secrets(self.with_password(put, id, password).await?, id, &secrets);
         check_lasting(who, kind, &order)?;
-        let outcome = repeat.propose(&self.replica, order).await?;
+        let outcome = self.write(who, order, repeat).await?;
         trail::changed(who, "entity_updated", kind.collection(), &id.to_string(), &name, outcome.index);
         read_back(&self.replica, who.now, kind, id).await
     }
@@ -155,12 +158,20 @@ impl Objects {
         let outcome = match object {
             Object::Appliance(appliance) => remove_appliance(&self.replica, who, appliance, delete, repeat).await?,
             Object::IdentityProvider(_) | Object::MfaProvider(_) => {
-                repeat.propose(&self.replica, provider_secrets::with_removal(delete)).await?
+                self.write(who, provider_secrets::with_removal(delete), repeat).await?
             }
-            _ => repeat.propose(&self.replica, delete).await?,
+            _ => self.write(who, delete.into(), repeat).await?,
         };
         trail::changed(who, "entity_deleted", kind.collection(), &id.to_string(), object.name(), outcome.index);
         Ok(())
+    }
+
+    /// Writes what was decided; what gives somebody the authority to approve waits for approval itself (T65).
+    async fn write(&self, who: &Administrator, order: Command, repeat: &Repeat) -> Result<Outcome, Denial> {
+        match approvals::hands_on_approval(who, &order) {
+            true => carry_out(&self.replica, who, ProtectedOrder::HandOnAuthority(order), repeat).await,
+            false => repeat.propose(&self.replica, order).await,
+        }
     }
 
     /// The change, with the password's hash in the same entry.
@@ -233,7 +244,8 @@ pub(in crate::administration) fn prepared(body: Value, kind: ObjectKind, state: 
         && let Some(name) = body.field("identityProviderName").and_then(Value::as_str)
     {
         let provider = state.identity_provider_named(name).map(|provider| provider.base.id);
-        let unknown = || Denial::field("identityProviderName", format!("there is no identity provider {name:?}"));
+        let unknown =
+            || Denial::contradiction("identityProviderName", format!("there is no identity provider {name:?}"));
         let provider = provider.ok_or_else(unknown)?;
         body.set("identityProvider", provider.to_string().into());
     }

@@ -2,7 +2,7 @@
 
 use ringwall_protocol::id::CommandId;
 use ringwall_protocol::name::SessionDn;
-use ringwall_raft::{Command, Outcome, RequestDigest};
+use ringwall_raft::{Command, Outcome, RequestDigest, State};
 use uuid::Uuid;
 
 use super::denial::Denial;
@@ -63,6 +63,12 @@ impl Repeat {
         let outcome = replica.propose_as(self.command, self.digest, command.into()).await?;
         let reply = outcome.reply.accepted()?;
         Ok(Outcome { index: outcome.index, reply })
+    }
+
+    /// Whether it was proposed before, as far as `state` knows; proposed again, it gets its first answer.
+    #[must_use]
+    pub(crate) fn is_known(&self, state: &State) -> bool {
+        state.results().find(self.command).is_some()
     }
 
     /// The id of what the order makes: the same for every repetition.

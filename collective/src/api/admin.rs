@@ -15,6 +15,7 @@ mod objects;
 mod profiles;
 mod providers;
 mod questions;
+mod resources;
 mod routes;
 mod sign_in;
 
@@ -34,5 +35,5 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
 }
 
 async fn unknown() -> Result<HttpResponse, Denial> {
-    Err(Denial::NotFound("there is no such resource, or not with this method; see GET /admin/openapi.json".to_owned()))
+    Err(Denial::NotFound("there is no such resource; see GET /admin/openapi.json".to_owned()))
 }

@@ -1,46 +1,40 @@
-//! The description of the admin API that `GET /admin/openapi.json` serves (OpenAPI 3.1), made from the table of routes
-//! and from samples of what goes over the wire.
+//! The description of the admin API that `GET /admin/openapi.json` serves (OpenAPI 3.1), made from the table of routes and
+//! from the types that handlers decode and encode, with the bounds that decide (T85).
+//!
+//! What fits a request's schema is never refused with 422; what cannot be carried out although it fits is refused with 409.
 
-mod samples;
-mod schema;
+mod operation;
+mod parameters;
+mod schemas;
 
 use std::sync::OnceLock;
 
 use ringwall_protocol::object::ObjectKind;
-use ringwall_protocol::wire::admin::{LOWEST_VERSION, VERSION};
+use ringwall_protocol::wire::admin::{AdminError, LOWEST_VERSION, VERSION};
 use serde_json::{Map, Value, json};
 
+use self::parameters::{list_parameters, path_parameters, query_parameters};
+use self::schemas::Schemas;
 use super::admin::SPECIAL;
 
-/// One operation of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Operation {
-    /// `get`, `post`, `put` or `delete`.
-    pub(crate) method: &'static str,
-    /// Below `/admin`, parameters in braces.
-    pub(crate) path: &'static str,
-    /// Group.
-    pub(crate) tag: &'static str,
-    /// One sentence.
-    pub(crate) summary: &'static str,
-    /// What it takes.
-    pub(crate) body: Shape,
-    /// What it gives.
-    pub(crate) answer: Shape,
-}
+pub(crate) use operation::{Given, Operation, Taken};
 
-/// Form of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// No body; as an answer 204.
-    Nothing,
-    /// JSON that is not described further.
-    Any,
-    /// A schema by name.
-    Named(&'static str),
-    /// A list of them.
-    ListOf(&'static str),
-}
+/// Operations that want no session.
+const OPEN: [&str; 7] = [
+    "/version",
+    "/openapi.json",
+    "/identity-providers/names",
+    "/login",
+    "/authentication",
+    "/authentication/otp/initialize",
+    "/authentication/otp",
+];
+/// Languages that texts are written in where no pattern can say it.
+const FORMATS: &str = "Formats of texts: `cel-expression` is CEL over `user`, `device` and `system`; `claim-script` is CEL over \
+    `user`; `pem` is a certificate or a list of revoked ones; `ldap-filter` is a filter of RFC 4515 in parentheses; \
+    `oidc-issuer` is an https URL without user, query and fragment; `action-host` is an address, a prefix, `first-last`, \
+    `dns://name`, `domain://name` or a name; `port-ranges` and `icmp-type-ranges` are numbers and ranges with commas between; \
+    `destination` is `address:port`, `[v6]:port`, `name:port` or an address.";
 
 /// The document.
 #[must_use]
@@ -50,15 +44,17 @@ pub(crate) fn document() -> &'static Value {
 }
 
 fn make() -> Value {
+    let mut schemas = Schemas::new();
     let mut paths = Map::new();
     for operation in SPECIAL {
-        describe(&mut paths, operation.path, operation.method, special(operation));
+        describe(&mut paths, operation.path, operation.method, special(operation, &mut schemas));
     }
     for kind in ObjectKind::ALL {
-        for (path, method, operation) in generic(*kind) {
+        for (path, method, operation) in generic(*kind, &mut schemas) {
             describe(&mut paths, &path, method, operation);
         }
     }
+    let error = schemas.given(Given::one::<AdminError>()).unwrap_or_default();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -66,9 +62,11 @@ fn make() -> Value {
             "version": VERSION.to_string(),
             "description": format!(
                 "Every request carries `Accept: application/vnd.appgate.peer-v<N>+json` with N from {LOWEST_VERSION} to \
-                 {VERSION}; otherwise 406. `Idempotency-Key` makes an order safe to repeat for 24 hours. A \
-                 field without effect is refused with 422 by its name: `fallbackSite`, `vpn.dtls.enabled`, \
-                 `ipPoolMappings`, `peerInterface.overrideSpaMode`, and what belongs to another role or type of an object."
+                 {VERSION}; otherwise 406. `Idempotency-Key` makes an order safe to repeat for 24 hours. A request that breaks \
+                 its schema is refused with 422, field by field; one that fits it and contradicts itself or what the \
+                 Collective holds, with 409. In requests `null` stands for what is absent. A field without effect is refused \
+                 by its name: `fallbackSite`, `vpn.dtls.enabled`, `ipPoolMappings`, `peerInterface.overrideSpaMode`, and what \
+                 belongs to another role or type of an object. {FORMATS}"
             ),
         },
         "servers": [{ "url": "/admin" }],
@@ -81,7 +79,11 @@ fn make() -> Value {
                     "Sign in with a proof in the header DPoP (RFC 9449, ES256): the token is bound to its key, and every request \
                      brings a proof of its own." },
             },
-            "schemas": schema::all(),
+            "responses": { "Refused": { "description":
+                "Not done: 202 a second administrator must approve first (`dualControl`). Refused: 400 no JSON, 401 not signed in, 403 no privilege, 404, 405 other methods, 406 version, 409 conflict, \
+                 412 another factor first, 413 too long, 422 against the schema, 503 no quorum.",
+                "content": { "application/json": { "schema": error } } } },
+            "schemas": schemas.into_named(),
             "parameters": list_parameters(),
         },
     })
@@ -92,105 +94,71 @@ fn describe(paths: &mut Map<String, Value>, path: &str, method: &str, operation:
     item[method] = operation;
 }
 
-fn path_parameters(path: &str) -> Vec<Value> {
-    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})).collect()
-}
-
-fn special(operation: &Operation) -> Value {
-    let mut described = json!({
-        "tags": [operation.tag],
-        "summary": operation.summary,
-        "responses": responses(operation.answer),
-    });
-    if operation.body != Shape::Nothing {
-        described["requestBody"] = body(operation.body);
-    }
-    if operation.tag == "Login" || operation.tag == "Version" {
+fn special(operation: &Operation, schemas: &mut Schemas) -> Value {
+    let Operation { method, path, tag, summary, takes, gives } = *operation;
+    let mut described = one(method, path, (tag, summary), (takes, gives), schemas);
+    if OPEN.contains(&path) {
         described["security"] = json!([]);
-    }
-    if matches!(operation.answer, Shape::ListOf(_)) {
-        described["parameters"] = list_parameter_references();
     }
     described
 }
 
 /// The five operations of a kind of objects.
-fn generic(kind: ObjectKind) -> [(String, &'static str, Value); 5] {
-    let (all, one) = (format!("/{}", kind.collection()), format!("/{}/{{id}}", kind.collection()));
-    let schema = samples::name(kind);
-    let (many, single) = (Shape::ListOf(schema), Shape::Named(schema));
-    let operation = |summary: &str, taken: Shape, answer: Shape| {
-        let mut described =
-            json!({"tags": [schema], "summary": format!("{summary} {schema}."), "responses": responses(answer)});
-        if taken != Shape::Nothing {
-            described["requestBody"] = body(taken);
-        }
-        described
-    };
-    let mut list = operation("Every", Shape::Nothing, many);
-    list["parameters"] = list_parameter_references();
-    [
-        (all.clone(), "get", list),
-        (all, "post", operation("Create a", single, single)),
-        (one.clone(), "get", operation("One", Shape::Nothing, single)),
-        (one.clone(), "put", operation("Replace a", single, single)),
-        (one, "delete", operation("Delete a", Shape::Nothing, Shape::Nothing)),
-    ]
+fn generic(kind: ObjectKind, schemas: &mut Schemas) -> [(String, &'static str, Value); 5] {
+    let (all, single) = (format!("/{}", kind.collection()), format!("/{}/{{id}}", kind.collection()));
+    let (object, list) = (Given::Object(kind), Given::Objects(kind));
+    let rows: [(&str, &'static str, &str, Taken, Given); 5] = [
+        (&all, "get", "Every", Taken::Nothing, list),
+        (&all, "post", "Create a", Taken::Object(kind), object),
+        (&single, "get", "One", Taken::Nothing, object),
+        (&single, "put", "Replace a", Taken::Object(kind), object),
+        (&single, "delete", "Delete a", Taken::Nothing, Given::Nothing),
+    ];
+    rows.map(|(path, method, summary, takes, gives)| {
+        let summary = format!("{summary} {}.", kind.name());
+        (path.to_owned(), method, one(method, path, (kind.name(), &summary), (takes, gives), schemas))
+    })
 }
 
-fn responses(answer: Shape) -> Value {
+fn one(
+    method: &str,
+    path: &str,
+    (tag, summary): (&str, &str),
+    (takes, gives): (Taken, Given),
+    schemas: &mut Schemas,
+) -> Value {
+    let mut described = json!({ "tags": [tag], "summary": summary, "responses": responses(gives, schemas) });
+    if let Some(schema) = schemas.taken(takes) {
+        described["requestBody"] = json!({
+            "required": schemas.wants_fields(&schema), "content": { "application/json": { "schema": schema } }
+        });
+    }
+    let parameters = query_parameters(method, path, gives);
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.into();
+    }
+    described
+}
+
+fn responses(gives: Given, schemas: &mut Schemas) -> Value {
     let mut responses = Map::new();
-    match answer {
-        Shape::Nothing => {
+    match schemas.given(gives) {
+        None => {
             responses.insert("204".to_owned(), json!({ "description": "Done." }));
         }
-        other => {
-            responses.insert("200".to_owned(), json!({ "description": "Done.", "content": content(other) }));
+        Some(schema) => {
+            let mut done = json!({ "description": "Done.", "content": { "application/json": { "schema": schema } } });
+            if matches!(gives, Given::Object(_) | Given::Versioned(_)) {
+                done["headers"] = json!({ "ETag": {
+                    "description": "The object's version, for If-Match.", "required": true,
+                    "schema": { "type": "string", "pattern": "^\"[0-9]+\"$" },
+                }});
+            }
+            responses.insert("200".to_owned(), done);
         }
     }
-    responses.insert("default".to_owned(), json!({
-        "description": "Refused: 400 no JSON, 401 not signed in, 403 no privilege, 404, 406 version, 409 conflict, 412 another \
-                        factor first, 413 too long, 422 fields, 503 no quorum.",
-        "content": content(Shape::Named("Error")),
-    }));
+    responses.insert("default".to_owned(), json!({ "$ref": "#/components/responses/Refused" }));
     Value::Object(responses)
-}
-
-fn body(shape: Shape) -> Value {
-    json!({ "required": shape != Shape::Any, "content": content(shape) })
-}
-
-fn content(shape: Shape) -> Value {
-    let reference = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
-    let schema = match shape {
-        Shape::Nothing | Shape::Any => json!({}),
-        Shape::Named(name) => reference(name),
-        Shape::ListOf(name) => json!({
-            "allOf": [reference("List"), {"type": "object", "properties": {"data": {"type": "array", "items": reference(name)}}}]
-        }),
-    };
-    json!({ "application/json": { "schema": schema } })
-}
-
-/// Parameters that every list takes.
-const LIST_PARAMETERS: [(&str, &str); 4] = [
-    ("query", "Text that the name, a tag or the id must contain; may be repeated."),
-    ("range", "`0-10`: from the first to the eleventh."),
-    ("orderBy", "Field to sort by."),
-    ("descending", "`true` to sort downwards."),
-];
-
-fn list_parameters() -> Value {
-    let one = |(name, text): (&str, &str)| {
-        (name.to_owned(), json!({"name": name, "in": "query", "description": text, "schema": {"type": "string"}}))
-    };
-    Value::Object(LIST_PARAMETERS.into_iter().map(one).collect())
-}
-
-fn list_parameter_references() -> Value {
-    let references = LIST_PARAMETERS.map(|(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") }));
-    references.to_vec().into()
 }
 
 #[cfg(test)]
@@ -224,6 +192,7 @@ mod tests {
 
     #[test]
     fn the_document_stays_small() {
-        assert!(document().to_string().len() < 256 * 1024);
+        let length = document().to_string().len();
+        assert!(length < 512 * 1024, "{length}");
     }
 }

@@ -30,6 +30,7 @@ pub(super) const fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::UnsupportedAction
         | ErrorCode::VersionUnsupported
         | ErrorCode::ProtocolError => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::Busy => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     }

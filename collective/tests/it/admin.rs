@@ -1,9 +1,11 @@
 //! The admin API over the wire: a founded Collective, real TLS, HTTP as the vendor's tools speak it.
 
 mod admission;
+mod approvals;
 pub(crate) mod caller;
 mod conformance;
 mod devices;
+mod dual_control;
 mod last_resort;
 mod matrix;
 mod membership;

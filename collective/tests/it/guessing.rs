@@ -116,7 +116,7 @@ async fn guessers_behind_the_same_address_keep_neither_devices_nor_administrator
     // The attack works: whoever proves nothing is refused, whatever he knows.
     let nobody = Client::new("alice", lab.root);
     assert_eq!(nobody.try_sign_in(at, PASSWORD).await.code(), ErrorCode::Busy, "an unknown device at this address");
-    assert_eq!(Admin::stranger(&lab, 0).sign_in("root", "a long password").await.status, 503, "an unknown machine");
+    assert_eq!(Admin::stranger(&lab, 0).sign_in("root", "a long password").await.status, 429, "an unknown machine");
     let (attacked_device, attacked_admin) = (devices(&alice, at).await, administrators(&root).await);
     let guesses = guessers.count();
     guessers.end().await;

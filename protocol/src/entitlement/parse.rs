@@ -5,11 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, ActionKind, Subtype};
+use super::{Action, ActionKind, MAX_ENTRIES, Subtype};
 use crate::rules::{Direction, Protocol};
-
-/// Most hosts of one action, and most ports: bounds the work of one rule set.
-const MAX_ENTRIES: usize = 1_024;
 
 /// An action as the compiler of rule sets takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +72,8 @@ pub struct ActionError {
     pub message: String,
     /// The action is well formed, but cannot be enforced yet.
     pub(crate) unsupported: bool,
+    /// Each part is well formed, but they do not go together.
+    pub contradiction: bool,
 }
 
 impl Action {
@@ -96,7 +95,7 @@ impl Action {
         if let Some(v6) = v6_wanted
             && hosts.iter().any(|host| matches!(host, Host::Range(first, _) if first.is_ipv6() != v6))
         {
-            return Err(wrong("hosts", "icmp takes IPv4 addresses, icmpv6 takes IPv6 addresses".to_owned()));
+            return Err(contradiction("hosts", "icmp takes IPv4 addresses, icmpv6 takes IPv6 addresses".to_owned()));
         }
         Ok(ParsedAction {
             kind: self.action,
@@ -111,19 +110,20 @@ impl Action {
             if self.action == ActionKind::Exclude {
                 return Ok(None);
             }
-            return Err(wrong("subtype", "a subtype is wanted unless the action is exclude".to_owned()));
+            return Err(contradiction("subtype", "a subtype is wanted unless the action is exclude".to_owned()));
         };
         subtype.flow().map(Some).ok_or_else(|| ActionError {
             field: "subtype",
             message: "http_up cannot be enforced yet; use tcp_up with the server's address and port".to_owned(),
             unsupported: true,
+            contradiction: false,
         })
     }
 
     fn port_ranges(&self, protocol: Option<Protocol>) -> Result<Vec<(u16, u16)>, ActionError> {
         let whole = vec![(0, u16::MAX)];
         let none = |field, list: &[String]| {
-            if list.is_empty() { Ok(()) } else { Err(wrong(field, "not valid for this subtype".to_owned())) }
+            if list.is_empty() { Ok(()) } else { Err(contradiction(field, "not valid for this subtype".to_owned())) }
         };
         match protocol {
             Some(Protocol::Tcp | Protocol::Udp) => {
@@ -172,7 +172,11 @@ impl Subtype {
 }
 
 fn wrong(field: &'static str, message: String) -> ActionError {
-    ActionError { field, message, unsupported: false }
+    ActionError { field, message, unsupported: false, contradiction: false }
+}
+
+fn contradiction(field: &'static str, message: String) -> ActionError {
+    ActionError { contradiction: true, ..wrong(field, message) }
 }
 
 fn parse_host(text: &str) -> Result<Host, ActionError> {
@@ -194,7 +198,7 @@ fn parse_host(text: &str) -> Result<Host, ActionError> {
     for scheme in ["aws://", "azure://", "gcp://", "esx://", "illumio://"] {
         if text.starts_with(scheme) {
             let message = format!("{scheme} names cannot be resolved yet; use addresses or dns:// names");
-            return Err(ActionError { field: "hosts", message, unsupported: true });
+            return Err(ActionError { field: "hosts", message, unsupported: true, contradiction: false });
         }
     }
     if let Some(domain) = text.strip_prefix("domain://").or_else(|| text.strip_prefix("*.")) {

@@ -1,8 +1,10 @@
 //! Client profiles: how a Client finds a Collective and knocks on it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EntityBase;
+use crate::form::{self, Count, Each, Is, Within};
 use crate::id::{ProfileId, ProviderId};
 
 /// Most further addresses that a profile's link names: a Collective has three to seven Controllers, and the link must fit
@@ -15,7 +17,7 @@ pub const MAX_FORMER_KEY_HOURS: u32 = 365 * 24;
 pub const DEFAULT_FORMER_KEY_HOURS: u32 = 30 * 24;
 
 /// A client profile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientProfile {
     /// Id, name, notes, tags, times.
@@ -23,15 +25,18 @@ pub struct ClientProfile {
     pub base: EntityBase<ProfileId>,
     /// Names the SPA key; equal names are equal keys. Empty: the profile's name.
     #[serde(default)]
+    #[schemars(transform = Is(form::SHORT_LINE))]
     pub spa_key_name: String,
     /// The provider that its users sign in with.
     pub identity_provider: ProviderId,
     /// Overrides the Collective's profile host name: `host:port`.
     #[serde(default)]
+    #[schemars(transform = Is(form::HOST_AND_PORT))]
     pub hostname: Option<String>,
     /// Where else its Controllers answer, `host:port`, at most [`MAX_FURTHER_HOSTNAMES`]. Empty: wherever the active
     /// Controllers say that they answer Clients.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = Count(0..=MAX_FURTHER_HOSTNAMES), transform = Each(form::HOST_AND_PORT))]
     pub further_hostnames: Vec<String>,
     /// False closes first contact with its key; registered devices have keys of their own.
     #[serde(default = "yes")]
@@ -41,6 +46,7 @@ pub struct ClientProfile {
     pub key_generation: u32,
     /// For so many hours after a rotation the former key is accepted, too: time to give out the new link. 0: not at all.
     #[serde(default = "a_month")]
+    #[schemars(transform = Within(0..=MAX_FORMER_KEY_HOURS))]
     pub former_key_hours: u32,
 }
 

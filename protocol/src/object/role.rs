@@ -2,25 +2,31 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::EntityBase;
+use crate::form::Count;
 use crate::id::RoleId;
 
+/// Most privileges of a role.
+pub const MAX_PRIVILEGES: usize = 256;
+
 /// An administrative role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdministrativeRole {
     /// Id, name, notes, tags, times.
     #[serde(flatten)]
     pub base: EntityBase<RoleId>,
     /// What it permits.
+    #[schemars(transform = Count(0..=MAX_PRIVILEGES))]
     pub privileges: Vec<Privilege>,
 }
 
 /// One privilege.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Privilege {
     /// What may be done.
@@ -37,7 +43,7 @@ pub struct Privilege {
 }
 
 /// Kinds of privileges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum PrivilegeType {
     /// Every one of them.
     All,
@@ -70,7 +76,7 @@ pub enum PrivilegeType {
 }
 
 /// Targets of privileges: those that exist here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum PrivilegeTarget {
     /// Every one of them.
     All,
@@ -121,7 +127,7 @@ pub enum PrivilegeTarget {
 }
 
 /// Which objects a privilege covers.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct PrivilegeScope {
     /// All of them.
     #[serde(default)]

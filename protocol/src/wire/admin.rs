@@ -6,6 +6,7 @@
 
 mod administrator;
 mod admission;
+mod approval;
 mod device;
 mod fido2;
 mod otp;
@@ -13,22 +14,29 @@ mod profile;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::authorize::EntitlementState;
 use crate::claims::{ClaimMap, Reason};
+use crate::form::{self, Is, Within};
 use crate::id::{ApplianceId, DeviceId, LogIndex, NodeId, SessionId, SiteId};
 use crate::name::{SessionDn, UserDn};
 use crate::object::appliance::ApplianceState;
 use crate::object::role::Privilege;
+use crate::object::settings::DualControl;
 use crate::spa::KnockKey;
-use crate::time::{UnixMillis, rfc3339};
+use crate::time::{Rfc3339, UnixMillis, rfc3339};
 
 pub use administrator::{AdministratorSession, BreakGlassCode, BreakGlassStatus};
-pub use admission::{AdmitRequest, WaitingController};
-pub use device::{GatewayEnforcement, OnBoardedDevice, RevokeAnswer, RevokeRequest};
+pub use admission::{AdmitRequest, FINGERPRINT, WaitingController};
+pub use approval::{ApprovedOrder, WaitingOrder};
+pub use device::{
+    GatewayEnforcement, MAX_DELAY_MINUTES, MAX_SPECIFIC, OnBoardedDevice, REASON, RevokeAnswer, RevokeRequest,
+};
 pub use fido2::{Fido2Code, Fido2Device, Fido2Permit, MAX_REGISTRATION_HOURS};
-pub use otp::{OtpCode, OtpPermit};
+pub use otp::{OtpCode, OtpHolder, OtpPermit};
 pub use profile::{
     BarcodeFormat, MAX_ON_BOARDING_HOURS, OnBoarding, OnBoardingRequest, ProfileBarcode, ProfileEmail, ProfilePage,
     ProfileUrl,
@@ -41,8 +49,11 @@ pub const VERSION: u16 = 24;
 /// Longest body of a request, in bytes.
 pub const MAX_ADMIN_BODY: usize = 1024 * 1024;
 
+/// Most days that the token of a seed lives.
+pub const MAX_SEED_DAYS: u32 = 30;
+
 /// `GET /admin/version`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionAnswer {
     /// Highest.
@@ -52,7 +63,7 @@ pub struct VersionAnswer {
 }
 
 /// The body of every refusal: `{id, message}`, with more where it helps.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdminError {
     /// Machine readable code.
@@ -68,10 +79,13 @@ pub struct AdminError {
     /// 406: highest version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_supported_version: Option<u16>,
+    /// 202: the order that waits for a second administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Uuid>,
 }
 
 /// One field that fails validation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldError {
     /// Its name, with the position in lists: `actions[0].hosts`.
     pub field: String,
@@ -80,7 +94,7 @@ pub struct FieldError {
 }
 
 /// A page of a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct List<T> {
     /// The items.
@@ -102,7 +116,7 @@ pub struct List<T> {
 }
 
 /// A filter of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Filter {
     /// Field.
     pub name: String,
@@ -111,7 +125,7 @@ pub struct Filter {
 }
 
 /// `POST /admin/login` and `/admin/authentication`. No `Debug`: it holds a password.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoginRequest {
     /// Name of the identity provider.
@@ -127,7 +141,7 @@ pub struct LoginRequest {
 }
 
 /// Answer to a login.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoginAnswer {
     /// The administrator.
@@ -136,6 +150,7 @@ pub struct LoginAnswer {
     pub token: String,
     /// Until when.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub expires: UnixMillis,
     /// For people.
     #[serde(default)]
@@ -143,7 +158,7 @@ pub struct LoginAnswer {
 }
 
 /// Answer to `POST /authentication/knock-key`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KnockKeyAnswer {
     /// The caller's key for knocking on the admin port: 96 bytes, base64url (outer key, handle, key).
@@ -151,7 +166,7 @@ pub struct KnockKeyAnswer {
 }
 
 /// A signed-in administrator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdminUser {
     /// Name.
@@ -165,7 +180,7 @@ pub struct AdminUser {
 }
 
 /// An item of `GET /admin/identity-providers/names`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderOffer {
     /// Name.
@@ -178,7 +193,7 @@ pub struct ProviderOffer {
 }
 
 /// An item of `GET /admin/blacklist`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlacklistEntry {
     /// `CN=<user>,OU=<provider>`.
@@ -191,14 +206,27 @@ pub struct BlacklistEntry {
     pub provider_name: String,
     /// Since when; set by the system.
     #[serde(default, with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub blacklisted_at: UnixMillis,
     /// Reason, in words.
     #[serde(default)]
     pub reason: String,
 }
 
+/// `POST /admin/blacklist`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockRequest {
+    /// `CN=<user>,OU=<provider>`.
+    pub user_distinguished_name: UserDn,
+    /// Reason, in words.
+    #[serde(default)]
+    #[schemars(transform = Is(REASON))]
+    pub reason: String,
+}
+
 /// An item of `GET /admin/stats/active-sessions/dn`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveSession {
     /// DN of the session: provider, user and device.
@@ -208,7 +236,7 @@ pub struct ActiveSession {
 }
 
 /// A session at one Site, also in `GET /admin/session-info/{dn}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionAtSite {
     /// Id of the session.
@@ -223,6 +251,7 @@ pub struct SessionAtSite {
     pub gateway_name: String,
     /// Since when.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub since: UnixMillis,
     /// Where it comes from.
     pub client_address: String,
@@ -235,7 +264,7 @@ pub struct SessionAtSite {
 }
 
 /// `GET /admin/session-info/{dn}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionInfo {
     /// DN of the session: provider, user and device.
@@ -251,7 +280,7 @@ pub struct SessionInfo {
 }
 
 /// `GET /admin/collective/status`: the Controllers and Gateways as this Controller sees them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CollectiveStatus {
     /// Name.
@@ -282,10 +311,16 @@ pub struct CollectiveStatus {
     /// The break-glass code.
     #[serde(default)]
     pub break_glass: Option<BreakGlassStatus>,
+    /// Whether what can end the Collective waits for a second administrator.
+    #[serde(default)]
+    pub dual_control: DualControl,
+    /// Orders that wait for a second administrator.
+    #[serde(default)]
+    pub orders_waiting: u32,
 }
 
 /// A Controller in [`CollectiveStatus`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ControllerStatus {
     /// Id of the node.
@@ -308,7 +343,7 @@ pub struct ControllerStatus {
 }
 
 /// A Gateway in [`CollectiveStatus`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayStatus {
     /// Id of the appliance.
@@ -330,15 +365,17 @@ pub struct GatewayStatus {
 }
 
 /// `POST /admin/explain`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainRequest {
     /// `CN=<user>,OU=<provider>`, `CN=<device>,CN=<user>,OU=<provider>`, or a bare user name of the local provider.
     pub user: String,
     /// `address:port`, `[v6]:port`, or an address for ping.
+    #[schemars(transform = Is(form::DESTINATION))]
     pub destination: String,
     /// `tcp`, `udp` or `icmp`.
     #[serde(default = "default_protocol")]
+    #[schemars(extend("enum" = ["tcp", "udp", "icmp", "icmpv6"]))]
     pub protocol: String,
     /// Device claims to assume where no session is live.
     #[serde(default)]
@@ -346,15 +383,24 @@ pub struct ExplainRequest {
 }
 
 /// `POST /admin/appliances/{id}/export`: options of the seed file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExportRequest {
     /// Days until the join token ends, 1–30; absent: 1.
+    #[schemars(transform = Within(1..=MAX_SEED_DAYS))]
     pub validity_days: Option<u32>,
 }
 
-/// `GET /admin/otp/seeds` items and `POST /admin/otp/seeds` answers.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// `POST /admin/otp/seeds`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OtpSeedRequest {
+    /// DN of the user.
+    pub user_distinguished_name: UserDn,
+}
+
+/// Answer of `POST /admin/otp/seeds`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OtpSeed {
     /// DN of the user.
@@ -368,11 +414,14 @@ pub struct OtpSeed {
 }
 
 /// What a caller of a re-evaluation gets: whose sessions were looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReevaluateAnswer {
     /// DNs of live sessions.
     pub reevaluated: Vec<SessionDn>,
+    /// The same under the vendor's name.
+    #[serde(default)]
+    pub reevaluated_distinguished_names: Vec<SessionDn>,
 }
 
 fn default_protocol() -> String {

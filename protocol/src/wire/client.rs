@@ -208,7 +208,7 @@ impl Default for Challenge {
 }
 
 /// How what the user types is shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum InputType {
     /// As a password.
     #[default]

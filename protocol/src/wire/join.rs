@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::ErrorBody;
@@ -22,7 +23,7 @@ pub const MAX_SEED: usize = 64 * 1024;
 pub const SEED_VERSION: u16 = 1;
 
 /// What an appliance is to become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum JoinRole {
     /// It decides.
@@ -32,7 +33,7 @@ pub enum JoinRole {
 }
 
 /// The seed file, JSON, mode 0600; made by `POST /appliances/{id}/export`, deleted by the appliance after joining.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Seed {
     /// [`SEED_VERSION`].
@@ -75,7 +76,7 @@ impl fmt::Debug for Seed {
 }
 
 /// A Controller as a seed names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeedController {
     /// `host:port` of its peer listener, tried in order.

@@ -3,10 +3,14 @@
 //!
 //! Everything is bounded: a draft's objects, the people that are looked at, and the length of the answer.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::form::Count;
 use crate::id::{EntitlementId, SiteId};
 use crate::object::ObjectKind;
 
@@ -20,14 +24,16 @@ pub const MAX_NAMED: usize = 1_000;
 pub const MAX_FINDINGS: usize = 2_000;
 
 /// Objects as they would be written, in the order of their references.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Draft {
     /// At most [`MAX_DRAFT`].
     #[serde(default)]
+    #[schemars(transform = Count(0..=MAX_DRAFT))]
     pub objects: Vec<DraftObject>,
     /// Objects that would be deleted, after the others are written.
     #[serde(default)]
+    #[schemars(transform = Count(0..=MAX_DRAFT))]
     pub deletions: Vec<DraftDeletion>,
 }
 
@@ -41,8 +47,26 @@ pub struct DraftObject {
     pub object: Value,
 }
 
+impl JsonSchema for DraftObject {
+    fn schema_name() -> Cow<'static, str> {
+        "DraftObject".into()
+    }
+    /// One form for each kind.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut one = |kind: ObjectKind| {
+            json!({
+                "type": "object",
+                "properties": { "kind": { "const": kind.name() }, "object": kind.schema(generator) },
+                "required": ["kind", "object"],
+            })
+        };
+        let kinds: Vec<Value> = ObjectKind::ALL.iter().map(|kind| one(*kind)).collect();
+        json_schema!({ "oneOf": kinds })
+    }
+}
+
 /// One deletion of a draft.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DraftDeletion {
     /// Its kind.
@@ -52,7 +76,7 @@ pub struct DraftDeletion {
 }
 
 /// What would come of a draft.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Simulation {
     /// Object by object.
@@ -70,7 +94,7 @@ pub struct Simulation {
 }
 
 /// What would become of one object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DraftChange {
     /// Its kind.
@@ -84,7 +108,7 @@ pub struct DraftChange {
 }
 
 /// What would become of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "each is what it says")]
 pub enum DraftOutcome {
@@ -95,7 +119,7 @@ pub enum DraftOutcome {
 }
 
 /// A revocation that the change would bring.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionNotice {
     /// Whose tokens: everyone, a provider, a user.
@@ -110,7 +134,7 @@ pub struct SessionNotice {
 }
 
 /// Who was looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Examined {
     /// Live sessions' devices.
@@ -124,7 +148,7 @@ pub struct Examined {
 }
 
 /// Somebody for whom something would change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Affected {
     /// `CN=<device>,CN=<user>,OU=<provider>`.
@@ -136,7 +160,7 @@ pub struct Affected {
 }
 
 /// One thing that somebody would gain or lose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Shift {
     /// What happens to it.
@@ -159,7 +183,7 @@ pub struct Shift {
 }
 
 /// What happens to an entitlement or role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ShiftEffect {
     /// It is granted, and was not.
@@ -175,7 +199,7 @@ pub enum ShiftEffect {
 }
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
     /// It cannot work as it stands.
@@ -187,7 +211,7 @@ pub enum Severity {
 }
 
 /// Something that the API accepts and that cannot work, or not as meant.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LintFinding {
     /// How bad.
@@ -208,7 +232,7 @@ pub struct LintFinding {
 }
 
 /// All findings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LintAnswer {
     /// Worst first; at most [`MAX_FINDINGS`].

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, EmptyNode};
-use ringwall_protocol::id::NodeId;
+use ringwall_protocol::id::{LogIndex, NodeId};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Node;
@@ -44,7 +44,7 @@ impl Node {
         self.reconfigure(Reconfigure::AddLearner(node)).await
     }
 
-    /// Gives a learner a vote, if it is at most 1,000 entries behind.
+    /// Gives a learner a vote, if it has acknowledged entries and is at most 1,000 behind.
     ///
     /// # Errors
     /// [`ReconfigureError`].
@@ -131,10 +131,14 @@ impl Node {
             if status.voters.contains(&node) {
                 return Ok(());
             }
-            let behind = status.followers.get(&node).map(|progress| progress.behind);
-            match behind {
+            let progress = status.followers.get(&node).map(|progress| (progress.matched, progress.behind));
+            match progress {
                 None => return Err(RequestRefusal::Refused(format!("node {node} is no learner"))),
-                Some(behind) if behind > MAX_BEHIND => {
+                // In a log of fewer entries than it may be behind, one that nobody has ever reached is not far behind.
+                Some((LogIndex(0), _)) => {
+                    return Err(RequestRefusal::Refused(format!("node {node} has acknowledged no entry yet")));
+                }
+                Some((_, behind)) if behind > MAX_BEHIND => {
                     return Err(RequestRefusal::Refused(format!("node {node} is {behind} entries behind")));
                 }
                 Some(_) => {}

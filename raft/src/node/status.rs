@@ -59,7 +59,7 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Last entry that it is known to have.
-    pub(crate) matched: LogIndex,
+    pub matched: LogIndex,
     /// Entries that it lacks.
     pub behind: u64,
 }

@@ -100,6 +100,12 @@ impl AdminSession {
         self.provider_id.uuid().is_nil()
     }
 
+    /// Whether both are of one administrator.
+    #[must_use]
+    pub fn is_of_same_user(&self, other: &Self) -> bool {
+        self.dn.user == other.dn.user || (self.user_id == other.user_id && !self.is_break_glass())
+    }
+
     /// Whether it holds at `now`: neither ended nor idle for too long. Bearer tokens are idle sooner.
     #[must_use]
     pub fn is_live(&self, settings: &GlobalSettings, now: UnixMillis) -> bool {

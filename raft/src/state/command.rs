@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{AllocateAddresses, ReleaseAddress, SweepAddresses};
 use super::admin_session::{EndAdminSession, EndAdminSessionsOf, OpenAdminSession, TouchAdminSession};
+use super::approval::{ApproveOrder, AskApproval, WithdrawOrder};
 use super::binding::{BindSessions, EndSessions};
 use super::blocklist::{BlockUser, UnblockUser};
 use super::break_glass::{SetBreakGlass, UseBreakGlass};
@@ -234,6 +235,12 @@ commands! {
     EndFormerControllerKey,
     /// Answer: `Gateway`.
     EndFormerGatewayKey,
+    /// Answer: `Done`.
+    AskApproval,
+    /// Answer: `Done`; the parts after it in its group are the order.
+    ApproveOrder,
+    /// Answer: `Done`.
+    WithdrawOrder,
 }
 
 fn apply_group(parts: &[Command], step: &mut Step<'_>) -> Result<Reply, Rejection> {

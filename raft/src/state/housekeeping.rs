@@ -7,6 +7,7 @@ use ringwall_protocol::time::UnixMillis;
 use super::State;
 use super::address::SweepAddresses;
 use super::admin_session::EndAdminSession;
+use super::approval::WithdrawOrder;
 use super::binding::EndSessions;
 use super::candidate::TurnAway;
 use super::command::Command;
@@ -66,6 +67,7 @@ impl State {
             .values()
             .filter(|kept| kept.record.state == KeyState::Retired && kept.since.plus(RETIRED_KEPT) < now);
         due.extend(retired.take(AT_ONCE).map(|kept| RemoveKey { kid: kept.record.kid.clone() }.into()));
+        due.extend(self.ended_orders(now).into_iter().take(AT_ONCE).map(|order| WithdrawOrder { order }.into()));
         let forgotten = self.forgotten_candidates(now).take(AT_ONCE);
         due.extend(forgotten.map(|one| TurnAway { appliance: one.appliance }.into()));
         if self.unused_addresses(now).next().is_some() || self.free_again(now).next().is_some() {

@@ -139,6 +139,14 @@ impl Group {
     pub(crate) async fn promote(&self, number: u64) {
         let target = self.node(1).state().index();
         self.reaches(number, target).await;
+        let (leader, id) = (self.leader(None).await, NodeId(number));
+        let knows = || leader.status().followers.get(&id).is_some_and(|one| one.matched >= target);
+        let acknowledged = async {
+            while !knows() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, acknowledged).await.expect("the leader hears of it");
         self.any().promote(NodeId(number)).await.expect("promoted");
     }
 

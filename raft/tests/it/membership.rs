@@ -52,6 +52,18 @@ async fn impossible_orders_are_refused_with_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_that_nobody_reaches_gets_no_vote_and_takes_no_quorum() {
+    let group = Group::founded().await;
+    let node = group.node(1);
+    node.add_learner(NodeId(2)).await.expect("added, and never started");
+    let why = node.promote(NodeId(2)).await.expect_err("refused").to_string();
+    assert!(why.contains("acknowledged no entry"), "{why}");
+    assert_eq!(node.status().voters.len(), 1);
+    node.propose(envelope(BlockUser { user: user_dn(1), reason: String::new() })).await.expect("it goes on alone");
+    group.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_learner_is_removed_without_an_election() {
     let mut group = Group::founded().await;
     group.create(NodeId(2)).await;

@@ -2,6 +2,7 @@
 
 mod access;
 mod addresses;
+mod approvals;
 mod commands;
 mod devices;
 mod feed;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use ringwall_protocol::id::{ProviderId, Thumbprint, UserId};
 use ringwall_protocol::name::{ProviderName, SessionDn, UserDn, UserName};
 use ringwall_protocol::object::identity_provider::BREAK_GLASS;
-use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::admin::{BreakGlassCode as Shown, LoginAnswer, LoginRequest};
 use ringwall_raft::state::admin_session::{AdminSession, OpenAdminSession};
-use ringwall_raft::state::break_glass::{BreakGlassHash, SetBreakGlass, UseBreakGlass};
+use ringwall_raft::state::approval::ProtectedOrder;
+use ringwall_raft::state::break_glass::{BreakGlassHash, UseBreakGlass};
 use ringwall_raft::{Command, Reply, State};
-use ringwall_trust::secret::{Random, SystemRandom};
+use ringwall_trust::secret::Random;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -22,9 +22,9 @@ use super::authority::{Administrator, Authority};
 use super::session::{new_id, not_signed_in};
 use super::sign_in::{admin_user, answer, event};
 use crate::administration::access::Access;
+use crate::administration::approvals;
 use crate::administration::denial::Denial;
 use crate::administration::repeat::Repeat;
-use crate::audit::event::Event;
 use crate::refusal::Refusal;
 use crate::setup::founding::one_time_password;
 
@@ -119,12 +119,11 @@ impl Access {
     /// Makes a new code in place of the former one; the answer is the only place where it is shown.
     ///
     /// # Errors
-    /// `Forbidden` for whoever does not hold everything.
+    /// `Forbidden` for whoever does not hold everything; `ApprovalWanted` under dual control.
     pub(crate) async fn renew_break_glass(&self, who: &Administrator, repeat: &Repeat) -> Result<Shown, Denial> {
-        who.authority.require(PrivilegeType::All, PrivilegeTarget::All, None)?;
-        let code = BreakGlassCode::generate(&SystemRandom);
-        let outcome = repeat.propose(&self.replica, SetBreakGlass { hash: code.hash() }).await?;
-        Event::by(who, "break_glass_renewed").at(outcome.index).emit();
+        let order = ProtectedOrder::RenewBreakGlass;
+        let carried_out = approvals::carry_out_with_code(&self.replica, who, order, repeat).await?;
+        let code = carried_out.code.ok_or_else(Refusal::internal)?;
         Ok(Shown { code: code.expose().to_owned() })
     }
 }
@@ -146,6 +145,8 @@ pub(super) fn notice(state: &State, now: UnixMillis) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use ringwall_trust::secret::SystemRandom;
+
     use super::*;
 
     #[test]

@@ -39,7 +39,19 @@ pub(crate) struct Change<'a> {
 /// # Errors
 /// [`Denial::Forbidden`] that names a privilege that is missing.
 pub(crate) fn check(authority: &Authority, state: &State, change: Change<'_>, now: UnixMillis) -> Result<(), Denial> {
-    let handed_on = match (change.before, change.after) {
+    match handed_on(state, change, now).iter().find(|privilege| !authority.covers(privilege)) {
+        None => Ok(()),
+        Some(missing) => Err(Denial::Forbidden(format!(
+            "this would hand on the privilege {:?} on {:?}, which you do not hold yourself",
+            missing.action, missing.target
+        ))),
+    }
+}
+
+/// The privileges that a change gives to somebody.
+#[must_use]
+pub(crate) fn handed_on(state: &State, change: Change<'_>, now: UnixMillis) -> Vec<Privilege> {
+    match (change.before, change.after) {
         (before, Some(Object::AdministrativeRole(role))) => {
             let had = match before {
                 Some(Object::AdministrativeRole(before)) => before.privileges.clone(),
@@ -49,13 +61,6 @@ pub(crate) fn check(authority: &Authority, state: &State, change: Change<'_>, no
         }
         (before, Some(Object::Policy(policy))) => by_policy(state, before, policy),
         (before, after) => by_circumstance(state, before, after, change.password, now),
-    };
-    match handed_on.iter().find(|privilege| !authority.covers(privilege)) {
-        None => Ok(()),
-        Some(missing) => Err(Denial::Forbidden(format!(
-            "this would hand on the privilege {:?} on {:?}, which you do not hold yourself",
-            missing.action, missing.target
-        ))),
     }
 }
 

@@ -1,4 +1,5 @@
-//! That somebody can administer afterwards (T61): a change after which no local user holds everything any more is refused.
+//! That somebody can administer afterwards (T61): a change after which no local user holds everything any more is refused; under
+//! dual control (T65), one after which fewer than two do.
 //!
 //! Only users that the state itself knows count, and only what they are given wherever and whenever they are; what users of
 //! other providers would be given is not known before they sign in. The change is tried on a copy of the state.
@@ -10,7 +11,8 @@ use ringwall_protocol::claims::{ClaimMap, Facts};
 use ringwall_protocol::id::{CommandId, LogIndex, NodeId};
 use ringwall_protocol::name::{ProviderName, UserDn, UserName};
 use ringwall_protocol::object::identity_provider::MfaProviderKind;
-use ringwall_protocol::object::{IdentityProvider, LocalUser, ObjectKind};
+use ringwall_protocol::object::settings::DualControl;
+use ringwall_protocol::object::{GlobalSettings, IdentityProvider, LocalUser, ObjectKind};
 use ringwall_protocol::policy::{Policy, PolicyKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::state::apply;
@@ -20,6 +22,10 @@ use uuid::Uuid;
 use super::authority::{Administrator, Authority};
 use crate::administration::denial::Denial;
 use crate::identity::directory::claims_of_local_user;
+
+/// What is wanted of an administrator who counts.
+const ABLE: &str = "hold every privilege (All on All) whatever the time and place, not be blocked, and have the other factor \
+                    that the provider wants";
 
 /// Whether a change of an object of this kind can take an administrator's authority away.
 #[must_use]
@@ -44,14 +50,38 @@ pub(crate) fn check(who: &Administrator, order: &Command) -> Result<(), Denial> 
     let index = LogIndex(before.index().0 + 1);
     let envelope = CommandEnvelope::new(CommandId::new(Uuid::new_v4()), NodeId(0), who.now, order.clone());
     let after = apply(before, index, &envelope).state;
-    if Judge::new(&after, who.now).somebody_administers() || !Judge::new(before, who.now).somebody_administers() {
+    let wanted = wanted(after.settings());
+    if Judge::new(&after, who.now).administrators(wanted) == wanted
+        || Judge::new(before, who.now).administrators(wanted) < wanted
+    {
         return Ok(());
     }
-    Err(Denial::Conflict(
-        "this would leave nobody able to administer the Collective: at least one local user must hold every privilege \
-         (All on All) whatever the time and place, not be blocked, and have the other factor that the provider wants"
-            .to_owned(),
-    ))
+    let (left, least) = match wanted {
+        1 => ("nobody able to administer the Collective", "at least one local user"),
+        _ => ("fewer than two able to approve each other's orders (dualControl)", "at least two local users"),
+    };
+    Err(Denial::Conflict(format!("this would leave {left}: {least} must {ABLE}")))
+}
+
+/// Refuses to turn dual control on where fewer than two could approve each other's orders.
+///
+/// # Errors
+/// [`Denial::Invalid`] for `dualControl`.
+pub(crate) fn check_two(who: &Administrator) -> Result<(), Denial> {
+    if Judge::new(&who.state, who.now).administrators(2) == 2 {
+        return Ok(());
+    }
+    let message =
+        format!("cannot be Required where fewer than two could approve: at least two local users must {ABLE}");
+    Err(Denial::field("dualControl", message))
+}
+
+/// How many local users must hold everything.
+fn wanted(settings: &GlobalSettings) -> usize {
+    match settings.dual_control {
+        DualControl::Off => 1,
+        DualControl::Required => 2,
+    }
 }
 
 /// Looks at the local users of a state.
@@ -69,9 +99,12 @@ impl<'a> Judge<'a> {
         Self { state, now, policies: PolicySet::new(&policies, state.criteria_scripts()) }
     }
 
-    fn somebody_administers(&self) -> bool {
+    /// How many local users administer, counted up to `most`.
+    fn administrators(&self, most: usize) -> usize {
         let provider = self.state.local_provider().filter(|provider| provider.admin_provider);
-        provider.is_some_and(|provider| self.state.local_users().any(|user| self.administers(provider, user)))
+        provider.map_or(0, |provider| {
+            self.state.local_users().filter(|user| self.administers(provider, user)).take(most).count()
+        })
     }
 
     fn administers(&self, provider: &IdentityProvider, user: &LocalUser) -> bool {

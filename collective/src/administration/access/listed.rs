@@ -1,5 +1,7 @@
 //! Sessions of administrators as they are shown and ended by order (T57).
 
+use std::sync::Arc;
+
 use ringwall_protocol::id::AdminSessionId;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::wire::admin::{AdministratorSession, List};
@@ -7,7 +9,7 @@ use ringwall_raft::State;
 use ringwall_raft::state::admin_session::{AdminSession, EndAdminSession};
 use serde_json::Value;
 
-use super::authority::Administrator;
+use super::authority::{Administrator, Authority};
 use crate::administration::access::Access;
 use crate::administration::denial::Denial;
 use crate::administration::objects::listing::{Habits, Wanted};
@@ -51,6 +53,34 @@ impl Access {
         let event = Event::by(who, "admin_session_ended").with("session_of", session.dn.to_string());
         event.with("reason", "ended by an administrator").at(outcome.index).emit();
         Ok(())
+    }
+
+    /// The administrator of another session, with what he may do in the caller's state; absent if the session has ended.
+    ///
+    /// # Errors
+    /// `internal` for a session that was kept damaged.
+    pub(crate) fn administrator_of(
+        &self,
+        who: &Administrator,
+        session: AdminSessionId,
+    ) -> Result<Option<Administrator>, Refusal> {
+        let (state, now) = (&who.state, who.now);
+        let session = state.admin_session(session).filter(|one| one.is_live(state.settings(), now));
+        let Some(session) = session.filter(|one| state.blocked(&one.dn.user).is_none()) else { return Ok(None) };
+        let authority = match session.is_break_glass() {
+            true => Authority::everything(),
+            // Where the policies look at the place, the last request may have come from another one than the sign-in.
+            false => Authority::of(state, &self.present_roles(state, session, session.source, now)?),
+        };
+        Ok(Some(Administrator {
+            session: session.clone(),
+            dn: session.dn.clone(),
+            expires: session.expires_at,
+            address: session.source,
+            authority,
+            state: Arc::clone(state),
+            now,
+        }))
     }
 
     fn shown(&self, who: &Administrator, session: &AdminSession) -> Result<AdministratorSession, Refusal> {

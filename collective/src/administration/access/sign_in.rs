@@ -32,6 +32,8 @@ use crate::sign_in::attempter::Attempter;
 
 mod factor;
 
+pub(crate) use factor::FactorOffer;
+
 /// Whether a sign-in may pause for another factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Steps {

@@ -1,22 +1,23 @@
 //! Admission of Controllers (T58). A seed lets a Controller ask; what makes it a member is this order, by whoever holds the
 //! privilege for it and has compared the key's fingerprint with what the joining Controller printed.
 
-use ringwall_protocol::id::{ApplianceId, NodeId};
+use ringwall_protocol::id::{ApplianceId, NodeId, Thumbprint};
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::wire::admin::{AdmitRequest, List, WaitingController};
+use ringwall_raft::State;
+use ringwall_raft::state::approval::ProtectedOrder;
 use ringwall_raft::state::candidate::{AdmitController, Candidate, TurnAway};
-use ringwall_raft::{Reply, State};
 use ringwall_trust::identity::Fingerprint;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::administration::access::authority::Administrator;
+use crate::administration::approvals::carry_out;
 use crate::administration::denial::Denial;
 use crate::administration::members::Members;
 use crate::administration::objects::listing::{Habits, Wanted};
 use crate::administration::repeat::Repeat;
 use crate::audit::event::Event;
-use crate::refusal::Refusal;
 
 impl Members {
     /// Controllers that ask to join.
@@ -40,17 +41,12 @@ impl Members {
         request: &AdmitRequest,
         repeat: &Repeat,
     ) -> Result<NodeId, Denial> {
-        let order = decide(who, id, request)?;
-        let outcome = repeat.propose(&self.replica, order.clone()).await?;
-        let Reply::Controller(record) = outcome.reply else { return Err(Refusal::internal().into()) };
-        Event::by(who, "controller_admitted")
-            .with("entity_name", record.name.as_str())
-            .with("appliance_id", id.to_string())
-            .with("node", record.node.0)
-            .with("fingerprint", Fingerprint(order.key.0).to_string())
-            .at(outcome.index)
-            .emit();
-        Ok(record.node)
+        let compared: Fingerprint =
+            request.fingerprint.parse().map_err(|error| Denial::field("fingerprint", format!("{error}")))?;
+        let order = AdmitController { appliance: ApplianceId::new(id), key: Thumbprint(compared.0) };
+        let outcome = carry_out(&self.replica, who, ProtectedOrder::AdmitController(order), repeat).await?;
+        // The node id is the index of the entry that admitted it.
+        Ok(NodeId(outcome.index.0))
     }
 
     /// Turns a Controller away that asks; its seed is void.
@@ -80,17 +76,18 @@ pub(super) fn waiting(state: &State) -> impl Iterator<Item = WaitingController> 
 }
 
 /// Whether the caller may admit this Controller with this key. Pure.
-fn decide(who: &Administrator, id: Uuid, request: &AdmitRequest) -> Result<AdmitController, Denial> {
+pub(in crate::administration) fn decide_admission<'a>(
+    who: &'a Administrator,
+    order: &AdmitController,
+) -> Result<&'a Candidate, Denial> {
     who.authority.require(PrivilegeType::Admit, PrivilegeTarget::ControllerAdmission, None)?;
-    let candidate = candidate(&who.state, id)?;
-    let compared: Fingerprint =
-        request.fingerprint.parse().map_err(|error| Denial::field("fingerprint", format!("{error}")))?;
-    if compared.0 != candidate.key.0 {
+    let candidate = candidate(&who.state, order.appliance.uuid())?;
+    if order.key != candidate.key {
         let message = "is not that of the key with which this Controller asks: another machine may have used its seed; \
                        turn it away, and give the right one a new seed";
-        return Err(Denial::field("fingerprint", message));
+        return Err(Denial::contradiction("fingerprint", message));
     }
-    Ok(AdmitController { appliance: candidate.appliance, key: candidate.key })
+    Ok(candidate)
 }
 
 fn candidate(state: &State, id: Uuid) -> Result<&Candidate, Denial> {

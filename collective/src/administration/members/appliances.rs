@@ -7,18 +7,20 @@ use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{Appliance, ObjectKind};
-use ringwall_protocol::wire::admin::ExportRequest;
+use ringwall_protocol::wire::admin::{ExportRequest, MAX_SEED_DAYS};
 use ringwall_protocol::wire::join::{JoinRole, SEED_VERSION, Seed, SeedController};
+use ringwall_raft::state::approval::ProtectedOrder;
 use ringwall_raft::state::gateway::ChangeGatewayState;
 use ringwall_raft::state::join_token::{CreateJoinToken, JoinTokenHash};
 use ringwall_raft::state::member::ChangeControllerState;
-use ringwall_raft::state::object::DeleteObject;
+use ringwall_raft::state::object::{DeleteObject, Expected};
 use ringwall_raft::{Command, Outcome, State};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
 use ringwall_trust::spa::PeerRole;
 use uuid::Uuid;
 
 use crate::administration::access::authority::Administrator;
+use crate::administration::approvals::carry_out;
 use crate::administration::denial::Denial;
 use crate::administration::members::Members;
 use crate::administration::objects::{Written, not_found, read_back};
@@ -32,8 +34,6 @@ use crate::replica::Replica;
 
 /// Days that a join token lives unless the caller says otherwise.
 const DEFAULT_DAYS: u32 = 1;
-/// Most days that it can live.
-const MAX_DAYS: u32 = 30;
 
 impl Members {
     /// A seed for an appliance that has not joined; an earlier one is void.
@@ -49,8 +49,8 @@ impl Members {
     ) -> Result<Seed, Denial> {
         let appliance = appliance(who, id, PrivilegeType::Export)?;
         let days = request.validity_days.unwrap_or(DEFAULT_DAYS);
-        if !(1..=MAX_DAYS).contains(&days) {
-            return Err(Denial::field("validityDays", format!("lies between 1 and {MAX_DAYS}")));
+        if !(1..=MAX_SEED_DAYS).contains(&days) {
+            return Err(Denial::field("validityDays", format!("lies between 1 and {MAX_SEED_DAYS}")));
         }
         let state = &who.state;
         let controllers: Vec<SeedController> =
@@ -115,17 +115,8 @@ impl Members {
     /// # Errors
     /// `Forbidden`, `NotFound`; `Conflict` if it is no active Controller, or the last one.
     pub(crate) async fn retire(&self, who: &Administrator, id: Uuid, repeat: &Repeat) -> Result<Written, Denial> {
-        let appliance = appliance(who, id, PrivilegeType::Delete)?;
-        let name = &appliance.base.name;
-        let record = living_controller(&who.state, appliance.base.id)
-            .filter(|record| record.state == ApplianceState::Active)
-            .ok_or_else(|| Denial::Conflict(format!("{name:?} is no active Controller")))?;
-        if other_controllers(&who.state, record.node).is_empty() {
-            return Err(Denial::Conflict("the last active Controller stays".to_owned()));
-        }
-        let change = ChangeControllerState { node: record.node, state: ApplianceState::Retiring };
-        let outcome = repeat.propose(&self.replica, change).await?;
-        Event::by(who, "member_retired").with("entity_name", name.as_str()).at(outcome.index).emit();
+        let order = ProtectedOrder::RetireController(ApplianceId::new(id));
+        carry_out(&self.replica, who, order, repeat).await?;
         read_back(&self.replica, who.now, ObjectKind::Appliance, id).await
     }
 
@@ -137,7 +128,7 @@ impl Members {
         who.authority.require(PrivilegeType::Edit, PrivilegeTarget::Appliance, None)?;
         let known = who.state.controller(node).filter(|record| record.state == ApplianceState::Active);
         if known.is_none() {
-            return Err(Denial::field("node", format!("node {node} is no active Controller")));
+            return Err(Denial::contradiction("node", format!("node {node} is no active Controller")));
         }
         use ringwall_raft::ReconfigureError as Error;
         self.replica.node().transfer_leader(node).await.map_err(|error| match error {
@@ -150,7 +141,7 @@ impl Members {
 }
 
 /// Deletes an appliance; one that joined is a member no more in the same entry. The leader then takes a Controller
-/// out of the Raft group.
+/// out of the Raft group; a second administrator may have to approve that (T65).
 pub(in crate::administration) async fn remove_appliance(
     replica: &Replica,
     who: &Administrator,
@@ -159,23 +150,55 @@ pub(in crate::administration) async fn remove_appliance(
     repeat: &Repeat,
 ) -> Result<Outcome, Denial> {
     let id = appliance.base.id;
-    let mut parts: Vec<Command> = Vec::new();
-    if let Some(record) = living_controller(&who.state, id) {
-        may_be_removed(replica.me(), &who.state, record)?;
-        parts.push(ChangeControllerState { node: record.node, state: ApplianceState::Removed }.into());
+    if living_controller(&who.state, id).is_some() {
+        let order = ProtectedOrder::RemoveController { appliance: id, expected: delete.expected };
+        return carry_out(replica, who, order, repeat).await;
     }
     let gateway = who.state.gateway(id).filter(|record| record.state != ApplianceState::Removed);
-    if gateway.is_some() {
-        parts.push(ChangeGatewayState { gateway: id, state: ApplianceState::Removed }.into());
-    }
-    let was_member = !parts.is_empty();
+    let Some(gateway) = gateway else { return repeat.propose(replica, delete).await };
     // The first part changes the object's version; its checks were made above.
-    parts.push(DeleteObject { expected: Default::default(), ..delete }.into());
-    let outcome = repeat.propose(replica, Command::Group(parts)).await?;
-    if was_member {
-        Event::by(who, "member_removed").with("entity_name", appliance.base.name.as_str()).at(outcome.index).emit();
-    }
+    let delete = DeleteObject { expected: Default::default(), ..delete };
+    let remove = ChangeGatewayState { gateway: gateway.appliance, state: ApplianceState::Removed };
+    let outcome = repeat.propose(replica, Command::Group(vec![remove.into(), delete.into()])).await?;
+    Event::by(who, "member_removed").with("entity_name", appliance.base.name.as_str()).at(outcome.index).emit();
     Ok(outcome)
+}
+
+/// What makes a Controller retire. Pure.
+pub(in crate::administration) fn decide_retirement(
+    who: &Administrator,
+    id: ApplianceId,
+) -> Result<ChangeControllerState, Denial> {
+    let appliance = appliance(who, id.uuid(), PrivilegeType::Delete)?;
+    let record = living_controller(&who.state, id)
+        .filter(|record| record.state == ApplianceState::Active)
+        .ok_or_else(|| Denial::Conflict(format!("{:?} is no active Controller", appliance.base.name)))?;
+    if other_controllers(&who.state, record.node).is_empty() {
+        return Err(Denial::Conflict("the last active Controller stays".to_owned()));
+    }
+    Ok(ChangeControllerState { node: record.node, state: ApplianceState::Retiring })
+}
+
+/// What removes a Controller for ever, with its appliance. Pure.
+pub(in crate::administration) fn decide_removal(
+    who: &Administrator,
+    me: NodeId,
+    id: ApplianceId,
+    expected: Expected,
+) -> Result<[Command; 2], Denial> {
+    let appliance = appliance(who, id.uuid(), PrivilegeType::Delete)?;
+    let record = living_controller(&who.state, id)
+        .ok_or_else(|| Denial::Conflict(format!("{:?} is no Controller that has joined", appliance.base.name)))?;
+    may_be_removed(me, &who.state, record)?;
+    let version = who.state.object(ObjectKind::Appliance, id.uuid()).map(|stored| stored.version);
+    if let (Expected::Version(expected), Some(actual)) = (expected, version)
+        && expected != actual
+    {
+        return Err(Denial::Conflict(format!("expected version {expected}, it is at {actual}")));
+    }
+    // The first part changes the object's version; it was compared above.
+    let delete = DeleteObject { kind: ObjectKind::Appliance, id: id.uuid(), expected: Expected::Anything };
+    Ok([ChangeControllerState { node: record.node, state: ApplianceState::Removed }.into(), delete.into()])
 }
 
 fn may_be_removed(me: NodeId, state: &State, record: &ControllerRecord) -> Result<(), Denial> {

@@ -1,27 +1,28 @@
 //! The Collective's global settings.
 
+use ringwall_protocol::form::HOST_AND_PORT;
 use ringwall_protocol::object::GlobalSettings;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
-use ringwall_protocol::object::settings::{BEARER_IDLE_MINUTES, MAX_BEARER_SOURCES};
+use ringwall_protocol::object::settings::{
+    BEARER_IDLE_MINUTES, CONFIGURED_TIME, DualControl, MAX_BEARER_SOURCES, MESSAGE_OF_THE_DAY, SPA_WINDOW_SECONDS,
+};
 use ringwall_protocol::wire::admin::FieldError;
+use ringwall_raft::state::approval::ProtectedOrder;
 use ringwall_raft::state::collective::ChangeSettings;
 use serde_json::{Map, Value};
 
 use crate::administration::access::authority::Administrator;
+use crate::administration::access::lasting;
+use crate::administration::approvals::carry_out;
 use crate::administration::denial::Denial;
 use crate::administration::members::Members;
 use crate::administration::objects::decode::{find_unknown, locate, without_nulls};
 use crate::administration::repeat::Repeat;
 use crate::audit::event as trail;
 use crate::issuing::check;
-use crate::setup::config::is_host_and_port;
 
-/// Longest message of the day, in bytes.
-const MAX_MESSAGE: usize = 4_096;
-/// Longest configured time, in minutes: ten years. What is above a hard cap is kept and clamped in effect (T20).
-const MAX_MINUTES: u32 = 10 * 366 * 24 * 60;
 /// Fields of the vendor's settings whose default is what Ringwall does anyway.
-const FOREIGN_DEFAULTS: &[(&str, &str)] = &[("auditLogPersistenceMode", "Default")];
+pub(crate) const FOREIGN_DEFAULTS: &[(&str, &str)] = &[("auditLogPersistenceMode", "Default")];
 
 impl Members {
     /// The settings.
@@ -36,7 +37,8 @@ impl Members {
     /// Replaces the settings as a whole; what is absent has its default.
     ///
     /// # Errors
-    /// `Invalid` field by field, `Forbidden`, `Conflict` if they changed meanwhile.
+    /// `Invalid` field by field, `Forbidden`, `Conflict` if they changed meanwhile; `ApprovalWanted` for the end of dual
+    /// control.
     pub(crate) async fn replace_settings(
         &self,
         who: &Administrator,
@@ -71,7 +73,16 @@ impl Members {
         }
         let expected_version = Some(check::collective(&who.state)?.settings_version);
         let change = ChangeSettings { settings: settings.clone(), expected_version };
-        let outcome = repeat.propose(&self.replica, change).await?;
+        let outcome = match (who.state.settings().dual_control, settings.dual_control) {
+            (DualControl::Required, DualControl::Off) => {
+                carry_out(&self.replica, who, ProtectedOrder::EndDualControl(change.into()), repeat).await?
+            }
+            (DualControl::Off, DualControl::Required) => {
+                lasting::check_two(who)?;
+                repeat.propose(&self.replica, change).await?
+            }
+            _ => repeat.propose(&self.replica, change).await?,
+        };
         trail::changed(who, "entity_updated", "global-settings", "global-settings", "global settings", outcome.index);
         Ok(settings)
     }
@@ -110,11 +121,11 @@ fn validate(settings: &GlobalSettings) -> Vec<FieldError> {
         ("maxSignInMinutes", settings.max_sign_in_minutes),
         ("registeredDeviceExpirationDays", settings.registered_device_expiration_days),
     ] {
-        if !(1..=MAX_MINUTES).contains(&minutes) {
-            wrong(field, format!("lies between 1 and {MAX_MINUTES}"));
+        if !CONFIGURED_TIME.contains(&minutes) {
+            wrong(field, format!("lies between 1 and {}", CONFIGURED_TIME.end()));
         }
     }
-    if !(30..=3_600).contains(&settings.spa_time_window_seconds) {
+    if !SPA_WINDOW_SECONDS.contains(&settings.spa_time_window_seconds) {
         wrong("spaTimeWindowSeconds", "lies between 30 and 3600".to_owned());
     }
     if !BEARER_IDLE_MINUTES.contains(&settings.bearer_idle_minutes) {
@@ -123,11 +134,13 @@ fn validate(settings: &GlobalSettings) -> Vec<FieldError> {
     if settings.bearer_sources.len() > MAX_BEARER_SOURCES {
         wrong("bearerSources", format!("has at most {MAX_BEARER_SOURCES} networks"));
     }
-    if !is_host_and_port(&settings.profile_hostname) {
-        wrong("profileHostname", "expected host:port".to_owned());
-    }
-    if settings.message_of_the_day.len() > MAX_MESSAGE {
-        wrong("messageOfTheDay", format!("has at most {MAX_MESSAGE} bytes"));
+    for (field, text, form) in [
+        ("profileHostname", &settings.profile_hostname, HOST_AND_PORT),
+        ("messageOfTheDay", &settings.message_of_the_day, MESSAGE_OF_THE_DAY),
+    ] {
+        if !form.fits(text) {
+            wrong(field, form.rule.to_owned());
+        }
     }
     errors
 }

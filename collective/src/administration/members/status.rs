@@ -1,20 +1,47 @@
 //! How the Collective stands, as this Controller sees it: Controllers, Gateways, Sites.
 
 use ringwall_protocol::id::ApplianceId;
-use ringwall_protocol::object::Appliance;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::settings::SpaMode;
+use ringwall_protocol::object::{Appliance, Site};
 use ringwall_protocol::wire::admin::{BreakGlassStatus, CollectiveStatus, ControllerStatus, GatewayStatus, List};
 use ringwall_raft::{State, Status};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
 use crate::administration::members::Members;
 use crate::administration::objects::listing::{Habits, Wanted};
-use crate::administration::objects::present::plain;
 use crate::issuing::check;
+
+/// An appliance with its status.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApplianceStatus {
+    #[serde(flatten)]
+    appliance: Appliance,
+    /// `Gateway` or `Controller`.
+    functions: [&'static str; 1],
+    /// `healthy`, `warning`, `offline`, or `n/a` before it has joined.
+    status: &'static str,
+    /// Of a Gateway.
+    number_of_sessions: u32,
+    /// The version of this software.
+    appliance_version: &'static str,
+}
+
+/// A Site with its status.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SiteStatus {
+    #[serde(flatten)]
+    site: Site,
+    /// `healthy`, `warning`, `unhealthy`, or `noActiveGateways`.
+    status: &'static str,
+}
 
 impl Members {
     /// Controllers with their lag, Gateways with what they enforce.
@@ -48,6 +75,8 @@ impl Members {
             gateways: gateways.map(|one| self.gateway_status(&who.state, one.appliance)).collect(),
             weaker: weaker(&who.state),
             waiting: super::admission::waiting(&who.state).collect(),
+            dual_control: who.state.settings().dual_control,
+            orders_waiting: u32::try_from(who.state.waiting_orders(who.now).count()).unwrap_or(u32::MAX),
             break_glass: who.state.break_glass().map(|glass| BreakGlassStatus {
                 made: glass.made_at,
                 used: glass.used.map(|(at, _)| at.to_string()),
@@ -88,12 +117,12 @@ impl Members {
             let scoped = Some((one.base.id.uuid(), &one.base.tags));
             who.authority.permits(PrivilegeType::View, PrivilegeTarget::Appliance, scoped)
         });
-        let items = visible.map(|appliance| self.appliance_status(&who.state, appliance)).collect();
+        let items = visible.map(|appliance| self.appliance_status(&who.state, appliance));
+        let items = items.map(|status| serde_json::to_value(status).unwrap_or_default()).collect();
         Ok(wanted.of(items, Habits::OBJECTS))
     }
 
-    fn appliance_status(&self, state: &State, appliance: &Appliance) -> Value {
-        let mut value = plain(&appliance.clone().into());
+    fn appliance_status(&self, state: &State, appliance: &Appliance) -> ApplianceStatus {
         let (function, status, sessions) = if appliance.gateway.enabled {
             let status = self.gateway_status(state, appliance.base.id);
             let health = match (appliance.state, status.connected || self.is_bound_elsewhere(state, appliance.base.id))
@@ -114,11 +143,13 @@ impl Members {
             };
             ("Controller", health, 0)
         };
-        value["functions"] = json!([function]);
-        value["status"] = status.into();
-        value["numberOfSessions"] = sessions.into();
-        value["applianceVersion"] = env!("CARGO_PKG_VERSION").into();
-        value
+        ApplianceStatus {
+            appliance: appliance.clone(),
+            functions: [function],
+            status,
+            number_of_sessions: sessions,
+            appliance_version: env!("CARGO_PKG_VERSION"),
+        }
     }
 
     /// Sessions are recorded for a Gateway whose feed ends at another Controller.
@@ -141,15 +172,13 @@ impl Members {
             let living = of_site.filter(|gateway| gateway.state != ApplianceState::Removed);
             let living: Vec<_> = living.map(|gateway| self.gateway_status(&who.state, gateway.appliance)).collect();
             let up = living.iter().filter(|one| one.connected || one.sessions.is_some_and(|count| count > 0)).count();
-            let mut value = plain(&site.clone().into());
-            value["status"] = match (living.len(), up) {
+            let status = match (living.len(), up) {
                 (0, _) => "noActiveGateways",
                 (all, up) if all == up => "healthy",
                 (_, 0) => "unhealthy",
                 _ => "warning",
-            }
-            .into();
-            value
+            };
+            serde_json::to_value(SiteStatus { site: site.clone(), status }).unwrap_or_default()
         });
         Ok(wanted.of(items.collect(), Habits::OBJECTS))
     }

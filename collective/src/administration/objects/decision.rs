@@ -6,8 +6,8 @@ use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::wire::admin::FieldError;
-use ringwall_raft::State;
 use ringwall_raft::state::object::{DeleteObject, Expected, PutObject, Stored, reference};
+use ringwall_raft::{Command, State};
 use serde_json::Value;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -65,11 +65,11 @@ pub(super) fn decide_creation(
     let object = body.into_object(kind, id).map_err(Denial::Invalid)?;
     who.authority.require(PrivilegeType::Create, target_of(kind), Some((id, object.tags())))?;
     check_site_references(who, None, &object)?;
-    let mut errors = validate(&object, None, &who.state);
-    errors.extend(password_errors(kind, password.as_deref(), None, &who.state));
-    errors.extend(forbidden_hosts(outbound, &object));
-    errors.extend(provider_secrets::errors(&object, None, &given, &who.state));
-    Denial::unless_empty(errors)?;
+    let mut faults = validate(&object, None, &who.state);
+    faults.contradictions(password_errors(kind, password.as_deref(), None, &who.state));
+    faults.contradictions(forbidden_hosts(outbound, &object));
+    faults.contradictions(provider_secrets::errors(&object, None, &given, &who.state));
+    faults.judge()?;
     let secret = password.is_some() || !given.is_empty();
     let change = Change { before: None, after: Some(&object), password: secret };
     granting::check(&who.authority, &who.state, change, now)?;
@@ -94,7 +94,7 @@ pub(super) fn decide_replacement<'a>(
     let before = &stored.object;
     let mut body = prepared(body, kind, &who.state)?;
     if body.id().map_err(Denial::Invalid)?.is_some_and(|sent| sent != id) {
-        return Err(Denial::field("id", "is another one than the path's; ids never change"));
+        return Err(Denial::contradiction("id", "is another one than the path's; ids never change"));
     }
     let password = body.take_password();
     let given = body.take_secrets();
@@ -106,11 +106,11 @@ pub(super) fn decide_replacement<'a>(
         who.authority.require(PrivilegeType::Tag, target, Some((id, before.tags())))?;
     }
     check_site_references(who, Some(before), &after)?;
-    let mut errors = validate(&after, Some(before), &who.state);
-    errors.extend(password_errors(kind, password.as_deref(), Some(before), &who.state));
-    errors.extend(forbidden_hosts(outbound, &after));
-    errors.extend(provider_secrets::errors(&after, Some(before), &given, &who.state));
-    Denial::unless_empty(errors)?;
+    let mut faults = validate(&after, Some(before), &who.state);
+    faults.contradictions(password_errors(kind, password.as_deref(), Some(before), &who.state));
+    faults.contradictions(forbidden_hosts(outbound, &after));
+    faults.contradictions(provider_secrets::errors(&after, Some(before), &given, &who.state));
+    faults.judge()?;
     if let Some(expected) = expected.filter(|expected| *expected != stored.version) {
         return Err(Denial::Conflict(format!("expected version {expected}, it is at {}", stored.version)));
     }
@@ -170,6 +170,43 @@ pub(super) fn decide_deletion(
     }
     let delete = DeleteObject { kind, id, expected: expected.map_or(Expected::Present, Expected::Version) };
     Ok((object, delete))
+}
+
+/// Whether an administrator may have objects written that another one has decided to write. What the state itself refuses
+/// (names, references, versions) is left to it.
+///
+/// # Errors
+/// `Forbidden`; `Invalid` field by field; as [`decide_deletion`].
+pub(in crate::administration) fn decide_again(who: &Administrator, command: &Command) -> Result<(), Denial> {
+    let parts = match command {
+        Command::Group(parts) => parts.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    let secret = parts.iter().any(|part| matches!(part, Command::SetLocalPassword(_) | Command::PutSecret(_)));
+    for part in parts {
+        match part {
+            Command::PutObject(put) => decide_put_again(who, &put.object, secret)?,
+            Command::DeleteObject(delete) => decide_deletion(who, (delete.kind, delete.id), None).map(|_| ())?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn decide_put_again(who: &Administrator, after: &Object, secret: bool) -> Result<(), Denial> {
+    let (id, target) = (after.id(), target_of(after.kind()));
+    let before = find(&who.state, after.kind(), id).map(|stored| &stored.object);
+    let action = if before.is_some() { PrivilegeType::Edit } else { PrivilegeType::Create };
+    for object in before.into_iter().chain([after]) {
+        who.authority.require(action, target, Some((id, object.tags())))?;
+    }
+    if let Some(before) = before.filter(|before| before.tags() != after.tags()) {
+        who.authority.require(PrivilegeType::Tag, target, Some((id, before.tags())))?;
+    }
+    check_site_references(who, before, after)?;
+    validate(after, before, &who.state).judge()?;
+    let change = Change { before, after: Some(after), password: secret };
+    granting::check(&who.authority, &who.state, change, who.now)
 }
 
 /// Whoever names a Site must hold something on that Site too: a Gateway gets all that its Site's Gateways have, so that it

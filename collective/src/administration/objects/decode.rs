@@ -7,6 +7,7 @@ mod locate;
 
 use std::collections::BTreeMap;
 
+use ringwall_protocol::form::Form;
 use ringwall_protocol::object::identity_provider::ProviderSettings;
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::wire::admin::FieldError;
@@ -21,7 +22,7 @@ use crate::identity::directory::secrets;
 /// Most errors that one answer names.
 const MAX_ERRORS: usize = 64;
 /// Fields of answers that are no fields of orders: whoever reads, changes and writes back sends them too.
-const READ_ONLY: &[&str] = &[
+pub(crate) const READ_ONLY: &[&str] = &[
     "created",
     "updated",
     "siteName",
@@ -39,14 +40,15 @@ const READ_ONLY: &[&str] = &[
     "locked",
 ];
 /// Nested fields that the vendor's tools send with an entitlement's actions, and that Ringwall does not have.
-const FOREIGN_ACTION_FIELDS: &[&str] = &["methods", "monitor"];
+pub(crate) const FOREIGN_ACTION_FIELDS: &[&str] = &["methods", "monitor"];
 
 /// What an operator hears who would connect a SAML provider.
 pub(crate) const NO_SAML: &str = "Saml is not supported: no library for it withstood our tests. Connect the provider as Oidc, which nearly \
                            every provider that speaks SAML speaks too";
 
-/// Longest secret of a provider, in bytes: a RADIUS secret has at most 253 in practice, a client secret some hundred.
-const MAX_SECRET: usize = 1_024;
+/// A secret of a provider: a RADIUS secret has at most 253 bytes in practice, a client secret some hundred.
+pub(crate) const SECRET: Form =
+    Form::matching("^[^\\u0000]*$", 0, 1_024, "is a text of at most 1024 characters without NUL");
 
 /// An object's body, read.
 pub(crate) struct Body {
@@ -69,6 +71,7 @@ impl Body {
         };
         let password = match fields.remove("password") {
             None | Some(Value::Null) => None,
+            Some(Value::String(password)) if password.is_empty() => None,
             Some(Value::String(password)) => Some(Zeroizing::new(password)),
             Some(_) => return Err(vec![error("password", "expected a text")]),
         };
@@ -76,10 +79,11 @@ impl Body {
         for field in secrets::FIELDS {
             match fields.remove(field) {
                 None | Some(Value::Null) => {}
-                Some(Value::String(secret)) if (1..=MAX_SECRET).contains(&secret.len()) && !secret.contains('\0') => {
+                Some(Value::String(secret)) if secret.is_empty() => {}
+                Some(Value::String(secret)) if SECRET.fits(&secret) => {
                     secrets.insert(field, Zeroizing::new(secret));
                 }
-                Some(_) => return Err(vec![error(field, "is a text of 1 to 1024 bytes without NUL")]),
+                Some(_) => return Err(vec![error(field, SECRET.rule)]),
             }
         }
         without_nulls(&mut fields);
@@ -186,7 +190,7 @@ fn asks_nothing(value: &Value) -> bool {
     }
 }
 
-pub(in crate::administration) fn without_nulls(fields: &mut Map<String, Value>) {
+pub(crate) fn without_nulls(fields: &mut Map<String, Value>) {
     fields.retain(|_, value| !value.is_null());
     for value in fields.values_mut() {
         match value {

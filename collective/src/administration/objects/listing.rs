@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 
+use ringwall_protocol::form::RANGE;
 use ringwall_protocol::wire::admin::{FieldError, Filter, List};
 use serde_json::Value;
 
@@ -53,7 +54,7 @@ impl Wanted {
                 "query" => wanted.queries.push(value.clone()),
                 "range" => match parse_range(value) {
                     Some(range) => wanted.range = Some(range),
-                    None => errors.push(wrong("range", "expected first-last, for example 0-10")),
+                    None => errors.push(wrong("range", RANGE.rule)),
                 },
                 "orderBy" => wanted.order_by = Some(value.clone()).filter(|field| !field.is_empty()),
                 "descending" => match value.as_str() {
@@ -106,9 +107,8 @@ impl Wanted {
 }
 
 fn parse_range(text: &str) -> Option<(usize, usize)> {
-    let (first, last) = text.split_once('-')?;
-    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-    (first <= last).then_some((first, last))
+    let (first, last) = text.split_once('-').filter(|_| RANGE.fits(text))?;
+    Some((first.parse().ok()?, last.parse().ok()?))
 }
 
 fn echo(first: usize, last: usize, of: usize) -> String {
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn malformed_parameters_are_refused_by_name() {
-        for (name, value) in [("range", "10-0"), ("range", "x"), ("range", "-1-3"), ("descending", "down")] {
+        for (name, value) in [("range", "1 - 0"), ("range", "x"), ("range", "-1-3"), ("descending", "down")] {
             let errors = Wanted::parse(&[(name.to_owned(), value.to_owned())]).expect_err("refused");
             assert_eq!(errors[0].field, name);
         }

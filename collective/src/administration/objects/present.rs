@@ -3,44 +3,108 @@
 use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::{ProviderName, UserDn, UserName};
 use ringwall_protocol::object::identity_provider::ProviderSettings;
-use ringwall_protocol::object::{IdentityProvider, Object};
-use ringwall_protocol::time::UnixMillis;
+use ringwall_protocol::object::{IdentityProvider, Object, ObjectKind};
+use ringwall_protocol::time::{Rfc3339, UnixMillis};
 use ringwall_raft::State;
 use ringwall_raft::state::lockout::LockoutSubject;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::identity::directory::secrets;
+
+/// What an entitlement is shown with.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct BesideEntitlement {
+    /// Name of its Site.
+    site_name: Option<String>,
+}
+
+/// What a client profile is shown with.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct BesideProfile {
+    /// Name of its identity provider.
+    identity_provider_name: Option<String>,
+    /// Where the Controllers are unless the profile says otherwise.
+    global_hostname: String,
+    /// When its link was read last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Rfc3339")]
+    exported: Option<String>,
+}
+
+/// What a local user is shown with.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct BesideUser {
+    /// There is a password.
+    password_set: bool,
+    /// Devices that are not registered are locked out.
+    locked: bool,
+}
+
+/// What an identity provider is shown with.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct BesideIdentityProvider {
+    /// Its secrets that were given; none is ever shown.
+    secrets_set: Vec<String>,
+    /// What is allowed but weaker than it could be.
+    weaknesses: Vec<&'static str>,
+}
+
+/// What an MFA provider is shown with.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct BesideMfaProvider {
+    /// Its secrets that were given; none is ever shown.
+    secrets_set: Vec<String>,
+}
 
 /// The object as JSON.
 #[must_use]
 pub(crate) fn present(object: &Object, state: &State, now: UnixMillis) -> Value {
     let mut value = plain(object);
-    match object {
-        Object::Entitlement(one) => {
-            value["siteName"] = state.site(one.site).map(|site| site.base.name.clone()).into();
-        }
-        Object::ClientProfile(one) => {
-            let provider = state.identity_provider(one.identity_provider);
-            value["identityProviderName"] = provider.map(|provider| provider.base.name.clone()).into();
-            value["globalHostname"] = state.settings().profile_hostname.clone().into();
-            if let Some(at) = state.profile_exported(one.base.id) {
-                value["exported"] = at.to_string().into();
-            }
-        }
-        Object::LocalUser(one) => {
-            value["passwordSet"] = state.local_password(one.base.id).is_some().into();
-            value["locked"] = is_locked(state, one.base.id, now).into();
-        }
-        Object::IdentityProvider(one) => {
-            value["secretsSet"] = secrets_set(state, object.id(), one.kind().secrets());
-            value["weaknesses"] = weaknesses(one).into();
-        }
-        Object::MfaProvider(one) => {
-            value["secretsSet"] = secrets_set(state, object.id(), one.kind().secrets());
-        }
-        _ => {}
+    let beside = match object {
+        Object::Entitlement(one) => serde_json::to_value(BesideEntitlement {
+            site_name: state.site(one.site).map(|site| site.base.name.clone()),
+        }),
+        Object::ClientProfile(one) => serde_json::to_value(BesideProfile {
+            identity_provider_name: state.identity_provider(one.identity_provider).map(|one| one.base.name.clone()),
+            global_hostname: state.settings().profile_hostname.clone(),
+            exported: state.profile_exported(one.base.id).map(|at| at.to_string()),
+        }),
+        Object::LocalUser(one) => serde_json::to_value(BesideUser {
+            password_set: state.local_password(one.base.id).is_some(),
+            locked: is_locked(state, one.base.id, now),
+        }),
+        Object::IdentityProvider(one) => serde_json::to_value(BesideIdentityProvider {
+            secrets_set: secrets_set(state, object.id(), one.kind().secrets()),
+            weaknesses: weaknesses(one),
+        }),
+        Object::MfaProvider(one) => serde_json::to_value(BesideMfaProvider {
+            secrets_set: secrets_set(state, object.id(), one.kind().secrets()),
+        }),
+        _ => return value,
+    };
+    if let (Some(fields), Ok(Value::Object(beside))) = (value.as_object_mut(), beside) {
+        fields.extend(beside);
     }
     value
+}
+
+/// The description of what objects of a kind are shown with, beyond their own fields.
+pub(crate) fn beside(kind: ObjectKind, generator: &mut SchemaGenerator) -> Option<Schema> {
+    Some(match kind {
+        ObjectKind::Entitlement => BesideEntitlement::json_schema(generator),
+        ObjectKind::ClientProfile => BesideProfile::json_schema(generator),
+        ObjectKind::LocalUser => BesideUser::json_schema(generator),
+        ObjectKind::IdentityProvider => BesideIdentityProvider::json_schema(generator),
+        ObjectKind::MfaProvider => BesideMfaProvider::json_schema(generator),
+        _ => return None,
+    })
 }
 
 /// What is allowed but weaker than it could be.
@@ -60,8 +124,9 @@ fn weaknesses(provider: &IdentityProvider) -> Vec<&'static str> {
 }
 
 /// Which of a provider's secrets were given; none is ever shown.
-fn secrets_set(state: &State, provider: uuid::Uuid, fields: &[&str]) -> Value {
-    fields.iter().copied().filter(|field| secrets::is_set(state, provider, field)).collect()
+fn secrets_set(state: &State, provider: uuid::Uuid, fields: &[&str]) -> Vec<String> {
+    let set = fields.iter().filter(|field| secrets::is_set(state, provider, field));
+    set.map(|field| (*field).to_owned()).collect()
 }
 
 /// The object's own fields.

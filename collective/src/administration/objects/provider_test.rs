@@ -8,6 +8,7 @@ use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::identity_provider::{FactorSettings, ProviderSettings};
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{Object, ObjectKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use crate::administration::objects::{self, Objects};
 use crate::identity::directory::{Directory, LookUp, canonical, secrets};
 
 /// Answer to a test.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Tested {
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,14 +32,14 @@ pub(crate) struct Tested {
 }
 
 /// Of whom attributes are wanted.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AttributesRequest {
     username: String,
 }
 
 /// What a provider knows of a user.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserAttributes {
     raw_attributes: BTreeMap<String, Vec<String>>,
@@ -65,10 +66,10 @@ impl Objects {
         if let Some(stored) = stored {
             who.authority.require(PrivilegeType::Test, target_of(kind), Some((stored.id(), stored.tags())))?;
         }
-        let mut errors = validate(&object, stored, &who.state);
-        errors.extend(forbidden_hosts(&self.providers.outbound, &object));
-        errors.extend(provider_secrets::errors(&object, stored, &given, &who.state));
-        Denial::unless_empty(errors)?;
+        let mut faults = validate(&object, stored, &who.state);
+        faults.contradictions(forbidden_hosts(&self.providers.outbound, &object));
+        faults.contradictions(provider_secrets::errors(&object, stored, &given, &who.state));
+        faults.judge()?;
         let outcome = self.try_provider(who, &object, &given).await;
         Ok(Tested { success: outcome.is_ok(), error: outcome.err() })
     }

@@ -13,41 +13,18 @@ mod provider;
 mod text;
 
 use ringwall_protocol::expression::Scripts;
-use ringwall_protocol::object::{MAX_NOTES, MAX_OBJECT_NAME, MAX_TAGS, Object};
-use ringwall_protocol::wire::admin::FieldError;
+use ringwall_protocol::form;
+use ringwall_protocol::object::{MAX_TAGS, Object};
 use ringwall_raft::State;
 use ringwall_raft::state::object::reference;
 
 pub(crate) use people::check_password;
 
-/// Longest tag, in bytes.
-const MAX_TAG: usize = 128;
-/// Most errors that one answer names.
-const MAX_ERRORS: usize = 64;
-
-/// Rules that were broken.
-#[derive(Debug, Default)]
-pub(in crate::administration) struct Faults(Vec<FieldError>);
-
-impl Faults {
-    /// A field is wrong.
-    fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        if self.0.len() < MAX_ERRORS {
-            self.0.push(FieldError { field: field.into(), message: message.into() });
-        }
-    }
-
-    /// A field is wrong unless `holds`.
-    fn unless(&mut self, holds: bool, field: &str, message: &str) {
-        if !holds {
-            self.add(field, message);
-        }
-    }
-}
+use crate::administration::faults::Faults;
 
 /// What is wrong with `object` in place of `before`, in `state`.
 #[must_use]
-pub(crate) fn validate(object: &Object, before: Option<&Object>, state: &State) -> Vec<FieldError> {
+pub(crate) fn validate(object: &Object, before: Option<&Object>, state: &State) -> Faults {
     let mut faults = Faults::default();
     base(object, &mut faults);
     references(object, state, &mut faults);
@@ -65,7 +42,7 @@ pub(crate) fn validate(object: &Object, before: Option<&Object>, state: &State) 
         Object::LocalUser(one) => people::local_user(one, before, &mut faults),
         Object::AdministrativeRole(one) => people::role(one, &mut faults),
     }
-    faults.0
+    faults
 }
 
 /// All criteria scripts, compiled; those that do not compile are left out.
@@ -80,22 +57,15 @@ pub(crate) fn scripts(state: &State) -> Scripts {
 }
 
 fn base(object: &Object, faults: &mut Faults) {
-    let name = object.name();
-    if name.trim().is_empty() || name.len() > MAX_OBJECT_NAME || name.chars().any(char::is_control) {
-        faults.add("name", format!("has 1 to {MAX_OBJECT_NAME} bytes and no control characters"));
-    }
-    faults.unless(!object.id().is_nil(), "id", "must not be nil");
+    faults.unless_fits(object.name(), form::OBJECT_NAME, "name");
+    faults.contradict_unless(!object.id().is_nil(), "id", "must not be nil");
     if object.tags().len() > MAX_TAGS {
         faults.add("tags", format!("are at most {MAX_TAGS}"));
     }
     for (at, tag) in object.tags().iter().enumerate() {
-        if tag.trim().is_empty() || tag.len() > MAX_TAG || tag.chars().any(char::is_control) {
-            faults.add(format!("tags[{at}]"), format!("has 1 to {MAX_TAG} bytes and no control characters"));
-        }
+        faults.unless_fits(tag, form::TAG, &format!("tags[{at}]"));
     }
-    if text::notes(object).len() > MAX_NOTES {
-        faults.add("notes", format!("have at most {MAX_NOTES} bytes"));
-    }
+    faults.unless_fits(text::notes(object), form::NOTES, "notes");
 }
 
 /// Every reference leads somewhere; to itself counts.
@@ -103,7 +73,7 @@ fn references(object: &Object, state: &State, faults: &mut Faults) {
     for one in reference::of(object) {
         let itself = (one.kind, one.id) == (object.kind(), object.id());
         if !itself && state.object(one.kind, one.id).is_none() {
-            faults.add(one.field, format!("there is no {} {}", one.kind, one.id));
+            faults.contradict(one.field, format!("there is no {} {}", one.kind, one.id));
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ringwall_raft::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Attributes that every local user has.
@@ -33,7 +34,7 @@ const SYSTEM: &[(&str, &str, bool)] = &[
 ];
 
 /// All names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClaimNames {
     user: Vec<ClaimName>,
@@ -50,7 +51,7 @@ impl ClaimNames {
 }
 
 /// One name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClaimName {
     claim_name: String,

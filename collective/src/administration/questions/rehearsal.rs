@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use ringwall_protocol::claims::{ClaimMap, Facts, UntrustedClaims};
 use ringwall_protocol::expression::{Asked, ClaimArena, Evaluator, Expression};
+use ringwall_protocol::form::{CEL, Is};
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
-use ringwall_protocol::time::{UnixMillis, rfc3339};
+use ringwall_protocol::time::{Rfc3339, UnixMillis, rfc3339};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::administration::access::authority::Administrator;
@@ -14,9 +16,10 @@ use crate::administration::denial::Denial;
 use crate::administration::objects::validate::scripts;
 
 /// What is tried.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rehearsal {
+    #[schemars(transform = Is(CEL))]
     expression: String,
     #[serde(default)]
     user_claims: ClaimMap,
@@ -28,12 +31,16 @@ pub(crate) struct Rehearsal {
     time: Option<Moment>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(transparent)]
-struct Moment(#[serde(with = "rfc3339")] UnixMillis);
+struct Moment(
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
+    UnixMillis,
+);
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rehearsed {
     result: bool,

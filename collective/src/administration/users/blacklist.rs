@@ -2,7 +2,7 @@
 
 use ringwall_protocol::name::UserDn;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
-use ringwall_protocol::wire::admin::{BlacklistEntry, List};
+use ringwall_protocol::wire::admin::{BlacklistEntry, BlockRequest, List, REASON};
 use ringwall_raft::state::blocklist::{BlockEntry, BlockUser, UnblockUser};
 use serde_json::Value;
 
@@ -17,9 +17,6 @@ use crate::identity::directory::spelled;
 
 /// How entries are searched and sorted.
 const HABITS: Habits = Habits { searched: &["userDistinguishedName", "reason"], order_by: "userDistinguishedName" };
-/// Longest reason, in bytes.
-const MAX_REASON: usize = 1_024;
-
 impl Users {
     /// Blocked users.
     ///
@@ -38,7 +35,7 @@ impl Users {
     pub(crate) async fn blacklist(
         &self,
         who: &Administrator,
-        entry: BlacklistEntry,
+        entry: BlockRequest,
         repeat: &Repeat,
     ) -> Result<BlacklistEntry, Denial> {
         let order = decide(who, entry)?;
@@ -68,17 +65,20 @@ impl Users {
 }
 
 /// The order that an administrator may give with this entry. Pure.
-fn decide(who: &Administrator, entry: BlacklistEntry) -> Result<BlockUser, Denial> {
+fn decide(who: &Administrator, entry: BlockRequest) -> Result<BlockUser, Denial> {
     who.authority.require(PrivilegeType::Create, PrivilegeTarget::Blacklist, None)?;
     let user = spelled(&who.state, entry.user_distinguished_name);
     if user == who.dn.user {
         return Err(Denial::Conflict("administrators do not block themselves".to_owned()));
     }
-    if entry.reason.len() > MAX_REASON {
-        return Err(Denial::field("reason", format!("has at most {MAX_REASON} bytes")));
+    if !REASON.fits(&entry.reason) {
+        return Err(Denial::field("reason", REASON.rule));
     }
     if who.state.identity_provider_named(user.provider.as_str()).is_none() {
-        return Err(Denial::field("userDistinguishedName", format!("there is no identity provider {}", user.provider)));
+        return Err(Denial::contradiction(
+            "userDistinguishedName",
+            format!("there is no identity provider {}", user.provider),
+        ));
     }
     Ok(BlockUser { user, reason: entry.reason })
 }

@@ -9,12 +9,14 @@ use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::wire::admin::{GatewayEnforcement, List, OnBoardedDevice, RevokeAnswer, RevokeRequest};
 use ringwall_raft::State;
+use ringwall_raft::state::approval::ProtectedOrder;
 use ringwall_raft::state::device::{RemoveDevice, RevokeDeviceSpaKey};
 use ringwall_raft::state::revocation::Reevaluate;
 use serde_json::Value;
 
 use super::revocation_order::{Order, parse_filter};
 use crate::administration::access::authority::Administrator;
+use crate::administration::approvals;
 use crate::administration::denial::Denial;
 use crate::administration::objects::listing::{Habits, Wanted};
 use crate::administration::repeat::Repeat;
@@ -122,10 +124,17 @@ impl Users {
     ) -> Result<RevokeAnswer, Denial> {
         let since = Instant::now();
         who.authority.require(PrivilegeType::Revoke, PrivilegeTarget::RegisteredDevice, None)?;
-        let order = Order::read(request, &who.state).map_err(Denial::Invalid)?;
+        let order = Order::read(request, &who.state)?;
         let mut indexes = Vec::with_capacity(order.scopes.len());
         for (nth, revoke) in order.revocations(&who.state).into_iter().enumerate() {
-            let outcome = repeat.nth(nth).propose(&self.replica, revoke).await?;
+            let repeat = repeat.nth(nth);
+            let outcome = match approvals::concerns_everybody(&revoke) {
+                true => {
+                    approvals::carry_out(&self.replica, who, ProtectedOrder::RevokeTokens(revoke.into()), &repeat)
+                        .await?
+                }
+                false => repeat.propose(&self.replica, revoke).await?,
+            };
             indexes.push(outcome.reply.revocation().ok_or_else(crate::refusal::Refusal::internal)?);
         }
         Event::by(who, "revocation_added")

@@ -10,7 +10,9 @@ use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::wire::admin::{ActiveSession, List, SessionAtSite, SessionInfo};
 use ringwall_raft::State;
 use ringwall_raft::state::binding::Binding;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::administration::access::authority::Administrator;
 use crate::administration::denial::Denial;
@@ -20,6 +22,21 @@ use crate::administration::users::Users;
 
 /// How sessions are searched and sorted.
 const HABITS: Habits = Habits { searched: &["distinguishedName", "sites"], order_by: "distinguishedName" };
+
+/// How many sessions there are, and where.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionFigures {
+    total_count: usize,
+    /// The vendor's; nothing here knows where addresses are.
+    geo_ip_data: [String; 0],
+    /// The vendor's; versions of Clients are not counted.
+    versions: BTreeMap<String, u64>,
+    /// Sessions by the Site's name.
+    sites: BTreeMap<String, u64>,
+    /// Sessions by the Gateway's name.
+    gateways: BTreeMap<String, u64>,
+}
 
 impl Users {
     /// Live sessions by DN.
@@ -38,16 +55,16 @@ impl Users {
     ///
     /// # Errors
     /// `Forbidden`.
-    pub(crate) fn session_figures(&self, who: &Administrator) -> Result<Value, Denial> {
+    pub(crate) fn session_figures(&self, who: &Administrator) -> Result<SessionFigures, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::SessionInfo, None)?;
         let live = self.live(&who.state);
-        let mut by_site: BTreeMap<&str, u64> = BTreeMap::new();
-        let mut by_gateway: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut sites: BTreeMap<String, u64> = BTreeMap::new();
+        let mut gateways: BTreeMap<String, u64> = BTreeMap::new();
         for site in live.values().flatten() {
-            *by_site.entry(&site.site_name).or_default() += 1;
-            *by_gateway.entry(&site.gateway_name).or_default() += 1;
+            *sites.entry(site.site_name.clone()).or_default() += 1;
+            *gateways.entry(site.gateway_name.clone()).or_default() += 1;
         }
-        Ok(json!({"totalCount": live.len(), "geoIpData": [], "versions": {}, "sites": by_site, "gateways": by_gateway}))
+        Ok(SessionFigures { total_count: live.len(), geo_ip_data: [], versions: BTreeMap::new(), sites, gateways })
     }
 
     /// One session: Site by Site, what its device says, and the policies that match now.

@@ -7,12 +7,12 @@ use ringwall_protocol::id::UserId;
 use ringwall_protocol::name::UserDn;
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
-use ringwall_protocol::wire::admin::{List, MAX_REGISTRATION_HOURS, OtpCode, OtpPermit, OtpSeed};
+use ringwall_protocol::wire::admin::{List, MAX_REGISTRATION_HOURS, OtpCode, OtpHolder, OtpPermit, OtpSeed};
 use ringwall_raft::state::security_key::{Permission, RegistrationCode};
 use ringwall_raft::state::totp::{PermitTotp, PutTotpSeed, RemoveTotpSeed};
 use ringwall_trust::secret::{SecretKey, SystemRandom};
 use ringwall_trust::totp::Seed;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::administration::access::authority::Administrator;
 use crate::administration::access::granting::check_credential;
@@ -37,13 +37,14 @@ impl Users {
     pub(crate) fn list_seeds(&self, who: &Administrator, wanted: &Wanted) -> Result<List<Value>, Denial> {
         who.authority.require(PrivilegeType::View, PrivilegeTarget::OtpSeed, None)?;
         let seeds = who.state.totp_records().map(|(_, record)| {
-            json!({
-                "userDistinguishedName": record.dn,
-                "username": record.dn.user,
-                "providerName": record.dn.provider,
-                "verified": record.seed.is_some(),
-                "mayEnrolUntil": record.enrolment.as_ref().map(|open| open.not_after.to_string()),
-            })
+            let holder = OtpHolder {
+                user_distinguished_name: record.dn.clone(),
+                username: record.dn.user.to_string(),
+                provider_name: record.dn.provider.to_string(),
+                verified: record.seed.is_some(),
+                may_enrol_until: record.enrolment.as_ref().map(|open| open.not_after.to_string()),
+            };
+            serde_json::to_value(holder).unwrap_or_default()
         });
         Ok(wanted.of(seeds.collect(), HABITS))
     }

@@ -5,18 +5,13 @@ use std::collections::BTreeSet;
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::name::DnScope;
 use ringwall_protocol::revocation::{RevocationScope, TokenKind};
-use ringwall_protocol::wire::admin::{FieldError, RevokeRequest};
+use ringwall_protocol::wire::admin::{MAX_DELAY_MINUTES, MAX_SPECIFIC, REASON, RevokeRequest};
 use ringwall_raft::State;
 use ringwall_raft::state::revocation::{RENEW_NOW, Revoke};
 
+use crate::administration::denial::Denial;
+use crate::administration::faults::Faults;
 use crate::revocation::pace::{Pace, live_sessions};
-
-/// Most devices that one request names one by one: each is a log entry.
-const MAX_SPECIFIC: usize = 1_000;
-/// Longest delay, in minutes: a day.
-const MAX_DELAY: u32 = 24 * 60;
-/// Longest reason, in bytes.
-const MAX_REASON: usize = 1_024;
 
 /// A revocation order, read and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,73 +39,60 @@ impl Order {
     ///
     /// # Errors
     /// Every field that is wrong.
-    pub(super) fn read(request: &RevokeRequest, state: &State) -> Result<Self, Vec<FieldError>> {
-        let mut errors = Vec::new();
-        let mut wrong = |field: &str, message: String| errors.push(FieldError { field: field.to_owned(), message });
-        let scopes = scopes(request).map_err(|error| vec![error])?;
-        let kinds = match &request.token_type {
+    pub(super) fn read(request: &RevokeRequest, state: &State) -> Result<Self, Denial> {
+        let mut faults = Faults::default();
+        let scopes = scopes(request, &mut faults);
+        let kinds = match request.token_type.as_deref().map(parse_kind) {
             None => TokenKind::ALL.into(),
-            Some(name) => match parse_kind(name) {
-                Some(kind) => [kind].into(),
-                None => {
-                    wrong("tokenType", "expected Claims, AdminClaims, Entitlement or Administration".to_owned());
-                    BTreeSet::new()
-                }
-            },
-        };
-        if let Some(site) = request.site_id.filter(|site| state.site(*site).is_none()) {
-            wrong("siteId", format!("there is no Site {site}"));
-        }
-        if request.delay_minutes > MAX_DELAY {
-            wrong("delayMinutes", format!("is at most {MAX_DELAY}"));
-        }
-        if !(request.devices_per_second > 0.0 && request.devices_per_second <= 10_000.0) {
-            wrong("devicesPerSecond", "lies above 0 and at most 10000".to_owned());
-        }
-        let reason = request.revocation_reason.clone().unwrap_or_default();
-        if reason.len() > MAX_REASON {
-            wrong("revocationReason", format!("has at most {MAX_REASON} bytes"));
-        }
-        let pace = pace(request);
-        if pace.is_none() {
-            wrong("mode", "expected renewNow, renewWindow or cut".to_owned());
-        }
-        let wait = match request.wait.as_deref() {
-            None | Some("") => false,
-            Some("enforced") => true,
-            Some(_) => {
-                wrong("wait", "expected enforced".to_owned());
-                false
+            Some(Some(kind)) => [kind].into(),
+            Some(None) => {
+                faults.add("tokenType", "expected Claims, AdminClaims, Entitlement or Administration");
+                BTreeSet::new()
             }
         };
-        match pace {
-            Some(pace) if errors.is_empty() => Ok(Self { scopes, kinds, site: request.site_id, pace, reason, wait }),
-            _ => Err(errors),
+        if let Some(site) = request.site_id.filter(|site| state.site(*site).is_none()) {
+            faults.contradict("siteId", format!("there is no Site {site}"));
         }
+        if request.delay_minutes > MAX_DELAY_MINUTES {
+            faults.add("delayMinutes", format!("is at most {MAX_DELAY_MINUTES}"));
+        }
+        let rate = request.devices_per_second > 0.0 && request.devices_per_second <= 10_000.0;
+        faults.unless(rate, "devicesPerSecond", "lies above 0 and at most 10000");
+        let reason = request.revocation_reason.clone().unwrap_or_default();
+        faults.unless_fits(&reason, REASON, "revocationReason");
+        let pace = pace(request);
+        faults.unless(pace.is_some(), "mode", "expected renewNow, renewWindow or cut");
+        let wait = matches!(request.wait.as_deref(), Some("enforced"));
+        let known = matches!(request.wait.as_deref(), None | Some("" | "enforced"));
+        faults.unless(known, "wait", "expected enforced");
+        faults.judge()?;
+        let pace = pace.ok_or_else(|| Denial::field("mode", "expected renewNow, renewWindow or cut"))?;
+        Ok(Self { scopes, kinds, site: request.site_id, pace, reason, wait })
     }
 }
 
 /// Whom a request concerns: a filter, or devices one by one.
-fn scopes(request: &RevokeRequest) -> Result<Vec<DnScope>, FieldError> {
-    let wrong = |field: &str, message: String| FieldError { field: field.to_owned(), message };
+fn scopes(request: &RevokeRequest, faults: &mut Faults) -> Vec<DnScope> {
     let specific = &request.specific_distinguished_names;
-    if specific.is_empty() {
-        let scope = parse_filter(&request.distinguished_name_filter);
-        return scope.map(|scope| vec![scope]).map_err(|message| wrong("distinguishedNameFilter", message));
-    }
-    if !request.distinguished_name_filter.is_empty() {
-        return Err(wrong("distinguishedNameFilter", "is empty where specificDistinguishedNames are given".to_owned()));
-    }
     if specific.len() > MAX_SPECIFIC {
-        return Err(wrong("specificDistinguishedNames", format!("are at most {MAX_SPECIFIC}")));
+        faults.add("specificDistinguishedNames", format!("are at most {MAX_SPECIFIC}"));
+    }
+    let filter = parse_filter(&request.distinguished_name_filter);
+    match filter {
+        Ok(scope) if specific.is_empty() => return vec![scope],
+        Err(message) => faults.add("distinguishedNameFilter", message),
+        Ok(_) => {
+            let message = "is empty where specificDistinguishedNames are given";
+            faults.contradict_unless(request.distinguished_name_filter.is_empty(), "distinguishedNameFilter", message);
+        }
     }
     let unique: BTreeSet<_> = specific.iter().cloned().collect();
-    Ok(unique.into_iter().map(DnScope::Device).collect())
+    unique.into_iter().map(DnScope::Device).collect()
 }
 
 fn pace(request: &RevokeRequest) -> Option<Pace> {
     let renew = |delay_seconds| Pace::Renew { delay_seconds, devices_per_second: request.devices_per_second };
-    let delay = request.delay_minutes.min(MAX_DELAY) * 60;
+    let delay = request.delay_minutes.min(MAX_DELAY_MINUTES) * 60;
     match request.mode.as_deref() {
         None | Some("") => Some(renew(delay)),
         Some("cut") => Some(Pace::Cut),
@@ -152,6 +134,7 @@ fn reversed(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ringwall_protocol::wire::admin::FieldError;
     use serde_json::{Value, json};
 
     use super::*;
@@ -159,7 +142,10 @@ mod tests {
 
     fn read(body: Value) -> Result<Order, Vec<FieldError>> {
         let request: RevokeRequest = serde_json::from_value(body).expect("a request");
-        Order::read(&request, &Fixture::founded().state)
+        Order::read(&request, &Fixture::founded().state).map_err(|denial| match denial {
+            Denial::Invalid(errors) | Denial::Contradiction(errors) => errors,
+            other => panic!("{other}"),
+        })
     }
 
     #[test]

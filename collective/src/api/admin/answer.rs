@@ -17,8 +17,10 @@ impl ResponseError for Denial {
             Self::NotSignedIn { .. } => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) | Self::Contradiction(_) => StatusCode::CONFLICT,
             Self::FactorMissing => StatusCode::PRECONDITION_FAILED,
+            Self::ApprovalWanted { .. } => StatusCode::ACCEPTED,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Refused(refusal) => status_of(refusal.code),
         }
@@ -31,6 +33,9 @@ impl ResponseError for Denial {
         {
             response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1).to_string()));
         }
+        if let Self::MethodNotAllowed(allowed) = self {
+            response.insert_header((header::ALLOW, allowed.as_str()));
+        }
         response.json(body(self))
     }
 }
@@ -42,14 +47,18 @@ fn body(denial: &Denial) -> AdminError {
         _ => (None, None),
     };
     let errors = match denial {
-        Denial::Invalid(errors) => errors.clone(),
+        Denial::Invalid(errors) | Denial::Contradiction(errors) => errors.clone(),
         _ => Vec::new(),
+    };
+    let approval = match denial {
+        Denial::ApprovalWanted { id } => Some(*id),
+        _ => None,
     };
     let message = match denial {
         Denial::Refused(refusal) => refusal.message.clone(),
         other => other.to_string(),
     };
-    AdminError { id: id(denial), message, errors, min_supported_version, max_supported_version }
+    AdminError { id: id(denial), message, errors, min_supported_version, max_supported_version, approval }
 }
 
 fn id(denial: &Denial) -> String {
@@ -60,8 +69,11 @@ fn id(denial: &Denial) -> String {
         Denial::NotSignedIn { id, .. } => id,
         Denial::Forbidden(_) => "forbidden",
         Denial::NotFound(_) => "notFound",
+        Denial::MethodNotAllowed(_) => "methodNotAllowed",
         Denial::Conflict(_) => "conflict",
+        Denial::Contradiction(_) => "contradiction",
         Denial::FactorMissing => "mfaRequired",
+        Denial::ApprovalWanted { .. } => "approvalWanted",
         Denial::Invalid(_) => "validation",
         Denial::Refused(refusal) => {
             let code = serde_json::to_value(refusal.code).unwrap_or_default();
@@ -100,9 +112,12 @@ mod tests {
             (Denial::NotSignedIn { id: "tokenExpired", message: String::new() }, 401, "tokenExpired"),
             (Denial::Forbidden(String::new()), 403, "forbidden"),
             (Denial::NotFound(String::new()), 404, "notFound"),
+            (Denial::MethodNotAllowed("GET".to_owned()), 405, "methodNotAllowed"),
             (Denial::NotAcceptable, 406, "notAcceptable"),
             (Denial::Conflict(String::new()), 409, "conflict"),
+            (Denial::contradiction("site", "there is none"), 409, "contradiction"),
             (Denial::FactorMissing, 412, "mfaRequired"),
+            (Denial::ApprovalWanted { id: uuid::Uuid::nil() }, 202, "approvalWanted"),
             (Denial::TooLarge(1), 413, "tooLarge"),
             (Denial::field("name", "is missing"), 422, "validation"),
             (Refusal::no_quorum().into(), 503, "noQuorum"),

@@ -33,10 +33,10 @@ pub(super) async fn read(mut payload: Payload, limit: usize) -> Result<BytesMut,
     timeout(READ_TIME, whole).await.map_err(|_| Denial::Malformed("body did not come in time".to_owned()))?
 }
 
-/// A body as JSON; an empty one is `null`.
+/// A body as JSON; an empty one is an object without fields.
 pub(super) fn parse(body: &[u8]) -> Result<Value, Denial> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Value::Null);
+        return Ok(Value::Object(serde_json::Map::new()));
     }
     if depth(body) > MAX_DEPTH {
         return Err(Denial::Malformed(format!("body is nested deeper than {MAX_DEPTH}")));
@@ -75,7 +75,8 @@ mod tests {
         assert_eq!(depth(br#"{"a":[{"b":"[[[\"[["}]}"#), 3);
         assert!(parse(&[b'['; 1_000]).is_err());
         assert!(parse("[".repeat(16).as_bytes()).is_err_and(|denial| matches!(denial, Denial::Malformed(_))));
-        assert_eq!(parse(b" ").expect("empty"), Value::Null);
+        assert_eq!(parse(b" ").expect("empty"), serde_json::json!({}));
+        assert_eq!(parse(b"null").expect("JSON"), Value::Null);
         assert_eq!(parse(br#"{"a":[1]}"#).expect("JSON")["a"][0], 1);
     }
 

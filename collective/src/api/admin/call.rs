@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::body;
 use crate::administration::access::credentials::Credentials;
-use crate::administration::objects::decode::{find_unknown, locate};
+use crate::administration::objects::decode::{find_unknown, locate, without_nulls};
 use crate::administration::objects::listing::Wanted;
 use crate::administration::repeat::Repeat;
 use crate::administration::{Administrator, Denial};
@@ -186,7 +186,14 @@ impl StrangersCall {
 }
 
 fn decode<T: DeserializeOwned>(value: Value) -> Result<T, Denial> {
-    let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
+    // As of objects: `null` stands for what is absent.
+    let value = match value {
+        Value::Object(mut fields) => {
+            without_nulls(&mut fields);
+            Value::Object(fields)
+        }
+        other => other,
+    };
     let decode = |value: &Value| serde_json::from_value::<T>(value.clone());
     decode(&value).map_err(|_| Denial::Invalid(vec![without_content(locate(&value, &|value| decode(value).map(drop)))]))
 }

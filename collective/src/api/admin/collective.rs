@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::Path;
 use ringwall_protocol::id::NodeId;
 use ringwall_protocol::wire::admin::{AdmitRequest, ExportRequest};
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::answer::{json, nothing, versioned};
 use super::call::Call;
@@ -16,8 +16,22 @@ use crate::administration::repeat::Repeat;
 type Answer = Result<HttpResponse, Denial>;
 
 /// `POST /collective/transfer`.
-#[derive(Deserialize)]
-struct Transfer {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Transfer {
+    node: NodeId,
+}
+
+/// Its answer.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Transferred {
+    /// Who leads now.
+    leader: NodeId,
+}
+
+/// Answer to an admission.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Admitted {
+    /// As which node the Controller joined.
     node: NodeId,
 }
 
@@ -77,6 +91,21 @@ pub(super) async fn status(call: Call) -> Answer {
     Ok(json(&call.controller.administration.members.collective_status(&call.who)?))
 }
 
+pub(super) async fn approvals(call: Call) -> Answer {
+    Ok(json(&call.controller.administration.approvals.list_orders(&call.who, &call.wanted()?)))
+}
+
+pub(super) async fn approve(call: Call, id: Path<String>) -> Answer {
+    let administration = &call.controller.administration;
+    let (id, repeat) = (parse_id(&id)?, call.repeat()?);
+    Ok(json(&administration.approvals.approve(&administration.access, &call.who, id, &repeat).await?))
+}
+
+pub(super) async fn withdraw(call: Call, id: Path<String>) -> Answer {
+    call.controller.administration.approvals.withdraw(&call.who, parse_id(&id)?, &call.repeat()?).await?;
+    Ok(nothing())
+}
+
 pub(super) async fn waiting(call: Call) -> Answer {
     Ok(json(&call.controller.administration.members.list_waiting(&call.who, &call.wanted()?)?))
 }
@@ -84,7 +113,7 @@ pub(super) async fn waiting(call: Call) -> Answer {
 pub(super) async fn admit(call: Call, id: Path<String>) -> Answer {
     let (id, request): (_, AdmitRequest) = (parse_id(&id)?, call.strict_json()?);
     let node = call.controller.administration.members.admit(&call.who, id, &request, &call.repeat()?).await?;
-    Ok(json(&json!({ "node": node })))
+    Ok(json(&Admitted { node }))
 }
 
 pub(super) async fn turn_away(call: Call, id: Path<String>) -> Answer {
@@ -95,5 +124,5 @@ pub(super) async fn turn_away(call: Call, id: Path<String>) -> Answer {
 pub(super) async fn transfer(call: Call) -> Answer {
     let order: Transfer = call.json()?;
     call.controller.administration.members.transfer_leadership(&call.who, order.node).await?;
-    Ok(json(&json!({ "leader": order.node })))
+    Ok(json(&Transferred { leader: order.node }))
 }

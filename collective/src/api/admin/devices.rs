@@ -3,8 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::Path;
 use ringwall_protocol::name::{SessionDn, UserDn};
-use ringwall_protocol::wire::admin::{BlacklistEntry, Fido2Permit, OtpPermit, OtpSeed, RevokeRequest};
-use serde_json::json;
+use ringwall_protocol::wire::admin::{
+    BlockRequest, Fido2Permit, OtpPermit, OtpSeedRequest, ReevaluateAnswer, RevokeRequest,
+};
 
 use super::answer::{json, nothing};
 use super::call::Call;
@@ -42,8 +43,7 @@ pub(super) async fn revoke(call: Call) -> Answer {
 
 pub(super) async fn reevaluate(call: Call, dn: Path<String>) -> Answer {
     let dns = call.controller.administration.users.reevaluate_sessions(&call.who, &dn, &call.repeat()?).await?;
-    // The second name is the vendor's.
-    Ok(json(&json!({ "reevaluated": dns, "reevaluatedDistinguishedNames": dns })))
+    Ok(json(&ReevaluateAnswer { reevaluated: dns.clone(), reevaluated_distinguished_names: dns }))
 }
 
 pub(super) async fn blacklist(call: Call) -> Answer {
@@ -51,7 +51,7 @@ pub(super) async fn blacklist(call: Call) -> Answer {
 }
 
 pub(super) async fn block(call: Call) -> Answer {
-    let entry: BlacklistEntry = call.json()?;
+    let entry: BlockRequest = call.json()?;
     Ok(json(&call.controller.administration.users.blacklist(&call.who, entry, &call.repeat()?).await?))
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn seeds(call: Call) -> Answer {
 }
 
 pub(super) async fn make_seed(call: Call) -> Answer {
-    let seed: OtpSeed = call.json()?;
+    let seed: OtpSeedRequest = call.json()?;
     // Never repeated: the first answer alone has the seed that was kept.
     let repeat = Repeat::once();
     Ok(json(&call.controller.administration.users.make_seed(&call.who, &seed.user_distinguished_name, &repeat).await?))

@@ -1,26 +1,26 @@
 //! Routes of administered objects, the same five for every kind.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Path, ServiceConfig};
+use actix_web::web::{self, Path};
 use ringwall_protocol::object::ObjectKind;
 use uuid::Uuid;
 
 use super::answer::{json, nothing, versioned};
 use super::call::Call;
+use super::resources::Resources;
 use crate::administration::Denial;
 
 type Answer = Result<HttpResponse, Denial>;
 
-/// Registers list, create, read, replace and delete.
-pub(super) fn register(routes: &mut ServiceConfig, kind: ObjectKind) {
+/// Serves list, create, read, replace and delete.
+pub(super) fn register(resources: &mut Resources, kind: ObjectKind) {
     let all = format!("/{}", kind.collection());
     let one = format!("/{}/{{id}}", kind.collection());
-    routes
-        .route(&all, web::get().to(move |call: Call| list(call, kind)))
-        .route(&all, web::post().to(move |call: Call| create(call, kind)))
-        .route(&one, web::get().to(move |call: Call, id: Path<String>| read(call, kind, id)))
-        .route(&one, web::put().to(move |call: Call, id: Path<String>| replace(call, kind, id)))
-        .route(&one, web::delete().to(move |call: Call, id: Path<String>| delete(call, kind, id)));
+    resources.add(&all, "get", web::get().to(move |call: Call| list(call, kind)));
+    resources.add(&all, "post", web::post().to(move |call: Call| create(call, kind)));
+    resources.add(&one, "get", web::get().to(move |call: Call, id: Path<String>| read(call, kind, id)));
+    resources.add(&one, "put", web::put().to(move |call: Call, id: Path<String>| replace(call, kind, id)));
+    resources.add(&one, "delete", web::delete().to(move |call: Call, id: Path<String>| delete(call, kind, id)));
 }
 
 #[expect(clippy::unused_async, reason = "handlers are async")]

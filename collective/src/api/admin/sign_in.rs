@@ -3,9 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::Path;
 use ringwall_protocol::id::AdminSessionId;
-use ringwall_protocol::wire::admin::{LOWEST_VERSION, LoginRequest, VERSION, VersionAnswer};
-use serde::Deserialize;
-use serde_json::json;
+use ringwall_protocol::wire::admin::{LOWEST_VERSION, LoginRequest, ProviderOffer, VERSION, VersionAnswer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::answer::{json, nothing};
 use super::call::{Call, StrangersCall};
@@ -19,17 +19,23 @@ use crate::clock;
 type Answer = Result<HttpResponse, Denial>;
 
 /// `POST /authentication/otp`.
-#[derive(Deserialize)]
-struct Otp {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Otp {
     otp: String,
 }
 
 /// `POST /authentication/otp/initialize`; other tools send more.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Initialize {
+pub(super) struct Initialize {
     #[serde(default)]
     enrolment_code: Option<String>,
+}
+
+/// Providers at which administrators sign in.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ProviderOffers {
+    data: Vec<ProviderOffer>,
 }
 
 pub(super) async fn version() -> HttpResponse {
@@ -38,7 +44,7 @@ pub(super) async fn version() -> HttpResponse {
 
 pub(super) async fn providers(call: StrangersCall) -> Answer {
     let state = call.controller.replica.current().await?;
-    Ok(json(&json!({ "data": offers(&state) })))
+    Ok(json(&ProviderOffers { data: offers(&state) }))
 }
 
 pub(super) async fn login(call: StrangersCall) -> Answer {

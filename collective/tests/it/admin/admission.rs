@@ -23,7 +23,7 @@ async fn appliance_clerk(lab: &Lab, root: &Admin) -> Admin {
     Admin::signed_in(lab, "clerk", "a clerk's password").await
 }
 
-async fn controller_seed(clerk: &Admin) -> (String, Seed) {
+pub(super) async fn controller_seed(clerk: &Admin) -> (String, Seed) {
     let appliance =
         json!({"name": "c2", "controller": {"enabled": true}, "peerInterface": {"addresses": ["192.0.2.9:444"]}});
     let id = clerk.create("appliances", appliance).await;
@@ -32,7 +32,7 @@ async fn controller_seed(clerk: &Admin) -> (String, Seed) {
 }
 
 /// A stranger's request to become a Controller.
-fn request(seed: &Seed, key: &PrivateKey) -> ringwall_protocol::wire::join::JoinRequest {
+pub(super) fn request(seed: &Seed, key: &PrivateKey) -> ringwall_protocol::wire::join::JoinRequest {
     let csr = |key: &PrivateKey| data_encoding::BASE64URL_NOPAD.encode(&key.request().expect("signed"));
     let issuer = PrivateKey::generate(KeyKind::P256).expect("a key");
     let controller = ringwall_protocol::wire::join::ControllerJoin {

@@ -47,9 +47,9 @@ impl Reply {
         self.body
     }
 
-    /// Fields of a 422, in order.
+    /// Fields that are refused, in order: against the schema (422), or contradicting what else there is (409).
     pub(crate) fn fields(&self) -> Vec<&str> {
-        assert_eq!(self.status, 422, "{self:?}");
+        assert!(matches!(self.status, 409 | 422), "{self:?}");
         let errors = self.body["errors"].as_array().expect("errors");
         errors.iter().filter_map(|error| error["field"].as_str()).collect()
     }

@@ -30,8 +30,9 @@ struct Operation {
     opens: Opens,
 }
 
-/// Operations that want no privilege: before a session, about one's own, and the names of claims.
-const OPEN: [(&str, &str); 13] = [
+/// Operations that want no privilege: before a session, about one's own, and the names of claims. What may be approved follows
+/// from the order that waits (`only_whoever_could_give_an_order_himself_sees_and_approves_it`).
+const OPEN: [(&str, &str); 16] = [
     ("get", "/version"),
     ("get", "/openapi.json"),
     ("get", "/identity-providers/names"),
@@ -45,6 +46,9 @@ const OPEN: [(&str, &str); 13] = [
     ("post", "/authentication/knock-key"),
     ("get", "/claims/names"),
     ("get", "/administrator-sessions"),
+    ("get", "/approvals"),
+    ("post", "/approvals/{id}"),
+    ("delete", "/approvals/{id}"),
 ];
 /// A user and a device that nobody has: whoever may ask hears that they are not there.
 const USER: &str = "CN%3Dnobody%2COU%3Dlocal";

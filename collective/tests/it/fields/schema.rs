@@ -35,37 +35,81 @@ const COMPUTED: [&str; 9] = [
     "failedLoginAttempts",
 ];
 
-/// The fields of all objects that the description names.
+/// Fields of requests that are no part of objects: what the system sets, what is only kept apart from unknown ones.
+const PASSED_OVER: [&str; 3] = ["methods", "monitor", "auditLogPersistenceMode"];
+
+/// The fields of all objects that the description names, in answers and in requests; those of one type of an object stand
+/// under `Kind:Type`.
 pub(super) fn described(document: &Value) -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     for kind in KINDS {
-        let schema = &document["components"]["schemas"][kind];
-        assert!(schema["properties"].is_object(), "{kind} is not described");
-        properties(schema, kind, &mut fields);
+        let schemas = &document["components"]["schemas"];
+        let requested = format!("{kind}Request");
+        for schema in [&schemas[kind], &schemas[requested.as_str()]] {
+            forms(document, schema, kind, &mut fields);
+        }
     }
     fields
 }
 
-fn properties(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+/// A kind with several forms: what only one of them has stands under its type.
+fn forms(document: &Value, schema: &Value, kind: &str, found: &mut BTreeSet<String>) {
+    let Some(forms) = schema["oneOf"].as_array() else {
+        assert!(schema["properties"].is_object(), "{kind} is not described");
+        return properties(document, schema, kind, found);
+    };
+    let has = |form: &Value, name: &str| form["properties"].get(name).is_some();
+    for form in forms {
+        let word = form["properties"]["type"]["const"].as_str().expect("a type");
+        for (name, inner) in form["properties"].as_object().expect("fields").iter().filter(|(_, inner)| counts(inner)) {
+            let shared = forms.iter().all(|other| has(other, name));
+            let place = if shared { kind.to_owned() } else { format!("{kind}:{word}") };
+            named(document, (name, inner), &place, found);
+        }
+    }
+}
+
+/// Whether a field of a request is one of the object: others say that they are disregarded.
+fn counts(schema: &Value) -> bool {
+    schema["description"] != "Set by the system; disregarded in requests."
+}
+
+fn named(document: &Value, (name, schema): (&str, &Value), place: &str, found: &mut BTreeSet<String>) {
+    if !COMPUTED.contains(&name) && !PASSED_OVER.contains(&name) {
+        properties_of(document, schema, &format!("{place}.{name}"), found);
+    }
+}
+
+fn properties(document: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let schema = resolved(document, schema);
     if let Some(properties) = schema["properties"].as_object() {
-        for (name, inner) in properties {
-            if !COMPUTED.contains(&name.as_str()) {
-                properties_of(inner, &format!("{path}.{name}"), found);
-            }
+        for (name, inner) in properties.iter().filter(|(_, inner)| counts(inner)) {
+            named(document, (name, inner), path, found);
         }
     } else if schema["items"].is_object() {
-        properties(&schema["items"], &format!("{path}[]"), found);
+        properties(document, &schema["items"], &format!("{path}[]"), found);
     } else {
         found.insert(path.to_owned());
     }
 }
 
-/// A map with free keys is one field: its samples' keys are no names.
-fn properties_of(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+/// What a reference leads to; of a value that may be absent, the value.
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    if let Some(target) = schema["$ref"].as_str() {
+        let target = target.trim_start_matches('#');
+        return resolved(document, document.pointer(target).unwrap_or_else(|| panic!("{target} leads nowhere")));
+    }
+    let choice = schema["anyOf"].as_array().filter(|forms| forms.iter().any(|form| form["type"] == "null"));
+    let value = choice.and_then(|forms| forms.iter().find(|form| form["type"] != "null"));
+    value.map_or(schema, |value| resolved(document, value))
+}
+
+/// A map with free keys is one field: its keys are no names.
+fn properties_of(document: &Value, schema: &Value, path: &str, found: &mut BTreeSet<String>) {
     if path.ends_with(".labels") {
         found.insert(path.to_owned());
     } else {
-        properties(schema, path, found);
+        properties(document, schema, path, found);
     }
 }
 

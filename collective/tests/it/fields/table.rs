@@ -17,7 +17,7 @@ use super::look::Look;
 pub(super) enum Proof {
     /// The change differs in what is seen here.
     Seen(Look),
-    /// The change is refused with 422 under this field.
+    /// The change is refused under this field: with 422 where the schema says so, otherwise with 409.
     Refused(&'static str),
     /// The system sets it: objects are written back as they were read, and it is not kept.
     System,

@@ -35,8 +35,8 @@ impl Scene {
         let errors = reply.body["errors"].as_array().into_iter().flatten();
         let error = errors.into_iter().find(|error| error["field"] == field);
         match error.and_then(|error| error["message"].as_str()) {
-            Some(message) if reply.status == 422 && !message.is_empty() => Ok(()),
-            _ => Err(format!("{}: expected 422 with {field}, got {reply:?}", entry.field)),
+            Some(message) if matches!(reply.status, 409 | 422) && !message.is_empty() => Ok(()),
+            _ => Err(format!("{}: expected 422 or 409 with {field}, got {reply:?}", entry.field)),
         }
     }
 

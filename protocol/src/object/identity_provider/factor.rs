@@ -1,14 +1,17 @@
 //! MFA providers: who verifies another factor.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::radius::{RadiusProtocol, default_port, default_timeout};
+use super::{PORT, SERVER, SERVERS, TIMEOUT_SECONDS};
+use crate::form::{Count, Each, Within};
 use crate::id::MfaProviderId;
 use crate::object::EntityBase;
 use crate::wire::client::InputType;
 
 /// An MFA provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MfaProvider {
     /// Id, name, notes, tags, times.
@@ -28,7 +31,7 @@ impl MfaProvider {
 }
 
 /// What only one kind of MFA provider has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
 pub enum FactorSettings {
     /// Time-based one-time passwords (RFC 6238), seeded by the Collective.
@@ -52,7 +55,7 @@ impl FactorSettings {
 }
 
 /// Kinds of MFA providers (S23).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum MfaProviderKind {
     /// Time-based one-time passwords (RFC 6238), seeded by the Collective.
     DefaultTimeBased,
@@ -75,13 +78,15 @@ impl MfaProviderKind {
 
 /// Settings of a RADIUS server that verifies another factor. The secrets `sharedSecret` and `challengeSharedSecret` are
 /// kept apart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RadiusFactorSettings {
     /// Servers, tried in this order.
+    #[schemars(transform = Count(SERVERS), transform = Each(SERVER))]
     pub hostnames: Vec<String>,
     /// Port of all of them.
     #[serde(default = "default_port")]
+    #[schemars(transform = Within(PORT))]
     pub port: u16,
     /// How Clients show what is typed.
     #[serde(default)]
@@ -91,6 +96,7 @@ pub struct RadiusFactorSettings {
     pub authentication_protocol: RadiusProtocol,
     /// Seconds until all servers together count as unreachable.
     #[serde(default = "default_timeout")]
+    #[schemars(transform = Within(TIMEOUT_SECONDS))]
     pub timeout: u32,
     /// How the factor is given.
     #[serde(default)]
@@ -98,7 +104,7 @@ pub struct RadiusFactorSettings {
 }
 
 /// How a factor is given to a RADIUS server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RadiusMode {
     /// What the user types is the password.
     OneFactor,

@@ -1,14 +1,47 @@
 //! Settings of LDAP and Active Directory.
 
+use std::ops::RangeInclusive;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{PORT, SERVER, SERVERS};
+use crate::form::{self, Count, Each, Form, Is, Within};
+use crate::interaction::MAX_MESSAGE;
+
+/// Longest DN or filter, in characters.
+pub const MAX_DN: usize = 1_024;
+/// A distinguished name in a directory, as its server writes it.
+pub const DN: Form = Form::matching(
+    "^[^\\u0000-\\u001f\\u007f-\\u009f]*=[^\\u0000-\\u001f\\u007f-\\u009f]*$",
+    1,
+    MAX_DN,
+    "is a distinguished name, like cn=reader,dc=corp,dc=example",
+);
+/// The same, or nothing.
+pub const DN_OR_NOTHING: Form = Form::matching(
+    "^([^\\u0000-\\u001f\\u007f-\\u009f]*=[^\\u0000-\\u001f\\u007f-\\u009f]*)?$",
+    0,
+    MAX_DN,
+    "is a distinguished name, or empty",
+);
+/// An attribute's name or number (RFC 4512 §1.4), without options.
+pub const ATTRIBUTE: Form =
+    Form::matching("^([A-Za-z][A-Za-z0-9-]*|[0-9]+(\\.[0-9]+)*)$", 1, 128, "is the name of an attribute");
+/// Days before a password expires.
+pub const WARNING_DAYS: RangeInclusive<u32> = 1..=365;
+/// What users read whose password expires.
+pub const WARNING: Form = Form::line(MAX_MESSAGE, "has at most 2048 characters and no control characters");
+
 /// Settings of an LDAP provider. The secret `adminPassword` is kept apart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LdapSettings {
     /// Servers, tried in this order.
+    #[schemars(transform = Count(SERVERS), transform = Each(SERVER))]
     pub hostnames: Vec<String>,
     /// Port of all of them.
+    #[schemars(transform = Within(PORT))]
     pub port: u16,
     /// TLS from the first byte (LDAPS).
     #[serde(default)]
@@ -21,26 +54,34 @@ pub struct LdapSettings {
     pub allow_plain: bool,
     /// Certificates, PEM, of which one must have issued the server's, or be it. Empty: the system's authorities.
     #[serde(default)]
+    #[schemars(transform = Each(form::PEM))]
     pub trusted_certificates: Vec<String>,
     /// Who looks users up.
+    #[schemars(transform = Is(DN))]
     pub admin_distinguished_name: String,
     /// Below which users are searched; empty: the whole directory.
     #[serde(default)]
+    #[schemars(transform = Is(DN_OR_NOTHING))]
     pub base_dn: String,
     /// What else an entry must match to be a user.
     #[serde(default = "default_user_filter")]
+    #[schemars(transform = Is(form::LDAP_FILTER))]
     pub user_filter: String,
     /// The attribute with the user's name.
     #[serde(default = "default_username_attribute")]
+    #[schemars(transform = Is(ATTRIBUTE))]
     pub username_attribute: String,
     /// What an entry must match to be a group.
     #[serde(default = "default_membership_filter")]
+    #[schemars(transform = Is(form::LDAP_FILTER))]
     pub membership_filter: String,
     /// Below which groups are searched; empty: `baseDn`.
     #[serde(default)]
+    #[schemars(transform = Is(DN_OR_NOTHING))]
     pub membership_base_dn: String,
     /// The attribute of a group that names its members.
     #[serde(default = "default_member_attribute")]
+    #[schemars(transform = Is(ATTRIBUTE))]
     pub member_attribute: String,
     /// How groups in groups are found.
     #[serde(default)]
@@ -51,7 +92,7 @@ pub struct LdapSettings {
 }
 
 /// How groups in groups are found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum NestedGroups {
     /// Group by group, by the Controller.
@@ -64,14 +105,16 @@ pub enum NestedGroups {
 }
 
 /// Warning before a password expires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PasswordWarning {
     /// Whether users are warned.
     pub enabled: bool,
     /// How many days before.
+    #[schemars(transform = Within(WARNING_DAYS))]
     pub threshold_days: u32,
     /// What they read, before the time that is left.
+    #[schemars(transform = Is(WARNING))]
     pub message: String,
 }
 

@@ -2,16 +2,18 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::form::Within;
 use crate::name::UserDn;
-use crate::time::{UnixMillis, rfc3339};
+use crate::time::{Rfc3339, UnixMillis, rfc3339};
 
 /// Longest life of a registration code, in hours: 7 days.
 pub const MAX_REGISTRATION_HOURS: u32 = 7 * 24;
 
 /// One security key, or a user who may register one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fido2Device {
     /// Whose, `CN=…,OU=…`.
@@ -33,18 +35,19 @@ pub struct Fido2Device {
 }
 
 /// `POST /admin/fido2-devices/registrations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fido2Permit {
     /// DN of the user.
     pub user_distinguished_name: UserDn,
     /// Hours until the code is void, 1 to [`MAX_REGISTRATION_HOURS`].
     #[serde(default = "default_hours")]
+    #[schemars(transform = Within(1..=MAX_REGISTRATION_HOURS))]
     pub validity_hours: u32,
 }
 
 /// A code with which its user registers a security key, shown once.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fido2Code {
     /// DN of the user.
@@ -53,6 +56,7 @@ pub struct Fido2Code {
     pub code: String,
     /// Until when.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub expires: UnixMillis,
 }
 

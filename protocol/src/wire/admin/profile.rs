@@ -5,22 +5,24 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::time::{UnixMillis, rfc3339};
+use crate::form::Within;
+use crate::time::{Rfc3339, UnixMillis, rfc3339};
 
 /// Longest life of an on-boarding page, in hours: 30 days.
 pub const MAX_ON_BOARDING_HOURS: u32 = 30 * 24;
 
 /// `GET /admin/client-profiles/{id}/url`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProfileUrl {
     /// `ringwall://host/…`.
     pub url: String,
 }
 
 /// Forms of a picture.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BarcodeFormat {
     /// Pixels.
@@ -31,7 +33,7 @@ pub enum BarcodeFormat {
 }
 
 /// `GET /admin/client-profiles/{id}/barcode?format=png|svg`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProfileBarcode {
     /// The picture in base64.
     pub barcode: String,
@@ -41,7 +43,7 @@ pub struct ProfileBarcode {
 }
 
 /// `GET /admin/client-profiles/{id}/email`: a message to those who are to use the profile.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProfileEmail {
     /// One line.
     pub subject: String,
@@ -52,17 +54,18 @@ pub struct ProfileEmail {
 }
 
 /// `GET /admin/client-profiles/{id}/page`: the on-boarding page as a file, to be published elsewhere.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProfilePage {
     /// One self-contained document.
     pub html: String,
 }
 
 /// `POST /admin/client-profiles/{id}/on-boarding`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OnBoardingRequest {
     /// Hours until the page is gone, 1 to [`MAX_ON_BOARDING_HOURS`].
+    #[schemars(transform = Within(1..=MAX_ON_BOARDING_HOURS))]
     pub validity_hours: u32,
 }
 
@@ -73,7 +76,7 @@ impl Default for OnBoardingRequest {
 }
 
 /// Where an on-boarding page is.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OnBoarding {
     /// The same page at each active Controller's admin port, where those are known.
@@ -82,6 +85,7 @@ pub struct OnBoarding {
     pub path: String,
     /// Until when.
     #[serde(with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub expires: UnixMillis,
 }
 

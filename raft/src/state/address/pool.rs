@@ -8,7 +8,7 @@ use ringwall_protocol::object::IpPool;
 use ringwall_protocol::object::ip_pool::IpRange;
 
 /// Most ranges of a pool, and most exclusions.
-pub const MAX_RANGES: usize = 64;
+pub const MAX_RANGES: usize = ringwall_protocol::object::ip_pool::MAX_RANGES;
 
 /// A run of addresses of one family, both ends inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,13 +2,12 @@
 //! Whether an expression parses is checked by who proposes; here only its length is.
 
 use ringwall_protocol::entitlement::{Entitlement, Logic, MAX_NAMES};
+use ringwall_protocol::form::OBJECT_NAME;
 use ringwall_protocol::name::{ProviderName, UserName};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::identity_provider::{BREAK_GLASS, IdentityProviderKind};
 use ringwall_protocol::object::site::MAX_GRACE_SECONDS;
-use ringwall_protocol::object::{
-    Appliance, IdentityProvider, IpPool, MAX_NOTES, MAX_OBJECT_NAME, MAX_TAGS, Object, Site,
-};
+use ringwall_protocol::object::{Appliance, IdentityProvider, IpPool, MAX_TAGS, Object, Site};
 use ringwall_protocol::policy::{Condition, MAX_EXPRESSION, MAX_INTERACTIONS};
 use ringwall_protocol::time::UnixMillis;
 
@@ -17,7 +16,7 @@ use crate::state::address::pool;
 use crate::state::rejection::Rejection;
 
 /// Longest encoding of one object, in bytes: an entitlement with all its names and ports fits ten times.
-const MAX_OBJECT: usize = 512 * 1024;
+const MAX_OBJECT: usize = 544 * 1024;
 /// Length of a lease in seconds.
 const LEASE: std::ops::RangeInclusive<u32> = 5..=60;
 /// Shortest lease of an address in days: above every token's life.
@@ -90,14 +89,14 @@ pub(crate) fn keep_system_fields(object: &mut Object, before: Option<&Object>) {
 
 fn base(object: &Object) -> Result<(), Rejection> {
     let name = object.name();
-    if name.is_empty() || name.len() > MAX_OBJECT_NAME || name.chars().any(char::is_control) {
-        return Err(Rejection::invalid("name", format!("has 1 to {MAX_OBJECT_NAME} bytes, no control characters")));
+    if !OBJECT_NAME.fits(name) {
+        return Err(Rejection::invalid("name", OBJECT_NAME.rule));
     }
     if object.tags().len() > MAX_TAGS {
         return Err(Rejection::invalid("tags", format!("are at most {MAX_TAGS}")));
     }
     let size = crate::codec::encode(object).map_or(usize::MAX, |bytes| bytes.len());
-    if size > MAX_OBJECT + MAX_NOTES {
+    if size > MAX_OBJECT {
         return Err(Rejection::invalid("object", format!("takes {size} bytes, at most {MAX_OBJECT}")));
     }
     Ok(())

@@ -12,6 +12,7 @@ use ringwall_protocol::wire::client::Challenge;
 use ringwall_raft::Command;
 use ringwall_raft::state::secret::Sealed;
 use ringwall_raft::state::transaction::{CountAttempt, OpenTransaction, Transaction, TransactionKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -29,7 +30,7 @@ use crate::sign_in::REFUSAL_FLOOR;
 use crate::sign_in::attempter::Attempter;
 
 /// Answer to `POST /authentication/otp/initialize`.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FactorOffer {
     /// `AlreadySeeded`; `EnrolmentCode` where one is wanted first; `Secret` for the seed that it brought.

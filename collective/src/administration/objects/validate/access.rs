@@ -2,36 +2,32 @@
 
 use std::collections::BTreeSet;
 
-use ringwall_protocol::authorize::Schedule;
-use ringwall_protocol::entitlement::{Action, ActionKind, Entitlement, Host, Logic, MAX_NAMES, ParsedAction};
+use ringwall_protocol::entitlement::{
+    Action, ActionKind, Entitlement, Host, Logic, MAX_ACTIONS, MAX_CONDITIONS, MAX_NAMES, ParsedAction,
+};
 use ringwall_protocol::expression::{Expression, FUNCTIONS, Scripts};
+use ringwall_protocol::form;
 use ringwall_protocol::id::ProviderId;
-use ringwall_protocol::interaction::{Interaction, InteractionKind, MAX_MESSAGE};
+use ringwall_protocol::interaction::{Interaction, InteractionKind, MESSAGE};
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
-use ringwall_protocol::policy::{Condition, CriteriaScript, MAX_INTERACTIONS, Policy, PolicyKind};
+use ringwall_protocol::policy::{
+    Condition, CriteriaScript, DNS_SERVERS, MAX_INTERACTIONS, MAX_OF_A_POLICY, MAX_SCHEDULES, Policy, PolicyKind,
+    SCHEDULE, SITE_CLAIM, STOP_MESSAGE,
+};
 use ringwall_protocol::rules::compile::{ResolvedNames, compile};
 use ringwall_raft::State;
 
-use super::{Faults, duplicates, text};
-
-/// Most actions of one entitlement.
-const MAX_ACTIONS: usize = 256;
-/// Most conditions of one entitlement.
-const MAX_CONDITIONS: usize = 32;
-/// Most entitlements, links or settings of one policy.
-const MAX_OF_A_POLICY: usize = 4_096;
-/// Most schedules of one condition.
-const MAX_SCHEDULES: usize = 32;
+use super::{Faults, duplicates};
 
 pub(super) fn entitlement(entitlement: &Entitlement, faults: &mut Faults) {
     if entitlement.conditions.is_empty() && entitlement.condition_logic == Logic::Or {
-        faults.add("conditions", "must not be empty with conditionLogic or: nothing could ever pass");
+        faults.contradict("conditions", "must not be empty with conditionLogic or: nothing could ever pass");
     }
     if entitlement.conditions.len() > MAX_CONDITIONS {
         faults.add("conditions", format!("are at most {MAX_CONDITIONS}"));
     }
     for at in duplicates(&entitlement.conditions) {
-        faults.add(format!("conditions[{at}]"), "is listed twice");
+        faults.contradict(format!("conditions[{at}]"), "is listed twice");
     }
     if entitlement.actions.is_empty() || entitlement.actions.len() > MAX_ACTIONS {
         faults.add("actions", format!("are 1 to {MAX_ACTIONS}"));
@@ -39,22 +35,9 @@ pub(super) fn entitlement(entitlement: &Entitlement, faults: &mut Faults) {
     actions(&entitlement.actions, faults);
     for (at, shortcut) in entitlement.app_shortcuts.iter().enumerate() {
         let field = |name: &str| format!("appShortcuts[{at}].{name}");
-        let named = !shortcut.name.trim().is_empty() && text::is_line(&shortcut.name, 256);
-        faults.unless(named, &field("name"), "has 1 to 256 bytes and no control characters");
-        faults.unless(
-            is_link(&shortcut.url),
-            &field("url"),
-            "expected a link such as https://host/path, at most 2048 bytes",
-        );
+        faults.unless_fits(&shortcut.name, form::OBJECT_NAME, &field("name"));
+        faults.unless_fits(&shortcut.url, form::LINK, &field("url"));
     }
-}
-
-/// Something that an operating system opens: a scheme, and no script.
-fn is_link(url: &str) -> bool {
-    let scheme = url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
-    scheme.is_some_and(|scheme| !scheme.is_empty() && !["javascript", "data", "vbscript"].contains(&scheme.as_str()))
-        && text::is_line(url, 2_048)
-        && !url.contains(' ')
 }
 
 fn actions(actions: &[Action], faults: &mut Faults) {
@@ -68,16 +51,21 @@ fn actions(actions: &[Action], faults: &mut Faults) {
             }
             Err(error) => {
                 all = false;
-                faults.add(format!("actions[{at}].{}", error.field), error.message);
+                let field = format!("actions[{at}].{}", error.field);
+                if error.contradiction {
+                    faults.contradict(field, error.message);
+                } else {
+                    faults.add(field, error.message);
+                }
             }
         }
     }
     let named: BTreeSet<&Host> = parsed.iter().flat_map(|one| &one.hosts).filter(|host| host.is_named()).collect();
     if named.len() > MAX_NAMES {
-        faults.add("actions", format!("name at most {MAX_NAMES} hosts; use domains or prefixes"));
+        faults.contradict("actions", format!("name at most {MAX_NAMES} hosts; use domains or prefixes"));
     }
     if all && compile(&parsed, &ResolvedNames::default()).is_err() {
-        faults.add("actions", "come to more rules than one rule set may have");
+        faults.contradict("actions", "come to more rules than one rule set may have");
     }
 }
 
@@ -91,7 +79,7 @@ fn names(action: &ParsedAction, at: usize, faults: &mut Faults) {
         ActionKind::Block => "cannot be names: a block must not depend on what a name server answers",
         ActionKind::Exclude => "cannot be names: a route is wanted before a name is asked for",
     };
-    faults.add(format!("actions[{at}].hosts"), format!("{why}; use addresses or prefixes"));
+    faults.contradict(format!("actions[{at}].hosts"), format!("{why}; use addresses or prefixes"));
 }
 
 pub(super) fn condition(condition: &Condition, state: &State, faults: &mut Faults) {
@@ -102,12 +90,7 @@ pub(super) fn condition(condition: &Condition, state: &State, faults: &mut Fault
         faults.add("repeatSchedules", format!("are at most {MAX_SCHEDULES}"));
     }
     for (at, schedule) in condition.repeat_schedules.iter().enumerate() {
-        let known = Schedule::parse(schedule).is_some();
-        faults.unless(
-            known,
-            &format!("repeatSchedules[{at}]"),
-            "expected 1m, 5m, 15m, 1h or a time of day such as 13:32, perhaps with `exact` behind it",
-        );
+        faults.unless_fits(schedule, SCHEDULE, &format!("repeatSchedules[{at}]"));
     }
     if condition.remedy_methods.len() > MAX_INTERACTIONS {
         faults.add("remedyMethods", format!("are at most {MAX_INTERACTIONS}"));
@@ -118,19 +101,18 @@ pub(super) fn condition(condition: &Condition, state: &State, faults: &mut Fault
 }
 
 fn interaction(method: &Interaction, field: &str, state: &State, faults: &mut Faults) {
-    let readable = !method.message.trim().is_empty() && method.message.len() <= MAX_MESSAGE;
-    faults.unless(readable, &format!("{field}.message"), "has 1 to 2048 bytes");
+    faults.unless_fits(&method.message, MESSAGE, &format!("{field}.message"));
     let suffix = format!("{field}.claimSuffix");
     match (&method.claim_suffix, method.kind) {
         (Some(_), InteractionKind::DisplayMessage) => {
-            faults.add(suffix, "does not belong to a message: nothing is answered")
+            faults.contradict(suffix, "does not belong to a message: nothing is answered")
         }
         (None, InteractionKind::DisplayMessage) => {}
-        (None, kind) => faults.add(suffix, format!("is wanted for {kind:?}: the answer is found under it")),
-        (Some(text), _) => faults.unless(text::is_suffix(text), &suffix, "has 1 to 64 letters, digits, '-', '_', '.'"),
+        (None, kind) => faults.contradict(suffix, format!("is wanted for {kind:?}: the answer is found under it")),
+        (Some(text), _) => faults.unless_fits(text, form::SUFFIX, &suffix),
     }
     if method.blocking && method.kind != InteractionKind::DisplayMessage {
-        faults.add(format!("{field}.blocking"), "belongs to DisplayMessage");
+        faults.contradict(format!("{field}.blocking"), "belongs to DisplayMessage");
     }
     provider(method, &format!("{field}.providerId"), state, faults);
 }
@@ -149,21 +131,21 @@ fn provider(method: &Interaction, field: &str, state: &State, faults: &mut Fault
         InteractionKind::PasswordAuthentication => {
             let known = state.identity_provider(ProviderId::new(id));
             if known.is_some_and(|provider| !proves_again(provider.kind())) {
-                faults.add(field, "is an identity provider of a kind that proves nobody again");
+                faults.contradict(field, "is an identity provider of a kind that proves nobody again");
             }
         }
         InteractionKind::DisplayMessage | InteractionKind::Reason => {
-            faults.add(field, format!("does not belong to {:?}", method.kind));
+            faults.contradict(field, format!("does not belong to {:?}", method.kind));
         }
     }
 }
 
 pub(super) fn script(script: &CriteriaScript, faults: &mut Faults) {
     let name = script.base.name.as_str();
-    if !text::is_identifier(name) {
+    if !form::IDENTIFIER.fits(name) {
         faults.add("name", "has letters, digits and '_', no digit first: policies call it as a function");
     } else if FUNCTIONS.contains(&name) || Expression::compile(&format!("{name}()")).is_ok() {
-        faults.add("name", "is the name of a function that exists already");
+        faults.contradict("name", "is the name of a function that exists already");
     }
     if let Err(error) = Expression::compile(&script.expression) {
         faults.add("expression", error.to_string());
@@ -176,10 +158,10 @@ pub(super) fn policy(policy: &Policy, scripts: &Scripts, faults: &mut Faults) {
     }
     contents(policy, faults);
     for at in duplicates(&policy.entitlements) {
-        faults.add(format!("entitlements[{at}]"), "is listed twice");
+        faults.contradict(format!("entitlements[{at}]"), "is listed twice");
     }
     for at in duplicates(&policy.administrative_roles) {
-        faults.add(format!("administrativeRoles[{at}]"), "is listed twice");
+        faults.contradict(format!("administrativeRoles[{at}]"), "is listed twice");
     }
     let lists = [
         ("entitlements", policy.entitlements.len()),
@@ -191,23 +173,21 @@ pub(super) fn policy(policy: &Policy, scripts: &Scripts, faults: &mut Faults) {
         faults.add(field, format!("are at most {MAX_OF_A_POLICY}, got {count}"));
     }
     for (at, link) in policy.entitlement_links.iter().enumerate() {
-        faults.unless(!link.trim().is_empty(), &format!("entitlementLinks[{at}]"), "is empty; expected a tag");
+        faults.unless_fits(link, form::TAG, &format!("entitlementLinks[{at}]"));
     }
     if policy.override_site.is_some() && policy.override_site_claim.is_some() {
-        faults.add("overrideSiteClaim", "cannot stand beside overrideSite");
+        faults.contradict("overrideSiteClaim", "cannot stand beside overrideSite");
     }
     if let Some(path) = &policy.override_site_claim {
-        let name = path.strip_prefix("claims.").unwrap_or(path).strip_prefix("user.");
-        faults.unless(name.is_some_and(text::is_identifier), "overrideSiteClaim", "expected claims.user.<name>");
+        faults.unless_fits(path, SITE_CLAIM, "overrideSiteClaim");
     }
     for (at, setting) in policy.dns_settings.iter().enumerate() {
-        let domain = setting.domain == "Default" || text::is_domain(&setting.domain);
-        faults.unless(domain, &format!("dnsSettings[{at}].domain"), "expected a DNS domain or Default");
-        let servers = (1..=16).contains(&setting.servers.len());
+        faults.unless_fits(&setting.domain, form::DOMAIN, &format!("dnsSettings[{at}].domain"));
+        let servers = DNS_SERVERS.contains(&setting.servers.len());
         faults.unless(servers, &format!("dnsSettings[{at}].servers"), "are 1 to 16");
     }
-    if policy.stop_message.as_ref().is_some_and(|text| text.len() > MAX_MESSAGE) {
-        faults.add("stopMessage", format!("has at most {MAX_MESSAGE} bytes"));
+    if let Some(message) = &policy.stop_message {
+        faults.unless_fits(message, STOP_MESSAGE, "stopMessage");
     }
 }
 
@@ -229,7 +209,7 @@ fn contents(policy: &Policy, faults: &mut Faults) {
     ];
     for (field, there, kinds) in present {
         if there && !kinds.contains(&policy.kind) {
-            faults.add(field, format!("does not belong into a policy of type {:?}", policy.kind));
+            faults.contradict(field, format!("does not belong into a policy of type {:?}", policy.kind));
         }
     }
 }

@@ -2,42 +2,39 @@
 
 use std::net::IpAddr;
 
+use ringwall_protocol::form;
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::ip_pool::IpRange;
-use ringwall_protocol::object::site::{DnsResolver, MAX_GRACE_SECONDS};
+use ringwall_protocol::object::ip_pool::{LEASE_DAYS, MAX_RANGES};
+use ringwall_protocol::object::site::{
+    DESCRIPTION, DnsResolver, GRACE_SECONDS, LEASE_SECONDS, MAX_RESOLVERS, MAX_SUBNETS, UPDATE_SECONDS, WITNESSES,
+};
 use ringwall_protocol::object::{IpPool, Object, Site};
 use ringwall_raft::State;
 
-use super::{Faults, duplicates, text};
-
-/// Most networks of a Site: as many as a Client's routes.
-const MAX_SUBNETS: usize = 4_096;
-/// Most resolvers of a Site, and most servers and domains of one.
-const MAX_RESOLVERS: usize = 64;
-/// Most ranges of a pool, and most exclusions (as the replicated state has it).
-const MAX_RANGES: usize = ringwall_raft::state::address::pool::MAX_RANGES;
-/// Shortest lease of an address: above every token's life.
-const MIN_LEASE_DAYS: u32 = 8;
-/// Longest lease of an address: ten years.
-const MAX_LEASE_DAYS: u32 = 3_660;
+use super::{Faults, duplicates};
 
 pub(super) fn site(site: &Site, state: &State, faults: &mut Faults) {
-    faults.unless((5..=60).contains(&site.lease_seconds), "leaseSeconds", "lies between 5 and 60");
-    if site.grace_seconds.is_some_and(|grace| grace < site.lease_seconds || grace > MAX_GRACE_SECONDS) {
-        faults.add("graceSeconds", format!("lies between leaseSeconds and {MAX_GRACE_SECONDS}"));
+    faults.unless(LEASE_SECONDS.contains(&site.lease_seconds), "leaseSeconds", "lies between 5 and 60");
+    match site.grace_seconds {
+        Some(grace) if !GRACE_SECONDS.contains(&grace) => {
+            faults.add("graceSeconds", format!("lies between leaseSeconds and {}", GRACE_SECONDS.end()));
+        }
+        Some(grace) if grace < site.lease_seconds => faults.contradict("graceSeconds", "is not below leaseSeconds"),
+        _ => {}
     }
     let active = state.controllers().filter(|one| one.state == ApplianceState::Active).count();
-    faults.unless((1..=2).contains(&site.witnesses), "witnesses", "is 1 or 2");
+    faults.unless(WITNESSES.contains(&site.witnesses.into()), "witnesses", "is 1 or 2");
     if site.witnesses == 2 && active < 2 {
-        faults.add("witnesses", "of 2 want a second active Controller: without it no lease could be confirmed");
+        faults.contradict("witnesses", "of 2 want a second active Controller: without it no lease could be confirmed");
     }
     unsupported(site, faults);
-    faults.unless(site.description.len() <= 2_048, "description", "has at most 2048 bytes");
+    faults.unless_fits(&site.description, DESCRIPTION, "description");
     if site.network_subnets.len() > MAX_SUBNETS {
         faults.add("networkSubnets", format!("are at most {MAX_SUBNETS}"));
     }
     for at in duplicates(site.network_subnets.iter().map(ipnet::IpNet::trunc)) {
-        faults.add(format!("networkSubnets[{at}]"), "is listed twice");
+        faults.contradict(format!("networkSubnets[{at}]"), "is listed twice");
     }
     let resolvers = &site.name_resolution.dns_resolvers;
     if resolvers.len() > MAX_RESOLVERS {
@@ -47,7 +44,7 @@ pub(super) fn site(site: &Site, state: &State, faults: &mut Faults) {
         resolver(one, &format!("nameResolution.dnsResolvers[{at}]"), faults);
     }
     for at in duplicates(resolvers.iter().map(|one| &one.name)) {
-        faults.add(format!("nameResolution.dnsResolvers[{at}].name"), "is used twice");
+        faults.contradict(format!("nameResolution.dnsResolvers[{at}].name"), "is used twice");
     }
 }
 
@@ -72,37 +69,36 @@ fn unsupported(site: &Site, faults: &mut Faults) {
 }
 
 fn resolver(one: &DnsResolver, field: &str, faults: &mut Faults) {
-    let named = !one.name.trim().is_empty() && text::is_line(&one.name, 256);
-    faults.unless(named, &format!("{field}.name"), "has 1 to 256 bytes and no control characters");
-    let interval = (5..=3_600).contains(&one.update_interval);
+    faults.unless_fits(&one.name, form::OBJECT_NAME, &format!("{field}.name"));
+    let interval = UPDATE_SECONDS.contains(&one.update_interval);
     faults.unless(interval, &format!("{field}.updateInterval"), "lies between 5 and 3600");
     faults.unless(one.servers.len() <= MAX_RESOLVERS, &format!("{field}.servers"), "are at most 64");
     faults.unless(one.match_domains.len() <= MAX_RESOLVERS, &format!("{field}.matchDomains"), "are at most 64");
     for (at, domain) in one.match_domains.iter().enumerate() {
-        faults.unless(text::is_domain(domain), &format!("{field}.matchDomains[{at}]"), "is no DNS domain");
+        faults.unless_fits(domain, form::DOMAIN, &format!("{field}.matchDomains[{at}]"));
     }
 }
 
 pub(super) fn ip_pool(pool: &IpPool, before: Option<&Object>, state: &State, faults: &mut Faults) {
-    if !(MIN_LEASE_DAYS..=MAX_LEASE_DAYS).contains(&pool.lease_time_days) {
-        faults.add("leaseTimeDays", format!("lies between {MIN_LEASE_DAYS} and {MAX_LEASE_DAYS}"));
+    if !LEASE_DAYS.contains(&pool.lease_time_days) {
+        faults.add("leaseTimeDays", format!("lies between {} and {}", LEASE_DAYS.start(), LEASE_DAYS.end()));
     }
     if matches!(before, Some(Object::IpPool(before)) if before.ip_version6 != pool.ip_version6) {
-        faults.add("ipVersion6", "cannot change");
+        faults.contradict("ipVersion6", "cannot change");
     }
     faults.unless(!pool.ranges.is_empty(), "ranges", "must not be empty");
     let ranges = bounds(&pool.ranges, pool.ip_version6, "ranges", faults);
     bounds(&pool.excluded_ranges, pool.ip_version6, "excludedRanges", faults);
     for (nth, (at, one)) in ranges.iter().enumerate() {
         if ranges[..nth].iter().any(|(_, other)| overlap(one, other)) {
-            faults.add(format!("ranges[{at}]"), "overlaps another range of the pool");
+            faults.contradict(format!("ranges[{at}]"), "overlaps another range of the pool");
         }
         let other = state
             .ip_pools()
             .filter(|other| other.base.id != pool.base.id)
             .find(|other| other.ranges.iter().filter_map(IpRange::bounds).any(|theirs| overlap(one, &theirs)));
         if let Some(other) = other {
-            faults.add(format!("ranges[{at}]"), format!("overlaps the pool {:?}", other.base.name));
+            faults.contradict(format!("ranges[{at}]"), format!("overlaps the pool {:?}", other.base.name));
         }
     }
 }
@@ -118,10 +114,11 @@ fn bounds(ranges: &[IpRange], six: bool, field: &str, faults: &mut Faults) -> Ve
     for (at, range) in ranges.iter().enumerate() {
         match range.bounds() {
             Some(bounds) if bounds.0.is_ipv6() == six => good.push((at, bounds)),
-            Some(_) => faults.add(format!("{field}[{at}]"), "is of the other family than the pool"),
-            None => {
-                faults.add(format!("{field}[{at}]"), "is a cidr, or first and last of one family, first not above last")
-            }
+            Some(_) => faults.contradict(format!("{field}[{at}]"), "is of the other family than the pool"),
+            None => faults.contradict(
+                format!("{field}[{at}]"),
+                "is a cidr, or first and last of one family, first not above last",
+            ),
         }
     }
     good

@@ -1,14 +1,14 @@
 //! Rules of OpenID Connect providers.
 
 use openidconnect::url::Url;
+use ringwall_protocol::form;
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::ProviderSettings;
+use ringwall_protocol::object::identity_provider::oidc::{AUDIENCE, MAX_TEXT, SCOPE};
 
-use super::{Faults, text};
+use super::Faults;
+use super::provider::trust_fault;
 use crate::identity::outbound::tls;
-
-/// Longest issuer, client id and scope, in bytes.
-const MAX_TEXT: usize = 1_024;
 
 pub(super) fn oidc(provider: &IdentityProvider, faults: &mut Faults) {
     let ProviderSettings::Oidc(settings) = &provider.settings else { return };
@@ -26,12 +26,10 @@ pub(super) fn oidc(provider: &IdentityProvider, faults: &mut Faults) {
         "issuer",
         "expected an https URL without user, query and fragment, as the provider publishes it",
     );
-    let line = |text: &str| !text.trim().is_empty() && text::is_line(text, MAX_TEXT);
-    faults.unless(line(&settings.audience), "audience", "is the client id at the provider, 1 to 1024 bytes");
-    faults.unless(text::is_line(&settings.scope, MAX_TEXT), "scope", "has at most 1024 bytes, separated by spaces");
-    let claim = line(&settings.username_claim) && settings.username_claim.len() <= 256;
-    faults.unless(claim, "usernameClaim", "is a claim of the ID token, such as sub; 1 to 256 bytes");
+    faults.unless_fits(&settings.audience, AUDIENCE, "audience");
+    faults.unless_fits(&settings.scope, SCOPE, "scope");
+    faults.unless_fits(&settings.username_claim, form::OBJECT_NAME, "usernameClaim");
     if let Err(message) = tls::config(&settings.trusted_certificates) {
-        faults.add("trustedCertificates", message);
+        trust_fault(&settings.trusted_certificates, message, faults);
     }
 }

@@ -1,39 +1,34 @@
 //! Rules of local users, their passwords, and administrative roles.
 
+use ringwall_protocol::form;
 use ringwall_protocol::name::UserName;
-use ringwall_protocol::object::role::PrivilegeType;
+use ringwall_protocol::object::role::{MAX_PRIVILEGES, PrivilegeType};
+use ringwall_protocol::object::user::{LABEL, MAX_LABELS};
 use ringwall_protocol::object::{AdministrativeRole, IdentityProvider, LocalUser, Object};
 use ringwall_protocol::wire::admin::FieldError;
 use ringwall_trust::password::MAX_PASSWORD;
 
-use super::{Faults, text};
+use super::Faults;
 use crate::administration::access::authority::applies;
-
-/// Most labels of a user.
-const MAX_LABELS: usize = 64;
-/// Most privileges of a role.
-const MAX_PRIVILEGES: usize = 256;
 
 pub(super) fn local_user(user: &LocalUser, before: Option<&Object>, faults: &mut Faults) {
     if let Err(error) = UserName::parse(user.base.name.as_str()) {
         faults.add("name", error.to_string());
     }
     if before.is_some_and(|before| before.name() != user.base.name) {
-        faults.add("name", "cannot change: it is part of distinguished names");
+        faults.contradict("name", "cannot change: it is part of distinguished names");
     }
     for (field, text) in [("firstName", &user.first_name), ("lastName", &user.last_name), ("phone", &user.phone)] {
-        faults.unless(text::is_line(text, 256), field, "has at most 256 bytes and no control characters");
+        faults.unless_fits(text, form::SHORT_LINE, field);
     }
-    if !user.email.is_empty() && !text::is_mail_address(&user.email) {
-        faults.add("email", "is no mail address");
-    }
+    faults.unless_fits(&user.email, form::MAIL, "email");
     faults.unless(user.labels.len() <= MAX_LABELS, "labels", "are at most 64");
     for (name, value) in &user.labels {
-        let good = text::is_identifier(name) && text::is_line(value, 1_024);
+        let good = form::IDENTIFIER.fits(name) && LABEL.fits(value);
         faults.unless(
             good,
             &format!("labels.{name}"),
-            "a name of letters, digits and '_', and a line of at most 1024 bytes",
+            "a name of letters, digits and '_', and a line of at most 1024 characters",
         );
     }
 }
@@ -58,13 +53,14 @@ pub(super) fn role(role: &AdministrativeRole, faults: &mut Faults) {
         let field = |name: &str| format!("privileges[{at}].{name}");
         let scope = &privilege.scope;
         if !scope.all && scope.ids.is_empty() && scope.tags.is_empty() {
-            faults.add(field("scope"), "covers nothing; set all, ids or tags");
+            faults.contradict(field("scope"), "covers nothing; set all, ids or tags");
         }
         if !privilege.default_tags.is_empty() && privilege.action != PrivilegeType::Create {
-            faults.add(field("defaultTags"), "belong to Create");
+            faults.contradict(field("defaultTags"), "belong to Create");
         }
         if !applies(privilege.action, privilege.target) {
-            faults.add(field("type"), format!("{:?} does not apply to {:?}", privilege.action, privilege.target));
+            faults
+                .contradict(field("type"), format!("{:?} does not apply to {:?}", privilege.action, privilege.target));
         }
     }
 }

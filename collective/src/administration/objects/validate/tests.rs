@@ -18,7 +18,7 @@ fn object(kind: ObjectKind, body: Value) -> Object {
 
 /// Fields that are refused, in order.
 fn faults(state: &State, kind: ObjectKind, body: Value) -> Vec<String> {
-    validate(&object(kind, body), None, state).into_iter().map(|error| error.field).collect()
+    validate(&object(kind, body), None, state).into_errors().into_iter().map(|error| error.field).collect()
 }
 
 fn id_of(state: &State, kind: ObjectKind, name: &str) -> String {
@@ -29,7 +29,7 @@ fn id_of(state: &State, kind: ObjectKind, name: &str) -> String {
 fn what_a_founded_collective_begins_with_is_valid() {
     let state = Fixture::founded().state;
     for stored in state.objects().iter() {
-        let errors = validate(&stored.object, Some(&stored.object), &state);
+        let errors = validate(&stored.object, Some(&stored.object), &state).into_errors();
         assert!(errors.is_empty(), "{} {:?}: {errors:?}", stored.object.kind(), stored.object.name());
     }
 }
@@ -231,7 +231,8 @@ fn names_in_distinguished_names_and_kinds_of_providers_never_change() {
     if let Object::IdentityProvider(provider) = &mut renamed {
         provider.base.name = "other".to_owned();
     }
-    let fields: Vec<_> = validate(&renamed, Some(local), &state).into_iter().map(|error| error.field).collect();
+    let fields: Vec<_> =
+        validate(&renamed, Some(local), &state).into_errors().into_iter().map(|error| error.field).collect();
     assert_eq!(fields, ["name"]);
 }
 
@@ -248,7 +249,7 @@ fn a_saml_provider_is_refused_with_the_way_that_is_open() {
     // And where an object comes another way.
     let stored: ringwall_protocol::object::IdentityProvider =
         serde_json::from_value(json!({"id": NEW, "name": "sso", "type": "Saml"})).expect("an object");
-    let errors = validate(&stored.into(), None, &state);
+    let errors = validate(&stored.into(), None, &state).into_errors();
     assert!(errors.iter().any(|error| error.field == "type" && error.message.contains("Oidc")), "{errors:?}");
 }
 
@@ -340,7 +341,7 @@ fn fields_that_nothing_reads_are_refused_by_name_unless_they_ask_for_nothing() {
         ),
     ];
     for (kind, field, body) in refused {
-        let errors = validate(&object(kind, body), None, &state);
+        let errors = validate(&object(kind, body), None, &state).into_errors();
         let error = errors.iter().find(|error| error.field == field).unwrap_or_else(|| panic!("{field}: {errors:?}"));
         assert!(!error.message.is_empty(), "{field}");
     }

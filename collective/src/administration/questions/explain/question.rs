@@ -30,9 +30,13 @@ impl Question {
     /// # Errors
     /// [`Denial::Invalid`].
     pub(super) fn read(destination: &str, protocol: &str) -> Result<Self, Denial> {
-        let wrong =
-            || Denial::field("destination", "expected address:port, [v6]:port, name:port, or for icmp an address");
         let destination = destination.trim();
+        // What is a destination for another protocol contradicts this one.
+        let some = Self::with_port(destination, Protocol::Tcp).is_some() || destination.parse::<IpAddr>().is_ok();
+        let wrong = || {
+            let message = "expected address:port, [v6]:port, name:port, or for icmp an address";
+            if some { Denial::contradiction("destination", message) } else { Denial::field("destination", message) }
+        };
         let ping = match protocol.to_ascii_lowercase().as_str() {
             "tcp" => return Self::with_port(destination, Protocol::Tcp).ok_or_else(wrong),
             "udp" => return Self::with_port(destination, Protocol::Udp).ok_or_else(wrong),

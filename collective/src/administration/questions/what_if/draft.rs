@@ -37,7 +37,7 @@ impl Drafted {
     /// As the changes themselves; fields are named as `objects[n].field`.
     pub(in crate::administration) fn new(who: &Administrator, draft: &Draft, now: UnixMillis) -> Result<Self, Denial> {
         if draft.objects.len() + draft.deletions.len() > MAX_DRAFT {
-            return Err(Denial::field("objects", format!("are at most {MAX_DRAFT}, deletions included")));
+            return Err(Denial::contradiction("objects", format!("are at most {MAX_DRAFT}, deletions included")));
         }
         let mut drafted = Self { state: State::clone(&who.state), changes: Vec::new(), revocations: Vec::new() };
         for (at, one) in draft.objects.iter().enumerate() {
@@ -62,7 +62,7 @@ impl Drafted {
         for object in before.iter().chain([&after]) {
             who.authority.require(action, target, Some((id, object.tags())))?;
         }
-        Denial::unless_empty(validate(&after, before.as_ref(), &self.state))?;
+        validate(&after, before.as_ref(), &self.state).judge()?;
         let change = DraftChange { kind, id, name: after.name().to_owned(), what: DraftOutcome::Unchanged };
         if before.as_ref().is_some_and(|before| same(before, &after)) {
             self.changes.push(change);
@@ -106,13 +106,13 @@ impl Drafted {
 /// A denial that says which part of the draft it is about.
 fn placed(denial: Denial, place: &str, object: &serde_json::Value) -> Denial {
     let name = object["name"].as_str().map_or_else(String::new, |name| format!(" ({name:?})"));
+    let at = |errors: Vec<FieldError>| {
+        let one = |error: FieldError| FieldError { field: format!("{place}.{}", error.field), message: error.message };
+        errors.into_iter().map(one).collect()
+    };
     match denial {
-        Denial::Invalid(errors) => Denial::Invalid(
-            errors
-                .into_iter()
-                .map(|error| FieldError { field: format!("{place}.{}", error.field), message: error.message })
-                .collect(),
-        ),
+        Denial::Invalid(errors) => Denial::Invalid(at(errors)),
+        Denial::Contradiction(errors) => Denial::Contradiction(at(errors)),
         Denial::Conflict(text) => Denial::Conflict(format!("{place}{name}: {text}")),
         Denial::NotFound(text) => Denial::NotFound(format!("{place}{name}: {text}")),
         Denial::Forbidden(text) => Denial::Forbidden(format!("{place}{name}: {text}")),

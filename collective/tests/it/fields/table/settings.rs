@@ -19,6 +19,7 @@ pub(in crate::fields) fn entries() -> Vec<Entry> {
         seen("GlobalSettings.profileHostname", AT, Link, json!({"profileHostname": "sdp.example:443"})),
         tested("GlobalSettings.registeredDeviceExpirationDays", "devices_not_seen_for_long_become_chores"),
         tested("GlobalSettings.applyChanges", "changes_reach_sessions_as_the_settings_say"),
+        tested("GlobalSettings.dualControl", "admission_and_removal_of_controllers_wait_for_a_second_administrator"),
         tested("GlobalSettings.bearerIdleMinutes", "a_bearer_tokens_session_is_idle_as_soon_as_the_settings_say"),
         tested("GlobalSettings.bearerSources[]", "bearer_tokens_are_given_and_accepted_where_the_settings_permit_only"),
         seen("GlobalSettings.messageOfTheDay", AT, Login, json!({"messageOfTheDay": "Good morning."})),

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 longest_input=4096 # bytes; no file of a corpus is longer
 most_files=64      # of a corpus in the repository
-input_seconds=10   # a longer one is a finding
+input_seconds=2    # a longer one is a finding
 memory=2048        # MiB
 
 minutes=${1:-1} wanted=${2:-}

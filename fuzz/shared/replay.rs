@@ -19,7 +19,8 @@ pub(super) type Seeds = (&'static str, Vec<(&'static str, Vec<u8>)>);
 const MAX_FILES: usize = 64;
 /// Longest file that is kept, in bytes.
 const MAX_FILE: usize = 4 * 1024;
-/// Longest that one file may take, in a build without optimisation on a busy machine.
+/// Longest that one file may take, in a build without optimisation on a busy machine. What fuzzing runs is optimised, and
+/// has `input_seconds` of `scripts/fuzz.sh`.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// Gives every file of the corpora to its target, and checks that targets and corpora belong together: each target has a

@@ -1,7 +1,7 @@
 //! What policies are written in beside expressions: actions, names, times.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::authorize::Schedule;
 use crate::entitlement::{Action, Host, ParsedAction};
@@ -12,20 +12,13 @@ use crate::rules::matching::Flow;
 use crate::rules::{Element, MAX_RULES, RuleSet, Run};
 use crate::time::{UnixMillis, rfc3339};
 
-/// Longest that the actions of one token may take to compile, in a build without optimisation.
-const COMPILE_TIME: Duration = Duration::from_secs(2);
-
 /// A list of actions as JSON: read, and compiled to a rule set.
 #[must_use]
 pub fn actions(bytes: &[u8]) -> bool {
     let Ok(actions) = serde_json::from_slice::<Vec<Action>>(bytes) else { return false };
     let parsed: Vec<ParsedAction> = actions.iter().filter_map(|action| action.parse().ok()).collect();
     parsed.iter().flat_map(|action| &action.hosts).for_each(is_read_as_printed);
-    let begun = Instant::now();
-    let compiled = compile(&parsed, &ResolvedNames::default());
-    let took = begun.elapsed();
-    assert!(took < COMPILE_TIME, "compiling took {took:?}");
-    let Ok(rules) = compiled else { return false };
+    let Ok(rules) = compile(&parsed, &ResolvedNames::default()) else { return false };
     assert!(rules.len() <= MAX_RULES, "{} rules", rules.len());
     chains(&rules).for_each(is_disjoint);
     let backwards = compile(parsed.iter().rev(), &ResolvedNames::default()).map(|rules| rules.hash());

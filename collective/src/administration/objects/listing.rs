@@ -11,6 +11,8 @@ use serde_json::Value;
 
 /// Most parameters of one request.
 const MAX_PARAMETERS: usize = 32;
+/// Of them texts to search for.
+pub(crate) const MAX_QUERIES: usize = 8;
 
 /// What a caller wants of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +47,9 @@ impl Wanted {
         let wrong = |field: &str, message: &str| FieldError { field: field.to_owned(), message: message.to_owned() };
         if parameters.len() > MAX_PARAMETERS {
             return Err(vec![wrong("query", "too many parameters")]);
+        }
+        if parameters.iter().filter(|(name, _)| name == "query").count() > MAX_QUERIES {
+            return Err(vec![wrong("query", &format!("given more than {MAX_QUERIES} times"))]);
         }
         let mut wanted = Self::default();
         let mut errors = Vec::new();

@@ -14,6 +14,8 @@ use crate::administration::Denial;
 pub(super) const MAX_STRANGERS_BODY: usize = 16 * 1024;
 /// Deepest nesting of lists and objects: an entitlement's actions have four.
 const MAX_DEPTH: usize = 16;
+/// Below 2^53 every whole `f64` is exactly one integer (RFC 8259, section 6).
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// A body must be complete by then.
 const READ_TIME: Duration = Duration::from_secs(30);
 
@@ -42,9 +44,29 @@ pub(super) fn parse(body: &[u8]) -> Result<Value, Denial> {
         return Err(Denial::Malformed(format!("body is nested deeper than {MAX_DEPTH}")));
     }
     // Only the place is told: the text around it may be a secret.
-    serde_json::from_slice(body).map_err(|error| {
+    let mut value = serde_json::from_slice(body).map_err(|error| {
         Denial::Malformed(format!("body is not JSON (line {}, column {})", error.line(), error.column()))
-    })
+    })?;
+    whole_numbers(&mut value);
+    Ok(value)
+}
+
+/// JSON has one kind of number (RFC 8259, section 6), and an integer is one without a fraction, however it is written
+/// (JSON Schema 2020-12 Validation, section 6.1.1): `28.0` is 28.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|_| number.is_f64()).filter(|float| float.abs() < MAX_EXACT);
+            if let Some(float) = whole.filter(|float| float.fract() == 0.0) {
+                #[expect(clippy::cast_possible_truncation, reason = "without a fraction and below 2^53: exact")]
+                let integer = float as i64;
+                *number = integer.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 /// Deepest nesting outside of strings.
@@ -78,6 +100,12 @@ mod tests {
         assert_eq!(parse(b" ").expect("empty"), serde_json::json!({}));
         assert_eq!(parse(b"null").expect("JSON"), Value::Null);
         assert_eq!(parse(br#"{"a":[1]}"#).expect("JSON")["a"][0], 1);
+    }
+
+    #[test]
+    fn an_integer_may_be_written_with_a_point() {
+        let read = parse(br#"{"a": 28.0, "b": [-2.5e1, 0.5, 1e300], "c": 7}"#).expect("JSON");
+        assert_eq!(read, serde_json::json!({"a": 28, "b": [-25, 0.5, 1e300], "c": 7}));
     }
 
     #[test]

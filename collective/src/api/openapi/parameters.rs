@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::operation::Given;
+use crate::administration::objects::listing::MAX_QUERIES;
 
 /// Collections whose members are named by a user's DN.
 const BY_USER: [&str; 3] = ["/blacklist/", "/otp/seeds/", "/fido2-devices/"];
@@ -42,7 +43,7 @@ pub(super) fn list_parameters() -> Map<String, Value> {
     RANGE.describe(&mut range);
     let mut range = range.to_value();
     range["type"] = "string".into();
-    let texts = json!({ "type": "array", "maxItems": 8, "items": { "type": "string" } });
+    let texts = json!({ "type": "array", "maxItems": MAX_QUERIES, "items": { "type": "string" } });
     let rows = [
         ("query", "Text that the name, a tag or the id must contain; may be repeated.", texts),
         ("range", "First and last item, both from 0: `0-10`.", range),

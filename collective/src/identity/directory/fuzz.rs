@@ -1,7 +1,5 @@
 //! Names of users at foreign providers, and scripts that make claims.
 
-use std::time::{Duration, Instant};
-
 use ringwall_protocol::claims::ClaimMap;
 use ringwall_protocol::object::identity_provider::ClaimScript;
 use ringwall_protocol::time::UnixMillis;
@@ -31,10 +29,7 @@ pub fn claim_script(bytes: &[u8]) -> bool {
     let told = json!({"groups": groups, "username": "alice", "level": 7, "mail": "alice@corp.example"});
     let told: ClaimMap = serde_json::from_value(told).expect("claims");
     let script = ClaimScript { claim_name: "made".to_owned(), expression: source.to_owned() };
-    let begin = Instant::now();
     let (claims, left_out) = apply(&[script], told.clone(), UnixMillis(1_780_300_800_000));
-    let took = begin.elapsed();
-    assert!(took < Duration::from_secs(2), "took {took:?}");
     assert_eq!(left_out.is_empty(), claims.0.contains_key("made"));
     assert!(told.0.iter().all(|(name, value)| claims.0.get(name) == Some(value)));
     assert!(claims.0.len() <= told.0.len() + 1);

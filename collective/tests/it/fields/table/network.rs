@@ -52,11 +52,19 @@ fn pools() -> Vec<Entry> {
     entries.extend([
         refused("IpPool.ipVersion6", "pool", "ipVersion6", json!({"ipVersion6": true})),
         seen("IpPool.ranges[].cidr", "pool", Look::Tokens, json!({"ranges": [{"cidr": "100.65.0.0/16"}]})),
+        seen("IpPool.ranges[].first", "pool", Look::Tokens, addresses()),
+        seen("IpPool.ranges[].last", "pool", Look::Tokens, addresses()),
+        tested("IpPool.excludedRanges[].cidr", given),
         tested("IpPool.excludedRanges[].first", given),
         tested("IpPool.excludedRanges[].last", given),
         tested("IpPool.leaseTimeDays", "unused_addresses_are_swept_after_the_lease_time_of_the_pool"),
     ]);
     entries
+}
+
+/// Other addresses than those of the pool before.
+fn addresses() -> Value {
+    json!({"ranges": [{"first": "100.65.0.1", "last": "100.65.0.99"}]})
 }
 
 fn appliances() -> Vec<Entry> {

@@ -14,7 +14,7 @@ use regex::Regex;
 use schemars::Schema;
 use schemars::transform::Transform;
 
-pub use prefix::Prefix;
+pub use prefix::{Prefix, network, networks, optional_network};
 
 /// Control characters (Unicode category Cc), inside a class.
 macro_rules! control {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use ringwall_protocol::form::network;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::outbound::Outbound;
@@ -296,9 +297,9 @@ pub(crate) fn is_host_and_port(text: &str) -> bool {
 fn networks(faults: &mut Vec<String>, key: &str, given: &[String]) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for text in given {
-        match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(network) => networks.push(network),
-            Err(_) => faults.push(format!("{key}: expected an address or a prefix, got {text:?}")),
+        match network(text).or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)) {
+            Some(network) => networks.push(network),
+            None => faults.push(format!("{key}: expected an address or a prefix, got {text:?}")),
         }
     }
     networks

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, ActionKind, MAX_ENTRIES, Subtype};
+use crate::form::network;
 use crate::rules::{Direction, Protocol};
 
 /// An action as the compiler of rule sets takes it.
@@ -184,7 +184,7 @@ fn parse_host(text: &str) -> Result<Host, ActionError> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(Host::Range(address, address));
     }
-    if let Ok(net) = text.parse::<IpNet>() {
+    if let Some(net) = network(text) {
         return Ok(Host::Range(net.network(), net.broadcast()));
     }
     if let Some((first, last)) = text.split_once('-')

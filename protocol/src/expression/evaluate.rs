@@ -13,6 +13,7 @@ use super::arena::{ClaimArena, ROOTS};
 use super::direct::{Fault, Node, Run};
 use super::{ENV, Expression, MAX_COST, Scripts};
 use crate::claims::{Facts, Reason, StepUp, StepUpKind};
+use crate::form::network;
 use crate::interaction::{Interaction, InteractionKind};
 use crate::time::UnixMillis;
 
@@ -299,7 +300,7 @@ fn bind<E: std::fmt::Debug>(declared: Result<(), E>) {
 }
 
 fn prefix(function: &str, text: &str) -> Result<IpNet, ExecutionError> {
-    text.parse().map_err(|_| function_error(function, "the network is no prefix like 10.0.0.0/8"))
+    network(text).ok_or_else(|| function_error(function, "the network is no prefix like 10.0.0.0/8"))
 }
 
 fn function_error(function: &str, message: &str) -> ExecutionError {

@@ -1,10 +1,55 @@
-//! Networks as prefixes, in the text form that [`ipnet::IpNet`] reads.
+//! Networks as prefixes (RFC 4632, RFC 4291 section 2.3).
+//!
+//! [`ipnet`] reads `010.0.0.0` as 10.0.0.0, and other programs read it as 8.0.0.0: an address with leading zeros is
+//! refused here, as the standard library refuses it.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error};
 
-/// A network as a prefix: describes [`ipnet::IpNet`].
+/// The network that a prefix of the published form names, as `10.0.0.0/8` or `2001:db8::/32`. Bits behind the length may
+/// be set.
+#[must_use]
+pub fn network(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    let plain = length == "0" || !length.starts_with(['0', '+']);
+    IpNet::new(address.parse::<IpAddr>().ok()?, length.parse().ok().filter(|_| plain)?).ok()
+}
+
+/// Reads a list of networks.
+///
+/// # Errors
+/// A member is not of the form that [`network`] reads.
+pub fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let read = Vec::<Read>::deserialize(deserializer)?;
+    Ok(read.into_iter().map(|Read(network)| network).collect())
+}
+
+/// Reads a network that may be absent.
+///
+/// # Errors
+/// It is not of the form that [`network`] reads.
+pub fn optional_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpNet>, D::Error> {
+    Ok(Option::<Read>::deserialize(deserializer)?.map(|Read(network)| network))
+}
+
+struct Read(IpNet);
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The replicated state holds networks as numbers.
+        if !deserializer.is_human_readable() {
+            return IpNet::deserialize(deserializer).map(Self);
+        }
+        let text = Cow::<str>::deserialize(deserializer)?;
+        network(&text).map(Self).ok_or_else(|| D::Error::custom("expected a prefix as 10.0.0.0/8 or 2001:db8::/32"))
+    }
+}
+
+/// A network as a prefix: describes what [`network`] reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Prefix;
 
@@ -95,13 +140,23 @@ mod tests {
     }
 
     #[test]
+    fn networks_with_leading_zeros_are_refused_in_json() {
+        let good: Read = serde_json::from_str(r#""10.0.0.0/8""#).expect("a prefix");
+        let error = serde_json::from_str::<Read>(r#""010.0.0.0/8""#).map(|_| ()).expect_err("leading zeros");
+        assert!(error.to_string().contains("expected a prefix as 10.0.0.0/8"), "{error}");
+        assert_eq!(good.0.to_string(), "10.0.0.0/8");
+    }
+
+    #[test]
     fn prefixes_that_the_pattern_takes_are_read_and_others_are_not() {
         for good in ["::/0", "2001:db8::/32", "::1/128", "::ffff:192.0.2.1/128", "1:2:3:4:5:6:7:8/64", "10.0.0.0/8"] {
-            assert!(good.parse::<ipnet::IpNet>().is_ok(), "{good}");
+            assert_eq!(network(good).map(|net| net.to_string()).as_deref(), Some(good));
             assert!(matches(PREFIX_V4, good) || matches(PREFIX_V6, good), "{good}");
         }
-        for bad in ["10.0.0.0", "10.0.0.0/33", "1::2::3/64", "::/129", "1:2:3:4:5:6:7:8:9/64", "010.0.0.0/8"] {
-            assert!(bad.parse::<ipnet::IpNet>().is_err(), "{bad}");
+        let without_length = ["10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.0/+8", "::/129"];
+        let no_address = ["010.0.0.0/8", "10.0.0/8", "/8", "1::2::3/64", "1:2:3:4:5:6:7:8:9/64", "web.example/8"];
+        for bad in without_length.into_iter().chain(no_address) {
+            assert_eq!(network(bad), None, "{bad}");
             assert!(!matches(PREFIX_V4, bad) && !matches(PREFIX_V6, bad), "{bad}");
         }
     }

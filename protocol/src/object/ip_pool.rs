@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use super::EntityBase;
-use crate::form::{Count, Prefix, Within};
+use crate::form::{self, Count, Prefix, Within};
 use crate::id::IpPoolId;
 
 /// Most ranges of a pool, and most exclusions.
@@ -43,7 +43,7 @@ pub struct IpPool {
 #[serde(rename_all = "camelCase")]
 pub struct IpRange {
     /// The range as a prefix.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "form::optional_network")]
     #[schemars(with = "Option<Prefix>")]
     pub cidr: Option<IpNet>,
     /// First address.

@@ -71,6 +71,7 @@ pub struct GlobalSettings {
     pub bearer_idle_minutes: u32,
     /// Networks from which bearer tokens of the admin API are given and accepted; empty: from everywhere that reaches it.
     /// Tokens that are bound to a key, as those of `ringctl`, are not concerned.
+    #[serde(deserialize_with = "form::networks")]
     #[schemars(with = "Vec<Prefix>", transform = Count(0..=MAX_BEARER_SOURCES))]
     pub bearer_sources: Vec<IpNet>,
     /// Whether what can end the Collective waits for a second administrator (T65).

@@ -41,7 +41,7 @@ pub struct Site {
     #[schemars(transform = Is(DESCRIPTION))]
     pub description: String,
     /// Networks that Clients route to this Site.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "form::networks")]
     #[schemars(with = "Vec<Prefix>", transform = Count(0..=MAX_SUBNETS))]
     pub network_subnets: Vec<IpNet>,
     /// Clients route what their entitlements name instead of `networkSubnets`.

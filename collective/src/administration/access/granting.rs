@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use ringwall_protocol::assign::PolicySet;
 use ringwall_protocol::claims::{ClaimMap, Facts};
 use ringwall_protocol::expression::{Expression, ExpressionError, Scripts};
+use ringwall_protocol::form::network;
 use ringwall_protocol::id::RoleId;
 use ringwall_protocol::object::role::Privilege;
 use ringwall_protocol::object::{IdentityProvider, LocalUser, Object};
@@ -226,8 +226,8 @@ fn places(policies: &[Policy], state: &State) -> Vec<ClaimMap> {
     let scripts = state.criteria_scripts().map(|script| script.expression.as_str());
     let sources = policies.iter().map(|policy| policy.expression.as_str()).chain(scripts);
     let quoted = sources.flat_map(|source| source.split(['"', '\'']));
-    let network = |text: &str| text.parse::<IpNet>().map(|net| net.addr()).or_else(|_| text.parse::<IpAddr>()).ok();
-    let addresses: BTreeSet<IpAddr> = quoted.filter_map(network).take(MAX_PLACES).collect();
+    let address = |text: &str| network(text).map(|net| net.addr()).or_else(|| text.parse().ok());
+    let addresses: BTreeSet<IpAddr> = quoted.filter_map(address).take(MAX_PLACES).collect();
     let place = |address: IpAddr| ClaimMap([("clientSrcIP".to_owned(), address.to_string().into())].into());
     std::iter::once(ClaimMap::default()).chain(addresses.into_iter().map(place)).collect()
 }

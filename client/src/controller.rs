@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ringwall_protocol::id::Thumbprint;
@@ -69,6 +69,8 @@ pub(crate) struct Controllers {
     known: Vec<ControllerAddress>,
     own: Option<Arc<Presented>>,
     device_key: Option<SecretKey>,
+    /// The device's key opened nothing where the profile's did. Clones know it too.
+    own_key_is_void: Arc<AtomicBool>,
     last_good: Arc<AtomicUsize>,
 }
 
@@ -76,7 +78,8 @@ impl Controllers {
     /// Those of a profile, before anything else is known.
     #[must_use]
     pub(crate) fn of(profile: Arc<Profile>) -> Self {
-        Self { tls: Tls::new(), profile, known: vec![], own: None, device_key: None, last_good: Arc::default() }
+        let (own_key_is_void, last_good) = Default::default();
+        Self { tls: Tls::new(), profile, known: vec![], own: None, device_key: None, own_key_is_void, last_good }
     }
 
     /// Those named at the last sign-in, and their keys.
@@ -97,6 +100,7 @@ impl Controllers {
     #[must_use]
     pub(crate) fn with_device_key(mut self, key: Option<SecretKey>) -> Self {
         self.device_key = key;
+        self.own_key_is_void = Arc::default();
         self
     }
 
@@ -128,15 +132,16 @@ impl Controllers {
 
     async fn call<A: DeserializeOwned>(&self, plane: Plane, request: &http::Request<'_>) -> Result<A, CallError> {
         let answer = self.round(&self.line(plane, self.knock()), request).await;
-        match (answer, plane) {
-            // The device's own key may have been revoked alone; then the profile's serves first contact again.
-            (Err(CallError::Unreachable(_)), Plane::SignIn)
-                if self.device_key.is_some() && self.profile.spa.is_some() =>
-            {
-                self.round(&self.line(plane, self.knock_of_the_profile()), request).await
-            }
-            (answer, _) => answer,
+        let silent = matches!(answer, Err(CallError::Unreachable(_)));
+        if !silent || self.own_key().is_none() || self.profile.spa.is_none() {
+            return answer;
         }
+        // A key that was revoked meets the same silence as a network that is down; with the profile's a Controller says more.
+        let answer = self.round(&self.line(plane, self.knock_of_the_profile()), request).await;
+        if !matches!(answer, Err(CallError::Unreachable(_))) {
+            self.own_key_is_void.store(true, Ordering::Relaxed);
+        }
+        answer
     }
 
     /// Where one is slow to answer at all, the next is dialled beside it; only one of them is ever asked.
@@ -203,8 +208,12 @@ impl Controllers {
     fn knock(&self) -> Option<Knock> {
         let profile = self.profile.spa.as_ref();
         let mode = profile.map_or(SpaMode::Tcp, |spa| spa.mode);
-        let key = self.device_key.clone().or_else(|| profile.map(|spa| spa.key.clone()))?;
-        Some(Knock { key: key.into(), service: Service::Client, mode })
+        let key = self.own_key().or_else(|| profile.map(|spa| &spa.key))?;
+        Some(Knock { key: key.clone().into(), service: Service::Client, mode })
+    }
+
+    fn own_key(&self) -> Option<&SecretKey> {
+        self.device_key.as_ref().filter(|_| !self.own_key_is_void.load(Ordering::Relaxed))
     }
 
     fn knock_of_the_profile(&self) -> Option<Knock> {

@@ -10,6 +10,7 @@ mod expiry;
 mod gateway_keys;
 mod names;
 mod reevaluation;
+mod removed_device;
 mod ringctl;
 mod spoofed_syns;
 mod stage;

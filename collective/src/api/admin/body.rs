@@ -12,6 +12,8 @@ use crate::administration::Denial;
 
 /// Longest body before the caller has proved himself, in bytes.
 pub(super) const MAX_STRANGERS_BODY: usize = 16 * 1024;
+/// How much of a body beyond its limit is read before it is refused, in bytes; none of it is kept.
+const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 /// Deepest nesting of lists and objects: an entitlement's actions have four.
 const MAX_DEPTH: usize = 16;
 /// Below 2^53 every whole `f64` is exactly one integer (RFC 8259, section 6).
@@ -26,6 +28,7 @@ pub(super) async fn read(mut payload: Payload, limit: usize) -> Result<BytesMut,
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| Denial::Malformed(format!("body could not be read: {error}")))?;
             if body.len() + chunk.len() > limit {
+                discard(&mut payload).await;
                 return Err(Denial::TooLarge(limit));
             }
             body.extend_from_slice(&chunk);
@@ -33,6 +36,17 @@ pub(super) async fn read(mut payload: Payload, limit: usize) -> Result<BytesMut,
         Ok(body)
     };
     timeout(READ_TIME, whole).await.map_err(|_| Denial::Malformed("body did not come in time".to_owned()))?
+}
+
+/// Reads the rest of a body that is too long. A caller who is still sending when the connection is closed never sees the
+/// answer (RFC 9112, section 9.6).
+async fn discard(payload: &mut Payload) {
+    let mut left = MAX_DISCARDED;
+    while let Some(Ok(chunk)) = payload.next().await
+        && left > chunk.len()
+    {
+        left -= chunk.len();
+    }
 }
 
 /// A body as JSON; an empty one is an object without fields.

@@ -1,0 +1,45 @@
+//! A device that was removed, its knock key with it: its user hears why, and makes it known again by signing in.
+
+use anyhow::{Context, Result, ensure};
+use ringwall_chaos_tests::lab::{Lab, probe::http_get, servers::nginx, wait};
+
+use crate::stage::{self, ALICE, SOON, Stage};
+
+const STATE: &str = r#"
+kind: Entitlement
+name: web
+site: office
+actions:
+  - subtype: tcp_up
+    action: allow
+    hosts: [10.20.0.10]
+    ports: ["80"]
+---
+kind: Policy
+name: everybody
+type: Access
+expression: "true"
+entitlements: [web]
+"#;
+
+#[test]
+fn the_user_of_a_removed_device_hears_why_and_signs_in_anew() -> Result<()> {
+    let lab = Lab::start(stage::topology())?;
+    let mut stage = Stage::start(&lab, STATE)?;
+    let page = stage.page("web1", 80);
+    let dn = stage.client.tokens()?.claims.head.sub.to_string();
+    let log = stage.client.log().context("the Client runs")?;
+    let position = log.position();
+    let removed = stage.operator.attempt(&["device", "remove", &dn])?;
+    ensure!(removed.status.success(), "{removed:?}");
+    wait::until("the end of the session", SOON, || http_get(lab.host(ALICE), &page, SOON).is_err())?;
+    // The device's own key opens nothing any more: what was wrong is heard with the profile's.
+    let renewal = log.wait_for_after(position, "renewal failed", SOON * 2)?;
+    ensure!(renewal.contains("revoked") && !renewal.contains("no Controller"), "{renewal}");
+
+    stage.sign_in()?;
+    let reply = http_get(lab.host(ALICE), &page, SOON)?;
+    ensure!(reply.body == nginx::page("web1", 80), "{reply:?}");
+    ensure!(stage.client.tokens()?.claims.head.sub.to_string() == dn, "it is the same device");
+    Ok(())
+}

@@ -126,6 +126,9 @@ link_packages_of_others() {
     [ -d "$from/.fingerprint" ] || return 0
     mkdir -p "$to/.fingerprint" "$to/build" "$to/deps"
     units=$(mktemp)
+    # Not while cargo writes there.
+    exec 8>>"$from/.cargo-lock"
+    flock -s 8
     comm -23 <(ls "$from/.fingerprint" | sort) <(ls "$to/.fingerprint" | sort) | { grep -v '^ringwall-' || true; } >"$units"
     (cd "$from/deps" && find . -type f -name '*-*') |
         awk 'NR == FNR { sub(/.*-/, ""); wanted[$0]; next }
@@ -134,6 +137,7 @@ link_packages_of_others() {
     (cd "$from/build" && ls | grep -xFf "$units" | xargs -r cp -a --reflink=auto -t "$to/build") || true
     (cd "$from/.fingerprint" && xargs -r cp -at "$to/.fingerprint" <"$units")
     rm -f "$units"
+    exec 8>&-
 }
 link_packages_of_others
 

@@ -161,7 +161,7 @@ fn every_promise_has_a_patch_or_a_reason_and_no_patch_another_claim() -> Result<
             faults.push(format!("{name} has no line `Claim:` that begins one promise of {PROMISES}"));
         }
         let unknown = patch.claims.iter().filter(|claim| !threats.contains(*claim) && !known(claim));
-        faults.extend(unknown.map(|claim| format!("{name}: {claim:?} begins no promise, or several, and is no threat")));
+        faults.extend(unknown.map(|claim| format!("{name}: {claim:?} begins no promise or several, and is no threat")));
     }
     for (claim, why) in &without {
         if !known(claim) || why.len() < 20 {

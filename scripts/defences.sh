@@ -28,6 +28,8 @@ root=$(pwd -P)
 patches=$root/chaos-tests/defences table=$root/docs/defences.md
 
 shared=${CARGO_TARGET_DIR:-$HOME/.cache/ringwall/target}
+mkdir -p "$shared"
+shared=$(cd "$shared" && pwd -P)
 target=$shared/defences
 checkout=$shared/defences-checkout
 test_seconds=600 # a test that takes longer is ended, and that is no failure by an assertion

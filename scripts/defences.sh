@@ -5,6 +5,7 @@
 #   defences.sh              all patches of chaos-tests/defences, in the order of their names
 #   defences.sh NAME…        these, with or without .patch
 #   defences.sh --table      only writes docs/defences.md anew, and runs nothing
+#   defences.sh --renew      makes patches anew that do not apply any more, as far as git can merge them, and runs nothing
 #
 # Patches are read from this checkout, everything else is that of the commit. A patch begins with the lines
 #
@@ -70,10 +71,11 @@ write_table() {
     rm -f "$new"
 }
 
-if [ "${1:-}" = --table ]; then
-    write_table
-    exit
-fi
+renew=''
+case ${1:-} in
+    --table) write_table && exit ;;
+    --renew) renew=yes && shift ;;
+esac
 
 # --- what is asked for -----------------------------------------------------------------------------------------------------
 
@@ -120,6 +122,30 @@ git worktree add --quiet --detach "$checkout" HEAD
 [ -z "$(git status --porcelain --untracked-files=no -- . ':!chaos-tests/defences' ':!docs/defences.md')" ] ||
     echo 'defences: what is not committed is not tested' >&2
 cd "$checkout"
+
+# A patch knows the files that it was made from, so that git can merge what was changed since.
+renew_patches() {
+    local name kept left=0
+    for name in "${wanted[@]}"; do
+        ! git apply --check "$patches/$name.patch" 2>/dev/null || continue
+        kept=$(mktemp)
+        if git apply --3way "$patches/$name.patch" 2>/dev/null && ! git diff --cached --quiet; then
+            { sed '/^diff --git/,$d' "$patches/$name.patch" && git diff --cached --full-index; } >"$kept"
+            cat "$kept" >"$patches/$name.patch"
+            echo "$name: made anew; look at it"
+        else
+            left=$((left + 1))
+            echo "$name: does not apply, and git cannot merge it: make it by hand"
+        fi
+        rm -f "$kept"
+        git reset --quiet --hard
+    done
+    [ "$left" -eq 0 ]
+}
+if [ -n "$renew" ]; then
+    renew_patches
+    exit
+fi
 export CARGO_TARGET_DIR=$target PATH=$checkout/scripts/compiler:$PATH
 
 # Units that are not ours. What cargo and build scripts write in place is copied, what is only replaced as a whole is linked.

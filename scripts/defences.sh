@@ -73,8 +73,8 @@ write_table() {
 
 renew=''
 case ${1:-} in
-    --table) write_table && exit ;;
-    --renew) renew=yes && shift ;;
+    --table) write_table; exit ;;
+    --renew) renew=yes; shift ;;
 esac
 
 # --- what is asked for -----------------------------------------------------------------------------------------------------

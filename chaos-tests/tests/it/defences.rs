@@ -137,7 +137,11 @@ fn every_patch_applies_and_changes_no_test() -> Result<()> {
         let is_test = |file: &&String| file.contains("/tests/") || file.ends_with("tests.rs");
         faults.extend(patch.changes.iter().filter(is_test).map(|file| format!("{name} changes a test: {file}")));
     }
-    assert!(faults.is_empty(), "make the patches anew, by scripts/defences.sh --renew if git can merge them:\n{}", faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "make the patches anew, by scripts/defences.sh --renew if git can merge them:\n{}",
+        faults.join("\n")
+    );
     Ok(())
 }
 

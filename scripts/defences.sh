@@ -54,15 +54,16 @@ row() { # a patch's row up to what was seen
 }
 
 write_table() {
-    local name begins former new
+    local name begins former new hash
     new=$(mktemp)
     {
         sed -n '1,/^| --- /p' "$table"
         while read -r name; do
             begins=$(row "$name")
-            # What an earlier run saw counts as long as the row says the same.
-            former=$(grep -F -- "$begins" "$table" | head -1 | sed -E 's/.*\| ([^|]*\| [^|]*) \|$/\1/') || true
-            if [ -n "${seen[$name]:-}" ]; then former="${seen[$name]} | ${seconds[$name]}"; fi
+            hash=$(git -C "$root" hash-object "$patches/$name.patch" | cut -c1-8)
+            # What an earlier run saw counts as long as the patch is the same.
+            former=$(grep -F -- "$begins" "$table" | grep -F "($hash)" | head -1 | sed -E 's/.*\| ([^|]*\| [^|]*) \|$/\1/') || true
+            if [ -n "${seen[$name]:-}" ]; then former="${seen[$name]} ($hash) | ${seconds[$name]}"; fi
             printf '%s %s |\n' "$begins" "${former:-not run | }"
         done < <(names)
         sed -n '/^## Promises without a patch/,$p' "$table" | sed '1i\\'

@@ -172,16 +172,21 @@ link_packages_of_others
 
 # --- building and running ---------------------------------------------------------------------------------------------------
 
-declare -A needs # by folder of a package: folders of our packages that it is made of
+# Folders of our packages that a test program is made of, into `needed`. What stands behind `[dev-dependencies]` counts for the
+# package of the test only.
 packages_for() {
-    local folder=${1%%/*}
+    local folder=${1%%/*} last='$' known=' ' one
     # The lab of the end-to-end tests runs the programs of all packages.
     [ "$folder" != chaos-tests ] || { needed='*'; return; }
-    [ -n "${needs[$folder]:-}" ] || needs[$folder]=$(
-        cargo tree --package "ringwall-$folder" --edges normal,build,dev --prefix none --format '{p}' --locked |
-            sed -nE 's/^ringwall-([a-z-]+) .*/\1/p' | sort -u | paste -sd' '
-    )
-    needed=${needs[$folder]}
+    local open=("$folder")
+    while [ ${#open[@]} -gt 0 ]; do
+        one=${open[0]} open=("${open[@]:1}")
+        [[ $known != *" $one "* ]] || continue
+        known+="$one "
+        mapfile -t -O ${#open[@]} open < <(sed -nE "1,${last}s/^ringwall-([a-z-]+).*/\1/p" "$one/Cargo.toml")
+        last='/^\[dev-dependencies\]/'
+    done
+    needed=$known
 }
 
 # Builds test programs, named by their first files, and all that they need.

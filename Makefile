@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/ringwall/target
 BINARIES := $(CARGO_TARGET_DIR)/debug
 DEMO_FLAGS := $(if $(filter 1 yes true,$(KEEP)),--keep)
 
-.PHONY: help setup build demo test lint advisories fmt bench fuzz pentest clean-lab
+.PHONY: help setup build demo test lint advisories fmt bench fuzz defences pentest clean-lab
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,10 @@ bench: ## Measures the figures of the design and compares them with those of oth
 
 fuzz: ## Gives the readers of bytes of others what nobody meant, for MINUTES=10 in all; TARGET=name: one of them.
 	@scripts/fuzz.sh $(or $(MINUTES),10) $(TARGET)
+
+defences: ## Takes each defence out and sees its test fail (root); ONLY=name: one of them. Writes docs/defences.md.
+	@scripts/setup.sh test
+	@scripts/defences.sh $(ONLY)
 
 pentest: ## Attacks the product in a lab, and the admin API for MINUTES=10; a table of what held (root).
 	@scripts/setup.sh pentest

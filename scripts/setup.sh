@@ -134,6 +134,7 @@ wanted=(
     'demo|slapd|slapd|check_slapd'
     'demo|dnsmasq|dnsmasq-base|runs dnsmasq --version'
     'demo|curl|curl|runs curl --version'
+    'test|git|git|runs git --version'
     'test|ping|iputils-ping|runs ping -V'
     'test|ldapwhoami|ldap-utils|runs ldapwhoami -VV'
     'test|openssl|openssl|version_at_least 1.1.1 openssl version'

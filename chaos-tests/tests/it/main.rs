@@ -2,6 +2,7 @@
 //! the documents, which needs nothing.
 
 mod cleaning;
+mod defences;
 mod documents;
 mod features;
 mod help;

@@ -4,13 +4,15 @@
 //! One file, mode 0600, in `$RINGCTL_SESSION` or `$XDG_CONFIG_HOME/ringctl/session.json`.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use ringwall_protocol::id::DeviceId;
 use ringwall_protocol::spa::KnockKey;
+use ringwall_startup::Refusal;
+use ringwall_trust::secret::{FileError, read_private};
 use serde::{Deserialize, Serialize};
 
 /// What is remembered between two calls. No `Debug`: it holds token and key.
@@ -59,14 +61,14 @@ impl Session {
     /// Reads the file; `None` if there is none.
     ///
     /// # Errors
-    /// If it cannot be read or is no session.
+    /// If it cannot be read, if others can read it, or if it is no session.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>> {
-        match fs::read(path) {
+        match read_private(path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
-                .with_context(|| format!("{} is no session file; remove it and sign in again", path.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+                .map_err(|_| anyhow::anyhow!("{} is no session file; remove it and sign in again", path.display())),
+            Err(FileError::Io { why, .. }) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -76,14 +78,28 @@ impl Session {
     /// If the folder or the file cannot be written.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let folder = path.parent().context("the session file has no folder")?;
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let refused = |path: &Path, error| {
+            anyhow::anyhow!("cannot write {}: {}; or name another file: --session", path.display(), Refusal::of_file(error))
+        };
+        fs::create_dir_all(folder).map_err(|error| refused(folder, error))?;
+        // Of this process alone: two calls at once write one file each.
         let beside = path.with_extension(format!("new-{}", std::process::id()));
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
+        write_and_rename(&beside, path, &serde_json::to_vec_pretty(self)?).map_err(|error| refused(path, error))
     }
+}
+
+fn write_and_rename(beside: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let written = || {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(beside, path)
+    };
+    written().inspect_err(|_| {
+        // The error that matters is the first one.
+        let _ = fs::remove_file(beside);
+    })
 }
 
 #[cfg(test)]
@@ -108,7 +124,12 @@ mod tests {
         session.save(&path).expect("writable");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(Session::load(&path).expect("readable").expect("there").token.as_deref(), Some("secret"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("changed");
+        let refused = Session::load(&path).err().expect("others can read it").to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("changed");
         fs::write(&path, "{").expect("writable");
-        assert!(Session::load(&path).is_err());
+        let refused = Session::load(&path).err().expect("damaged").to_string();
+        assert!(refused.contains("sign in again"), "{refused}");
     }
 }

@@ -3,11 +3,13 @@
 //! All faults are reported at once. What belongs to the Collective (lifetimes, policies, SPA) stands in the replicated
 //! state, not here; here is what belongs to this machine.
 
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use ringwall_startup::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::outbound::Outbound;
@@ -197,19 +199,28 @@ pub struct RaftPace {
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("configuration is not usable:\n  {}", .0.join("\n  "))]
+#[error("the configuration cannot be used; correct these and start again:\n  {}", .0.join("\n  "))]
 pub struct ConfigError(pub Vec<String>);
 
 impl RawConfig {
-    /// Reads TOML.
+    /// Reads TOML. With mistakes in it, the rest is checked too, so that all are told at once.
     ///
     /// # Errors
-    /// [`ConfigError`] with the parser's message, which names line and column.
+    /// [`ConfigError`] with every fault; a text that is not TOML has one, which names line and column.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         if text.len() > MAX_FILE {
             return Err(ConfigError(vec![format!("expected a file of at most {MAX_FILE} bytes, got {}", text.len())]));
         }
-        toml::from_str(text).map_err(|error| ConfigError(vec![error.to_string()]))
+        let (raw, mut faults) = ringwall_startup::parse::<Self>(text).map_err(|fault| ConfigError(vec![fault]))?;
+        if faults.is_empty() {
+            return Ok(raw);
+        }
+        // A directory may be named on the command line: that it is missing is told only where all else is right.
+        let given = Self { data_dir: if raw.data_dir.as_os_str().is_empty() { "/".into() } else { raw.data_dir.clone() }, ..raw };
+        if let Err(ConfigError(more)) = given.validate() {
+            faults.extend(more);
+        }
+        Err(ConfigError(faults))
     }
 
     /// Reads a file.
@@ -217,8 +228,9 @@ impl RawConfig {
     /// # Errors
     /// [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError(vec![format!("cannot read {}: {error}", path.display())]))?;
+        let text = read(path).map_err(|error| {
+            ConfigError(vec![format!("cannot read {}: {}", path.display(), Refusal::of_file(error))])
+        })?;
         Self::parse(&text)
     }
 
@@ -264,6 +276,13 @@ impl RawConfig {
             bind_destination: self.spa.bind_destination,
         })
     }
+}
+
+/// A text of at most one byte more than a file may have.
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_FILE as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn address(faults: &mut Vec<String>, key: &str, text: &str) -> SocketAddr {
@@ -353,8 +372,18 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_refused() {
-        assert!(RawConfig::parse("data_dri = \"/x\"").is_err());
+    fn unknown_keys_wrong_types_and_wrong_values_are_told_together() {
+        let text = r#"
+            data_dri = "/x"
+            listen = { client = "nowhere", pear = "0.0.0.0:444" }
+            raft = { heartbeat_ms = "often" }
+            workers = 4
+            "#;
+        let faults = RawConfig::parse(text).expect_err("faulty").0;
+        assert_eq!(faults.len(), 5, "{faults:#?}");
+        for part in ["data_dri: unknown", "listen.client: expected", "listen.pear: unknown", "raft.heartbeat_ms: ", "workers: "] {
+            assert!(faults.iter().any(|fault| fault.starts_with(part)), "{part} in {faults:#?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! token.key         signs tokens                      kek.key        opens the Collective's stored secrets
 //! root.sealed       the root key, sealed under kek.key; only where it is kept (`--keep-root-sealed`)
 //! members.json      members known from joining         raft/          log, vote, snapshots
+//! lock              held by the process that runs on it
 //! ```
 //! The certificates of the intermediates stand in the member record, not here.
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use ringwall_protocol::id::{ApplianceId, CollectiveId, Incarnation, LogIndex, NodeId};
 use ringwall_protocol::membership::ControllerRecord;
+use ringwall_startup::{DirectoryLock, LockError, Refusal, check_room};
 use ringwall_trust::ca::{CaError, RootCa};
 use ringwall_trust::identity::{
     Fingerprint, KeyError, PemError, PrivateKey, certificates_from_pem, certificates_to_pem,
@@ -26,6 +28,8 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+/// Held while a process uses the directory.
+const LOCK: &str = "lock";
 /// Version of [`NodeIdentity`].
 const IDENTITY_VERSION: u16 = 1;
 
@@ -33,22 +37,33 @@ const IDENTITY_VERSION: u16 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// The operating system refused.
-    #[error("{path}: {source}")]
+    #[error("cannot use {path}: {why}")]
     Io {
         /// Which file.
         path: PathBuf,
-        /// What it said.
-        #[source]
-        source: std::io::Error,
+        /// What it said, and what to do about it.
+        why: Refusal,
     },
     /// There is something in it already.
-    #[error("expected {0} to be empty or not to exist")]
+    #[error(
+        "expected {0} to be empty or not to exist; name another directory, or remove it if an earlier `init` or `join` \
+         was interrupted (it then has no identity.json)"
+    )]
     NotEmpty(PathBuf),
+    /// Nothing was made there.
+    #[error(
+        "{0} holds no Controller: found a Collective with `ringwall-controller init`, join one with `ringwall-controller \
+         join`, or name the directory of one with --data-dir"
+    )]
+    Missing(PathBuf),
+    /// Another process uses it.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// A private file is missing, too open or unreadable.
     #[error(transparent)]
     File(#[from] FileError),
     /// A key is damaged.
-    #[error("{path}")]
+    #[error("cannot use the key in {path}; if it is damaged, restore it from a backup, or join again")]
     Key {
         /// Which file.
         path: PathBuf,
@@ -57,19 +72,19 @@ pub enum DataDirError {
         source: KeyError,
     },
     /// The certificate chain is damaged.
-    #[error("node.pem: {0}")]
-    Chain(#[from] PemError),
+    #[error("cannot use the certificate in node.pem: {0}; restore it from a backup, or join again")]
+    Chain(PemError),
     /// `identity.json` is damaged or of another version.
-    #[error("expected identity.json of version {IDENTITY_VERSION}: {0}")]
+    #[error("expected identity.json of version {IDENTITY_VERSION}: {0}; restore the data directory from a backup, or join again")]
     Identity(String),
     /// `members.json` is damaged.
-    #[error("expected members.json to hold controllers' records: {0}")]
+    #[error("expected members.json to hold controllers' records: {0}; restore the data directory from a backup, or join again")]
     Members(String),
     /// `kek.key` is damaged.
-    #[error("expected kek.key to hold a key of 32 bytes")]
+    #[error("expected kek.key to hold a key of 32 bytes; restore the data directory from a backup, or join again")]
     Kek,
     /// The sealed root does not open.
-    #[error("root.sealed does not open under kek.key")]
+    #[error("root.sealed does not open under kek.key: they are of two Collectives, or damaged; restore both from one backup")]
     Root(#[source] SealError),
     /// Root key and certificate do not belong together.
     #[error(transparent)]
@@ -135,7 +150,7 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::NotEmpty`], [`DataDirError::Io`].
     pub fn create(path: &Path) -> Result<Self, DataDirError> {
-        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        let failed = |source| DataDirError::Io { path: path.to_owned(), why: Refusal::of_file(source) };
         if path.exists() && fs::read_dir(path).map_err(failed)?.next().is_some() {
             return Err(DataDirError::NotEmpty(path.to_owned()));
         }
@@ -146,12 +161,27 @@ impl DataDir {
     /// The directory of a node that was made or admitted.
     ///
     /// # Errors
-    /// If others may look into it.
+    /// [`DataDirError::Missing`]; if others may look into it.
     pub fn existing(path: &Path) -> Result<Self, DataDirError> {
-        if path.is_dir() {
-            private_directory(path)?;
+        // Who may not look into a parent is told so, and not that nothing is there.
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => private_directory(path)?,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(DataDirError::Io { path: path.to_owned(), why: Refusal::of_file(error) });
+            }
+            _ => return Err(DataDirError::Missing(path.to_owned())),
         }
         Ok(Self(path.to_owned()))
+    }
+
+    /// Makes this process the directory's only user, and finds out whether there is room in it.
+    ///
+    /// # Errors
+    /// [`DataDirError::Locked`], [`DataDirError::Io`].
+    pub(crate) fn lock(&self) -> Result<DirectoryLock, DataDirError> {
+        let lock = DirectoryLock::take(&self.0, LOCK)?;
+        check_room(&self.0).map_err(|why| DataDirError::Io { path: self.0.clone(), why })?;
+        Ok(lock)
     }
 
     /// The directory itself.
@@ -192,9 +222,13 @@ impl DataDir {
     /// Reads who the node is.
     ///
     /// # Errors
-    /// [`DataDirError::File`], [`DataDirError::Identity`].
+    /// [`DataDirError::Missing`], [`DataDirError::File`], [`DataDirError::Identity`].
     pub fn identity(&self) -> Result<NodeIdentity, DataDirError> {
-        let text = read_private(&self.file("identity.json"))?;
+        let path = self.file("identity.json");
+        if !path.exists() {
+            return Err(DataDirError::Missing(self.0.clone()));
+        }
+        let text = read_private(&path)?;
         let identity: NodeIdentity =
             serde_json::from_slice(&text).map_err(|error| DataDirError::Identity(error.to_string()))?;
         if identity.version != IDENTITY_VERSION {
@@ -225,7 +259,7 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError`].
     pub fn keys(&self) -> Result<NodeKeys, DataDirError> {
-        let chain = certificates_from_pem(&read_private(&self.file("node.pem"))?)?;
+        let chain = certificates_from_pem(&read_private(&self.file("node.pem"))?).map_err(DataDirError::Chain)?;
         let kek = read_private(&self.file("kek.key"))?;
         let kek: SecretKey =
             std::str::from_utf8(&kek).ok().and_then(|text| text.trim().parse().ok()).ok_or(DataDirError::Kek)?;

@@ -79,7 +79,11 @@ impl Session {
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let folder = path.parent().context("the session file has no folder")?;
         let refused = |path: &Path, error| {
-            anyhow::anyhow!("cannot write {}: {}; or name another file: --session", path.display(), Refusal::of_file(error))
+            anyhow::anyhow!(
+                "cannot write {}: {}; or name another file: --session",
+                path.display(),
+                Refusal::of_file(error)
+            )
         };
         fs::create_dir_all(folder).map_err(|error| refused(folder, error))?;
         // Of this process alone: two calls at once write one file each.

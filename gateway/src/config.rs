@@ -198,7 +198,10 @@ impl Config {
         };
         wrong.unless(!config.data_dir.as_os_str().is_empty(), "data_dir is missing: name a directory of its own");
         wrong.unless(MTU.contains(&config.mtu), "network.mtu is not within 1280 to 9000");
-        wrong.unless(!config.protected.is_empty(), "network.protected names no interface: name those toward the protected hosts");
+        wrong.unless(
+            !config.protected.is_empty(),
+            "network.protected names no interface: name those toward the protected hosts",
+        );
         wrong.unless(!config.protected.contains(&config.tun), "network.protected names the TUN device");
         wrong.unless(config.client.port() != 0, "listen.client has port 0");
         if wrong.0.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(wrong.0)) }
@@ -267,7 +270,8 @@ mod tests {
     fn unknown_keys_wrong_types_and_wrong_values_are_told_together() {
         let text = "data_dirr = \"/x\"\n[network]\nmtu = \"big\"\nprotected = [\"lan0\"]\ntun = \"lan0\"\n[listen]\nclient = \"here\"";
         let Err(ConfigError::Wrong(faults)) = Config::parse(text) else { panic!("accepted") };
-        let expected = ["data_dirr: unknown", "network.mtu: ", "data_dir is missing", "names the TUN device", "listen.client: "];
+        let expected =
+            ["data_dirr: unknown", "network.mtu: ", "data_dir is missing", "names the TUN device", "listen.client: "];
         assert_eq!(faults.len(), expected.len(), "{faults:#?}");
         for part in expected {
             assert!(faults.iter().any(|fault| fault.contains(part)), "{part} in {faults:#?}");

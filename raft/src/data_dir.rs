@@ -40,7 +40,9 @@ pub enum DataDirError {
     #[error("{0} holds no node: identity.json is missing; restore the directory from a backup, or join again")]
     Missing(PathBuf),
     /// It belongs to another node, Collective or incarnation.
-    #[error("{path} belongs to {found}, expected {expected}; name the directory of this node, or join again with an empty one")]
+    #[error(
+        "{path} belongs to {found}, expected {expected}; name the directory of this node, or join again with an empty one"
+    )]
     Foreign {
         /// The directory.
         path: PathBuf,

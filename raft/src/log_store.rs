@@ -72,8 +72,7 @@ pub(crate) fn create(path: &Path, identity: &Identity) -> Result<(), DataDirErro
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_error_if_exists(true);
-    let db =
-        DB::open_cf(&options, path, [keys::META, keys::LOG]).map_err(|why| io_error(path, system(why)))?;
+    let db = DB::open_cf(&options, path, [keys::META, keys::LOG]).map_err(|why| io_error(path, system(why)))?;
     let database = Database { db, _closed: ClosedSignal(None) };
     database.put_synced(keys::IDENTITY, identity).map_err(|source| io_error(path, source))
 }

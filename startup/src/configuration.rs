@@ -86,8 +86,12 @@ mod tests {
         let expected = File { name: "right".into(), listen: Listen { port: 0, networks: vec!["a".into()] } };
         assert_eq!(read, expected);
         assert_eq!(faults.len(), 4, "{faults:#?}");
-        for part in ["nam: unknown field `nam`", "listen.port: invalid type", "listen.prot: unknown field", "lisen: unknown field"]
-        {
+        for part in [
+            "nam: unknown field `nam`",
+            "listen.port: invalid type",
+            "listen.prot: unknown field",
+            "lisen: unknown field",
+        ] {
             assert!(faults.iter().any(|fault| fault.starts_with(part)), "{part} in {faults:#?}");
         }
     }

@@ -62,7 +62,9 @@ impl Obstacle {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::NoFile => "check the path on the command line and in the configuration file",
-            Self::NotPermitted => "start the program as the user who owns the file, or give the file to this user (chown)",
+            Self::NotPermitted => {
+                "start the program as the user who owns the file, or give the file to this user (chown)"
+            }
             Self::ReadOnly => {
                 "mount the file system read-write, or name a directory on another one; under systemd, add the directory \
                  to ReadWritePaths= of the unit"
@@ -87,7 +89,9 @@ impl Obstacle {
                 "run the program as root, or with AmbientCapabilities=CAP_NET_ADMIN in its unit; in a container, \
                  --cap-add NET_ADMIN"
             }
-            Self::NoTun => "load the driver with `modprobe tun`; in a container, pass the device: --device /dev/net/tun",
+            Self::NoTun => {
+                "load the driver with `modprobe tun`; in a container, pass the device: --device /dev/net/tun"
+            }
             Self::TunInUse => {
                 "another program holds a TUN device of this name, and `ip -d link` shows it; stop it, or choose another \
                  name (network.tun of a Gateway, --device of a Client)"

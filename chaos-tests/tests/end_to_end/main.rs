@@ -7,12 +7,14 @@ mod certificate;
 mod clocks;
 mod dual_control;
 mod expiry;
+mod full_disk;
 mod gateway_keys;
 mod names;
 mod reevaluation;
 mod ringctl;
 mod spoofed_syns;
 mod stage;
+mod start_up;
 mod what_if;
 
 use anyhow::Result;

@@ -216,7 +216,10 @@ impl RawConfig {
             return Ok(raw);
         }
         // A directory may be named on the command line: that it is missing is told only where all else is right.
-        let given = Self { data_dir: if raw.data_dir.as_os_str().is_empty() { "/".into() } else { raw.data_dir.clone() }, ..raw };
+        let given = Self {
+            data_dir: if raw.data_dir.as_os_str().is_empty() { "/".into() } else { raw.data_dir.clone() },
+            ..raw
+        };
         if let Err(ConfigError(more)) = given.validate() {
             faults.extend(more);
         }
@@ -381,7 +384,9 @@ mod tests {
             "#;
         let faults = RawConfig::parse(text).expect_err("faulty").0;
         assert_eq!(faults.len(), 5, "{faults:#?}");
-        for part in ["data_dri: unknown", "listen.client: expected", "listen.pear: unknown", "raft.heartbeat_ms: ", "workers: "] {
+        for part in
+            ["data_dri: unknown", "listen.client: expected", "listen.pear: unknown", "raft.heartbeat_ms: ", "workers: "]
+        {
             assert!(faults.iter().any(|fault| fault.starts_with(part)), "{part} in {faults:#?}");
         }
     }

@@ -75,16 +75,22 @@ pub enum DataDirError {
     #[error("cannot use the certificate in node.pem: {0}; restore it from a backup, or join again")]
     Chain(PemError),
     /// `identity.json` is damaged or of another version.
-    #[error("expected identity.json of version {IDENTITY_VERSION}: {0}; restore the data directory from a backup, or join again")]
+    #[error(
+        "expected identity.json of version {IDENTITY_VERSION}: {0}; restore the data directory from a backup, or join again"
+    )]
     Identity(String),
     /// `members.json` is damaged.
-    #[error("expected members.json to hold controllers' records: {0}; restore the data directory from a backup, or join again")]
+    #[error(
+        "expected members.json to hold controllers' records: {0}; restore the data directory from a backup, or join again"
+    )]
     Members(String),
     /// `kek.key` is damaged.
     #[error("expected kek.key to hold a key of 32 bytes; restore the data directory from a backup, or join again")]
     Kek,
     /// The sealed root does not open.
-    #[error("root.sealed does not open under kek.key: they are of two Collectives, or damaged; restore both from one backup")]
+    #[error(
+        "root.sealed does not open under kek.key: they are of two Collectives, or damaged; restore both from one backup"
+    )]
     Root(#[source] SealError),
     /// Root key and certificate do not belong together.
     #[error(transparent)]

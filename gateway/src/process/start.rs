@@ -131,7 +131,10 @@ async fn become_member(config: &Config, data: DataDir) -> anyhow::Result<Member>
     let knock = Arc::new(ArcSwapOption::from_pointee(key));
     let dialer = ControllerDialer { members: Arc::clone(&members), own: Arc::clone(&own), knock, data: data.clone() };
     let candidates = candidates(&controllers);
-    anyhow::ensure!(!candidates.is_empty(), "no controller is known; join again with a new seed and an empty data directory");
+    anyhow::ensure!(
+        !candidates.is_empty(),
+        "no controller is known; join again with a new seed and an empty data directory"
+    );
     Ok(Member { data, identity, own, members, dialer, candidates })
 }
 

@@ -49,7 +49,9 @@ pub enum FileError {
         user: u32,
     },
     /// The file is larger than anything we write.
-    #[error("expected {path} to have at most {MAX_PRIVATE_FILE} bytes, it is another file or damaged; restore it from a backup")]
+    #[error(
+        "expected {path} to have at most {MAX_PRIVATE_FILE} bytes, it is another file or damaged; restore it from a backup"
+    )]
     TooLarge {
         /// Which file.
         path: PathBuf,

@@ -180,7 +180,11 @@ impl Connection {
             })
         };
         timeout(CONNECT_TIME, connect).await.map_err(|_| {
-            let knocked = if self.approach.is_some() { "" } else { "; a dark port wants a key: --knock-key-file" };
+            let knocked = if self.approach.is_some() {
+                "; a knock that is refused gets no answer: check this machine's clock, and whether the key was replaced"
+            } else {
+                "; a dark port wants a key: --knock-key-file"
+            };
             format!("no answer within {} s{knocked}", CONNECT_TIME.as_secs())
         })?
     }

@@ -12,4 +12,5 @@ mod servers;
 mod setup;
 mod state;
 mod steps;
+mod troubleshooting;
 mod words;

@@ -110,7 +110,10 @@ impl CallError {
         if any(|error| matches!(error, AttemptError::Resolve(_))) {
             return "check the network, and the host of the profile: ringwall profile list";
         }
-        "check the network; if others are connected, ask an administrator"
+        if any(|error| matches!(error, AttemptError::Dial(DialError::Refused(Refused::Time)))) {
+            return "set this machine's clock; if it is right, ask an administrator: the Controller's certificate has expired";
+        }
+        "check the network and this machine's clock; if others are connected, ask an administrator"
     }
 }
 

@@ -15,6 +15,9 @@ use ringwall_startup::Refusal;
 use ringwall_trust::secret::{FileError, read_private};
 use serde::{Deserialize, Serialize};
 
+/// Bytes that a session file takes at most.
+const TRIAL: usize = 16 << 10;
+
 /// What is remembered between two calls. No `Debug`: it holds token and key.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -72,24 +75,38 @@ impl Session {
         }
     }
 
+    /// Finds out whether the file can be written, before a sign-in whose outcome would be lost.
+    ///
+    /// # Errors
+    /// If the folder or the file cannot be written.
+    pub(crate) fn check_place(path: &Path) -> Result<()> {
+        let folder = path.parent().context("the session file has no folder")?;
+        fs::create_dir_all(folder).map_err(|error| refused(folder, error))?;
+        let beside = beside(path);
+        let written = fs::write(&beside, vec![0_u8; TRIAL]);
+        // Where it was never made there is nothing to remove.
+        let _ = fs::remove_file(&beside);
+        written.map_err(|error| refused(path, error))
+    }
+
     /// Writes the file: a new one beside it, then a rename, so that a crash loses nothing.
     ///
     /// # Errors
     /// If the folder or the file cannot be written.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let folder = path.parent().context("the session file has no folder")?;
-        let refused = |path: &Path, error| {
-            anyhow::anyhow!(
-                "cannot write {}: {}; or name another file: --session",
-                path.display(),
-                Refusal::of_file(error)
-            )
-        };
         fs::create_dir_all(folder).map_err(|error| refused(folder, error))?;
-        // Of this process alone: two calls at once write one file each.
-        let beside = path.with_extension(format!("new-{}", std::process::id()));
-        write_and_rename(&beside, path, &serde_json::to_vec_pretty(self)?).map_err(|error| refused(path, error))
+        write_and_rename(&beside(path), path, &serde_json::to_vec_pretty(self)?).map_err(|error| refused(path, error))
     }
+}
+
+/// Of this process alone: two calls at once write one file each.
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension(format!("new-{}", std::process::id()))
+}
+
+fn refused(path: &Path, error: io::Error) -> anyhow::Error {
+    anyhow::anyhow!("cannot write {}: {}; or name another file: --session", path.display(), Refusal::of_file(error))
 }
 
 fn write_and_rename(beside: &Path, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -60,10 +60,7 @@ pub(crate) struct UpOptions {
 /// # Errors
 /// Before it is up: a missing privilege, another daemon, or what the sign-in was refused for.
 pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
-    for missing in [network_admin(), tun_device()] {
-        let next_step = "do as the message says, or: setcap cap_net_admin+ep $(command -v ringwall)";
-        missing.map_err(|missing| Failure::new(Exit::Privilege, missing, next_step))?;
-    }
+    check_machine()?;
     let lock = options.state.lock()?;
     if let Some(file) = &options.resolv_conf {
         // Before anything is looked up by name.
@@ -85,4 +82,16 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
     server.finish().await;
     drop(lock);
     result
+}
+
+/// What this machine needs for a tunnel; asked before anything is begun.
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn check_machine() -> Result<(), Failure> {
+    for needed in [network_admin(), tun_device()] {
+        let next_step = "do as the message says, or: setcap cap_net_admin+ep $(command -v ringwall)";
+        needed.map_err(|missing| Failure::new(Exit::Privilege, missing, next_step))?;
+    }
+    Ok(())
 }

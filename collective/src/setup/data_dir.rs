@@ -161,6 +161,8 @@ impl DataDir {
             return Err(DataDirError::NotEmpty(path.to_owned()));
         }
         private_directory(path)?;
+        // Before anything is in it: a founding that runs out of room could not be taken up again.
+        check_room(path).map_err(|why| DataDirError::Io { path: path.to_owned(), why })?;
         Ok(Self(path.to_owned()))
     }
 

@@ -23,13 +23,19 @@ pub(super) fn found(lab: &Lab) -> Result<(PathBuf, String)> {
 }
 
 fn init(data: &Path) -> Result<Program> {
-    let addresses = [format!("--listen-client={ADDRESS}:443"), format!("--listen-peer={ADDRESS}:444")];
-    Ok(Program::product("init", BINARY)?
-        .args(["init", "--collective", "small", "--admin", "operator", "--keep-root-sealed"])
-        .args(["--hostname", &format!("{ADDRESS}:443")])
-        .args(addresses)
-        .arg("--data-dir")
-        .arg(data))
+    Ok(Program::product("init", BINARY)?.args(founding_of(data)))
+}
+
+/// Arguments that found a Collective.
+fn founding_of(data: &Path) -> Vec<String> {
+    let fixed = ["init", "--collective", "small", "--admin", "operator", "--keep-root-sealed"];
+    let places = [
+        format!("--hostname={ADDRESS}:443"),
+        format!("--listen-client={ADDRESS}:443"),
+        format!("--listen-peer={ADDRESS}:444"),
+        format!("--data-dir={}", data.display()),
+    ];
+    fixed.into_iter().map(str::to_owned).chain(places).collect()
 }
 
 fn run(data: &Path) -> Result<Program> {
@@ -98,6 +104,10 @@ fn a_controller_says_what_is_wrong_with_its_directory() -> Result<()> {
     fs::write(&file, configuration)?;
     let said = refused(&lab, &full.arg(&file))?;
     says(&said, &[small, "No space left on device", "free space on this file system", "acknowledged is kept"])?;
+    // The same at the founding: nothing is begun, and the directory stays empty.
+    let script = "mount -t tmpfs -o size=64k none \"$1\"";
+    let founding = with_mounts("init", script, &[small], BINARY)?.args(founding_of(Path::new(small)));
+    says(&refused(&lab, &founding)?, &[small, "No space left on device", "free space on this file system"])?;
 
     let mut first = lab.spawn(HOST, run(&data)?)?;
     first.wait_listening(443, SOON)?;

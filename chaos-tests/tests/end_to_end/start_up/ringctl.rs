@@ -5,13 +5,13 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ringwall_chaos_tests::lab::{
     Lab,
     command::{Program, binary_path},
 };
 
-use super::{one_host, refused, says, without_capabilities};
+use super::{one_host, refused, says, with_mounts, without_capabilities};
 
 const BINARY: &str = "ringctl";
 
@@ -39,13 +39,17 @@ fn ringctl_says_that_no_controller_answers() -> Result<()> {
     let lab = Lab::start(one_host())?;
     let password = lab.directory().join("password");
     fs::write(&password, "a password")?;
-    let program = Program::product("sign-in", BINARY)?
-        .arg("--session")
-        .arg(lab.directory().join("session.json"))
-        .args(["sign-in", "10.77.1.11:8443", "--ca-fingerprint", &"ab".repeat(32), "--username", "operator"])
-        .arg("--password-file")
-        .arg(&password);
+    let (session, fingerprint) = (lab.directory().join("session.json"), "ab".repeat(32));
+    let sign_in = ["sign-in", "10.77.1.11:8443", "--ca-fingerprint", &fingerprint, "--username", "operator"];
+    let program = Program::product("sign-in", BINARY)?.arg("--session").arg(&session);
+    let program = program.args(sign_in).arg("--password-file").arg(&password);
     says(&refused(&lab, &program)?, &["no Controller answers", "10.77.1.11:8443: Connection refused"])?;
+    let directory = lab.directory().to_str().context("a path in text")?;
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
+    let read_only = with_mounts("sign-in", script, &[directory], BINARY)?.arg("--session").arg(&session);
+    let read_only = read_only.args(sign_in).arg("--password-file").arg(&password);
+    let said = refused(&lab, &read_only)?;
+    says(&said, &["cannot write", "session.json: Read-only file system", "or name another file: --session"])?;
     fs::remove_file(&password)?;
     says(&refused(&lab, &program)?, &["cannot read", "No such file or directory", "check the path"])
 }

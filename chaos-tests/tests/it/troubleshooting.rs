@@ -22,7 +22,7 @@ const START_UP: [&str; 13] = [
     "kernel/src/guard.rs",
     "kernel/src/descriptors.rs",
     "raft/src/data_dir.rs",
-    "collective/src/setup/data_dir.rs",
+    "collective/src/setup/data_dir/error.rs",
     "collective/src/process.rs",
     "gateway/src/config.rs",
     "gateway/src/data_dir.rs",

@@ -10,92 +10,28 @@
 //! ```
 //! The certificates of the intermediates stand in the member record, not here.
 
+mod error;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringwall_protocol::id::{ApplianceId, CollectiveId, Incarnation, LogIndex, NodeId};
 use ringwall_protocol::membership::ControllerRecord;
-use ringwall_startup::{DirectoryLock, LockError, Refusal, check_room};
-use ringwall_trust::ca::{CaError, RootCa};
-use ringwall_trust::identity::{
-    Fingerprint, KeyError, PemError, PrivateKey, certificates_from_pem, certificates_to_pem,
-};
-use ringwall_trust::secret::{
-    FileError, Random, SealError, SecretKey, open, private_directory, read_private, seal, write_private,
-};
+use ringwall_startup::{DirectoryLock, Refusal, check_room};
+use ringwall_trust::ca::RootCa;
+use ringwall_trust::identity::{Fingerprint, PrivateKey, certificates_from_pem, certificates_to_pem};
+use ringwall_trust::secret::{Random, SecretKey, open, private_directory, read_private, seal, write_private};
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use self::error::DataDirError;
+
 /// Held while a process uses the directory.
 const LOCK: &str = "lock";
 /// Version of [`NodeIdentity`].
-const IDENTITY_VERSION: u16 = 1;
-
-/// Why a data directory is not usable.
-#[derive(Debug, thiserror::Error)]
-pub enum DataDirError {
-    /// The operating system refused.
-    #[error("cannot use {path}: {why}")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What it said, and what to do about it.
-        why: Refusal,
-    },
-    /// There is something in it already.
-    #[error(
-        "expected {0} to be empty or not to exist; name another directory, or remove it if an earlier `init` or `join` \
-         was interrupted (it then has no identity.json)"
-    )]
-    NotEmpty(PathBuf),
-    /// Nothing was made there.
-    #[error(
-        "{0} holds no Controller: found a Collective with `ringwall-controller init`, join one with `ringwall-controller \
-         join`, or name the directory of one with --data-dir"
-    )]
-    Missing(PathBuf),
-    /// Another process uses it.
-    #[error(transparent)]
-    Locked(#[from] LockError),
-    /// A private file is missing, too open or unreadable.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A key is damaged.
-    #[error("cannot use the key in {path}; if it is damaged, restore it from a backup, or join again")]
-    Key {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: KeyError,
-    },
-    /// The certificate chain is damaged.
-    #[error("cannot use the certificate in node.pem: {0}; restore it from a backup, or join again")]
-    Chain(PemError),
-    /// `identity.json` is damaged or of another version.
-    #[error(
-        "expected identity.json of version {IDENTITY_VERSION}: {0}; restore the data directory from a backup, or join again"
-    )]
-    Identity(String),
-    /// `members.json` is damaged.
-    #[error(
-        "expected members.json to hold controllers' records: {0}; restore the data directory from a backup, or join again"
-    )]
-    Members(String),
-    /// `kek.key` is damaged.
-    #[error("expected kek.key to hold a key of 32 bytes; restore the data directory from a backup, or join again")]
-    Kek,
-    /// The sealed root does not open.
-    #[error(
-        "root.sealed does not open under kek.key: they are of two Collectives, or damaged; restore both from one backup"
-    )]
-    Root(#[source] SealError),
-    /// Root key and certificate do not belong together.
-    #[error(transparent)]
-    Ca(#[from] CaError),
-}
+pub(super) const IDENTITY_VERSION: u16 = 1;
 
 /// Who a node is; written once, when it is made or admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -33,12 +33,12 @@ pub enum LockError {
         holder: String,
     },
     /// The lock file cannot be written.
-    #[error("cannot lock {path}: {source}")]
+    #[error("cannot lock {path}: {why}")]
     Refused {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
-        source: Refusal,
+        /// What the system said, and what to do about it.
+        why: Refusal,
     },
 }
 
@@ -49,7 +49,7 @@ impl DirectoryLock {
     /// [`LockError::InUse`] if another process has it; [`LockError::Refused`].
     pub fn take(directory: &Path, file: &str) -> Result<Self, LockError> {
         let path = directory.join(file);
-        let refused = |error: io::Error| LockError::Refused { path: path.clone(), source: Refusal::of_file(error) };
+        let refused = |error: io::Error| LockError::Refused { path: path.clone(), why: Refusal::of_file(error) };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut lock = options.open(&path).map_err(refused)?;

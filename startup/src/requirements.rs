@@ -34,8 +34,6 @@ pub fn network_admin() -> Result<(), Missing> {
 /// # Errors
 /// [`Missing::Tun`].
 pub fn tun_device() -> Result<(), Missing> {
-    match OpenOptions::new().read(true).write(true).open(TUN) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Missing::Tun(Refusal::of_tun(error))),
-    }
+    let opened = OpenOptions::new().read(true).write(true).open(TUN);
+    opened.map(drop).map_err(|error| Missing::Tun(Refusal::of_tun(error)))
 }

@@ -31,7 +31,7 @@ pub use self::error::DataDirError;
 /// Held while a process uses the directory.
 const LOCK: &str = "lock";
 /// Version of [`NodeIdentity`].
-pub(super) const IDENTITY_VERSION: u16 = 1;
+const IDENTITY_VERSION: u16 = 1;
 
 /// Who a node is; written once, when it is made or admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

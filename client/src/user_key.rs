@@ -81,6 +81,7 @@ impl UserKeyError {
     #[must_use]
     pub(crate) fn next_step(&self) -> &'static str {
         match self {
+            Self::KeyFile(FileError::Exposed { .. }) => "find out who could read it, then: chmod 600 <file>",
             Self::Read(..) | Self::KeyFile(_) => "do as the message says, or give another file: --certificate, --key",
             Self::PassPhrase(_) => {
                 "make a copy without one that only you can read: (umask 077; openssl pkey -in KEY -out COPY)"

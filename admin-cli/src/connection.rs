@@ -175,6 +175,9 @@ impl Connection {
             // The name is not compared: a Controller is known by the pinned root and the role in its certificate.
             let name = ServerName::try_from("ringwall.invalid").expect("a valid DNS name");
             self.tls.with_alpn(entries).connect(name, stream).await.map_err(|error| match Refused::of(&error) {
+                Some(refused) if refused.is_about_time() => {
+                    format!("{refused}: it is not in force now; check this machine's clock")
+                }
                 Some(refused) => refused.to_string(),
                 None => format!("TLS: {error}"),
             })

@@ -70,7 +70,7 @@ impl Session {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
                 .map_err(|_| anyhow::anyhow!("{} is no session file; remove it and sign in again", path.display())),
-            Err(FileError::Io { why, .. }) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(FileError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

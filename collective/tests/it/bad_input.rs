@@ -24,8 +24,9 @@ const HEAD_TIME: Duration = Duration::from_secs(15);
 async fn connect(at: SocketAddr, root: Fingerprint) -> TlsStream<TcpStream> {
     let config = Tls::new().controller_client(ControllerTrust { roots: vec![root], members: None }, None);
     let stream = TcpStream::connect(at).await.expect("connected");
-    let connector = TlsConnector::from(config).with_alpn(vec![Alpn::SignIn.entry()]);
-    connector.connect(ServerName::from(at.ip()), stream).await.expect("a handshake")
+    let connector = TlsConnector::from(config);
+    let connecting = connector.with_alpn(vec![Alpn::SignIn.entry()]).connect(ServerName::from(at.ip()), stream);
+    connecting.await.expect("a handshake")
 }
 
 /// Says something and hears what comes back until the other end has enough.

@@ -18,8 +18,9 @@ mod what_if;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::CommandFactory;
+use ringwall_startup::Refusal;
 
 use crate::cli::{Approvals, Cli, Command};
 use crate::connection::{ApiError, Connection};
@@ -87,7 +88,7 @@ pub(crate) fn read_text(path: &PathBuf) -> Result<String> {
     } else {
         std::fs::File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text))
     };
-    read.with_context(|| format!("cannot read {}", path.display()))?;
-    anyhow::ensure!(text.len() as u64 <= MOST, "{} is longer than 1 MiB", path.display());
+    read.map_err(|error| anyhow::anyhow!("cannot read {}: {}", path.display(), Refusal::of_file(error)))?;
+    anyhow::ensure!(text.len() as u64 <= MOST, "{} is longer than 1 MiB; split it", path.display());
     Ok(text)
 }

@@ -175,12 +175,19 @@ impl Connection {
             // The name is not compared: a Controller is known by the pinned root and the role in its certificate.
             let name = ServerName::try_from("ringwall.invalid").expect("a valid DNS name");
             self.tls.with_alpn(entries).connect(name, stream).await.map_err(|error| match Refused::of(&error) {
+                Some(refused) if refused.is_about_time() => {
+                    format!("{refused}: it is not in force now; check this machine's clock")
+                }
                 Some(refused) => refused.to_string(),
                 None => format!("TLS: {error}"),
             })
         };
         timeout(CONNECT_TIME, connect).await.map_err(|_| {
-            let knocked = if self.approach.is_some() { "" } else { "; a dark port wants a key: --knock-key-file" };
+            let knocked = if self.approach.is_some() {
+                "; a knock that is refused gets no answer: check this machine's clock, and whether the key was replaced"
+            } else {
+                "; a dark port wants a key: --knock-key-file"
+            };
             format!("no answer within {} s{knocked}", CONNECT_TIME.as_secs())
         })?
     }

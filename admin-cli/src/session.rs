@@ -4,14 +4,19 @@
 //! One file, mode 0600, in `$RINGCTL_SESSION` or `$XDG_CONFIG_HOME/ringctl/session.json`.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use ringwall_protocol::id::DeviceId;
 use ringwall_protocol::spa::KnockKey;
+use ringwall_startup::Refusal;
+use ringwall_trust::secret::{FileError, read_private};
 use serde::{Deserialize, Serialize};
+
+/// Bytes that a session file takes at most.
+const TRIAL: usize = 16 << 10;
 
 /// What is remembered between two calls. No `Debug`: it holds token and key.
 #[derive(Clone, Serialize, Deserialize)]
@@ -59,15 +64,29 @@ impl Session {
     /// Reads the file; `None` if there is none.
     ///
     /// # Errors
-    /// If it cannot be read or is no session.
+    /// If it cannot be read, if others can read it, or if it is no session.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>> {
-        match fs::read(path) {
+        match read_private(path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
-                .with_context(|| format!("{} is no session file; remove it and sign in again", path.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+                .map_err(|_| anyhow::anyhow!("{} is no session file; remove it and sign in again", path.display())),
+            Err(FileError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Finds out whether the file can be written, before a sign-in whose outcome would be lost.
+    ///
+    /// # Errors
+    /// If the folder or the file cannot be written.
+    pub(crate) fn check_place(path: &Path) -> Result<()> {
+        let folder = path.parent().context("the session file has no folder")?;
+        fs::create_dir_all(folder).map_err(|error| refused(folder, error))?;
+        let beside = beside(path);
+        let written = fs::write(&beside, vec![0_u8; TRIAL]);
+        // Where it was never made there is nothing to remove.
+        let _ = fs::remove_file(&beside);
+        written.map_err(|error| refused(path, error))
     }
 
     /// Writes the file: a new one beside it, then a rename, so that a crash loses nothing.
@@ -76,14 +95,32 @@ impl Session {
     /// If the folder or the file cannot be written.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let folder = path.parent().context("the session file has no folder")?;
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let beside = path.with_extension(format!("new-{}", std::process::id()));
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, path).with_context(|| format!("cannot write {}", path.display()))
+        fs::create_dir_all(folder).map_err(|error| refused(folder, error))?;
+        write_and_rename(&beside(path), path, &serde_json::to_vec_pretty(self)?).map_err(|error| refused(path, error))
     }
+}
+
+/// Of this process alone: two calls at once write one file each.
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension(format!("new-{}", std::process::id()))
+}
+
+fn refused(path: &Path, error: io::Error) -> anyhow::Error {
+    anyhow::anyhow!("cannot write {}: {}; or name another file: --session", path.display(), Refusal::of_file(error))
+}
+
+fn write_and_rename(beside: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let written = || {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(beside, path)
+    };
+    written().inspect_err(|_| {
+        // The error that matters is the first one.
+        let _ = fs::remove_file(beside);
+    })
 }
 
 #[cfg(test)]
@@ -108,7 +145,12 @@ mod tests {
         session.save(&path).expect("writable");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(Session::load(&path).expect("readable").expect("there").token.as_deref(), Some("secret"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("changed");
+        let refused = Session::load(&path).err().expect("others can read it").to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("changed");
         fs::write(&path, "{").expect("writable");
-        assert!(Session::load(&path).is_err());
+        let refused = Session::load(&path).err().expect("damaged").to_string();
+        assert!(refused.contains("sign in again"), "{refused}");
     }
 }

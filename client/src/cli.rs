@@ -124,7 +124,7 @@ impl Cli {
             let next_step = "this command is for the daemon: ringwall up";
             return device_claims::serve().map_err(|error| Failure::new(Exit::Unexpected, error, next_step));
         }
-        self.start_log();
+        self.start_log()?;
         let state = StateDirectory::open(self.state_dir.clone().unwrap_or_else(StateDirectory::default_path))?;
         match self.command {
             Command::Profile(command) => command.run(&state),
@@ -140,14 +140,16 @@ impl Cli {
     }
 
     /// The daemon logs what happens; other commands only what is unusual.
-    fn start_log(&self) {
+    fn start_log(&self) -> Result<(), Failure> {
         let default = if matches!(self.command, Command::Up(_)) { self.log.as_str() } else { "warn" };
-        let filter = tracing_subscriber::EnvFilter::try_new(default)
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        let filter = tracing_subscriber::EnvFilter::try_new(default).map_err(|error| {
+            Failure::new(Exit::Usage, error, "give a filter such as `info` or `ringwall_client=debug`: --log")
+        })?;
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         let builder = builder.with_ansi(std::io::stderr().is_terminal());
         // A second subscriber in one process is a test's business.
         let _already_there = if self.log_json { builder.json().try_init() } else { builder.try_init() };
+        Ok(())
     }
 }
 

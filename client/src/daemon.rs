@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use ringwall_startup::{network_admin, tun_device};
 use ringwall_trust::identity::KeyKind;
 
 use crate::failure::{Exit, Failure};
@@ -18,7 +19,6 @@ mod active_session;
 mod device_monitor;
 mod engine;
 mod phase;
-mod privilege;
 mod session;
 mod shared;
 mod status;
@@ -60,7 +60,7 @@ pub(crate) struct UpOptions {
 /// # Errors
 /// Before it is up: a missing privilege, another daemon, or what the sign-in was refused for.
 pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
-    privilege::check_network_admin()?;
+    check_machine()?;
     let lock = options.state.lock()?;
     if let Some(file) = &options.resolv_conf {
         // Before anything is looked up by name.
@@ -82,4 +82,16 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
     server.finish().await;
     drop(lock);
     result
+}
+
+/// What this machine needs for a tunnel; asked before anything is begun.
+///
+/// # Errors
+/// What is missing.
+pub(crate) fn check_machine() -> Result<(), Failure> {
+    for needed in [network_admin(), tun_device()] {
+        let next_step = "do as the message says, or: setcap cap_net_admin+ep $(command -v ringwall)";
+        needed.map_err(|missing| Failure::new(Exit::Privilege, missing, next_step))?;
+    }
+    Ok(())
 }

@@ -63,7 +63,7 @@ pub(crate) enum DialError {
     #[error("cannot connect")]
     Connect(#[source] io::Error),
     /// Who answers is not who should.
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(Refused),
     /// TLS failed otherwise.
     #[error("the TLS handshake failed")]

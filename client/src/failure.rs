@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ringwall_startup::LockError;
+
 use crate::store::StoreError;
 
 /// Exit codes. 0 is success; 2 is clap's, for a command line that is not understood.
@@ -72,14 +74,10 @@ impl From<StoreError> for Failure {
             StoreError::NoSuchProfile(_) => (Exit::NotFound, "ringwall profile list"),
             StoreError::NoProfile => (Exit::NotFound, "ringwall profile add <link>"),
             StoreError::WhichProfile(_) => (Exit::Usage, "name one with --profile"),
-            StoreError::Locked(_) => (Exit::AlreadyRunning, "ringwall status, or: ringwall down"),
-            StoreError::File(ringwall_trust::secret::FileError::Exposed { .. }) => {
-                (Exit::Usage, "find out who could read it, then: chmod 600 <file>")
+            StoreError::Locked(LockError::InUse { .. }) => (Exit::AlreadyRunning, "ringwall status, or: ringwall down"),
+            StoreError::Io { .. } | StoreError::Locked(_) | StoreError::File(_) => {
+                (Exit::Usage, "do as the message says, or choose a directory that this user may write: --state-dir")
             }
-            StoreError::File(ringwall_trust::secret::FileError::ExposedDirectory { .. }) => {
-                (Exit::Usage, "do as the message says, or choose another directory: --state-dir")
-            }
-            StoreError::Io { .. } => (Exit::Usage, "choose a directory that this user may write: --state-dir"),
             _ => (Exit::Unexpected, "repair or remove the file; ringwall profile add and sign-in make it anew"),
         };
         Self::new(exit, error, next_step)

@@ -17,6 +17,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ringwall_startup::{LockError, Refusal};
 use ringwall_trust::identity::KeyError;
 use ringwall_trust::secret::FileError;
 
@@ -24,7 +25,6 @@ use crate::profile::{LinkError, Profile, ProfileSlot};
 
 mod directory;
 mod file;
-mod lock;
 mod profile_store;
 mod session;
 
@@ -33,19 +33,17 @@ pub(crate) use profile_store::{Device, ProfileStore};
 pub(crate) use session::{StoredSession, StoredSite};
 
 use file::MAX_STATE_FILE;
-use lock::DaemonLock;
 
 /// Why something was not read from or written to the state directory.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The operating system refused.
-    #[error("{path}")]
+    #[error("cannot use {path}: {why}")]
     Io {
         /// Which file.
         path: PathBuf,
-        /// What it said.
-        #[source]
-        source: io::Error,
+        /// What it said, and what to do about it.
+        why: Refusal,
     },
     /// A secret file could not be written, or is not secret.
     #[error(transparent)]
@@ -76,9 +74,9 @@ pub(crate) enum StoreError {
     /// The key could not be made or read.
     #[error("cannot use the device's key")]
     Key(#[from] KeyError),
-    /// Another daemon runs on this directory.
-    #[error("another ringwall daemon (process {0}) uses this state directory")]
-    Locked(String),
+    /// Another daemon runs on this directory, or the lock cannot be written.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// No profile of this name.
     #[error("no such profile: {0:?}")]
     NoSuchProfile(String),
@@ -92,7 +90,7 @@ pub(crate) enum StoreError {
 
 impl StoreError {
     fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io { path: path.to_owned(), source }
+        Self::Io { path: path.to_owned(), why: Refusal::of_file(source) }
     }
 }
 

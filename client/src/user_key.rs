@@ -13,6 +13,7 @@ use data_encoding::BASE64URL_NOPAD;
 use ringwall_protocol::id::{DeviceId, Thumbprint};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::{Credential, MAX_USER_CHAIN, certificate_statement};
+use ringwall_startup::Refusal;
 use ringwall_trust::secret::{FileError, read_private};
 use ringwall_trust::user_certificate::validity;
 use rustls::pki_types::pem::PemObject;
@@ -36,8 +37,8 @@ const SCHEMES: [SignatureScheme; 6] = [
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UserKeyError {
     /// No such file, or not ours to read.
-    #[error("cannot read {0}")]
-    Read(PathBuf, #[source] std::io::Error),
+    #[error("cannot read {0}: {1}")]
+    Read(PathBuf, Refusal),
     /// The key's file.
     #[error(transparent)]
     KeyFile(#[from] FileError),
@@ -81,6 +82,7 @@ impl UserKeyError {
     pub(crate) fn next_step(&self) -> &'static str {
         match self {
             Self::KeyFile(FileError::Exposed { .. }) => "find out who could read it, then: chmod 600 <file>",
+            Self::Read(..) | Self::KeyFile(_) => "do as the message says, or give another file: --certificate, --key",
             Self::PassPhrase(_) => {
                 "make a copy without one that only you can read: (umask 077; openssl pkey -in KEY -out COPY)"
             }
@@ -148,7 +150,7 @@ impl UserKey {
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, UserKeyError> {
-    let unread = |error| UserKeyError::Read(path.to_owned(), error);
+    let unread = |error: std::io::Error| UserKeyError::Read(path.to_owned(), Refusal::of_file(error));
     let mut text = Vec::new();
     File::open(path).map_err(unread)?.take(MAX_CERTIFICATES + 1).read_to_end(&mut text).map_err(unread)?;
     let malformed = || UserKeyError::Certificates(path.to_owned());

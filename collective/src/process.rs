@@ -10,12 +10,14 @@ mod follower;
 mod listeners;
 pub(crate) mod logging;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_raft::Node;
+use ringwall_startup::DirectoryLock;
 use ringwall_trust::tls::{CurrentMembers, Members, Presented};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
@@ -55,6 +57,8 @@ pub struct Process {
     stop: watch::Sender<bool>,
     http: HttpServers,
     tasks: Vec<JoinHandle<()>>,
+    log: PathBuf,
+    lock: DirectoryLock,
 }
 
 impl Process {
@@ -65,6 +69,7 @@ impl Process {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let data_dir = DataDir::existing(&config.data_dir)?;
         let identity = data_dir.identity().context("reading who this node is")?;
+        let lock = data_dir.lock()?;
         let keys = data_dir.keys().context("reading this node's keys")?;
         let first_members = data_dir.members().context("reading the members known from joining")?;
         let listeners = Listeners::bind(&config)?;
@@ -119,23 +124,26 @@ impl Process {
             tokio::spawn(peers::serve(peer_listener, gates, Arc::clone(&controller.peers), feeds, stopping)),
         ];
         tracing::info!(node = %identity.node, client = %bound.client, admin = %bound.admin, peer = %bound.peer, "serving");
-        Ok(Self { controller, bound, stop, http, tasks })
+        Ok(Self { controller, bound, stop, http, tasks, log: data_dir.raft(), lock })
     }
 
-    /// Serves until SIGINT or SIGTERM, then stops in good order.
+    /// Serves until SIGINT or SIGTERM, then stops in good order; also when the replicated log can no longer be written.
     ///
     /// # Errors
-    /// If signals cannot be received.
+    /// If signals cannot be received; [`LogFailure`].
     pub async fn until_told_to_stop(self) -> anyhow::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted?,
-            _ = terminate.recv() => {}
-        }
+        let node = self.controller.replica.node().clone();
+        let failure = tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None)?,
+            _ = terminate.recv() => None,
+            why = node.failed() => Some(LogFailure { directory: self.log.clone(), why }),
+        };
+        drop(node);
         tracing::info!("stopping");
         self.stop().await;
-        Ok(())
+        failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
 
     /// Stops: listeners first, then links and duties, the log last.
@@ -150,7 +158,20 @@ impl Process {
         }
         self.controller.replica.node().shutdown().await;
         self.http.join().await;
+        drop(self.lock);
     }
+}
+
+/// The replicated log can no longer be written or read: the Controller ends, since it could neither answer nor agree to
+/// anything.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the replicated log in {directory} can no longer be used: {why}; free space on this file system or repair it (df -h, \
+     journalctl -k), then start the program again: everything that was acknowledged is kept"
+)]
+struct LogFailure {
+    directory: PathBuf,
+    why: String,
 }
 
 /// The membership known before the state is: from joining, or nobody.

@@ -4,10 +4,12 @@
 //! What belongs to the Collective (pools, lease, translation, knocks) comes over the feed; here is what belongs to this
 //! machine.
 
+use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use ringwall_startup::Refusal;
 use serde::Deserialize;
 
 use crate::firewall::InterfaceName;
@@ -146,16 +148,16 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("the file cannot be read")]
-    Io(#[from] std::io::Error),
+    #[error("the file cannot be read: {0}")]
+    Io(Refusal),
     /// It is larger than any of ours.
-    #[error("the file has more than {MAX_FILE} bytes")]
+    #[error("the file has more than {MAX_FILE} bytes: it is another file")]
     TooLarge,
-    /// Not TOML, or an unknown key.
-    #[error("{0}")]
-    Syntax(Box<toml::de::Error>),
+    /// Not TOML: the parser's message, which names line and column.
+    #[error("the file is not TOML: {0}")]
+    Syntax(String),
     /// Everything that is wrong in it.
-    #[error("{}", .0.join("; "))]
+    #[error("the configuration cannot be used; correct these and start again:\n  {}", .0.join("\n  "))]
     Wrong(Vec<String>),
 }
 
@@ -165,10 +167,11 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with all faults at once.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        if std::fs::metadata(file)?.len() > MAX_FILE {
+        let text = read(file).map_err(|error| ConfigError::Io(Refusal::of_file(error)))?;
+        if text.len() as u64 > MAX_FILE {
             return Err(ConfigError::TooLarge);
         }
-        Self::parse(&std::fs::read_to_string(file)?)
+        Self::parse(&text)
     }
 
     /// Reads and checks a text.
@@ -176,8 +179,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with all faults at once.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Syntax(Box::new(error)))?;
-        let mut wrong = Faults::default();
+        let (raw, faults) = ringwall_startup::parse::<RawConfig>(text).map_err(ConfigError::Syntax)?;
+        let mut wrong = Faults(faults);
         let config = Self {
             client: wrong.socket("listen.client", &raw.listen.client),
             health: raw.listen.health.as_deref().map(|text| wrong.socket("listen.health", text)),
@@ -193,9 +196,12 @@ impl Config {
             data_dir: raw.data_dir,
             seed: raw.seed,
         };
-        wrong.unless(!config.data_dir.as_os_str().is_empty(), "data_dir is missing");
+        wrong.unless(!config.data_dir.as_os_str().is_empty(), "data_dir is missing: name a directory of its own");
         wrong.unless(MTU.contains(&config.mtu), "network.mtu is not within 1280 to 9000");
-        wrong.unless(!config.protected.is_empty(), "network.protected names no interface");
+        wrong.unless(
+            !config.protected.is_empty(),
+            "network.protected names no interface: name those toward the protected hosts",
+        );
         wrong.unless(!config.protected.contains(&config.tun), "network.protected names the TUN device");
         wrong.unless(config.client.port() != 0, "listen.client has port 0");
         if wrong.0.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(wrong.0)) }
@@ -203,8 +209,14 @@ impl Config {
 }
 
 /// What is wrong so far. Readers answer a stand-in that is never used: a configuration with faults is not returned.
-#[derive(Default)]
 struct Faults(Vec<String>);
+
+/// A text of at most one byte more than a file may have.
+fn read(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
 
 impl Faults {
     fn unless(&mut self, right: bool, what: &str) {
@@ -255,7 +267,20 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_refused() {
-        assert!(matches!(Config::parse("data_dirr = \"/x\""), Err(ConfigError::Syntax(_))));
+    fn unknown_keys_wrong_types_and_wrong_values_are_told_together() {
+        let text = "data_dirr = \"/x\"\n[network]\nmtu = \"big\"\nprotected = [\"lan0\"]\ntun = \"lan0\"\n[listen]\nclient = \"here\"";
+        let Err(ConfigError::Wrong(faults)) = Config::parse(text) else { panic!("accepted") };
+        let expected =
+            ["data_dirr: unknown", "network.mtu: ", "data_dir is missing", "names the TUN device", "listen.client: "];
+        assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+        for part in expected {
+            assert!(faults.iter().any(|fault| fault.contains(part)), "{part} in {faults:#?}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_not_toml_is_told_with_its_line() {
+        let told = Config::parse("data_dir = \"/x\"\n[listen").expect_err("not TOML").to_string();
+        assert!(told.contains("not TOML") && told.contains("line 2"), "{told}");
     }
 }

@@ -6,6 +6,7 @@
 //! members.json     Controllers, to be dialled after a restart
 //! joining.json     id of the command, while it joins
 //! knocks.journal   used knocks that were dated ahead of the clock
+//! lock             held by the process that runs on it
 //! ```
 //! All files are private (0600) and replaced atomically.
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use ringwall_protocol::id::{ApplianceId, CollectiveId, CommandId, Incarnation};
 use ringwall_protocol::membership::ControllerRecord;
+use ringwall_startup::{DirectoryLock, LockError, Refusal, check_room};
 use ringwall_trust::identity::{KeyError, KeyKind, PemError, PrivateKey, certificates_from_pem, certificates_to_pem};
 use ringwall_trust::secret::{FileError, private_directory, read_private, write_private};
 use rustls::pki_types::CertificateDer;
@@ -26,20 +28,26 @@ const VERSION: u16 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// The directory cannot be made, or others may look into it.
-    #[error("the data directory")]
-    Directory(#[source] FileError),
+    #[error("cannot use the data directory: {0}")]
+    Directory(FileError),
+    /// Another process uses it.
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    /// There is no room in it.
+    #[error("cannot write into {0}: {1}")]
+    Room(PathBuf, Refusal),
     /// A file is missing, too open or unreadable.
-    #[error("{0}")]
-    File(&'static str, #[source] FileError),
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A key is damaged.
-    #[error("{0}")]
-    Key(&'static str, #[source] KeyError),
+    #[error("cannot use the key in {0}: {1}; if it is damaged, join again with a new seed and an empty data directory")]
+    Key(PathBuf, KeyError),
     /// The certificate is damaged.
-    #[error("{CHAIN}")]
-    Chain(#[source] PemError),
+    #[error("cannot use the certificate in {0}: {1}; join again with a new seed and an empty data directory")]
+    Chain(PathBuf, PemError),
     /// A file is damaged, or of another version.
-    #[error("{0} is damaged or of another version")]
-    Content(&'static str),
+    #[error("{0} is damaged or of another version; join again with a new seed and an empty data directory")]
+    Content(PathBuf),
 }
 
 /// Who this Gateway is.
@@ -86,6 +94,7 @@ const CHAIN: &str = "gateway.pem";
 const MEMBERS: &str = "members.json";
 const JOINING: &str = "joining.json";
 const KNOCKS: &str = "knocks.journal";
+const LOCK: &str = "lock";
 
 /// The directory.
 #[derive(Debug, Clone)]
@@ -101,6 +110,16 @@ impl DataDir {
         Ok(Self(path.to_owned()))
     }
 
+    /// Makes this process the directory's only user, and finds out whether there is room in it.
+    ///
+    /// # Errors
+    /// [`DataDirError::Locked`], [`DataDirError::Room`].
+    pub(crate) fn lock(&self) -> Result<DirectoryLock, DataDirError> {
+        let lock = DirectoryLock::take(&self.0, LOCK)?;
+        check_room(&self.0).map_err(|why| DataDirError::Room(self.0.clone(), why))?;
+        Ok(lock)
+    }
+
     /// Who this Gateway is; `None` before it has joined.
     ///
     /// # Errors
@@ -108,7 +127,7 @@ impl DataDir {
     pub fn identity(&self) -> Result<Option<Identity>, DataDirError> {
         let identity: Option<Identity> = self.read_json(IDENTITY)?;
         match identity {
-            Some(identity) if identity.version != VERSION => Err(DataDirError::Content(IDENTITY)),
+            Some(identity) if identity.version != VERSION => Err(DataDirError::Content(self.0.join(IDENTITY))),
             identity => Ok(identity),
         }
     }
@@ -164,8 +183,8 @@ impl DataDir {
     /// # Errors
     /// If it is missing or damaged.
     pub fn chain(&self) -> Result<Vec<CertificateDer<'static>>, DataDirError> {
-        let text = read_private(&self.0.join(CHAIN)).map_err(|error| DataDirError::File(CHAIN, error))?;
-        certificates_from_pem(&text).map_err(DataDirError::Chain)
+        let path = self.0.join(CHAIN);
+        certificates_from_pem(&read_private(&path)?).map_err(|error| DataDirError::Chain(path, error))
     }
 
     /// Keeps the certificate of the present key.
@@ -185,7 +204,7 @@ impl DataDir {
         self.keep_chain(chain)?;
         let moved = std::fs::rename(self.0.join(NEXT_KEY), self.0.join(KEY));
         let path = self.0.join(KEY);
-        moved.map_err(|source| DataDirError::File(KEY, FileError::Io { path, source }))
+        Ok(moved.map_err(|error| FileError::Io { path, why: Refusal::of_file(error) })?)
     }
 
     /// The id of the joining command: the same for every try.
@@ -209,10 +228,11 @@ impl DataDir {
     fn key_in(&self, name: &'static str) -> Result<PrivateKey, DataDirError> {
         let path = self.0.join(name);
         if path.exists() {
-            return PrivateKey::load(&path).map_err(|error| DataDirError::Key(name, error));
+            return PrivateKey::load(&path).map_err(|error| DataDirError::Key(path, error));
         }
-        let key = PrivateKey::generate(KeyKind::P256).map_err(|error| DataDirError::Key(name, error))?;
-        key.save(&path).map_err(|error| DataDirError::Key(name, error))?;
+        let failed = |error| DataDirError::Key(path.clone(), error);
+        let key = PrivateKey::generate(KeyKind::P256).map_err(failed)?;
+        key.save(&path).map_err(failed)?;
         Ok(key)
     }
 
@@ -221,17 +241,17 @@ impl DataDir {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = read_private(&path).map_err(|error| DataDirError::File(name, error))?;
-        serde_json::from_slice(&bytes).map(Some).map_err(|_| DataDirError::Content(name))
+        let bytes = read_private(&path)?;
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| DataDirError::Content(path))
     }
 
     fn write_json<T: Serialize>(&self, name: &'static str, value: &T) -> Result<(), DataDirError> {
-        let bytes = serde_json::to_vec_pretty(value).map_err(|_| DataDirError::Content(name))?;
+        let bytes = serde_json::to_vec_pretty(value).map_err(|_| DataDirError::Content(self.0.join(name)))?;
         self.write(name, &bytes)
     }
 
     fn write(&self, name: &'static str, bytes: &[u8]) -> Result<(), DataDirError> {
-        write_private(&self.0.join(name), bytes).map_err(|error| DataDirError::File(name, error))
+        Ok(write_private(&self.0.join(name), bytes)?)
     }
 }
 
@@ -266,6 +286,6 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let data = DataDir::open(directory.path()).expect("made");
         write_private(&directory.path().join(IDENTITY), b"{}").expect("written");
-        assert!(matches!(data.identity(), Err(DataDirError::Content(IDENTITY))));
+        assert!(matches!(data.identity(), Err(DataDirError::Content(path)) if path.ends_with(IDENTITY)));
     }
 }

@@ -35,6 +35,7 @@ use std::thread::JoinHandle;
 
 use ipnet::IpNet;
 use ringwall_kernel::nft::{CommitError, Kernel, Table};
+use ringwall_startup::{Obstacle, Refusal};
 use tokio::sync::mpsc;
 
 pub use config::{FirewallConfig, Guard, InterfaceName, Snat};
@@ -55,10 +56,13 @@ const WAITING: usize = 1_024;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration cannot be meant.
-    #[error("the firewall's configuration is wrong: {}", .0.join("; "))]
+    #[error("the firewall's configuration is wrong: {}; correct the Site's pools and the Gateway's [network]", .0.join("; "))]
     Config(Vec<String>),
     /// A flow table of somebody else would let flows skip our rules.
-    #[error("flow table {table} takes packets of {interface}, which would skip every rule")]
+    #[error(
+        "flow table {table} takes packets of {interface}, which would skip every rule; remove it: nft delete flowtable, or \
+         take the interface out of it"
+    )]
     FlowTable {
         /// Its name.
         table: String,
@@ -66,11 +70,11 @@ pub enum StartError {
         interface: String,
     },
     /// Another process owns the table, or the kernel is older than 6.9.
-    #[error("the kernel refused the firewall's skeleton: {0}")]
+    #[error("the kernel refused the firewall's skeleton: {0}; {advice}", advice = Obstacle::NftablesRefused.advice())]
     Refused(String),
     /// A socket or thread could not be had.
-    #[error("cannot open a socket or start a thread for the firewall")]
-    System(#[from] io::Error),
+    #[error("cannot open a netlink socket or start a thread for the firewall: {0}")]
+    System(Refusal),
 }
 
 /// The standing firewall: its threads, and what they report. Dropping it ends the lease and leaves the table, which
@@ -163,6 +167,12 @@ impl Drop for Firewall {
     }
 }
 
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::System(Refusal::of_nftables(error))
+    }
+}
+
 fn refuse_flow_tables(kernel: &mut Kernel, config: &FirewallConfig) -> Result<(), StartError> {
     let mut interfaces = vec![config.tun.as_str()];
     interfaces.extend(config.snat.as_ref().map(|snat| snat.out.as_str()));
@@ -174,7 +184,7 @@ fn refuse_flow_tables(kernel: &mut Kernel, config: &FirewallConfig) -> Result<()
 
 fn refused(error: CommitError) -> StartError {
     match error {
-        CommitError::Socket(error) => StartError::System(error),
+        CommitError::Socket(error) => error.into(),
         other => StartError::Refused(other.to_string()),
     }
 }

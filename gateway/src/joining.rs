@@ -48,7 +48,9 @@ pub(crate) async fn identity(data: &DataDir, seed: Option<&Path>) -> anyhow::Res
         return Ok(identity);
     }
     let path = seed.context("cannot join: no identity in data_dir and no seed file configured; set `seed`")?;
-    let seed = read_seed(path).with_context(|| format!("read the seed file {}", path.display()))?;
+    let seed = read_seed(path).with_context(|| {
+        format!("cannot use the seed file {}; make a new one with `ringctl collective add`", path.display())
+    })?;
     let identity = join(data, &seed).await?;
     data.joined();
     if let Err(error) = std::fs::remove_file(path) {

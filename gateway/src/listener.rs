@@ -135,7 +135,8 @@ async fn prove(stream: TcpStream, peer: SocketAddr, mut seat: Seat, reception: &
         Ok(stream) => stream,
         Err(error) => {
             refused("handshake");
-            tracing::info!(%peer, %error, "handshake failed");
+            // Where no knock is wanted anybody can cause it: it is counted, and told where DEBUG is wanted.
+            tracing::debug!(%peer, %error, "handshake failed");
             return None;
         }
     };

@@ -51,7 +51,10 @@ const DEFECT: u8 = 70;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = logging::install(arguments.log_format, &arguments.log) {
-        return say(&format!("--log: {error}"), WRONG_CONFIGURATION);
+        return say(
+            &format!("--log: {error}; expected a filter such as `info` or `info,ringwall_gateway=debug`"),
+            WRONG_CONFIGURATION,
+        );
     }
     let (Command::Run { config: file } | Command::Check { config: file }) = &arguments.command;
     let config = match Config::load(file) {

@@ -1,5 +1,6 @@
 //! The process: everything put together, in an order in which nothing is open before it is closed.
 //!
+//! 0. what the machine has to have: data directory, ports, TUN, nftables;
 //! 1. identity (joining if need be), first view of the Collective;
 //! 2. firewall: drops everything;
 //! 3. TUN device, workers, routes, forwarding;
@@ -9,6 +10,7 @@
 //! On SIGTERM the reverse. Killed, the kernel's table stays and drops.
 
 mod arbiters;
+mod preflight;
 mod start;
 
 use std::os::unix::process::CommandExt as _;

@@ -76,10 +76,16 @@ pub enum GuardError {
     #[error("guarding ports in the kernel needs CAP_NET_ADMIN (run as root, or AmbientCapabilities=CAP_NET_ADMIN)")]
     NotPermitted,
     /// The kernel refused the rules, or another process owns the table.
-    #[error("the kernel refused the guard's rules: {0}")]
+    #[error(
+        "the kernel refused the guard's rules: {0}; a kernel of 6.9 or newer is needed (`uname -r`), and no other process \
+         may own the table (`nft list tables`)"
+    )]
     Refused(String),
     /// A socket could not be had.
-    #[error("cannot open the netlink socket for the port guard")]
+    #[error(
+        "cannot open the netlink socket for the port guard: {0}; load nf_tables with `modprobe nf_tables`, or start a kernel \
+         of 6.9 or newer that has it"
+    )]
     System(#[from] io::Error),
 }
 

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use ringwall_protocol::id::{CollectiveId, Incarnation, NodeId};
+use ringwall_startup::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::log_store;
@@ -36,10 +37,12 @@ pub enum DataDirError {
     #[error("{0} is not empty; a new node needs an empty directory")]
     NotEmpty(PathBuf),
     /// It holds no node.
-    #[error("{0} holds no node: identity.json is missing")]
+    #[error("{0} holds no node: identity.json is missing; restore the directory from a backup, or join again")]
     Missing(PathBuf),
     /// It belongs to another node, Collective or incarnation.
-    #[error("{path} belongs to {found}, expected {expected}")]
+    #[error(
+        "{path} belongs to {found}, expected {expected}; name the directory of this node, or join again with an empty one"
+    )]
     Foreign {
         /// The directory.
         path: PathBuf,
@@ -57,7 +60,7 @@ pub enum DataDirError {
         found: u32,
     },
     /// It cannot be trusted. The node must leave the group and join again under a new id.
-    #[error("{path} is damaged: {reason}")]
+    #[error("{path} is damaged: {reason}; remove this node from the Collective and join again with an empty directory")]
     Damaged {
         /// What is damaged.
         path: PathBuf,
@@ -65,13 +68,12 @@ pub enum DataDirError {
         reason: String,
     },
     /// It is in use, or cannot be read or written.
-    #[error("{path} cannot be used")]
+    #[error("cannot use {path}: {why}")]
     Io {
         /// Which file or directory.
         path: PathBuf,
-        /// The underlying error.
-        #[source]
-        source: io::Error,
+        /// What the system said, and what to do about it.
+        why: Refusal,
     },
 }
 
@@ -166,7 +168,7 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 pub(crate) fn io_error(path: &Path, source: io::Error) -> DataDirError {
-    DataDirError::Io { path: path.to_owned(), source }
+    DataDirError::Io { path: path.to_owned(), why: Refusal::of_file(source) }
 }
 
 pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> DataDirError {

@@ -72,8 +72,7 @@ pub(crate) fn create(path: &Path, identity: &Identity) -> Result<(), DataDirErro
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_error_if_exists(true);
-    let db =
-        DB::open_cf(&options, path, [keys::META, keys::LOG]).map_err(|why| io_error(path, io::Error::other(why)))?;
+    let db = DB::open_cf(&options, path, [keys::META, keys::LOG]).map_err(|why| io_error(path, system(why)))?;
     let database = Database { db, _closed: ClosedSignal(None) };
     database.put_synced(keys::IDENTITY, identity).map_err(|source| io_error(path, source))
 }
@@ -103,7 +102,7 @@ impl LogStore {
         let db = DB::open_cf(&options(), path, [keys::META, keys::LOG]).map_err(|why| match why.kind() {
             rocksdb::ErrorKind::Corruption => damaged(path, why.to_string()),
             rocksdb::ErrorKind::InvalidArgument => damaged(path, format!("not a log: {why}")),
-            _ => io_error(path, io::Error::other(why)),
+            _ => io_error(path, system(why)),
         })?;
         let (closed, wait) = oneshot::channel();
         let database = Arc::new(Database { db, _closed: ClosedSignal(Some(closed)) });
@@ -152,7 +151,7 @@ impl From<io::Error> for Unsound {
 impl Database {
     /// Everything written before is on disk when this returns.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.db.flush_wal(true).map_err(io::Error::other)
+        self.db.flush_wal(true).map_err(system)
     }
 
     fn family(&self, name: &'static str) -> &ColumnFamily {
@@ -229,6 +228,19 @@ impl Database {
         }
         Ok(self.meta(keys::VOTE)?)
     }
+}
+
+/// The database's error as the system's. It has texts only; two of them are for the operator.
+fn system(error: rocksdb::Error) -> io::Error {
+    let text = error.to_string();
+    let kind = if text.contains("No space left on device") || text.contains("Disk quota exceeded") {
+        io::ErrorKind::StorageFull
+    } else if text.contains("Read-only file system") {
+        io::ErrorKind::ReadOnlyFilesystem
+    } else {
+        io::ErrorKind::Other
+    };
+    io::Error::new(kind, error)
 }
 
 fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {

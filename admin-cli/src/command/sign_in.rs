@@ -18,6 +18,7 @@ use crate::session::Session;
 /// Signs in and writes the session file.
 pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
     let known = Session::load(path)?;
+    Session::check_place(path)?;
     let mut session = merge(&order, known)?;
     let known_user = if order.break_glass { Some(BREAK_GLASS.to_owned()) } else { session.user.clone() };
     let username = match order.username.clone().or(known_user) {

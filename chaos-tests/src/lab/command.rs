@@ -28,7 +28,7 @@ impl Program {
     /// A shell script in a mount namespace of its own, made by `unshare` with these further options: what it mounts is seen
     /// by what it starts and by nobody else. Arguments that are added are the script's.
     #[must_use]
-    pub(crate) fn with_own_mounts(name: &str, options: &[&str], script: &str) -> Self {
+    pub fn with_own_mounts(name: &str, options: &[&str], script: &str) -> Self {
         // A root that is no mount point (in a chroot) has no propagation that could be changed.
         let script = format!("if mountpoint --quiet /; then mount --make-rprivate /; fi && {script}");
         let options = options.iter().copied().chain(["--", "sh", "-c", script.as_str(), name]);

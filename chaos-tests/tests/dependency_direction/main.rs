@@ -17,25 +17,44 @@ use crate::{graph::Workspace, rules::Rules};
 /// Uses flow only left to right: each package, and the packages of ours that it may use directly.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("ringwall-protocol", &[]),
-    ("ringwall-trust", &["ringwall-protocol"]),
+    ("ringwall-startup", &[]),
+    ("ringwall-trust", &["ringwall-protocol", "ringwall-startup"]),
     ("ringwall-actors", &["ringwall-protocol", "ringwall-trust"]),
-    ("ringwall-raft", &["ringwall-protocol", "ringwall-trust"]),
+    ("ringwall-raft", &["ringwall-protocol", "ringwall-startup", "ringwall-trust"]),
     ("ringwall-kernel", &["ringwall-protocol"]),
     ("ringwall-tunnel", &[]),
     (
         "ringwall-collective",
-        &["ringwall-protocol", "ringwall-trust", "ringwall-actors", "ringwall-raft", "ringwall-kernel"],
+        &[
+            "ringwall-protocol",
+            "ringwall-startup",
+            "ringwall-trust",
+            "ringwall-actors",
+            "ringwall-raft",
+            "ringwall-kernel",
+        ],
     ),
     (
         "ringwall-gateway",
-        &["ringwall-protocol", "ringwall-trust", "ringwall-actors", "ringwall-kernel", "ringwall-tunnel"],
+        &[
+            "ringwall-protocol",
+            "ringwall-startup",
+            "ringwall-trust",
+            "ringwall-actors",
+            "ringwall-kernel",
+            "ringwall-tunnel",
+        ],
     ),
-    ("ringwall-client", &["ringwall-protocol", "ringwall-trust", "ringwall-kernel", "ringwall-tunnel"]),
-    ("ringwall-admin-cli", &["ringwall-protocol", "ringwall-trust"]),
+    (
+        "ringwall-client",
+        &["ringwall-protocol", "ringwall-startup", "ringwall-trust", "ringwall-kernel", "ringwall-tunnel"],
+    ),
+    ("ringwall-admin-cli", &["ringwall-protocol", "ringwall-startup", "ringwall-trust"]),
     (
         "ringwall-chaos-tests",
         &[
             "ringwall-protocol",
+            "ringwall-startup",
             "ringwall-trust",
             "ringwall-actors",
             "ringwall-raft",

@@ -7,6 +7,7 @@ mod certificate;
 mod clocks;
 mod dual_control;
 mod expiry;
+mod full_disk;
 mod gateway_keys;
 mod names;
 mod reevaluation;
@@ -14,6 +15,7 @@ mod removed_device;
 mod ringctl;
 mod spoofed_syns;
 mod stage;
+mod start_up;
 mod what_if;
 
 use anyhow::Result;

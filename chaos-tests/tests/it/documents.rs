@@ -32,7 +32,7 @@ struct Register {
     unbuilt: BTreeSet<u32>,
 }
 
-fn checkout() -> PathBuf {
+pub(crate) fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 

@@ -13,4 +13,5 @@ mod servers;
 mod setup;
 mod state;
 mod steps;
+mod troubleshooting;
 mod words;

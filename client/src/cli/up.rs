@@ -119,7 +119,8 @@ impl UpCommand {
 
     /// Starts the same program in the background and waits until it is up.
     async fn detach(&self, state: &StateDirectory, stored: &StoredProfile, log: &str) -> Result<(), Failure> {
-        // Another daemon is told from here, not from a log.
+        // Another daemon and a machine without tunnels are told of from here, not from a log.
+        daemon::check_machine()?;
         drop(state.lock()?);
         let device = state.store(&stored.slot).device(&SystemRandom)?;
         let mut fresh = self.sign_in;

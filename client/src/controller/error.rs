@@ -110,7 +110,10 @@ impl CallError {
         if any(|error| matches!(error, AttemptError::Resolve(_))) {
             return "check the network, and the host of the profile: ringwall profile list";
         }
-        "check the network; if others are connected, ask an administrator"
+        if any(|error| matches!(error, AttemptError::Dial(DialError::Refused(refused)) if refused.is_about_time())) {
+            return "set this machine's clock; if it is right, ask an administrator: the Controller's certificate has expired";
+        }
+        "check the network and this machine's clock; if others are connected, ask an administrator"
     }
 }
 
@@ -140,4 +143,23 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 pub(crate) fn code(body: &ErrorBody) -> String {
     let text = serde_json::to_string(&body.code).expect("a code serialises");
     text.trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next_step(error: DialError) -> &'static str {
+        CallError::Unreachable(vec![("c:443".to_owned(), AttemptError::Dial(error))]).next_step()
+    }
+
+    #[test]
+    fn a_certificate_out_of_its_time_points_to_the_clock_and_another_root_to_the_profile() {
+        assert!(next_step(DialError::Refused(Refused::Time)).contains("set this machine's clock"));
+        assert!(next_step(DialError::Refused(Refused::Root)).contains("ringwall profile add --replace-ca"));
+        assert!(
+            next_step(DialError::Refused(Refused::Role)).contains("this machine's clock"),
+            "silence may be a knock's"
+        );
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use ringwall_startup::DirectoryLock;
 use ringwall_trust::secret::{private_directory, write_private};
 
-use super::{DaemonLock, ProfileStore, StoreError, StoredProfile, file};
+use super::{ProfileStore, StoreError, StoredProfile, file};
 use crate::profile::{Profile, ProfileSlot};
 
 /// Where the Client keeps what it knows.
@@ -59,8 +60,8 @@ impl StateDirectory {
     ///
     /// # Errors
     /// [`StoreError::Locked`].
-    pub(crate) fn lock(&self) -> Result<DaemonLock, StoreError> {
-        DaemonLock::take(&self.root.join("daemon.lock"))
+    pub(crate) fn lock(&self) -> Result<DirectoryLock, StoreError> {
+        Ok(DirectoryLock::take(&self.root, "daemon.lock")?)
     }
 
     /// All profiles, by name.

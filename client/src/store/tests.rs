@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use ringwall_protocol::name::ProviderName;
+use ringwall_startup::LockError;
 use ringwall_trust::identity::{Fingerprint, KeyKind};
 use ringwall_trust::secret::SystemRandom;
 
@@ -124,7 +125,7 @@ fn one_daemon_at_a_time() {
     let (_directory, state) = state();
     let lock = state.lock().expect("locked");
     let pid = std::process::id().to_string();
-    assert!(matches!(state.lock(), Err(StoreError::Locked(holder)) if holder == pid));
+    assert!(matches!(state.lock(), Err(StoreError::Locked(LockError::InUse { holder, .. })) if holder == pid));
     drop(lock);
     assert!(state.lock().is_ok());
 }

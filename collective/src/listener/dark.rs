@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use ringwall_kernel::guard::{GuardConfig, GuardError, GuardedPort, PortGuard};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
+use ringwall_startup::Refusal;
 use ringwall_trust::spa::{self, Heard, Hole, KeyOwner, Pinholes, Receiver, Spent};
 use ringwall_trust::tls::{Purchases, SpaPolicy};
 use tokio::net::UdpSocket;
@@ -178,9 +179,10 @@ impl Dark {
     }
 
     fn raise(&self) -> anyhow::Result<(PortGuard, Vec<UdpSocket>)> {
-        use anyhow::Context as _;
         let bind = |(_, address): &(Service, SocketAddr)| -> anyhow::Result<UdpSocket> {
-            spa::open_port(*address).with_context(|| format!("listening for knocks on udp {address}"))
+            let refused =
+                |error| anyhow::anyhow!("cannot listen on {address} (UDP, for knocks): {}", Refusal::of_port(error));
+            spa::open_port(*address).map_err(refused)
         };
         let sockets = self.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         let guard = PortGuard::start(&self.guard)?;

@@ -64,7 +64,9 @@ pub async fn join(
     raw: &RawConfig,
     asking: impl FnOnce(&str, Fingerprint),
 ) -> anyhow::Result<Joined> {
-    let seed = read_seed(seed_file)?;
+    let seed = read_seed(seed_file).with_context(|| {
+        format!("cannot use the seed file {}; make a new one with `ringctl collective add`", seed_file.display())
+    })?;
     let directory = DataDir::create(&config.data_dir)?;
     let keys = FreshKeys {
         node: PrivateKey::generate(KeyKind::P256)?,

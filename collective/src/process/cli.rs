@@ -9,7 +9,8 @@ mod run;
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
+use ringwall_startup::Refusal;
 use zeroize::Zeroizing;
 
 pub use arguments::{Arguments, Command, LogFormat};
@@ -37,13 +38,13 @@ fn secret(file: Option<&Path>, descriptor: Option<i32>) -> anyhow::Result<Option
         (None, Some(descriptor)) if descriptor >= 0 => Path::new("/dev/fd").join(descriptor.to_string()),
         (None, Some(descriptor)) => bail!("expected a file descriptor, got {descriptor}"),
     };
-    let reading = || format!("reading a secret from {}", path.display());
+    let unread = |error| anyhow::anyhow!("cannot read a secret from {}: {}", path.display(), Refusal::of_file(error));
     let mut text = Zeroizing::new(String::new());
-    let file = std::fs::File::open(&path).with_context(reading)?;
-    file.take(MAX_SECRET).read_to_string(&mut text).with_context(reading)?;
+    let file = std::fs::File::open(&path).map_err(unread)?;
+    file.take(MAX_SECRET).read_to_string(&mut text).map_err(unread)?;
     let text = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
     if text.is_empty() {
-        bail!("expected a secret in {}, it is empty", path.display());
+        bail!("expected a secret in {}, it is empty; write one into it, on one line", path.display());
     }
     Ok(Some(text))
 }

@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use anyhow::Context;
+use ringwall_startup::Refusal;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::setup::config::Config;
@@ -38,7 +38,8 @@ impl Listeners {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
             socket.set_nonblocking(true)?;
-            socket.bind(&address.into()).with_context(|| format!("listening on {address} ({what})"))?;
+            let bound = socket.bind(&address.into());
+            bound.map_err(|error| cannot_listen(address, what, error))?;
             Ok(socket.into())
         };
         Ok(Self {
@@ -51,10 +52,11 @@ impl Listeners {
 
     /// From now on the kernel completes connections.
     pub(super) fn listen(&self) -> anyhow::Result<()> {
-        let all = [&self.client, &self.admin, &self.peer].into_iter().chain(&self.metrics);
-        for listener in all {
+        let all = [("client API", &self.client), ("admin API", &self.admin), ("peers", &self.peer)];
+        for (what, listener) in all.into_iter().chain(self.metrics.as_ref().map(|metrics| ("metrics", metrics))) {
             let address = listener.local_addr()?;
-            SockRef::from(listener).listen(BACKLOG).with_context(|| format!("listening on {address}"))?;
+            // Two sockets may have the address as long as neither listens.
+            SockRef::from(listener).listen(BACKLOG).map_err(|error| cannot_listen(address, what, error))?;
         }
         Ok(())
     }
@@ -73,4 +75,8 @@ impl Listeners {
         let metrics = self.metrics.as_ref().map(TcpListener::try_clone).transpose()?;
         Ok((self.client.try_clone()?, self.admin.try_clone()?, metrics))
     }
+}
+
+fn cannot_listen(address: SocketAddr, what: &str, error: std::io::Error) -> anyhow::Error {
+    anyhow::anyhow!("cannot listen on {address} ({what}): {}", Refusal::of_port(error))
 }

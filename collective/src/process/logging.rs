@@ -24,7 +24,9 @@ const ABOUT_PEERS: [&str; 2] = ["actix_http::h1::dispatcher", "actix_http::h1::d
 /// # Errors
 /// If the filter cannot be parsed.
 pub fn install(format: LogFormat, filter: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)?;
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        anyhow::anyhow!("--log: {error}; expected a filter such as `info` or `info,ringwall_raft=debug`")
+    })?;
     let lines = lines(format, filter, std::io::stderr, std::io::stderr().is_terminal());
     // Fails only if a logger is installed already, which then serves.
     let _ = Registry::default().with(lines).with(MalformedRequests.with_filter(filter_fn(about_peer))).try_init();

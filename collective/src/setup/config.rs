@@ -3,12 +3,14 @@
 //! All faults are reported at once. What belongs to the Collective (lifetimes, policies, SPA) stands in the replicated
 //! state, not here; here is what belongs to this machine.
 
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use ringwall_protocol::form::network;
+use ringwall_startup::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::outbound::Outbound;
@@ -198,19 +200,31 @@ pub struct RaftPace {
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("configuration is not usable:\n  {}", .0.join("\n  "))]
+#[error("the configuration cannot be used; correct these and start again:\n  {}", .0.join("\n  "))]
 pub struct ConfigError(pub Vec<String>);
 
 impl RawConfig {
-    /// Reads TOML.
+    /// Reads TOML. With mistakes in it, the rest is checked too, so that all are told at once.
     ///
     /// # Errors
-    /// [`ConfigError`] with the parser's message, which names line and column.
+    /// [`ConfigError`] with every fault; a text that is not TOML has one, which names line and column.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         if text.len() > MAX_FILE {
             return Err(ConfigError(vec![format!("expected a file of at most {MAX_FILE} bytes, got {}", text.len())]));
         }
-        toml::from_str(text).map_err(|error| ConfigError(vec![error.to_string()]))
+        let (raw, mut faults) = ringwall_startup::parse::<Self>(text).map_err(|fault| ConfigError(vec![fault]))?;
+        if faults.is_empty() {
+            return Ok(raw);
+        }
+        // A directory may be named on the command line: that it is missing is told only where all else is right.
+        let given = Self {
+            data_dir: if raw.data_dir.as_os_str().is_empty() { "/".into() } else { raw.data_dir.clone() },
+            ..raw
+        };
+        if let Err(ConfigError(more)) = given.validate() {
+            faults.extend(more);
+        }
+        Err(ConfigError(faults))
     }
 
     /// Reads a file.
@@ -218,8 +232,9 @@ impl RawConfig {
     /// # Errors
     /// [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError(vec![format!("cannot read {}: {error}", path.display())]))?;
+        let text = read(path).map_err(|error| {
+            ConfigError(vec![format!("cannot read {}: {}", path.display(), Refusal::of_file(error))])
+        })?;
         Self::parse(&text)
     }
 
@@ -265,6 +280,13 @@ impl RawConfig {
             bind_destination: self.spa.bind_destination,
         })
     }
+}
+
+/// A text of at most one byte more than a file may have.
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_FILE as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn address(faults: &mut Vec<String>, key: &str, text: &str) -> SocketAddr {
@@ -325,58 +347,4 @@ fn or_cores(number: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_defaults_are_valid_but_for_the_data_directory() {
-        let faults = RawConfig::default().validate().expect_err("no directory").0;
-        assert_eq!(faults, ["data_dir: expected a directory"]);
-        let raw = RawConfig { data_dir: "/var/lib/ringwall".into(), ..RawConfig::default() };
-        let config = raw.validate().expect("valid");
-        assert_eq!(config.advertise.admin, ["127.0.0.1:8443"]);
-        assert!(config.advertise.client.is_empty(), "an unspecified address cannot be dialled");
-    }
-
-    #[test]
-    fn all_faults_are_reported_at_once() {
-        let raw = RawConfig::parse(
-            r#"
-            data_dir = "/x"
-            listen = { client = "nowhere", peer = "1.2.3.4" }
-            advertise = { client = ["host"] }
-            admin = { allow_sources = ["10.0.0.0/33"] }
-            raft = { heartbeat_ms = 500, election_min_ms = 400 }
-            "#,
-        )
-        .expect("well formed");
-        assert_eq!(raw.validate().expect_err("faulty").0.len(), 5);
-    }
-
-    #[test]
-    fn unknown_keys_are_refused() {
-        assert!(RawConfig::parse("data_dri = \"/x\"").is_err());
-    }
-
-    #[test]
-    fn what_init_writes_can_be_read() {
-        let raw = RawConfig { data_dir: "/x".into(), ..RawConfig::default() };
-        let text = toml::to_string(&raw).expect("serialises");
-        assert_eq!(RawConfig::parse(&text), Ok(raw));
-    }
-
-    #[test]
-    fn hosts_need_a_port() {
-        for (text, expected) in [
-            ("a:1", true),
-            ("[2001:db8::1]:443", true),
-            ("2001:db8::1:443", false),
-            ("a", false),
-            (":443", false),
-            ("a:0", false),
-            ("a:65536", false),
-        ] {
-            assert_eq!(is_host_and_port(text), expected, "{text}");
-        }
-    }
-}
+mod tests;

@@ -6,75 +6,32 @@
 //! token.key         signs tokens                      kek.key        opens the Collective's stored secrets
 //! root.sealed       the root key, sealed under kek.key; only where it is kept (`--keep-root-sealed`)
 //! members.json      members known from joining         raft/          log, vote, snapshots
+//! lock              held by the process that runs on it
 //! ```
 //! The certificates of the intermediates stand in the member record, not here.
+
+mod error;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringwall_protocol::id::{ApplianceId, CollectiveId, Incarnation, LogIndex, NodeId};
 use ringwall_protocol::membership::ControllerRecord;
-use ringwall_trust::ca::{CaError, RootCa};
-use ringwall_trust::identity::{
-    Fingerprint, KeyError, PemError, PrivateKey, certificates_from_pem, certificates_to_pem,
-};
-use ringwall_trust::secret::{
-    FileError, Random, SealError, SecretKey, open, private_directory, read_private, seal, write_private,
-};
+use ringwall_startup::{DirectoryLock, Refusal, check_room};
+use ringwall_trust::ca::RootCa;
+use ringwall_trust::identity::{Fingerprint, PrivateKey, certificates_from_pem, certificates_to_pem};
+use ringwall_trust::secret::{Random, SecretKey, open, private_directory, read_private, seal, write_private};
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use self::error::DataDirError;
+
+/// Held while a process uses the directory.
+const LOCK: &str = "lock";
 /// Version of [`NodeIdentity`].
 const IDENTITY_VERSION: u16 = 1;
-
-/// Why a data directory is not usable.
-#[derive(Debug, thiserror::Error)]
-pub enum DataDirError {
-    /// The operating system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What it said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// There is something in it already.
-    #[error("expected {0} to be empty or not to exist")]
-    NotEmpty(PathBuf),
-    /// A private file is missing, too open or unreadable.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A key is damaged.
-    #[error("{path}")]
-    Key {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: KeyError,
-    },
-    /// The certificate chain is damaged.
-    #[error("node.pem: {0}")]
-    Chain(#[from] PemError),
-    /// `identity.json` is damaged or of another version.
-    #[error("expected identity.json of version {IDENTITY_VERSION}: {0}")]
-    Identity(String),
-    /// `members.json` is damaged.
-    #[error("expected members.json to hold controllers' records: {0}")]
-    Members(String),
-    /// `kek.key` is damaged.
-    #[error("expected kek.key to hold a key of 32 bytes")]
-    Kek,
-    /// The sealed root does not open.
-    #[error("root.sealed does not open under kek.key")]
-    Root(#[source] SealError),
-    /// Root key and certificate do not belong together.
-    #[error(transparent)]
-    Ca(#[from] CaError),
-}
 
 /// Who a node is; written once, when it is made or admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,23 +92,40 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::NotEmpty`], [`DataDirError::Io`].
     pub fn create(path: &Path) -> Result<Self, DataDirError> {
-        let failed = |source| DataDirError::Io { path: path.to_owned(), source };
+        let failed = |source| DataDirError::Io { path: path.to_owned(), why: Refusal::of_file(source) };
         if path.exists() && fs::read_dir(path).map_err(failed)?.next().is_some() {
             return Err(DataDirError::NotEmpty(path.to_owned()));
         }
         private_directory(path)?;
+        // Before anything is in it: a founding that runs out of room could not be taken up again.
+        check_room(path).map_err(|why| DataDirError::Io { path: path.to_owned(), why })?;
         Ok(Self(path.to_owned()))
     }
 
     /// The directory of a node that was made or admitted.
     ///
     /// # Errors
-    /// If others may look into it.
+    /// [`DataDirError::Missing`]; if others may look into it.
     pub fn existing(path: &Path) -> Result<Self, DataDirError> {
-        if path.is_dir() {
-            private_directory(path)?;
+        // Who may not look into a parent is told so, and not that nothing is there.
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => private_directory(path)?,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(DataDirError::Io { path: path.to_owned(), why: Refusal::of_file(error) });
+            }
+            _ => return Err(DataDirError::Missing(path.to_owned())),
         }
         Ok(Self(path.to_owned()))
+    }
+
+    /// Makes this process the directory's only user, and finds out whether there is room in it.
+    ///
+    /// # Errors
+    /// [`DataDirError::Locked`], [`DataDirError::Io`].
+    pub(crate) fn lock(&self) -> Result<DirectoryLock, DataDirError> {
+        let lock = DirectoryLock::take(&self.0, LOCK)?;
+        check_room(&self.0).map_err(|why| DataDirError::Io { path: self.0.clone(), why })?;
+        Ok(lock)
     }
 
     /// The directory itself.
@@ -192,9 +166,13 @@ impl DataDir {
     /// Reads who the node is.
     ///
     /// # Errors
-    /// [`DataDirError::File`], [`DataDirError::Identity`].
+    /// [`DataDirError::Missing`], [`DataDirError::File`], [`DataDirError::Identity`].
     pub fn identity(&self) -> Result<NodeIdentity, DataDirError> {
-        let text = read_private(&self.file("identity.json"))?;
+        let path = self.file("identity.json");
+        if !path.exists() {
+            return Err(DataDirError::Missing(self.0.clone()));
+        }
+        let text = read_private(&path)?;
         let identity: NodeIdentity =
             serde_json::from_slice(&text).map_err(|error| DataDirError::Identity(error.to_string()))?;
         if identity.version != IDENTITY_VERSION {
@@ -225,7 +203,7 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError`].
     pub fn keys(&self) -> Result<NodeKeys, DataDirError> {
-        let chain = certificates_from_pem(&read_private(&self.file("node.pem"))?)?;
+        let chain = certificates_from_pem(&read_private(&self.file("node.pem"))?).map_err(DataDirError::Chain)?;
         let kek = read_private(&self.file("kek.key"))?;
         let kek: SecretKey =
             std::str::from_utf8(&kek).ok().and_then(|text| text.trim().parse().ok()).ok_or(DataDirError::Kek)?;

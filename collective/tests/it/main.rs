@@ -3,6 +3,7 @@
 mod admin;
 mod attacks;
 mod audit_disk;
+mod bad_input;
 mod blocklist;
 mod certificate;
 mod client;

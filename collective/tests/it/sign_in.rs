@@ -40,8 +40,14 @@ async fn whatever_is_wrong_a_stranger_hears_the_same_and_not_too_soon() {
     lab.block("CN=mallory,OU=local").await;
     let at = lab.client_address(0);
     let mut answers = Vec::new();
-    for (user, password) in [("alice", "wrong"), ("nobody", PASSWORD), ("mallory", PASSWORD), ("mallory", "wrong")] {
-        let client = Client::new(user, lab.root);
+    for (user, provider, password) in [
+        ("alice", "local", "wrong"),
+        ("nobody", "local", PASSWORD),
+        ("mallory", "local", PASSWORD),
+        ("mallory", "local", "wrong"),
+        ("alice", "nowhere", PASSWORD),
+    ] {
+        let client = Client::new(user, lab.root).at_provider(provider);
         let begun = Instant::now();
         let answer = client.try_sign_in(at, password).await;
         assert!(begun.elapsed() >= Duration::from_millis(250), "{user}: {:?}", begun.elapsed());

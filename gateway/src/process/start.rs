@@ -24,6 +24,7 @@ use ringwall_actors::support::{Clock, SecurityClock};
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
+use ringwall_startup::{DirectoryLock, Refusal};
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{self, JournalFile, Receiver, SpaWindow};
@@ -31,6 +32,7 @@ use ringwall_trust::tls::{Alpn, CurrentMembers, Gate, Presented, Purchases, Tls}
 use tokio::sync::oneshot;
 
 use super::arbiters::{Arbiters, run_in, start_in};
+use super::preflight;
 use crate::blocked::{TunnelEventRouter, tell_alerted, tell_blocked};
 use crate::clock::{GatewayClock, wall};
 use crate::config::Config;
@@ -63,6 +65,7 @@ pub(super) struct Running {
     pub(super) broken: oneshot::Receiver<String>,
     pub(super) firewall: Firewall,
     _arbiters: Arbiters,
+    _lock: DirectoryLock,
 }
 
 /// Who this Gateway is, and whom it believes.
@@ -87,7 +90,8 @@ struct DataPlane {
 }
 
 pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::Result<Running> {
-    let member = become_member(&config).await?;
+    let (data, lock) = preflight::check(&config)?;
+    let member = become_member(&config, data).await?;
     let highest = member.identity.incarnation;
     let view = first_view::first_view(member.identity.appliance, highest, &member.candidates, &member.dialer).await;
     let shape = Shape::of(&view);
@@ -113,11 +117,10 @@ pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::
     let DataPlane { names, interfaces, firewall, .. } = ground;
     actix_rt::spawn(host_addresses::watch(interfaces, names.clone(), published.clone(), Arc::clone(&outbox)));
     let reshaped = Box::pin(async move { follow(published, &members, &guard, &feed, &data, &names, &shape).await });
-    Ok(Running { registry, outbox, reshaped, broken, firewall, _arbiters: arbiters })
+    Ok(Running { registry, outbox, reshaped, broken, firewall, _arbiters: arbiters, _lock: lock })
 }
 
-async fn become_member(config: &Config) -> anyhow::Result<Member> {
-    let data = DataDir::open(&config.data_dir)?;
+async fn become_member(config: &Config, data: DataDir) -> anyhow::Result<Member> {
     let identity = joining::identity(&data, config.seed.as_deref()).await?;
     let own = Presented::new(data.chain()?, &data.key()?).context("load the own certificate and key")?;
     let controllers = data.members()?;
@@ -128,7 +131,10 @@ async fn become_member(config: &Config) -> anyhow::Result<Member> {
     let knock = Arc::new(ArcSwapOption::from_pointee(key));
     let dialer = ControllerDialer { members: Arc::clone(&members), own: Arc::clone(&own), knock, data: data.clone() };
     let candidates = candidates(&controllers);
-    anyhow::ensure!(!candidates.is_empty(), "no controller is known; join again with a new seed");
+    anyhow::ensure!(
+        !candidates.is_empty(),
+        "no controller is known; join again with a new seed and an empty data directory"
+    );
     Ok(Member { data, identity, own, members, dialer, candidates })
 }
 
@@ -144,10 +150,14 @@ async fn start_data_plane(config: &Config, view: &FeedView) -> anyhow::Result<Da
         ..TunnelConfig::default()
     };
     let event_router = Arc::new(TunnelEventRouter(Arc::clone(&directory)));
-    let workers = Workers::start(&tunnel, event_router).context("start the tunnel workers")?;
+    let workers = Workers::start(&tunnel, event_router)
+        .map_err(|error| anyhow::anyhow!("cannot make the TUN device {}: {}", config.tun, Refusal::of_tun(error)))?;
     interfaces.route(&served_pools(config, view), workers.device_index()).await?;
     let settings = HostSettings::new(config.tun.clone(), config.protected.clone());
-    firewall.enable_forwarding().context("enable IP forwarding")?;
+    firewall.enable_forwarding().context(
+        "cannot enable IP forwarding; in a container or unit, make /proc/sys/net writable, or set net.ipv4.ip_forward and \
+         net.ipv6.conf.all.forwarding there",
+    )?;
     if let Some(unsafe_setting) = host_watch::apply_settings(&settings) {
         anyhow::bail!(unsafe_setting);
     }
@@ -333,7 +343,7 @@ fn start_listeners(
     };
     guard.follow(view);
     if let Some(knock_handler) = &knock_handler {
-        let socket = spa::open_port(config.client).context("open the port for knocks")?;
+        let socket = spa::open_port(config.client).map_err(|error| cannot_listen(config, "UDP, for knocks", error))?;
         actix_rt::spawn(Arc::clone(knock_handler).listen(socket, Arc::clone(&guard.receiver)));
     }
     let countries = config.countries.as_deref().map(Countries::open).transpose()?.map(Arc::new);
@@ -352,9 +362,13 @@ fn start_listeners(
         seats: listener::seats(),
     };
     for arbiter in &arbiters.listeners {
-        let socket = listener::bind(config.client).with_context(|| format!("listen on {}", config.client))?;
+        let socket = listener::bind(config.client).map_err(|error| cannot_listen(config, "TCP", error))?;
         let reception = reception.clone();
         drop(run_in(arbiter, move || listener::accept(socket, reception)));
     }
     Ok(guard)
+}
+
+fn cannot_listen(config: &Config, what: &str, error: std::io::Error) -> anyhow::Error {
+    anyhow::anyhow!("cannot listen on {} ({what}): {}", config.client, Refusal::of_port(error))
 }

@@ -9,7 +9,7 @@ use ringwall_gateway::firewall::{Firewall, StartError};
 use crate::lab::{
     Lab, allow_everything, allow_port, arrived, client, client6, config, in_namespace, interface, run, server, server6,
 };
-use crate::packets::{tcp, udp, with_ipv4_option, with_ipv6_extension};
+use crate::packets::{tcp, too_big, udp, with_ipv4_option, with_ipv6_extension};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -103,6 +103,34 @@ fn invalid_packets_options_and_extension_headers_are_dropped() {
         assert!(lab.client_reaches(&plain));
         assert!(!lab.client_reaches(&with_ipv6_extension(&plain, ip_number::IPV6_ROUTE_HEADER)));
         assert!(!lab.client_reaches(&with_ipv6_extension(&plain, ip_number::IPV6_HEADER_HOP_BY_HOP)));
+    });
+}
+
+/// An ICMP error belongs to the flow that it quotes: a client could speak of somebody else's.
+#[test]
+fn icmp_errors_out_of_a_tunnel_reach_nobody_whatever_they_quote() {
+    in_namespace(|| {
+        let lab = lab();
+        lab.admit(8, &allow_everything()).expect("a new session");
+        for (me, neighbour, there) in [(client(7), client(8), server(53)), (client6(7), client6(8), server6(53))] {
+            let (mine, theirs) = (SocketAddr::new(me, 4_000), SocketAddr::new(neighbour, 4_000));
+            for from in [mine, theirs] {
+                assert!(lab.client_reaches(&udp(from, there, b"a flow")));
+                assert!(lab.server_reaches(&udp(there, from, b"and back")));
+            }
+            for quoted in [
+                // What the server sent to the neighbour, to me, and to nobody; and what the neighbour sent.
+                udp(there, theirs, b"and back"),
+                udp(there, mine, b"and back"),
+                udp(there, SocketAddr::new(neighbour, 9), b"never sent"),
+                udp(theirs, there, b"a flow"),
+            ] {
+                assert!(!lab.client_reaches(&too_big(me, there.ip(), &quoted)), "to the server");
+                lab.client_sends(&too_big(me, neighbour, &quoted));
+                assert_eq!(lab.at_client(), [], "to the neighbour");
+            }
+            assert!(lab.server_reaches(&udp(there, theirs, b"goes on")), "the neighbour's flow is as before");
+        }
     });
 }
 

@@ -1,6 +1,7 @@
 //! The whole Gateway process against a Controller's end of the feed and a Client, all in one network namespace: from the
 //! first lease to a packet, a prompt, a revocation and the end. Needs root.
 
+mod bad_input;
 mod client;
 mod collective;
 mod crowding;

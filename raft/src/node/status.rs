@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
+use openraft::errors::Fatal;
 use openraft::{Instant, ServerState};
 use ringwall_protocol::id::{LogIndex, NodeId};
 
@@ -97,6 +98,26 @@ impl Node {
             followers: followers.filter(|(node, _)| *node != self.id()).collect(),
             running: metrics.running_state.is_ok(),
             voters,
+        }
+    }
+}
+
+impl Node {
+    /// Waits until this node can no longer keep what it acknowledges, because its log or its snapshots cannot be written or
+    /// read, and answers why. It takes no part in the group from then on; what it acknowledged before is on its disk. Never
+    /// returns for a node that was shut down.
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.inner.raft.metrics();
+        loop {
+            let state = metrics.borrow_watched().running_state.clone();
+            match state {
+                Err(Fatal::Stopped) => std::future::pending().await,
+                Err(why) => return why.to_string(),
+                Ok(()) => {}
+            }
+            if metrics.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     }
 }

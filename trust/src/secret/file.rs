@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use ringwall_startup::Refusal;
 use zeroize::Zeroizing;
 
 /// Largest private file that is read: keys, chains and seeds are a few KiB.
@@ -14,16 +15,18 @@ pub(crate) const MAX_PRIVATE_FILE: u64 = 256 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The operating system refused.
-    #[error("{path}")]
+    #[error("cannot use {path}: {why}")]
     Io {
         /// Which file.
         path: PathBuf,
-        /// What it said.
-        #[source]
-        source: io::Error,
+        /// What it said, and what to do about it.
+        why: Refusal,
     },
     /// Others than the owner may read the file.
-    #[error("expected {path} to be readable by its owner only (mode 0600), got mode {mode:o}")]
+    #[error(
+        "expected {path} to be readable by its owner only (mode 0600), got mode {mode:o}; find out who could read it, \
+         then: chmod 600 {path}"
+    )]
     Exposed {
         /// Which file.
         path: PathBuf,
@@ -46,7 +49,9 @@ pub enum FileError {
         user: u32,
     },
     /// The file is larger than anything we write.
-    #[error("expected {path} to have at most {MAX_PRIVATE_FILE} bytes")]
+    #[error(
+        "expected {path} to have at most {MAX_PRIVATE_FILE} bytes, it is another file or damaged; restore it from a backup"
+    )]
     TooLarge {
         /// Which file.
         path: PathBuf,
@@ -59,7 +64,7 @@ pub enum FileError {
 /// # Errors
 /// [`FileError::Io`], [`FileError::ExposedDirectory`].
 pub fn private_directory(path: &Path) -> Result<(), FileError> {
-    let io_error = |source| FileError::Io { path: path.to_owned(), source };
+    let io_error = |source| FileError::Io { path: path.to_owned(), why: Refusal::of_file(source) };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error)?;
     let metadata = fs::metadata(path).map_err(io_error)?;
     let (mode, owner) = (metadata.permissions().mode() & 0o7777, metadata.uid());
@@ -83,7 +88,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), FileError> {
     let temporary = PathBuf::from(temporary);
     write_and_rename(&temporary, path, content).map_err(|source| {
         let _ = fs::remove_file(&temporary); // best effort: the error that matters is the first one
-        FileError::Io { path: path.to_owned(), source }
+        FileError::Io { path: path.to_owned(), why: Refusal::of_file(source) }
     })
 }
 
@@ -105,7 +110,7 @@ fn write_and_rename(temporary: &Path, path: &Path, content: &[u8]) -> io::Result
 /// # Errors
 /// [`FileError`].
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let io_error = |source| FileError::Io { path: path.to_owned(), source };
+    let io_error = |source| FileError::Io { path: path.to_owned(), why: Refusal::of_file(source) };
     let file = File::open(path).map_err(io_error)?;
     let mode = file.metadata().map_err(io_error)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use ringwall_protocol::time::UnixMillis;
 
+use ringwall_startup::Refusal;
+
 use crate::secret::{FileError, read_private, write_private};
 use crate::spa::{Journal, Used};
 
@@ -30,8 +32,8 @@ pub enum JournalError {
     #[error(transparent)]
     File(#[from] FileError),
     /// It cannot be appended to.
-    #[error("{0} cannot be appended to")]
-    Append(PathBuf, #[source] io::Error),
+    #[error("cannot append to {0}: {1}")]
+    Append(PathBuf, Refusal),
     /// Something else stands there.
     #[error("{0} is no journal of knocks; remove it if no knock of the last hour may be at stake")]
     Content(PathBuf),
@@ -56,12 +58,12 @@ impl JournalFile {
     pub fn open(path: &Path, now: UnixMillis) -> Result<(Self, Kept), JournalError> {
         let mut kept = match read_private(path) {
             Ok(bytes) => parse(&bytes).ok_or_else(|| JournalError::Content(path.to_owned()))?,
-            Err(FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => vec![],
+            Err(FileError::Io { why, .. }) if why.kind() == io::ErrorKind::NotFound => vec![],
             Err(error) => return Err(error.into()),
         };
         kept.retain(|(_, time)| *time >= now);
         write_private(path, &encode(&kept))?;
-        let file = append(path).map_err(|error| JournalError::Append(path.to_owned(), error))?;
+        let file = append(path).map_err(|error| JournalError::Append(path.to_owned(), Refusal::of_file(error)))?;
         Ok((Self { path: path.to_owned(), file, kept: kept.clone() }, kept))
     }
 

@@ -38,6 +38,15 @@ pub enum Refused {
     Time,
 }
 
+impl Refused {
+    /// Whether the certificate is not in force at this machine's time: either the certificate or the clock is wrong.
+    #[must_use]
+    pub const fn is_about_time(&self) -> bool {
+        use webpki::Error as E;
+        matches!(self, Self::Time | Self::Chain(E::CertExpired { .. } | E::CertNotValidYet { .. }))
+    }
+}
+
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refused))))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::object::settings::SpaMode;
+use ringwall_startup::Refusal;
 use ringwall_trust::tls::Tls;
 use ringwall_tunnel::counters::{Counters, Traffic};
 
@@ -48,8 +49,9 @@ impl Network {
             let _ended = events.send(event);
         };
         let tunnel = ClientTunnel::start(&config, Arc::new(send)).map_err(|error| {
-            let cause = anyhow::Error::new(error).context(format!("cannot make the device {}", config.device));
-            Failure::new(Exit::Privilege, cause, "load the kernel module tun, or choose another name: --device")
+            let refusal = Refusal::of_tun(error);
+            let cause = anyhow::anyhow!("cannot make the TUN device {}: {refusal}", config.device);
+            Failure::new(Exit::Privilege, cause, "do as the message says, or choose another name: --device")
         })?;
         let index = tunnel.device_index();
         let routes = TunnelRoutes::install(index, addresses.clone()).await.map_err(|error| refused(&error))?;

@@ -79,7 +79,7 @@ fn check(arguments: &Init, config: &crate::setup::config::Config) -> anyhow::Res
 
 fn write_root(path: &Path, founded: &Founded, passphrase: &str) -> anyhow::Result<()> {
     if path.exists() {
-        bail!("expected {} not to exist", path.display());
+        bail!("expected {} not to exist; move it away, or name another file: --root-key-out", path.display());
     }
     let sealed = SealedRoot::seal(&founded.root, passphrase, Cost::ROOT_KEY, &SystemRandom);
     write_private(path, sealed.to_json().as_bytes())?;

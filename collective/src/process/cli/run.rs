@@ -11,7 +11,9 @@ pub(super) fn execute(arguments: &Run) -> anyhow::Result<()> {
     let path = match (&arguments.config, &arguments.data_dir) {
         (Some(path), _) => path.clone(),
         (None, Some(directory)) => directory.join(FILE_NAME),
-        (None, None) => anyhow::bail!("expected --config or --data-dir"),
+        (None, None) => {
+            anyhow::bail!("expected --config or --data-dir: name the data directory that `init` or `join` has made")
+        }
     };
     let mut raw = RawConfig::load(&path)?;
     if let Some(directory) = &arguments.data_dir {

@@ -1,0 +1,17 @@
+//! What a program needs of its machine before it begins: a directory that is its own and can be written, ports, the right to
+//! change the network, a configuration that is meant. And what it says where that is missing.
+//!
+//! Promises: every message says what failed, why, and what to do ([`Obstacle::advice`]); `docs/troubleshooting.md` has a
+//! row for each. All four programs use it, so that the same condition has the same words everywhere. What is started is
+//! left to them.
+#![forbid(unsafe_code)]
+
+mod configuration;
+mod directory;
+mod obstacle;
+mod requirements;
+
+pub use configuration::parse;
+pub use directory::{DirectoryLock, LockError, check_room};
+pub use obstacle::{Obstacle, Refusal};
+pub use requirements::{Missing, network_admin, tun_device};

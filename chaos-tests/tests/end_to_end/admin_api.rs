@@ -8,6 +8,9 @@ use ringwall_chaos_tests::{lab::Lab, pentest::api};
 
 use crate::stage::{self, ADMINISTRATOR, ADMINISTRATORS_PASSWORD, CONTROLLER, Stage};
 
+/// Objects of each shape, settings, questions, orders and what waits; `make pentest` tries all paths.
+const PATHS: &str = "^/(approvals|conditions|global-settings|ip-pools|mfa-providers|on-boarded-devices|sites)";
+
 const STATE: &str = r#"
 kind: LocalUser
 name: reader
@@ -34,6 +37,7 @@ fn the_admin_api_does_what_its_description_says_for_high_and_low_roles() -> Resu
             name: &format!("schemathesis-{user}"),
             user,
             password,
+            paths: Some(PATHS),
             seed: 1,
             examples: 3,
             phases: "coverage",

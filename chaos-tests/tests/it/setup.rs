@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::documents::files;
 
 /// Programs of packages that every Debian system has (Debian Policy, section 3.8), and of the Rust toolchain.
-const ALWAYS_THERE: [&str; 6] = ["sh", "sleep", "true", "date", "mkfifo", "cargo"];
+const ALWAYS_THERE: [&str; 7] = ["sh", "env", "sleep", "true", "date", "mkfifo", "cargo"];
 /// A program's way to start itself: `/proc/self/exe`.
 const ITSELF: &str = "exe";
 /// What starts a program, and which of its arguments, counted from zero, names it.

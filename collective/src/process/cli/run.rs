@@ -6,11 +6,13 @@ use ringwall_kernel::descriptors;
 use super::arguments::Run;
 use crate::process::Process;
 use crate::setup::config::{FILE_NAME, RawConfig};
+use crate::setup::data_dir::DataDir;
 
 pub(super) fn execute(arguments: &Run) -> anyhow::Result<()> {
     let path = match (&arguments.config, &arguments.data_dir) {
         (Some(path), _) => path.clone(),
-        (None, Some(directory)) => directory.join(FILE_NAME),
+        // That nothing was made there says more than that its configuration is missing.
+        (None, Some(directory)) => DataDir::existing(directory)?.path().join(FILE_NAME),
         (None, None) => {
             anyhow::bail!("expected --config or --data-dir: name the data directory that `init` or `join` has made")
         }

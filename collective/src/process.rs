@@ -130,7 +130,7 @@ impl Process {
     /// Serves until SIGINT or SIGTERM, then stops in good order; also when the replicated log can no longer be written.
     ///
     /// # Errors
-    /// If signals cannot be received; [`LogFailure`].
+    /// If signals cannot be received, or the replicated log can no longer be written.
     pub async fn until_told_to_stop(self) -> anyhow::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate())?;

@@ -66,14 +66,14 @@ pub(crate) fn check(who: &Administrator, order: &Command) -> Result<(), Denial> 
 /// Refuses to turn dual control on where fewer than two could approve each other's orders.
 ///
 /// # Errors
-/// [`Denial::Invalid`] for `dualControl`.
+/// [`Denial::Contradiction`] for `dualControl`.
 pub(crate) fn check_two(who: &Administrator) -> Result<(), Denial> {
     if Judge::new(&who.state, who.now).administrators(2) == 2 {
         return Ok(());
     }
     let message =
         format!("cannot be Required where fewer than two could approve: at least two local users must {ABLE}");
-    Err(Denial::field("dualControl", message))
+    Err(Denial::contradiction("dualControl", message))
 }
 
 /// How many local users must hold everything.

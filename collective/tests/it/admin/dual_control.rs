@@ -13,8 +13,10 @@ async fn dual_control_begins_with_two_and_ends_with_two() {
     let lab = Lab::start().await;
     let root = Admin::root(&lab).await;
     let alone = set_dual_control(&root, "Required").await;
-    assert_eq!(alone.fields(), ["dualControl"]);
-    assert!(alone.body["errors"][0]["message"].as_str().is_some_and(|text| text.contains("two local users")));
+    assert_eq!(alone.status, 409, "{alone:?}");
+    let fault = &alone.body["errors"][0];
+    assert_eq!(fault["field"], "dualControl");
+    assert!(fault["message"].as_str().is_some_and(|text| text.contains("two local users")));
     let (root, second) = two(&lab).await;
     // Neither goes away while it lasts.
     let of_second =

@@ -133,7 +133,11 @@ impl Controllers {
     async fn call<A: DeserializeOwned>(&self, plane: Plane, request: &http::Request<'_>) -> Result<A, CallError> {
         let answer = self.round(&self.line(plane, self.knock()), request).await;
         let silent = matches!(answer, Err(CallError::Unreachable(_)));
-        if !silent || self.own_key().is_none() || self.profile.spa.is_none() {
+        if !silent || self.device_key.is_none() || self.profile.spa.is_none() {
+            return answer;
+        }
+        if self.own_key_is_void.swap(false, Ordering::Relaxed) {
+            // With the profile's key there is silence as well: the next call begins with the device's own again.
             return answer;
         }
         // A key that was revoked meets the same silence as a network that is down; with the profile's a Controller says more.

@@ -27,7 +27,7 @@ pub enum LockError {
     /// Another process has it.
     #[error("{directory} is in use by process {holder}: stop that process, or name another directory")]
     InUse {
-        /// The directory.
+        /// The data or state directory that the other process holds.
         directory: PathBuf,
         /// Id of the process, as it wrote it.
         holder: String,

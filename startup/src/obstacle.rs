@@ -34,7 +34,7 @@ pub enum Obstacle {
     NoNftables,
     /// The kernel has `nf_tables` and refuses what was asked for.
     NftablesRefused,
-    /// Anything else.
+    /// An error that none of the others stands for.
     Other,
 }
 
@@ -194,7 +194,7 @@ impl Refusal {
         Self { obstacle: Obstacle::of_nftables(&error), error }
     }
 
-    /// The condition.
+    /// The condition that the error stands for at the place where it was met.
     #[must_use]
     pub const fn obstacle(&self) -> Obstacle {
         self.obstacle

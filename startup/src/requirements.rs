@@ -15,7 +15,7 @@ pub enum Missing {
     /// `CAP_NET_ADMIN`.
     #[error("the capability CAP_NET_ADMIN is missing, which tunnels, routes and nftables need; {}", Obstacle::NoNetworkAdmin.advice())]
     NetworkAdmin,
-    /// TUN devices.
+    /// There is no `/dev/net/tun`, or it cannot be opened.
     #[error("cannot open {TUN}: {0}")]
     Tun(Refusal),
 }

@@ -17,7 +17,7 @@ use ringwall_chaos_tests::lab::{
 
 /// The only host.
 const HOST: &str = "machine";
-/// Its address.
+/// IPv4 address of the only host, on the network of its own lab.
 const ADDRESS: &str = "10.77.1.11";
 /// For a program to find out that it cannot start.
 const SOON: Duration = Duration::from_secs(30);

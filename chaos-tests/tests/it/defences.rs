@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// Folder of the patches.
 const PATCHES: &str = "chaos-tests/defences";
-/// The promises.
+/// The document whose table rows are the promises.
 const PROMISES: &str = "docs/security.md";
 /// The register of threats.
 const REGISTER: &str = "docs/threats.md";

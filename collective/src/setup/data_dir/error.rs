@@ -15,7 +15,7 @@ pub enum DataDirError {
     /// The operating system refused.
     #[error("cannot use {path}: {why}")]
     Io {
-        /// Which file.
+        /// The file or directory that was refused.
         path: PathBuf,
         /// What it said, and what to do about it.
         why: Refusal,
@@ -41,7 +41,7 @@ pub enum DataDirError {
     /// A key is damaged.
     #[error("cannot use the key in {path}; if it is damaged, restore it from a backup, or join again")]
     Key {
-        /// Which file.
+        /// The key file, in the data directory.
         path: PathBuf,
         /// What is wrong.
         #[source]

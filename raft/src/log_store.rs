@@ -51,9 +51,10 @@ impl Drop for ClosedSignal {
     }
 }
 
-/// The log store; clones share it.
+/// The log store; clones share it. The database is closed when the last clone has been dropped.
 #[derive(Clone)]
 pub(crate) struct LogStore {
+    /// Before `flusher`: the fields are dropped in this order, so that the flusher's thread has the last reference.
     database: Arc<Database>,
     flusher: Flusher,
     recent: Arc<Mutex<Recent>>,

@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 # One profile and one directory for everything: what the demonstration runs is what the tests tested, and RocksDB is compiled
 # once, also by .ci/run and by other clones. Outside the checkout, so that a clean clone compiles only what changed.
+ifeq ($(HOME)$(CARGO_TARGET_DIR),)
+$(error neither HOME nor CARGO_TARGET_DIR is set: say where to build, e.g. make demo CARGO_TARGET_DIR=/var/tmp/ringwall)
+endif
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/ringwall/target
 BINARIES := $(CARGO_TARGET_DIR)/debug
 DEMO_FLAGS := $(if $(filter 1 yes true,$(KEEP)),--keep)
@@ -25,7 +28,7 @@ build: ## Builds everything, tests included.
 demo: ## Runs the whole product in a lab on this machine (root). KEEP=1 leaves it up.
 	@scripts/setup.sh demo
 	@scripts/build.sh build --workspace --bins --locked
-	$(BINARIES)/ringwall-demo run $(DEMO_FLAGS)
+	"$(BINARIES)/ringwall-demo" run $(DEMO_FLAGS)
 
 test: lint ## Checks, builds and tests everything (root).
 	@scripts/build.sh build --workspace --all-targets --locked
@@ -53,7 +56,7 @@ fmt: ## Formats the code.
 bench: ## Measures the figures of the design and compares them with those of others (root). QUICK=1: fewer runs.
 	@scripts/setup.sh bench
 	@scripts/build.sh build --workspace --bins --locked
-	$(BINARIES)/ringwall-bench
+	"$(BINARIES)/ringwall-bench"
 
 fuzz: ## Gives the readers of bytes of others what nobody meant, for MINUTES=10 in all; TARGET=name: one of them.
 	@scripts/fuzz.sh $(or $(MINUTES),10) $(TARGET)
@@ -65,8 +68,8 @@ defences: ## Takes each defence out and sees its test fail (root); ONLY=name: on
 pentest: ## Attacks the product in a lab, and the admin API for MINUTES=10; a table of what held (root).
 	@scripts/setup.sh pentest
 	@scripts/build.sh build --workspace --bins --locked
-	$(BINARIES)/ringwall-pentest --minutes $(or $(MINUTES),10)
+	"$(BINARIES)/ringwall-pentest" --minutes $(or $(MINUTES),10)
 
 clean-lab: ## Removes what a kept or interrupted lab left.
 	@scripts/build.sh build --workspace --bins --locked
-	$(BINARIES)/ringwall-demo clean
+	"$(BINARIES)/ringwall-demo" clean

@@ -21,7 +21,7 @@ if [ -n "${RINGWALL_ADVISORY_DB:-}" ]; then
     url="file://$(realpath "$RINGWALL_ADVISORY_DB")"
 else
     url=https://github.com/RustSec/advisory-db
-    git ls-remote --exit-code "$url" HEAD >/dev/null 2>&1 </dev/null || unchecked "the database at $url cannot be reached"
+    GIT_TERMINAL_PROMPT=0 timeout 30 git ls-remote --exit-code "$url" HEAD >/dev/null 2>&1 </dev/null || unchecked "the database at $url cannot be reached"
 fi
 # cargo-deny takes the database from its configuration only.
 { cat deny.toml; printf '\n[advisories]\ndb-urls = ["%s"]\ndb-path = "%s/db"\nyanked = "warn"\n' "$url" "$scratch"; } >"$scratch/deny.toml"

@@ -68,7 +68,7 @@ trap 'rm -f "$status"' EXIT
 # Two short-lined streams into one: what starts (cargo's messages) and what is finished (its JSON).
 events() {
     {
-        { CARGO_TERM_PROGRESS_WHEN=never cargo "$1" --message-format=json-render-diagnostics "${@:2}" || echo $? >"$status"; } \
+        { CARGO_TERM_PROGRESS_WHEN=never cargo "$1" --message-format=json-render-diagnostics "${@:2}" && echo 0 >"$status" || echo $? >"$status"; } \
             2> >(sed -u 's/^/= /' >&3) |
             sed -u -n -E 's/^\{"reason":"compiler-artifact","package_id":"([^"]*)".*"kind":\["(lib|rlib|proc-macro|bin|cdylib)".*/+ \1/p' >&3
     } 3>&1
@@ -111,4 +111,10 @@ while true; do
         shown_at=$SECONDS
     fi
 done
-[ ! -s "$status" ] || exit "$(cat "$status")"
+# Nothing is known of a cargo that was killed, or whose result could not be written: that is no success.
+result=$(cat "$status" 2>/dev/null || true)
+[ -n "$result" ] || {
+    printf 'build: it is not known how cargo ended: it was killed (memory?), or %s is full\n' "$(dirname "$status")" >&2
+    exit 70
+}
+exit "$result"

@@ -35,7 +35,7 @@ version_at_least() {
     local wanted=$1 have
     shift
     command -v "$1" >/dev/null || { echo 'not installed'; return 1; }
-    have=$("$@" 2>&1 </dev/null | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)*' | head -n 1 || true)
+    have=$(timeout 60 "$@" 2>&1 </dev/null | grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)*' | head -n 1 || true)
     [ -n "$have" ] || { echo "cannot be run (\`$*\` tells no version)"; return 1; }
     [ "$(printf '%s\n%s\n' "$wanted" "$have" | sort -V | head -n 1)" = "$wanted" ] ||
         { echo "version $have at $(command -v "$1") is too old: $wanted is needed"; return 1; }
@@ -44,7 +44,8 @@ version_at_least() {
 # runs COMMAND...: it is installed, and succeeds.
 runs() {
     command -v "$1" >/dev/null || { echo 'not installed'; return 1; }
-    "$@" >"$scratch/why" 2>&1 </dev/null || { echo "cannot be run (\`$*\`): $(head -n 1 "$scratch/why")"; return 1; }
+    timeout 60 "$@" >"$scratch/why" 2>&1 </dev/null ||
+        { echo "cannot be run (\`$*\`): $(head -n 1 "$scratch/why")"; return 1; }
 }
 
 check_cc() {
@@ -172,30 +173,71 @@ look() {
     done
 }
 
+# What keeps packages from starting their services: only their programs are wanted on this machine. Removed at the end; what an
+# interrupted run left is known by its second line.
+policy=/usr/sbin/policy-rc.d
+mark='# Made by scripts/setup.sh of Ringwall for the time of an installation.'
+own_policy() { [ -e "$policy" ] && grep -qxF "$mark" "$policy"; }
+
+# One installation at a time; held until this script ends.
+lock_installation() {
+    exec 8>/run/lock/ringwall-setup.lock
+    flock --nonblock 8 || {
+        printf 'setup: another setup installs packages; waiting for it\n'
+        flock 8
+    }
+}
+
 install() {
-    if [ "$(id -u)" -ne 0 ]; then
-        printf 'setup: cannot install packages: not root; run this as root, or install them yourself\n' >&2
-        exit 77
-    fi
     if ! command -v apt-get >/dev/null; then
         printf 'setup: cannot install packages: this is not Debian; install what is listed above yourself\n' >&2
         exit 69
     fi
-    # The packages' services are not wanted on this machine, only their programs.
-    if [ ! -e /usr/sbin/policy-rc.d ]; then
-        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-        chmod 755 /usr/sbin/policy-rc.d
-        undo+=('rm -f /usr/sbin/policy-rc.d')
+    if [ "$(id -u)" -ne 0 ]; then
+        printf 'setup: cannot install packages: not root; run this as root, or install them yourself:\n' >&2
+        printf 'setup:   apt-get install --no-install-recommends %s\n' "$*" >&2
+        exit 77
+    fi
+    lock_installation
+    if [ ! -e "$policy" ] || own_policy; then
+        printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
+        chmod 755 "$policy"
+        undo+=('rm -f "$policy"')
     fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -qq update
+    # Another apt may be at work, as on a new machine that updates itself; questions are answered with what is there.
+    local apt=(apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold)
+    "${apt[@]}" -qq update </dev/null >"$scratch/apt" 2>&1 || {
+        tail -n 5 "$scratch/apt" >&2
+        printf 'setup: the lists of packages cannot be brought up to date; going on with those that are here\n' >&2
+    }
     printf 'setup: installing %s\n' "$*"
     apt-get install --assume-no --no-install-recommends "$@" 2>/dev/null | grep -E '^(Need to get|After this)' | sed 's/^/setup: /' || true
-    apt-get -qq install --yes --no-install-recommends "$@" >"$scratch/apt" 2>&1 || {
+    "${apt[@]}" -qq install --yes --no-install-recommends "$@" </dev/null >"$scratch/apt" 2>&1 || {
         tail -n 5 "$scratch/apt" >&2
         return 1
     }
 }
+
+# First what no package brings: nobody should wait for an installation to hear of it.
+why=$(check_rust) || {
+    printf 'setup: Rust: %s; see https://rustup.rs, or run: rustup update\n' "$why" >&2
+    [ -z "${SUDO_USER:-}" ] || printf 'setup: if %s has it: sudo env "PATH=$PATH" make …\n' "$SUDO_USER" >&2
+    exit 69
+}
+if [ "$purpose" != build ] && { [ "$(id -u)" -ne 0 ] || ! unshare --net true 2>/dev/null; }; then
+    lacks='needs root and the right to make network namespaces (CAP_SYS_ADMIN, CAP_NET_ADMIN)'
+    if [ "$purpose" != test ]; then
+        printf 'setup: the lab %s; `make build` does not\n' "$lacks" >&2
+        exit 77
+    fi
+    printf 'setup: the lab %s: tests on real packets will fail here; `make lint` and `make build` do without\n' "$lacks" >&2
+fi
+if [ "$(id -u)" -eq 0 ] && own_policy; then
+    lock_installation
+    printf 'setup: removing %s, which an interrupted setup left\n' "$policy"
+    rm -f "$policy"
+fi
 
 look
 if [ "${#packages[@]}" -gt 0 ]; then
@@ -224,18 +266,21 @@ if [ "$purpose" != build ]; then
     [ -c /dev/net/tun ] ||
         printf 'setup: no /dev/net/tun: the demonstration and the tests need it (kernel module tun), the build does not\n' >&2
 fi
-why=$(check_rust) || {
-    printf 'setup: Rust: %s; see https://rustup.rs, or run: rustup update\n' "$why" >&2
-    exit 69
-}
 # schemathesis, which holds the admin API against its description: every package in the version and with the hash that
 # chaos-tests/pentest/requirements.txt names. Made anew when that file changes.
 make_python_environment() {
-    local place=${RINGWALL_PENTEST_VENV:-$HOME/.cache/ringwall/pentest} wanted=chaos-tests/pentest/requirements.txt
-    cmp -s "$wanted" "$place/requirements.txt" && return
+    local place=${RINGWALL_PENTEST_VENV:-${HOME:?is not set}/.cache/ringwall/pentest} wanted=chaos-tests/pentest/requirements.txt
+    mkdir -p "$(dirname "$place")"
+    exec 9>"$place.lock"
+    flock 9
+    # It breaks when the system's Python is another: that it is there says nothing.
+    cmp -s "$wanted" "$place/requirements.txt" && runs "$place/bin/schemathesis" --version >/dev/null && return
+    if [ -e "$place" ] && [ ! -e "$place/pyvenv.cfg" ] && [ -n "$(ls -A "$place")" ]; then
+        printf 'setup: %s is no Python environment; name another directory in RINGWALL_PENTEST_VENV\n' "$place" >&2
+        return 1
+    fi
     printf 'setup: installing schemathesis into %s\n' "$place"
     rm -rf "$place"
-    mkdir -p "$(dirname "$place")"
     python3 -m venv "$place" || return 1
     "$place/bin/pip" install --quiet --disable-pip-version-check --no-input --require-hashes --requirement "$wanted" || return 1
     cp "$wanted" "$place/requirements.txt"

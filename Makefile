@@ -58,7 +58,7 @@ bench: ## Measures the figures of the design and compares them with those of oth
 	@scripts/build.sh build --workspace --bins --locked
 	"$(BINARIES)/ringwall-bench"
 
-fuzz: ## Gives the readers of bytes of others what nobody meant, for MINUTES=10 in all; TARGET=name: one of them.
+fuzz: ## Runs the fuzz targets, for MINUTES=10 in all; TARGET=name: one of them.
 	@scripts/fuzz.sh $(or $(MINUTES),10) $(TARGET)
 
 defences: ## Takes each defence out and sees its test fail (root); ONLY=name: one of them. Writes docs/defences.md.

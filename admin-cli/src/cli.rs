@@ -26,7 +26,7 @@ pub use profile::{Background, Profile};
 pub use question::{Explain, Lint, Simulate};
 pub use session::{Blocklist, Session};
 
-/// Orders for a Ringwall Collective.
+/// Administers a Ringwall Collective.
 #[derive(Debug, Parser)]
 #[command(name = "ringctl", version, about, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
@@ -47,8 +47,8 @@ const EXAMPLES: &str = "Examples:
   ringctl device revoke CN=alice,OU=local --cut --wait enforced
   ringctl explain alice 10.20.0.10:443
 
-Exit codes: 0 done, 1 something here, 2 usage, 3 unreachable, 4 not signed in, 5 not permitted, 6 not found,
-7 invalid, 8 conflict, 9 unavailable, 10 the answer is no, 11 another administrator must approve it first.";
+Exit codes: 0 done, 1 local error, 2 usage, 3 unreachable, 4 not signed in, 5 not permitted, 6 not found,
+7 invalid, 8 conflict, 9 unavailable, 10 check failed (denied, or findings), 11 another administrator must approve it first.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -90,7 +90,7 @@ pub enum Command {
         #[command(subcommand)]
         order: Option<Approvals>,
     },
-    /// The sealed way in for when no administrator can sign in.
+    /// Emergency access, for when no administrator can sign in.
     #[command(subcommand)]
     BreakGlass(BreakGlass),
     /// Controllers and Gateways.
@@ -110,14 +110,12 @@ pub enum Command {
         after_help = "Examples:\n  ringctl explain alice 10.20.0.10:443\n  ringctl explain CN=bob,OU=ldap 10.20.0.10:53 --protocol udp"
     )]
     Explain(Explain),
-    /// Who would gain or lose what if a file were applied; changes nothing.
+    /// Show who would gain or lose access if a file were applied; changes nothing.
     #[command(after_help = "Example:\n  ringctl simulate -f change.yaml")]
     Simulate(Simulate),
-    /// What the API accepts and that cannot work, now or with a file applied.
-    #[command(
-        after_help = "What the API refuses, a field without effect among it, is told before anything is judged (exit code 7).\n\n\
-                      Examples:\n  ringctl lint\n  ringctl lint -f change.yaml"
-    )]
+    /// Report objects that are valid and cannot work, as they are now or with a file applied.
+    #[command(after_help = "Invalid objects are reported first, and nothing is judged then (exit code 7).\n\n\
+                      Examples:\n  ringctl lint\n  ringctl lint -f change.yaml")]
     Lint(Lint),
     /// Print a completion script for a shell.
     Completions {
@@ -141,21 +139,21 @@ pub struct SignIn {
     #[arg(long, default_value = "local")]
     pub(crate) provider: String,
     /// Sign in with the break-glass code that `ringwall-controller init` printed, as the password: when no administrator can
-    /// sign in otherwise. Everybody hears of it.
+    /// sign in otherwise. The use is audited and shown to every administrator.
     #[arg(long, conflicts_with_all = ["username", "provider"])]
     pub(crate) break_glass: bool,
     /// Read the password from this file instead of the terminal (`-`: standard input).
     #[arg(long)]
     pub(crate) password_file: Option<PathBuf>,
-    /// Read the key for knocking on the admin port from this file; wanted once on a machine from which the port is dark.
+    /// Read the key for knocking on the admin port from this file; required once on a machine from which the port does not respond otherwise.
     /// `ringwall-controller init` prints the first administrator's; a sign-in on a Controller's own machine needs none, and
     /// every sign-in leaves a key in the session file.
     #[arg(long)]
     pub(crate) knock_key_file: Option<PathBuf>,
-    /// Read the one-time password, if one is wanted, from this file instead of the terminal.
+    /// Read the one-time password, if one is required, from this file instead of the terminal.
     #[arg(long)]
     pub(crate) otp_file: Option<PathBuf>,
-    /// Read the enrolment code of a first one-time password seed, if one is wanted, from this file instead of the terminal.
+    /// Read the enrolment code of a first one-time password seed, if one is required, from this file instead of the terminal.
     #[arg(long)]
     pub(crate) enrolment_code_file: Option<PathBuf>,
 }

@@ -33,7 +33,7 @@ Examples:
   ringwall down
 
 Exit codes:
-  0 success            1 defect              2 command line     3 nobody is signed in
+  0 success            1 internal error    2 command line     3 nobody is signed in
   4 refused            5 no Controller       6 no daemon        7 a daemon runs already
   8 privilege missing  9 not found          10 another CA      64 unusable input";
 

@@ -14,7 +14,7 @@ use ringwall_gateway::process::{self, Outcome};
 #[derive(Debug, Parser)]
 #[command(name = "ringwall-gateway", version, about, max_term_width = 100)]
 struct Arguments {
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long, value_enum, default_value = "text", global = true, env = "RINGWALL_LOG_FORMAT")]
     log_format: LogFormat,
     /// Which log lines are written, e.g. `info` or `info,ringwall_gateway=debug`.

@@ -37,7 +37,9 @@ pub enum DataDirError {
     #[error("{0} is not empty; a new node needs an empty directory")]
     NotEmpty(PathBuf),
     /// It holds no node.
-    #[error("{0} holds no node: identity.json is missing; restore the directory from a backup, or join again")]
+    #[error(
+        "{0} holds no node: identity.json is missing; remove this node from the Collective and join again with an empty directory"
+    )]
     Missing(PathBuf),
     /// It belongs to another node, Collective or incarnation.
     #[error(

@@ -25,6 +25,6 @@ pub enum AdminSession {
 /// `break-glass`.
 #[derive(Debug, Subcommand)]
 pub enum BreakGlass {
-    /// Make a new break-glass code and show it once; the former one is void, and a session that it opened ends.
+    /// Make a new break-glass code and show it once; the former one is invalidated, and a session that it opened ends.
     Renew,
 }

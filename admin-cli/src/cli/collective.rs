@@ -20,12 +20,12 @@ pub enum Collective {
   ringctl collective admit c2
   ringctl collective admit c2 --fingerprint 3f2a…")]
     Admit(Admit),
-    /// Turn a Controller away that asks to join; its seed is void.
+    /// Reject a Controller that asks to join; its seed is invalidated.
     TurnAway {
         /// Name or id of its appliance.
         name: String,
     },
-    /// Remove an appliance for ever: its certificates, tokens and sessions are void at once.
+    /// Remove an appliance for ever: its certificates, tokens and sessions are invalidated at once.
     Remove {
         /// Name or id.
         name: String,

@@ -22,7 +22,7 @@ pub enum Device {
         /// DN suffix: a provider, a user or a device.
         dn: String,
     },
-    /// Take a device's own SPA key away: whoever knows it opens no port any more. Registration and sessions stay.
+    /// Revoke a device's own SPA key: it opens no port any more. Registration and sessions stay.
     RevokeSpaKey {
         /// `CN=<device>,CN=<user>,OU=<provider>`.
         dn: String,

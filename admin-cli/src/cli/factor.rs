@@ -14,7 +14,7 @@ pub enum Otp {
     Permit {
         /// `CN=<user>,OU=<provider>`.
         dn: String,
-        /// Hours until the code is void.
+        /// Hours until the code expires.
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=168))]
         hours: u32,
     },
@@ -38,7 +38,7 @@ pub enum Fido2 {
     Permit {
         /// `CN=<user>,OU=<provider>`.
         dn: String,
-        /// Hours until the code is void.
+        /// Hours until the code expires.
         #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=168))]
         hours: u32,
     },

@@ -13,7 +13,7 @@ use clap::{Subcommand, ValueEnum};
   ringctl profile email staff --to alice@example.com | sendmail -t
   ringctl profile on-boarding staff --hours 24                # a page at the admin port, for who may reach it
   ringctl profile page staff staff.html                       # the same page as a file, for a web server of yours
-  ringctl profile rotate staff --now                          # another key; links that are out bring nobody in")]
+  ringctl profile rotate staff --now                          # another key; existing links stop working")]
 pub enum Profile {
     /// Print the link.
     Link {
@@ -38,10 +38,10 @@ pub enum Profile {
     Email {
         /// Name or id.
         name: String,
-        /// To whom: prints a whole message for a mail program, text and HTML.
+        /// Recipient address: prints a whole message for a mail program, text and HTML.
         #[arg(long, value_name = "ADDRESS")]
         to: Vec<String>,
-        /// From whom; else the mail program says it.
+        /// Sender address; default: set by the mail program.
         #[arg(long, value_name = "ADDRESS", requires = "to")]
         from: Option<String>,
         /// Print the HTML form alone.

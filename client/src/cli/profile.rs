@@ -33,7 +33,7 @@ A link can hold a key: rather give it by file or standard input than as an argum
         #[arg(long)]
         json: bool,
     },
-    /// Forgets a profile with its key and tokens
+    /// Deletes a profile with its key and tokens
     Remove {
         /// Its name
         name: String,
@@ -66,10 +66,10 @@ pub(super) struct AddProfile {
     /// Name of the SPA key; with a host
     #[arg(long, value_name = "NAME")]
     spa_key_name: Option<String>,
-    /// Believe another certificate authority than before. Compare the fingerprints first!
+    /// Trust another certificate authority than before. Compare the fingerprints first!
     #[arg(long)]
     replace_ca: bool,
-    /// Do not ask before the first profile of a Collective is believed
+    /// Do not ask before the first profile of a Collective is trusted
     #[arg(long, short)]
     yes: bool,
 }

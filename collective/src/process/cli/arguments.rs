@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "ringwall-controller", version, about, max_term_width = 100)]
 pub struct Arguments {
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long, value_enum, default_value = "text", global = true, env = "RINGWALL_LOG_FORMAT")]
     pub log_format: LogFormat,
     /// Which log lines are written, e.g. `info` or `info,ringwall_raft=debug`.
@@ -34,13 +34,14 @@ pub enum LogFormat {
 pub enum Command {
     /// Make a new Collective with this machine as its first Controller.
     ///
-    /// Example: ringwall-controller init --data-dir /var/lib/ringwall --collective acme --hostname sdp.acme.example:443
+    /// Example: ringwall-controller init --data-dir /var/lib/ringwall --collective acme --hostname sdp.acme.example:443 \
+    /// --advertise-client 192.0.2.10:443 --advertise-peer 192.0.2.10:444
     /// --admin root --keep-root-sealed
     Init(Init),
     /// Ask to join an existing Collective with a seed file, and wait until an administrator has admitted this machine
     /// (`ringctl collective admit`).
     Join(Join),
-    /// Serve.
+    /// Run the Controller.
     Run(Run),
 }
 
@@ -79,7 +80,7 @@ pub struct Init {
     /// Collective.
     #[arg(long, required_unless_present = "root_key_out")]
     pub keep_root_sealed: bool,
-    /// Answer TLS to anybody instead of nobody who did not knock (`spaMode: Open` instead of `UDP-TCP`). Weaker: whoever
+    /// Disable single packet authorization (`spaMode: Open` instead of `UDP-TCP`). Weaker: whoever
     /// scans the network finds the ports. Without it this machine needs CAP_NET_ADMIN, as root has it.
     #[arg(long)]
     pub open: bool,
@@ -117,13 +118,13 @@ pub struct Addresses {
     /// Metrics and health, plain HTTP; without it none.
     #[arg(long)]
     pub listen_metrics: Option<SocketAddr>,
-    /// `host:port` where Clients reach this Controller; may be repeated. Default: the listening address.
+    /// `host:port` where Clients reach this Controller; may be repeated. Default: the listening address; required if that is 0.0.0.0 or [::].
     #[arg(long)]
     pub advertise_client: Vec<String>,
     /// `host:port` of its admin API.
     #[arg(long)]
     pub advertise_admin: Vec<String>,
-    /// `host:port` where appliances reach it.
+    /// `host:port` where appliances reach it. Default and requirement as above.
     #[arg(long)]
     pub advertise_peer: Vec<String>,
     /// Networks that may reach the admin API without a knock. Default: this machine.

@@ -39,9 +39,8 @@ fn announce(arguments: &Join, joined: &joining::Joined) {
     println!("joined as controller {} ({})", joined.node, joined.name);
     if !joined.signed {
         println!(
-            "its intermediates wait for the root's signature (`ringctl ca sign-intermediate --node {}`); until then it \
-             serves no Clients",
-            joined.node
+            "its intermediates are not signed yet: the Controller that keeps the root key signs them as soon as it runs; \
+             until then this one serves no Clients"
         );
     }
     println!("\nnext: ringwall-controller run --data-dir {}", arguments.data_dir.display());

@@ -39,7 +39,9 @@ pub enum DataDirError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A key is damaged.
-    #[error("cannot use the key in {path}; if it is damaged, restore it from a backup, or join again")]
+    #[error(
+        "cannot use the key in {path}; if it is damaged, restore this file from a backup, or remove this Controller and join again"
+    )]
     Key {
         /// The key file, in the data directory.
         path: PathBuf,
@@ -48,20 +50,24 @@ pub enum DataDirError {
         source: KeyError,
     },
     /// The certificate chain is damaged.
-    #[error("cannot use the certificate in node.pem: {0}; restore it from a backup, or join again")]
+    #[error(
+        "cannot use the certificate in node.pem: {0}; restore this file from a backup, or remove this Controller and join again"
+    )]
     Chain(PemError),
     /// `identity.json` is damaged or of another version.
     #[error(
-        "expected identity.json of version {IDENTITY_VERSION}: {0}; restore the data directory from a backup, or join again"
+        "expected identity.json of version {IDENTITY_VERSION}: {0}; restore this file from a backup, or remove this Controller and join again"
     )]
     Identity(String),
     /// `members.json` is damaged.
     #[error(
-        "expected members.json to hold controllers' records: {0}; restore the data directory from a backup, or join again"
+        "expected members.json to hold controllers' records: {0}; restore this file from a backup, or remove this Controller and join again"
     )]
     Members(String),
     /// `kek.key` is damaged.
-    #[error("expected kek.key to hold a key of 32 bytes; restore the data directory from a backup, or join again")]
+    #[error(
+        "expected kek.key to hold a key of 32 bytes; restore this file from a backup, or remove this Controller and join again"
+    )]
     Kek,
     /// The sealed root does not open.
     #[error(

@@ -34,7 +34,7 @@ pub enum LogFormat {
 pub enum Command {
     /// Make a new Collective with this machine as its first Controller.
     ///
-    /// Example: ringwall-controller init --data-dir /var/lib/ringwall --collective acme --hostname sdp.acme.example:443 \
+    /// Example: ringwall-controller init --data-dir /var/lib/ringwall --collective acme --hostname sdp.acme.example:443
     /// --advertise-client 192.0.2.10:443 --advertise-peer 192.0.2.10:444
     /// --admin root --keep-root-sealed
     Init(Init),

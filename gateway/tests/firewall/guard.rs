@@ -227,7 +227,7 @@ fn a_connection_on_which_we_wrote_goes_on_without_a_pinhole_and_may_be_reset() {
         assert!(lab.at_server().iter().all(|seen| !seen.flags.0), "no SYN-ACK");
         socket2::SockRef::from(&accepted).set_linger(Some(Duration::ZERO)).expect("a socket");
         drop(accepted);
-        assert!(lab.at_server().iter().any(|seen| seen.flags.2), "the other side is told");
+        lab.server_hears("the other side is told", |seen| seen.flags.2);
         lab.server_sends(&tcp(source, gateway(), "A", (9, expected), b"late"));
         assert_eq!(lab.at_server(), [], "and nothing is said afterwards");
     });

@@ -121,6 +121,16 @@ impl Lab {
         arrived(&self.lan)
     }
 
+    /// Waits for a packet at the protected side that follows from a descriptor being closed: a program that another test of this
+    /// process is just starting has copies of all descriptors until it is executed, and so the kernel may close it later.
+    pub(crate) fn server_hears(&self, what: &str, wanted: impl Fn(&Seen) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.at_server().iter().any(&wanted) {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::yield_now();
+        }
+    }
+
     /// What has arrived for clients since the last call.
     pub(crate) fn at_client(&self) -> Vec<Seen> {
         arrived(&self.tun)

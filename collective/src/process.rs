@@ -20,6 +20,7 @@ use ringwall_raft::Node;
 use ringwall_startup::DirectoryLock;
 use ringwall_trust::tls::{CurrentMembers, Members, Presented};
 use rustls::pki_types::CertificateDer;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -130,14 +131,11 @@ impl Process {
     /// Serves until SIGINT or SIGTERM, then stops in good order; also when the replicated log can no longer be written.
     ///
     /// # Errors
-    /// If signals cannot be received, or the replicated log can no longer be written.
-    pub async fn until_told_to_stop(self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
+    /// If the replicated log can no longer be written.
+    pub(crate) async fn until_told_to_stop(self, signals: &mut StopSignals) -> anyhow::Result<()> {
         let node = self.controller.replica.node().clone();
         let failure = tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None)?,
-            _ = terminate.recv() => None,
+            () = signals.told() => None,
             why = node.failed() => Some(LogFailure { directory: self.log.clone(), why }),
         };
         drop(node);
@@ -159,6 +157,30 @@ impl Process {
         self.controller.replica.node().shutdown().await;
         self.http.join().await;
         drop(self.lock);
+    }
+}
+
+/// SIGINT and SIGTERM. Taken before anything listens: whoever sees a port may end the process, also while it starts.
+pub(crate) struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// From now on the signals end the process in good order.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub(crate) fn take() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for one of them.
+    pub(crate) async fn told(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 

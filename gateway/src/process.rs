@@ -59,13 +59,18 @@ pub fn run(config: Config) -> anyhow::Result<Outcome> {
         tracing::warn!(%error, "connections wait when descriptors run out");
     }
     actix_rt::System::new().block_on(async move {
+        // Taken once: a signal between two takers would be lost.
+        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
         let mut running = tokio::select! {
             running = start::start(config, metrics) => running?,
-            outcome = signalled() => return outcome,
+            _ = terminate.recv() => return Ok(Outcome::Stopped),
+            _ = interrupt.recv() => return Ok(Outcome::Stopped),
         };
         let pulse = pulse(running.registry.clone(), running.firewall.enforcer(), Arc::clone(&running.outbox));
         let outcome = tokio::select! {
-            outcome = signalled() => outcome?,
+            _ = terminate.recv() => Outcome::Stopped,
+            _ = interrupt.recv() => Outcome::Stopped,
             () = &mut running.reshaped => Outcome::Reshape,
             what = &mut running.broken => Outcome::Broken(what.unwrap_or_else(|_| UNWATCHED.to_owned())),
             what = pulse => Outcome::Broken(what),
@@ -83,16 +88,6 @@ pub fn re_execute() -> std::io::Error {
         Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
         Err(error) => error,
     }
-}
-
-async fn signalled() -> anyhow::Result<Outcome> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(Outcome::Stopped)
 }
 
 /// Tells the Controllers of the load; answers if the registry is gone.

@@ -4,7 +4,7 @@ use anyhow::Context;
 use ringwall_kernel::descriptors;
 
 use super::arguments::Run;
-use crate::process::Process;
+use crate::process::{Process, StopSignals};
 use crate::setup::config::{FILE_NAME, RawConfig};
 use crate::setup::data_dir::DataDir;
 
@@ -27,7 +27,11 @@ pub(super) fn execute(arguments: &Run) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     runtime.block_on(async {
-        let process = Process::start(config).await?;
-        process.until_told_to_stop().await
+        let mut signals = StopSignals::take().context("taking SIGINT and SIGTERM")?;
+        let process = tokio::select! {
+            started = Process::start(config) => started?,
+            () = signals.told() => return Ok(()),
+        };
+        process.until_told_to_stop(&mut signals).await
     })
 }

@@ -35,6 +35,8 @@ pub(crate) struct Desk {
     pub(crate) api: Connection,
     /// How to show.
     pub(crate) output: Format,
+    /// The file that keeps the session.
+    pub(crate) session: PathBuf,
 }
 
 /// Runs what the command line says.
@@ -75,7 +77,7 @@ pub async fn run(cli: Cli) -> Result<()> {
 
 fn desk(path: &Path, output: Format) -> Result<Desk> {
     let session = Session::load(path)?.filter(|session| session.token.is_some()).ok_or(ApiError::NotSignedIn)?;
-    Ok(Desk { api: Connection::new(&session)?, output })
+    Ok(Desk { api: Connection::new(&session)?, output, session: path.to_owned() })
 }
 
 /// Reads a text file, or standard input for `-`; at most 1 MiB.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use ringwall_raft::Node;
+use ringwall_trust::secret::WrapKey;
 use ringwall_trust::tls::Presented;
 use ringwall_trust::token::TokenSigner;
 
@@ -31,6 +32,7 @@ use crate::issuing::{self, Issuing};
 use crate::peers::Peers;
 use crate::peers::connector::Connector;
 use crate::replica::Replica;
+use crate::replica::key_rotation::KeyRotation;
 use crate::replica::vault::Vault;
 use crate::revocation::Revocation;
 use crate::setup::data_dir::{DataDir, NodeIdentity};
@@ -55,6 +57,8 @@ pub struct Controller {
     pub(crate) issuing: Arc<Issuing>,
     /// What this Controller has of its own.
     pub own_keys: Arc<OwnKeys>,
+    /// Rotation of the keys that all Controllers share.
+    pub(crate) key_rotation: KeyRotation,
     /// The end of rights before their time.
     pub revocation: Arc<Revocation>,
     /// Administrators' orders and questions.
@@ -71,6 +75,7 @@ pub(crate) struct Parts {
     pub(crate) data_dir: DataDir,
     pub(crate) node: Node,
     pub(crate) vault: Vault,
+    pub(crate) wrap: WrapKey,
     pub(crate) signer: TokenSigner,
     pub(crate) hashing: HashingPool,
     pub(crate) outbound: Outbound,
@@ -96,14 +101,26 @@ struct Shared {
 impl Controller {
     /// Puts the services together.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { identity, data_dir, node, vault, signer, hashing, outbound, issuer_keys, connector, presented } =
-            parts;
+        let Parts {
+            identity,
+            data_dir,
+            node,
+            vault,
+            wrap,
+            signer,
+            hashing,
+            outbound,
+            issuer_keys,
+            connector,
+            presented,
+        } = parts;
         let replica = Replica::new(node, clock::now);
         let audit = Audit::new(identity.collective_id, identity.node);
         let shared = Shared::new(replica, audit, vault, (hashing, outbound), (signer, issuer_keys));
         let Shared { replica, vault, signers, intermediates, .. } = &shared;
         let clock = Arc::new(ClockWatch::new(replica.node().clone(), data_dir.path()));
         let gateway_audit = GatewayAudit::new(data_dir.path());
+        let key_rotation = KeyRotation::new(replica.clone(), Arc::clone(vault), data_dir.clone(), wrap);
         let own_keys =
             OwnKeys::new(replica.clone(), data_dir, Arc::clone(signers), Arc::clone(intermediates), presented);
         let issuers = Arc::clone(intermediates);
@@ -118,6 +135,7 @@ impl Controller {
             vault: shared.vault,
             issuing,
             own_keys: Arc::new(own_keys),
+            key_rotation,
             revocation,
             peers,
             clock,

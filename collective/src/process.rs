@@ -75,7 +75,7 @@ impl Process {
         let first_members = data_dir.members().context("reading the members known from joining")?;
         let listeners = Listeners::bind(&config)?;
         let bound = listeners.bound()?;
-        let NodeKeys { node: own_key, chain, client_ca, appliance_ca, signer, kek, root } = keys;
+        let NodeKeys { node: own_key, chain, client_ca, appliance_ca, signer, keks, wrap, root } = keys;
         let presented = Presented::new(chain.clone(), &own_key).context("this node's certificate")?;
         let roots: Vec<CertificateDer<'static>> = chain.last().cloned().into_iter().collect();
         let members = CurrentMembers::new(known_members(&identity, &roots, &first_members)?);
@@ -88,7 +88,8 @@ impl Process {
             identity: identity.clone(),
             data_dir: data_dir.clone(),
             node,
-            vault: Vault::new(kek),
+            vault: Vault::new(keks),
+            wrap,
             signer,
             hashing,
             outbound: config.providers.clone(),

@@ -4,6 +4,8 @@
 //! contains everything that was committed before the call, and that a proposal repeated under one id within 24 hours
 //! happens once. What is proposed, and who may, is left to the services.
 
+pub(crate) mod key_ring;
+pub(crate) mod key_rotation;
 pub(crate) mod vault;
 
 use std::sync::Arc;

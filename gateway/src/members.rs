@@ -9,10 +9,10 @@ use arc_swap::ArcSwapOption;
 use data_encoding::BASE64URL_NOPAD;
 use ipnet::IpNet;
 use ringwall_actors::feed::Candidates;
-use ringwall_actors::feed::Feed;
+use ringwall_actors::feed::{Feed, FeedOutbox};
 use ringwall_actors::registry::published::Published;
 use ringwall_protocol::feed::FeedView;
-use ringwall_protocol::id::{ApplianceId, CollectiveId};
+use ringwall_protocol::id::{ApplianceId, CollectiveId, Thumbprint};
 use ringwall_protocol::membership::{ControllerRecord, GatewayRecord};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::KnockKey;
@@ -79,6 +79,8 @@ pub(crate) struct KnockSettings {
     pub(crate) bind_destination: bool,
     /// The key with which this Gateway knocks on Controllers.
     pub(crate) knock: Arc<ArcSwapOption<SecretKey>>,
+    /// Which of them is on the disk, as far as this process has seen.
+    pub(crate) saved: Mutex<Option<Thumbprint>>,
 }
 
 impl KnockSettings {
@@ -99,15 +101,18 @@ impl KnockSettings {
     }
 
     /// Takes over the key for knocking on Controllers, and keeps it for the next start.
-    fn follow_peer_key(&self, view: &FeedView, data: &DataDir) {
+    fn follow_peer_key(&self, view: &FeedView, data: &DataDir, outbox: &FeedOutbox) {
         let Some(text) = view.peer_spa_key.as_ref().map(KnockKey::expose) else { return };
         let Ok(key) = text.parse::<SecretKey>() else {
             return tracing::error!("invalid SPA key for controllers; keeping the previous one");
         };
-        if self.knock.load().as_deref() == Some(&key) {
-            return;
-        }
+        let digest = Thumbprint(key.digest());
+        // Good as soon as it is told, but confirmed only when it is on the disk.
         self.knock.store(Some(Arc::new(key)));
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if *saved == Some(digest) {
+            return outbox.peer_key(digest);
+        }
         let kept = data.identity().and_then(|identity| match identity {
             Some(mut identity) if identity.spa_key.as_deref() != Some(text) => {
                 identity.spa_key = Some(text.to_owned());
@@ -115,8 +120,12 @@ impl KnockSettings {
             }
             _ => Ok(()),
         });
-        if let Err(error) = kept {
-            tracing::error!(%error, "cannot save the SPA key for controllers");
+        match kept {
+            Ok(()) => {
+                *saved = Some(digest);
+                outbox.peer_key(digest);
+            }
+            Err(error) => tracing::error!(%error, "cannot save the SPA key for controllers"),
         }
     }
 }
@@ -135,7 +144,7 @@ pub(crate) async fn follow(
     mut published: Published,
     members: &CurrentMembers,
     guard: &KnockSettings,
-    feed: &Addr<Feed>,
+    (feed, outbox): (&Addr<Feed>, &FeedOutbox),
     data: &DataDir,
     names: &Names,
     shape: &Shape,
@@ -147,7 +156,7 @@ pub(crate) async fn follow(
             let (controllers, gateways) = (view.controllers.values(), view.gateways.values());
             members.replace(membership(view.collective, &view.root_certificate, controllers, gateways));
             guard.follow(view);
-            guard.follow_peer_key(view, data);
+            guard.follow_peer_key(view, data, outbox);
             names.follow(view);
             let present: Vec<_> = view.controllers.values().cloned().collect();
             if present != known {

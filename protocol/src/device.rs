@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{DeviceId, ProviderId, Thumbprint, UserId};
+use crate::id::{DeviceId, LogIndex, ProviderId, Thumbprint, UserId};
 use crate::name::SessionDn;
 use crate::time::UnixMillis;
 
@@ -35,4 +35,10 @@ pub struct DeviceRegistration {
     /// Sealed SPA key of this device, base64url; absent until the first one was issued.
     #[serde(default)]
     pub spa_key: Option<String>,
+    /// Log index at which that key was made; 0 if it is absent.
+    #[serde(default)]
+    pub spa_key_at: LogIndex,
+    /// The key before it, and when that was made: accepted until the device has shown that it got the new one.
+    #[serde(default)]
+    pub former_spa_key: Option<(String, LogIndex)>,
 }

@@ -12,7 +12,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::ConnectionProof;
-use crate::id::{ApplianceId, CollectiveId, CommandId, Incarnation, LogIndex, NodeId, SessionId, SignInId, SiteId};
+use crate::id::{
+    ApplianceId, CollectiveId, CommandId, Incarnation, LogIndex, NodeId, SessionId, SignInId, SiteId, Thumbprint,
+};
 use crate::membership::{ControllerRecord, GatewayRecord, KeyRecord};
 use crate::name::{DnScope, SessionDn};
 use crate::object::appliance::ApplianceState;
@@ -156,6 +158,9 @@ pub enum FeedEvent {
         keys: Vec<KnockKey>,
         /// Window, seconds.
         window_seconds: u32,
+        /// Key with which the Gateway knocks on Controllers; absent: as before.
+        #[serde(default)]
+        peer_key: Option<KnockKey>,
     },
     /// A session is at this Gateway of the Site; others end theirs of the same DN.
     #[serde(rename_all = "camelCase")]
@@ -206,10 +211,13 @@ impl FeedView {
                 self.gateways.insert(gateway.appliance, gateway.clone());
             }
             FeedEvent::SiteChanged { site } => self.site = site.clone(),
-            FeedEvent::SpaChanged { mode, keys, window_seconds } => {
+            FeedEvent::SpaChanged { mode, keys, window_seconds, peer_key } => {
                 self.spa_mode = *mode;
                 self.spa_keys.clone_from(keys);
                 self.spa_window_seconds = *window_seconds;
+                if peer_key.is_some() {
+                    self.peer_spa_key.clone_from(peer_key);
+                }
             }
             FeedEvent::SessionBound { .. } | FeedEvent::Reevaluate { .. } => {}
         }
@@ -280,6 +288,11 @@ pub enum FromGateway {
     Interfaces {
         /// At most [`crate::membership::MAX_INTERFACE_ADDRESSES`].
         addresses: Vec<std::net::IpAddr>,
+    },
+    /// The Gateway keeps this key for knocking on Controllers: told on every new connection, and when it is replaced.
+    PeerKey {
+        /// SHA-256 of the key's 32 bytes.
+        digest: Thumbprint,
     },
     /// Audit records, at least once each.
     Audit {

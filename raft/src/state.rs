@@ -20,6 +20,7 @@ pub mod feed;
 pub mod gateway;
 pub(crate) mod housekeeping;
 pub mod join_token;
+pub mod kek;
 pub mod local_password;
 pub mod lockout;
 pub(crate) mod map;
@@ -31,9 +32,11 @@ pub(crate) mod reply;
 pub(crate) mod result;
 pub mod revocation;
 pub mod secret;
+pub mod secret_place;
 pub mod security_key;
 pub mod signing_key;
 pub mod spa;
+pub mod spa_master;
 pub mod spa_name;
 mod step;
 pub mod totp;
@@ -62,6 +65,7 @@ use candidate::Candidate;
 use collective::Collective;
 use device::Registrations;
 use join_token::{JoinToken, JoinTokenHash};
+use kek::Kek;
 use local_password::LocalPassword;
 use lockout::{Lockout, LockoutSubject};
 use map::Map;
@@ -73,6 +77,7 @@ use secret::{Sealed, Secrets};
 use security_key::SecurityKeys;
 use signing_key::KeptKey;
 use spa::SpaKey;
+use spa_master::SpaMasters;
 use spa_name::SpaName;
 use totp::TotpRecord;
 use transaction::Transaction;
@@ -120,6 +125,10 @@ pub struct State {
     admin_keys: Map<UserId, Vec<Thumbprint>>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     waiting_orders: Map<Uuid, WaitingOrder>,
+    kek: Kek,
+    /// Public keys with which secrets are wrapped for members.
+    wrap_keys: Map<NodeId, String>,
+    spa_masters: SpaMasters,
 }
 
 impl State {

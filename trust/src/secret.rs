@@ -1,4 +1,4 @@
-//! Secrets in memory and at rest: 32-byte keys, sealing under the key-encryption key, private files, random bytes.
+//! Secrets in memory and at rest: 32-byte keys, sealing under the key-encryption key, wrapping for a member, private files, random bytes.
 //!
 //! Promises: a [`SecretKey`] is wiped when dropped, has no `Debug` and compares in constant time; what [`seal()`] made
 //! opens only under the same key and the same label. Who may read a secret is left to callers.
@@ -11,10 +11,12 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 mod file;
 mod random;
 mod seal;
+mod wrap;
 
 pub use file::{FileError, private_directory, read_private, write_private};
 pub use random::{Random, SystemRandom};
 pub use seal::{SealError, open, seal};
+pub use wrap::{WrapError, WrapKey, wrap};
 
 /// 32 secret bytes: a key-encryption key, an SPA key, a master secret, a cookie, a join token.
 ///

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ringwall_protocol::feed::{FromGateway, SessionSummary};
-use ringwall_protocol::id::{CommandId, LogIndex, SessionId};
+use ringwall_protocol::id::{CommandId, LogIndex, SessionId, Thumbprint};
 use ringwall_protocol::membership::MAX_INTERFACE_ADDRESSES;
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
@@ -32,6 +32,7 @@ struct Pending {
     order: VecDeque<SessionId>,
     load: Option<(u32, u32)>,
     interfaces: Interfaces,
+    peer_key: PeerKey,
     renewal: Option<(CommandId, String)>,
     audit: AuditBuffer,
     poll: bool,
@@ -42,6 +43,13 @@ struct Pending {
 #[derive(Debug, Default)]
 struct Interfaces {
     addresses: Vec<IpAddr>,
+    told: bool,
+}
+
+/// Digest of the key for knocking on Controllers, and whether this connection is still to be told of it.
+#[derive(Debug, Default)]
+struct PeerKey {
+    digest: Option<Thumbprint>,
     told: bool,
 }
 
@@ -64,6 +72,7 @@ impl FeedOutbox {
             order: VecDeque::new(),
             load: None,
             interfaces: Interfaces::default(),
+            peer_key: PeerKey::default(),
             renewal: None,
             audit: AuditBuffer::new(first_audit),
             poll: false,
@@ -110,7 +119,11 @@ impl FeedOutbox {
 
     /// How much this Gateway carries.
     pub fn load(&self, sessions: u32, rule_sets: u32) {
-        self.put(|pending| pending.load = Some((sessions, rule_sets)));
+        self.put(|pending| {
+            pending.load = Some((sessions, rule_sets));
+            // Said again now and then: what a Controller heard may not have become an entry.
+            pending.peer_key.told = false;
+        });
     }
 
     /// The addresses of this host, at most [`MAX_INTERFACE_ADDRESSES`] of them.
@@ -119,6 +132,16 @@ impl FeedOutbox {
         let mut pending = self.lock();
         if pending.interfaces.addresses != addresses {
             pending.interfaces = Interfaces { addresses, told: false };
+            drop(pending);
+            self.wake.notify_one();
+        }
+    }
+
+    /// SHA-256 of the key for knocking on Controllers that is on the disk.
+    pub fn peer_key(&self, digest: Thumbprint) {
+        let mut pending = self.lock();
+        if pending.peer_key.digest != Some(digest) {
+            pending.peer_key = PeerKey { digest: Some(digest), told: false };
             drop(pending);
             self.wake.notify_one();
         }
@@ -164,6 +187,7 @@ impl FeedOutbox {
         let mut pending = self.lock();
         pending.connected = true;
         pending.interfaces.told = false;
+        pending.peer_key.told = false;
         pending.dirty.clear();
         pending.order.clear();
         let live: Vec<_> = pending.live.keys().copied().collect();
@@ -203,6 +227,10 @@ impl FeedOutbox {
         if !pending.interfaces.told && !pending.interfaces.addresses.is_empty() {
             pending.interfaces.told = true;
             return Some(FromGateway::Interfaces { addresses: pending.interfaces.addresses.clone() });
+        }
+        if let Some(digest) = pending.peer_key.digest.filter(|_| !pending.peer_key.told) {
+            pending.peer_key.told = true;
+            return Some(FromGateway::PeerKey { digest });
         }
         if let Some((sessions, rule_sets)) = pending.load.take() {
             return Some(FromGateway::Load { sessions, rule_sets });

@@ -153,6 +153,9 @@ impl LinkCore {
             (_, FromGateway::Interfaces { addresses }) => {
                 effects.push(LinkEffect::Report(GatewayReport::Interfaces(addresses)));
             }
+            (_, FromGateway::PeerKey { digest }) => {
+                effects.push(LinkEffect::Report(GatewayReport::PeerKey(digest)));
+            }
             (_, FromGateway::Load { sessions, rule_sets }) => {
                 effects.push(LinkEffect::Report(GatewayReport::Load { sessions, rule_sets }));
             }

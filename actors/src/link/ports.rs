@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use futures_util::future::BoxFuture;
 use ringwall_protocol::feed::{FeedEvent, FeedView, SessionSummary};
-use ringwall_protocol::id::{ApplianceId, CommandId, Incarnation, LogIndex, SessionId};
+use ringwall_protocol::id::{ApplianceId, CommandId, Incarnation, LogIndex, SessionId, Thumbprint};
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::watch;
@@ -76,6 +76,8 @@ pub enum GatewayReport {
     },
     /// Addresses of its host.
     Interfaces(Vec<IpAddr>),
+    /// SHA-256 of the key for knocking on Controllers that it keeps.
+    PeerKey(Thumbprint),
     /// How much it carries.
     Load {
         /// Live sessions.

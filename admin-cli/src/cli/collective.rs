@@ -48,6 +48,17 @@ pub enum Collective {
         /// Name or id.
         name: String,
     },
+    /// Replace the keys that all Controllers share: the one that encrypts stored secrets, and those for knocking. The removal
+    /// of a Controller does it by itself. Nobody is cut off: `collective status` shows how far it is.
+    RotateKeys,
+    /// End keys for knocking from before the last rotation now, instead of a week after it. A device that has not signed in
+    /// since then needs a new profile link, an administrator a new knock key; sessions that were not renewed cannot connect
+    /// again (`ringctl device revoke --mode renewNow` renews them first).
+    EndFormerKeys {
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Make another Controller the leader.
     Transfer {
         /// Node id.

@@ -9,14 +9,16 @@ use anyhow::{Context, Result, bail};
 use ringwall_protocol::object::ObjectKind;
 use ringwall_protocol::object::settings::DualControl;
 use ringwall_protocol::wire::admin::{
-    BreakGlassStatus, CollectiveStatus, ControllerStatus, ExportRequest, GatewayStatus,
+    BreakGlassStatus, CollectiveStatus, ControllerStatus, ExportRequest, GatewayStatus, SharedKeys,
 };
 use serde_json::{Value, json};
 
 use super::Desk;
 use super::object::{find, find_id};
+use super::sign_in::renew_knock_key;
 use crate::cli::{Add, Collective};
 use crate::output::{Format, Rows, remark, say};
+use crate::session::Session;
 
 pub(super) async fn run(desk: &Desk, order: Collective) -> Result<()> {
     match order {
@@ -28,6 +30,12 @@ pub(super) async fn run(desk: &Desk, order: Collective) -> Result<()> {
         Collective::Retire { name } => state(desk, &name, "retire").await,
         Collective::Suspend { name } => state(desk, &name, "suspend").await,
         Collective::Resume { name } => state(desk, &name, "resume").await,
+        Collective::RotateKeys => {
+            let keys: SharedKeys = desk.api.post("/collective/rotate-keys", &json!({})).await?;
+            remark("key rotation ordered; `ringctl collective status` shows how far it is");
+            desk.output.print(&keys, |keys| Rows { titles: KEY_TITLES.to_vec(), rows: vec![key_row(keys)] })
+        }
+        Collective::EndFormerKeys { yes } => end_former_keys(desk, yes).await,
         Collective::Transfer { node } => {
             desk.api.post::<Value>("/collective/transfer", &json!({"node": node})).await?;
             remark(&format!("node {node} leads"));
@@ -60,6 +68,7 @@ async fn status(desk: &Desk) -> Result<()> {
             say(&format!("dual control: required, {} orders wait (`ringctl approvals`)", status.orders_waiting))?;
         }
     }
+    say(&shared_keys(&status.keys))?;
     status.weaker.iter().try_for_each(|option| say(&format!("weaker: {option}")))?;
     if let Some(BreakGlassStatus { used: Some(at), used_from, .. }) = &status.break_glass {
         let from = used_from.map_or_else(String::new, |from| format!(" from {from}"));
@@ -71,6 +80,39 @@ async fn status(desk: &Desk) -> Result<()> {
             one.name, one.source, one.fingerprint
         ))?;
     }
+    Ok(())
+}
+
+const KEY_TITLES: [&str; 4] = ["generation", "stage", "waiting for", "former knock keys"];
+
+fn key_row(keys: &SharedKeys) -> Vec<String> {
+    let former = if keys.former_knock_keys { "accepted" } else { "ended" };
+    vec![keys.generation.to_string(), keys.stage.clone(), keys.waiting_for.join(", "), former.to_owned()]
+}
+
+fn shared_keys(keys: &SharedKeys) -> String {
+    let mut line = format!("shared keys: generation {}, {}", keys.generation, keys.stage);
+    if !keys.waiting_for.is_empty() {
+        line.push_str(&format!(", waiting for {}", keys.waiting_for.join(", ")));
+    }
+    if keys.former_knock_keys {
+        line.push_str("; former knock keys are still accepted");
+        if !keys.members_with_former_key.is_empty() {
+            line.push_str(&format!(" and needed by {}", keys.members_with_former_key.join(", ")));
+        }
+    }
+    line
+}
+
+async fn end_former_keys(desk: &Desk, yes: bool) -> Result<()> {
+    let question = "End the former knock keys? Profile links and administrators' keys from before the rotation open no port any more.";
+    confirm(yes, question)?;
+    // The administrator's own key may be one of them.
+    let mut session = Session::load(&desk.session)?.context("the session file is gone; sign in again")?;
+    renew_knock_key(&mut session).await?;
+    session.save(&desk.session)?;
+    desk.api.post::<SharedKeys>("/collective/end-former-keys", &json!({})).await?;
+    remark("former knock keys are ended");
     Ok(())
 }
 
@@ -126,17 +168,19 @@ fn write_seed(path: &Path, seed: &Value) -> Result<()> {
     file.write_all(&serde_json::to_vec_pretty(seed)?).context("cannot write the seed file")
 }
 
-async fn remove(desk: &Desk, name: &str, yes: bool) -> Result<()> {
-    let appliance = find(desk, ObjectKind::Appliance, name).await?;
-    let question = format!("Remove {name} for ever? What it signed is void at once.");
-    if !yes
-        && !dialoguer::Confirm::new()
+/// Goes on if `yes` was said, on the command line or now.
+fn confirm(yes: bool, question: &str) -> Result<()> {
+    let confirmed = yes
+        || dialoguer::Confirm::new()
             .with_prompt(question)
             .interact()
-            .context("use --yes where there is no terminal")?
-    {
-        bail!("nothing was done");
-    }
+            .context("use --yes where there is no terminal")?;
+    if confirmed { Ok(()) } else { bail!("nothing was done") }
+}
+
+async fn remove(desk: &Desk, name: &str, yes: bool) -> Result<()> {
+    let appliance = find(desk, ObjectKind::Appliance, name).await?;
+    confirm(yes, &format!("Remove {name} for ever? What it signed is void at once."))?;
     let id = appliance["id"].as_str().context("the appliance has no id")?;
     desk.api.delete(&format!("/appliances/{id}")).await?;
     remark(&format!("{name} is removed"));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::read_text;
 use crate::cli::SignIn;
-use crate::connection::Connection;
+use crate::connection::{ApiError, Connection};
 use crate::output::remark;
 use crate::session::Session;
 
@@ -49,11 +49,8 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
         answer = other_factor(&session, &order).await?;
     }
     session.token = Some(answer.token);
-    let own: Result<KnockKeyAnswer, _> =
-        Connection::new(&session)?.post("/authentication/knock-key", &Value::Null).await;
-    match own {
-        Ok(own) => session.knock_key = Some(own.knock_key),
-        Err(error) => remark(&format!("the key for knocking was not renewed: {error}")),
+    if let Err(error) = renew_knock_key(&mut session).await {
+        remark(&format!("the key for knocking was not renewed: {error}"));
     }
     session.expires = Some(answer.expires.to_string());
     session.user = Some(username).filter(|_| !order.break_glass).or(session.user);
@@ -62,6 +59,13 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
         remark(&answer.message_of_the_day);
     }
     remark(&format!("signed in as {} until {}", answer.user.name, answer.expires));
+    Ok(())
+}
+
+/// A new key for knocking on the admin port, made by what the Collective accepts now.
+pub(super) async fn renew_knock_key(session: &mut Session) -> Result<(), ApiError> {
+    let own: KnockKeyAnswer = Connection::new(session)?.post("/authentication/knock-key", &Value::Null).await?;
+    session.knock_key = Some(own.knock_key);
     Ok(())
 }
 

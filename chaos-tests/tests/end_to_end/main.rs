@@ -13,6 +13,7 @@ mod names;
 mod reevaluation;
 mod removed_device;
 mod ringctl;
+mod shared_keys;
 mod spoofed_syns;
 mod stage;
 mod start_up;

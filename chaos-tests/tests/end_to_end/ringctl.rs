@@ -92,6 +92,11 @@ const SHOWN: &[&[&str]] = &[
     &["explain", "alice", "10.20.0.99:22"],
     &["lint"],
     &["lint", "-o", "json"],
+    &["otp", "remove", "CN=alice,OU=local"],
+    &["fido2", "list"],
+    &["profile", "rotate", "default", "--now"],
+    &["approvals"],
+    &["collective", "rotate-keys"],
 ];
 
 /// What cannot be done, and what is said of it.

@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod appliances;
 pub(crate) mod settings;
+pub(crate) mod shared_keys;
 pub(crate) mod status;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_raft::{Connecting, PeerConnector, PeerStream, State};
 use ringwall_trust::secret::SecretKey;
-use ringwall_trust::spa::{Approach, PeerRole, dial_peer};
+use ringwall_trust::spa::{Approach, dial_peer};
 use ringwall_trust::tls::{Alpn, CurrentMembers, ExpectedController, Membership, Presented, Tls};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -48,7 +48,7 @@ impl Connector {
 
     /// Takes over addresses, modes and the knock key from the state.
     pub(crate) fn follow(&self, state: &State, vault: &Vault) {
-        let key = crate::listener::spa::peer_key(state, vault, PeerRole::Raft).ok();
+        let key = crate::listener::spa::controllers_key(state, vault);
         let peers = peers(state.controllers(), |record| state.spa_mode_of(record.appliance));
         let mut known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
         *known = Known { peers, key };

@@ -11,7 +11,8 @@ use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::join::{
-    ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE,
+    ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, KeyEncryptionKey,
+    MAX_JOIN_MESSAGE,
 };
 use ringwall_raft::State;
 use ringwall_raft::state::candidate::{AskAdmission, Candidate};
@@ -19,7 +20,7 @@ use ringwall_raft::state::gateway::AdmitGateway;
 use ringwall_raft::state::join_token::JoinTokenHash;
 use ringwall_trust::ca::IssuingCa;
 use ringwall_trust::identity::{Fingerprint, VerifiedRequest};
-use ringwall_trust::secret::{SecretKey, SystemRandom};
+use ringwall_trust::secret::{SecretKey, SystemRandom, wrap};
 use ringwall_trust::spa::PeerRole;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
@@ -112,7 +113,7 @@ async fn admit(peers: &Peers, request: &JoinRequest, from: IpAddr) -> Result<Opt
                 node: record.node,
                 client_issuer: record.client_issuer.clone(),
                 appliance_issuer: record.appliance_issuer,
-                kek: peers.vault.expose_kek().expose_text().to_string(),
+                keks: keks(peers),
             };
             let state = peers.replica.state();
             let chain = chain(&leaf, &issuer, &state);
@@ -121,12 +122,21 @@ async fn admit(peers: &Peers, request: &JoinRequest, from: IpAddr) -> Result<Opt
     }
 }
 
+/// All key-encryption keys that are held here: secrets may stand under each.
+fn keks(peers: &Peers) -> Vec<KeyEncryptionKey> {
+    let ring = peers.vault.ring();
+    let keys = ring.iter().map(|(generation, key)| (generation, key.expose_text().to_string()));
+    keys.map(|(generation, key)| KeyEncryptionKey { generation, key }).collect()
+}
+
 async fn admit_gateway(
     peers: &Peers,
     request: &JoinRequest,
     token: JoinTokenHash,
     csr: &VerifiedRequest,
 ) -> Result<(), Refusal> {
+    // A key that is made now must not be read with a former key-encryption key (T72): this Controller may lag behind.
+    peers.vault.seal_under(peers.replica.current().await?.kek().active);
     let spa_key = SecretKey::generate(&SystemRandom);
     let sealed = peers.vault.seal(Purpose::GatewaySpa(request.appliance_id), spa_key.expose());
     let admit = AdmitGateway { token, key: csr.thumbprint(), spa_key: sealed };
@@ -153,6 +163,9 @@ async fn ask_admission(
     for (field, text) in requests {
         verified_request(text, field)?;
     }
+    if wrap(&brought.wrap_key, "trial", &[]).is_err() {
+        return Err(Refusal::invalid("wrapKey: expected an X25519 public key, 43 characters of base64url"));
+    }
     let candidate = Candidate {
         appliance: request.appliance_id,
         name: String::new(),
@@ -160,6 +173,7 @@ async fn ask_admission(
         source,
         asked_at: UnixMillis(0),
         issuer_requests: requests.map(|(_, text)| text.clone()),
+        wrap_key: brought.wrap_key.clone(),
         peer_addresses: brought.peer_addresses.clone(),
         client_addresses: brought.client_addresses.clone(),
         admin_addresses: brought.admin_addresses.clone(),

@@ -9,11 +9,11 @@ use data_encoding::BASE64URL_NOPAD;
 use ringwall_protocol::id::{CommandId, LogIndex, NodeId};
 use ringwall_protocol::wire::error::ErrorBody;
 use ringwall_protocol::wire::join::{
-    ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, MAX_JOIN_MESSAGE, MAX_SEED,
-    SEED_VERSION, Seed,
+    ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, KeyEncryptionKey,
+    MAX_JOIN_MESSAGE, MAX_SEED, SEED_VERSION, Seed,
 };
 use ringwall_trust::identity::{Fingerprint, KeyKind, Leaf, LeafIdentity, PrivateKey};
-use ringwall_trust::secret::{SecretKey, SystemRandom, read_private};
+use ringwall_trust::secret::{SecretKey, SystemRandom, WrapKey, read_private};
 use ringwall_trust::spa::{Approach, dial_peer};
 use ringwall_trust::tls::{Alpn, Tls};
 use ringwall_trust::token::TokenSigner;
@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::frame;
 use crate::clock;
+use crate::replica::key_ring::KeyRing;
 use crate::setup::config::{Config, RawConfig};
 use crate::setup::data_dir::{DataDir, NodeIdentity, NodeKeys};
 
@@ -50,6 +51,7 @@ struct FreshKeys {
     client_ca: PrivateKey,
     appliance_ca: PrivateKey,
     signer: TokenSigner,
+    wrap: WrapKey,
 }
 
 /// Joins with the seed in a file, writes the data directory of `config`, and deletes the seed. `asking` is told the name and
@@ -73,6 +75,7 @@ pub async fn join(
         client_ca: PrivateKey::generate(KeyKind::P256)?,
         appliance_ca: PrivateKey::generate(KeyKind::P256)?,
         signer: TokenSigner::generate()?,
+        wrap: WrapKey::generate()?,
     };
     let request = request(&seed, config, &keys)?;
     asking(&seed.name, Fingerprint(keys.node.thumbprint().0));
@@ -116,6 +119,7 @@ fn request(seed: &Seed, config: &Config, keys: &FreshKeys) -> anyhow::Result<Joi
             client_issuer_csr: csr(&keys.client_ca)?,
             appliance_issuer_csr: csr(&keys.appliance_ca)?,
             token_key: public,
+            wrap_key: keys.wrap.public_text(),
         }),
     })
 }
@@ -198,7 +202,7 @@ fn keep(
     answer: JoinAnswer,
 ) -> anyhow::Result<Joined> {
     let Some(admission) = answer.controller else { bail!("the answer admits no controller") };
-    let ControllerAdmission { node, client_issuer, kek, .. } = admission;
+    let ControllerAdmission { node, client_issuer, keks, .. } = admission;
     if answer.collective_id != seed.collective_id || answer.appliance_id != seed.appliance_id {
         bail!("the answer is for another collective or appliance");
     }
@@ -222,7 +226,8 @@ fn keep(
         client_ca: keys.client_ca,
         appliance_ca: keys.appliance_ca,
         signer: keys.signer,
-        kek: kek.parse().context("the answer's key-encryption key")?,
+        keks: key_ring(&keks).context("the answer's key-encryption keys")?,
+        wrap: keys.wrap,
         root: None,
     };
     directory.write_configuration(&toml::to_string_pretty(raw).context("writing the configuration")?)?;
@@ -233,4 +238,10 @@ fn keep(
     crate::setup::bootstrap::create_log(directory, &identity)?;
     directory.write_identity(&identity)?;
     Ok(Joined { node, name: seed.name.clone(), signed: client_issuer.is_some() })
+}
+
+fn key_ring(keks: &[KeyEncryptionKey]) -> anyhow::Result<KeyRing> {
+    let keys: Vec<(u32, SecretKey)> =
+        keks.iter().map(|one| Ok((one.generation, one.key.parse()?))).collect::<anyhow::Result<_>>()?;
+    Ok(KeyRing::of(keys)?)
 }

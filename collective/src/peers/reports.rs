@@ -15,14 +15,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ringwall_actors::link::{GatewayReport, GatewayReports};
 use ringwall_protocol::feed::SessionSummary;
-use ringwall_protocol::id::{ApplianceId, CommandId, SessionId};
+use ringwall_protocol::id::{ApplianceId, CommandId, SessionId, Thumbprint};
 use ringwall_protocol::membership::MAX_INTERFACE_ADDRESSES;
 use ringwall_protocol::name::SessionDn;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::binding::EndedSession;
 use ringwall_raft::state::gateway::RenewGatewayKey;
+use ringwall_raft::state::spa_master::PeerKeyHolder;
 use ringwall_trust::identity::VerifiedRequest;
 use ringwall_trust::secret::SystemRandom;
+use ringwall_trust::spa::PeerRole;
 use tokio::sync::mpsc;
 
 use self::recording::{Report, WAITING, record_all};
@@ -58,6 +60,18 @@ impl Reports {
             return tracing::warn!(%gateway, "gateway's addresses are too many, or change too often; not recorded");
         }
         self.put(Report::Interfaces(gateway, addresses));
+    }
+
+    /// A Gateway keeps the present key for knocking on Controllers; of any other key nothing is recorded.
+    fn peer_key(&self, gateway: ApplianceId, digest: Thumbprint) {
+        let (state, holder) = (self.peers.replica.state(), PeerKeyHolder::Gateway(gateway));
+        if state.knows_peer_key(holder) {
+            return;
+        }
+        let present = crate::listener::spa::peer_key(&state, &self.peers.vault, PeerRole::Feed);
+        if present.is_ok_and(|key| key.digest() == digest.0) {
+            self.put(Report::PeerKey(gateway, state.spa_masters().generation()));
+        }
     }
 
     fn put(&self, report: Report) {
@@ -113,6 +127,7 @@ impl GatewayReports for Reports {
                 self.ended(gateway, session, dn);
             }
             GatewayReport::Interfaces(addresses) => self.interfaces(gateway, addresses),
+            GatewayReport::PeerKey(digest) => self.peer_key(gateway, digest),
             GatewayReport::Load { sessions, rule_sets } => {
                 let labels = [("gateway", gateway.to_string())];
                 metrics::gauge!("ringwall_gateway_sessions", &labels).set(f64::from(sessions));

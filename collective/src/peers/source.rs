@@ -10,6 +10,7 @@ use ringwall_protocol::feed::{FeedEvent, FeedView, members_digest};
 use ringwall_protocol::id::{ApplianceId, Incarnation, LogIndex};
 use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::spa::KnockKey;
+use ringwall_raft::State;
 use ringwall_trust::spa::PeerRole;
 use tokio::sync::watch;
 
@@ -32,6 +33,12 @@ impl Source {
         };
         *sealed = sealed.iter().filter_map(open).collect();
     }
+
+    /// The key with which Gateways knock on Controllers.
+    fn peer_key(&self, state: &State) -> Option<KnockKey> {
+        let key = crate::listener::spa::peer_key(state, &self.peers.vault, PeerRole::Feed).ok()?;
+        Some(key.expose_text().to_string().into())
+    }
 }
 
 impl ChangeSource for Source {
@@ -49,8 +56,7 @@ impl ChangeSource for Source {
         state.gateway(gateway).filter(|record| record.state != ApplianceState::Removed)?;
         let mut view = state.feed_view(gateway)?;
         self.open_keys(gateway, &mut view.spa_keys);
-        let knock = crate::listener::spa::peer_key(&state, &self.peers.vault, PeerRole::Feed).ok();
-        view.peer_spa_key = knock.map(|key| key.expose_text().to_string().into());
+        view.peer_spa_key = self.peer_key(&state);
         Some(view)
     }
 
@@ -64,8 +70,11 @@ impl ChangeSource for Source {
         for change in changes.iter().filter(|change| change.index <= through) {
             for scoped in change.events.iter().filter(|scoped| scoped.reaches(gateway, site)) {
                 let mut event = scoped.event.clone();
-                if let FeedEvent::SpaChanged { keys, .. } = &mut event {
+                if let FeedEvent::SpaChanged { keys, peer_key, .. } = &mut event {
+                    // The present ones: those of the time of the entry may be sealed under a key that was retired since.
+                    *keys = state.spa_keys(gateway).iter().map(|key| key.sealed.as_str().to_owned().into()).collect();
                     self.open_keys(gateway, keys);
+                    *peer_key = self.peer_key(&state);
                 }
                 events.push((change.index, event));
             }

@@ -92,6 +92,7 @@ async fn tend_group(controller: &Controller, mut stop: watch::Receiver<bool>) {
     while next_tick(&mut tick, &mut stop).await {
         if leads(controller) {
             log("tending the group", lead(controller, &controller.replica.state()).await);
+            log("rotating shared keys", controller.key_rotation.lead().await);
         }
     }
 }
@@ -115,6 +116,7 @@ async fn tend_self(
         if state.collective().is_none() {
             continue;
         }
+        log("tending shared keys", controller.key_rotation.tend_own(root).await);
         // By a clock that others do not confirm no certificate is made and no key replaced: it would be of another time.
         if !controller.clock.state().verdict.is_suspect() {
             if let Some(root) = root {

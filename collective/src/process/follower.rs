@@ -38,7 +38,7 @@ impl Follower {
     /// Before the ports listen: the guard that the state wants, as far as the state is known here.
     pub(super) fn prepare(&self) {
         let state = self.controller.replica.state();
-        if state.collective().is_some() {
+        if state.collective().is_some() && spa::can_judge(&state, &self.controller.vault) {
             self.follow_mode(&state);
         } else {
             self.dark.begin();
@@ -79,6 +79,11 @@ impl Follower {
         });
         if !same {
             self.follow_members(state);
+        }
+        self.controller.vault.seal_under(state.kek().active);
+        // A state that is replayed from before a rotation says nothing of who may knock: the guard stays as it is.
+        if !spa::can_judge(state, &self.controller.vault) {
+            return;
         }
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let locked_out = followed.follow(&mut receiver, state, &self.controller.vault, clock::now());

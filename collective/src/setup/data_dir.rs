@@ -3,7 +3,8 @@
 //! ```text
 //! controller.toml   configuration                     identity.json  collective, node, appliance, incarnation
 //! node.pem          its own key and certificate chain client-ca.key, appliance-ca.key  keys of its intermediates
-//! token.key         signs tokens                      kek.key        opens the Collective's stored secrets
+//! token.key         signs tokens                      kek.key        opens the Collective's stored secrets, by generation
+//! wrap.key          opens key-encryption keys that are offered to this node
 //! root.sealed       the root key, sealed under kek.key; only where it is kept (`--keep-root-sealed`)
 //! members.json      members known from joining         raft/          log, vote, snapshots
 //! lock              held by the process that runs on it
@@ -20,13 +21,16 @@ use ringwall_protocol::membership::ControllerRecord;
 use ringwall_startup::{DirectoryLock, Refusal, check_room};
 use ringwall_trust::ca::RootCa;
 use ringwall_trust::identity::{Fingerprint, PrivateKey, certificates_from_pem, certificates_to_pem};
-use ringwall_trust::secret::{Random, SecretKey, open, private_directory, read_private, seal, write_private};
+use ringwall_trust::secret::{
+    Random, SealError, SecretKey, WrapKey, open, private_directory, read_private, seal, write_private,
+};
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use self::error::DataDirError;
+use crate::replica::key_ring::KeyRing;
 
 /// Held while a process uses the directory.
 const LOCK: &str = "lock";
@@ -77,7 +81,9 @@ pub struct NodeKeys {
     /// Signs tokens.
     pub signer: TokenSigner,
     /// Opens the Collective's stored secrets.
-    pub kek: SecretKey,
+    pub keks: KeyRing,
+    /// Opens what is wrapped for this node.
+    pub wrap: WrapKey,
     /// The root, where it is kept.
     pub root: Option<RootCa>,
 }
@@ -190,12 +196,58 @@ impl DataDir {
         self.save_key("appliance-ca.key", &keys.appliance_ca)?;
         self.write_own_certificate(&keys.node, &keys.chain)?;
         self.write_signer(&keys.signer)?;
-        write_private(&self.file("kek.key"), keys.kek.expose_text().as_bytes())?;
-        if let Some(root) = &keys.root {
-            let sealed = seal(&keys.kek, &root_label(root.certificate()), root.key().expose_pkcs8(), random);
-            write_private(&self.file("root.sealed"), &sealed)?;
+        self.write_keks(&keys.keks)?;
+        write_private(&self.file("wrap.key"), keys.wrap.private().expose_text().as_bytes())?;
+        if let Some((root, (generation, key))) = keys.root.as_ref().zip(keys.keks.iter().next()) {
+            self.write_root(root, generation, key, random)?;
         }
         Ok(())
+    }
+
+    /// Replaces the key-encryption keys.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub(crate) fn write_keks(&self, keks: &KeyRing) -> Result<(), DataDirError> {
+        Ok(write_private(&self.file("kek.key"), keks.expose_text().as_bytes())?)
+    }
+
+    /// Seals the root key under a generation of the key-encryption key.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`].
+    pub(crate) fn write_root(
+        &self,
+        root: &RootCa,
+        generation: u32,
+        key: &SecretKey,
+        random: &dyn Random,
+    ) -> Result<(), DataDirError> {
+        let sealed = seal(key, &root_label(root.certificate()), root.key().expose_pkcs8(), random);
+        let text = format!("{generation}.{}", data_encoding::BASE64URL_NOPAD.encode(&sealed));
+        Ok(write_private(&self.file("root.sealed"), text.as_bytes())?)
+    }
+
+    /// The generation under which the root key is sealed; `None` where it is not kept.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`], [`DataDirError::RootText`].
+    pub(crate) fn root_generation(&self) -> Result<Option<u32>, DataDirError> {
+        Ok(self.sealed_root()?.map(|(generation, _)| generation))
+    }
+
+    fn sealed_root(&self) -> Result<Option<(u32, Vec<u8>)>, DataDirError> {
+        let path = self.file("root.sealed");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = read_private(&path)?;
+        let parts = std::str::from_utf8(&text).ok().and_then(|text| text.trim().split_once('.'));
+        let parsed = parts.and_then(|(generation, sealed)| {
+            let bytes = data_encoding::BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
+            Some((generation.parse().ok()?, bytes))
+        });
+        parsed.map(Some).ok_or(DataDirError::RootText)
     }
 
     /// Reads all keys.
@@ -204,20 +256,24 @@ impl DataDir {
     /// [`DataDirError`].
     pub fn keys(&self) -> Result<NodeKeys, DataDirError> {
         let chain = certificates_from_pem(&read_private(&self.file("node.pem"))?).map_err(DataDirError::Chain)?;
-        let kek = read_private(&self.file("kek.key"))?;
-        let kek: SecretKey =
-            std::str::from_utf8(&kek).ok().and_then(|text| text.trim().parse().ok()).ok_or(DataDirError::Kek)?;
+        let keks = read_private(&self.file("kek.key"))?;
+        let keks =
+            std::str::from_utf8(&keks).ok().and_then(|text| KeyRing::parse(text).ok()).ok_or(DataDirError::Kek)?;
+        let wrap = read_private(&self.file("wrap.key"))?;
+        let wrap = std::str::from_utf8(&wrap).ok().and_then(|text| text.trim().parse::<SecretKey>().ok());
+        let wrap = wrap.and_then(|key| WrapKey::from_private(key).ok()).ok_or(DataDirError::Wrap)?;
         let signer_path = self.file("token.key");
         let signer = TokenSigner::from_pkcs8(read_private(&signer_path)?)
             .map_err(|source| DataDirError::Key { path: signer_path, source })?;
         Ok(NodeKeys {
             node: self.load_key("node.pem")?,
-            root: self.root(&chain, &kek)?,
+            root: self.root(&chain, &keks)?,
             chain,
             client_ca: self.load_key("client-ca.key")?,
             appliance_ca: self.load_key("appliance-ca.key")?,
             signer,
-            kek,
+            keks,
+            wrap,
         })
     }
 
@@ -264,10 +320,11 @@ impl DataDir {
         Ok(write_private(&self.file("node.pem"), text.as_bytes())?)
     }
 
-    fn root(&self, chain: &[CertificateDer<'static>], kek: &SecretKey) -> Result<Option<RootCa>, DataDirError> {
+    fn root(&self, chain: &[CertificateDer<'static>], keks: &KeyRing) -> Result<Option<RootCa>, DataDirError> {
         let path = self.file("root.sealed");
-        let Some(certificate) = chain.last().filter(|_| path.exists()) else { return Ok(None) };
-        let pkcs8 = open(kek, &root_label(certificate), &read_private(&path)?).map_err(DataDirError::Root)?;
+        let Some((certificate, (generation, sealed))) = chain.last().zip(self.sealed_root()?) else { return Ok(None) };
+        let kek = keks.get(generation).ok_or(DataDirError::Root(SealError::Refused))?;
+        let pkcs8 = open(kek, &root_label(certificate), &sealed).map_err(DataDirError::Root)?;
         let key = PrivateKey::from_pkcs8(Zeroizing::new(pkcs8.to_vec()))
             .map_err(|source| DataDirError::Key { path, source })?;
         Ok(Some(RootCa::from_parts(key, certificate.clone())?))

@@ -24,12 +24,12 @@ use ringwall_raft::state::break_glass::SetBreakGlass;
 use ringwall_raft::state::collective::Founding;
 use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
 use ringwall_raft::state::object::PutObject;
-use ringwall_raft::state::secret::PutSecret;
 use ringwall_raft::state::signing_key::AddKey;
+use ringwall_raft::state::spa_master::RotateSpaMaster;
 use ringwall_trust::ca::{CaError, IssuingCa, RootCa};
 use ringwall_trust::identity::{IssuerKind, KeyError, KeyKind, PrivateKey, RequestError, VerifiedRequest};
 use ringwall_trust::password::{self, Cost, PasswordError};
-use ringwall_trust::secret::{Random, SecretKey};
+use ringwall_trust::secret::{Random, SecretKey, WrapError, WrapKey};
 use ringwall_trust::spa::{KnockSecret, derive_profile_key};
 use ringwall_trust::token::TokenSigner;
 use rustls::pki_types::CertificateDer;
@@ -38,7 +38,8 @@ use super::config::Advertise;
 use super::data_dir::{NodeIdentity, NodeKeys};
 use crate::administration::access::break_glass::BreakGlassCode;
 use crate::listener::spa::administrators_key;
-use crate::replica::vault::{Purpose, SPA_MASTER, Vault};
+use crate::replica::key_ring::KeyRing;
+use crate::replica::vault::{Purpose, Vault};
 
 /// The first Controller's id in the Raft group.
 pub(crate) const FIRST_NODE: NodeId = NodeId(1);
@@ -100,6 +101,9 @@ pub enum FoundingError {
     /// A certificate was not made.
     #[error(transparent)]
     Ca(#[from] CaError),
+    /// The key for wrapping was not made.
+    #[error(transparent)]
+    Wrap(#[from] WrapError),
     /// A key of ours did not prove itself.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -136,14 +140,15 @@ pub fn found(
         admin_addresses: options.advertise.admin.clone(),
     };
     let signer = TokenSigner::generate()?;
-    let kek = SecretKey::generate(random);
+    let kek = KeyRing::first(SecretKey::generate(random));
+    let wrap = WrapKey::generate()?;
     let password = PasswordHash::new(password::hash(admin_password, Cost::PASSWORD, random)?);
     let mut then: Vec<Command> =
         objects(options, &admin, &ids).into_iter().map(|one| PutObject::new(one).into()).collect();
     then.push(SetLocalPassword { user: ids.admin, hash: password, must_change: false }.into());
     then.push(first_key(&signer));
     let master = SecretKey::generate(random);
-    then.push(spa_master(&kek, &master));
+    then.push(spa_master(kek.clone(), &master));
     let break_glass = BreakGlassCode::generate(random);
     then.push(SetBreakGlass { hash: break_glass.hash() }.into());
     let settings = GlobalSettings {
@@ -158,6 +163,7 @@ pub fn found(
         root_certificate: BASE64URL_NOPAD.encode(root.certificate()),
         settings,
         controller: record,
+        wrap_key: wrap.public_text(),
         then,
     };
     let identity = NodeIdentity::new(collective, incarnation, FIRST_NODE, ids.appliance, LogIndex(1));
@@ -167,7 +173,8 @@ pub fn found(
         client_ca: issuers.client_key,
         appliance_ca: issuers.appliance_key,
         signer,
-        kek,
+        keks: kek,
+        wrap,
         root: kept_root,
     };
     let profile_key = derive_profile_key(&master, DEFAULT_PROFILE, 0);
@@ -273,9 +280,9 @@ fn first_key(signer: &TokenSigner) -> Command {
     AddKey { kid: record.kid, controller: FIRST_NODE, public_key: record.public_key }.into()
 }
 
-fn spa_master(kek: &SecretKey, master: &SecretKey) -> Command {
-    let sealed = Vault::new(kek.clone()).seal(Purpose::SpaMaster, master.expose());
-    PutSecret { name: SPA_MASTER.to_owned(), sealed }.into()
+fn spa_master(keks: KeyRing, master: &SecretKey) -> Command {
+    let key = Vault::new(keks).seal(Purpose::SpaMaster, master.expose());
+    RotateSpaMaster { replaces: 0, key }.into()
 }
 
 /// Default objects, referred-to ones first.

@@ -107,10 +107,11 @@ impl SignIn {
         Ok(Registered { addresses, spa_key: spa_key.map(|key| key.expose_text().to_string()), matched: known })
     }
 
-    /// The key that the device has already, or a new one.
+    /// The key that the device has already, or a new one: also if whoever was removed since may know it (T72).
     fn device_spa_key(&self, state: &State, it: Registering<'_>) -> Result<SecretKey, Refusal> {
         let (user, device) = (it.authenticated.user.id, it.authenticated.begun.dn.device);
-        match state.device(user, device).and_then(|known| known.spa_key.as_deref()) {
+        let known = state.device(user, device).filter(|known| known.spa_key_at >= state.spa_masters().at());
+        match known.and_then(|known| known.spa_key.as_deref()) {
             Some(sealed) => self.vault.open_key(Purpose::DeviceSpa(user, device), sealed),
             None => Ok(SecretKey::generate(&SystemRandom)),
         }
@@ -170,7 +171,7 @@ pub(crate) fn controllers(state: &State) -> Vec<ControllerAddress> {
 mod tests {
     use std::time::Duration;
 
-    use ringwall_protocol::id::{DeviceId, ProviderId, UserId};
+    use ringwall_protocol::id::{DeviceId, LogIndex, ProviderId, UserId};
 
     use super::*;
 
@@ -190,6 +191,8 @@ mod tests {
             on_boarded_at: REPLACED,
             last_seen_at: REPLACED,
             spa_key: None,
+            spa_key_at: LogIndex(0),
+            former_spa_key: None,
         }
     }
 

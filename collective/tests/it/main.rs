@@ -23,5 +23,6 @@ mod mfa;
 mod radius;
 mod revocation;
 mod servers;
+mod shared_keys;
 mod sign_in;
 mod spa;

@@ -116,7 +116,9 @@ pub(super) async fn start(config: Config, metrics: PrometheusHandle) -> anyhow::
     let Member { data, members, .. } = member;
     let DataPlane { names, interfaces, firewall, .. } = ground;
     actix_rt::spawn(host_addresses::watch(interfaces, names.clone(), published.clone(), Arc::clone(&outbox)));
-    let reshaped = Box::pin(async move { follow(published, &members, &guard, &feed, &data, &names, &shape).await });
+    let told = Arc::clone(&outbox);
+    let reshaped =
+        Box::pin(async move { follow(published, &members, &guard, (&feed, &told), &data, &names, &shape).await });
     Ok(Running { registry, outbox, reshaped, broken, firewall, _arbiters: arbiters, _lock: lock })
 }
 
@@ -340,6 +342,7 @@ fn start_listeners(
         listen: config.client,
         bind_destination: config.bind_destination,
         knock: Arc::clone(&member.dialer.knock),
+        saved: Mutex::default(),
     };
     guard.follow(view);
     if let Some(knock_handler) = &knock_handler {

@@ -317,6 +317,28 @@ pub struct CollectiveStatus {
     /// Orders that wait for a second administrator.
     #[serde(default)]
     pub orders_waiting: u32,
+    /// The keys that all Controllers share.
+    #[serde(default)]
+    pub keys: SharedKeys,
+}
+
+/// The keys that all Controllers share, and how far their rotation has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedKeys {
+    /// Generation of the key that encrypts stored secrets.
+    pub generation: u32,
+    /// Since when it is in use; absent for the first.
+    pub since: Option<UnixMillis>,
+    /// `settled`, or what a rotation is at: `wanted`, `offered` (every Controller is to hold the next key), `replacing` (what
+    /// the former key knew is replaced and encrypted anew).
+    pub stage: String,
+    /// Names of the Controllers that do not hold the next key yet.
+    pub waiting_for: Vec<String>,
+    /// Keys for knocking that were derived before the last rotation are still accepted.
+    pub former_knock_keys: bool,
+    /// Names of the members that have not said yet that they know the present keys for knocking.
+    pub members_with_former_key: Vec<String>,
 }
 
 /// A Controller in [`CollectiveStatus`].

@@ -133,6 +133,8 @@ pub struct ControllerJoin {
     pub appliance_issuer_csr: String,
     /// Ed25519 public key that it will sign tokens with, 32 bytes, base64url.
     pub token_key: String,
+    /// X25519 public key with which secrets are wrapped for it (RFC 9180), 32 bytes, base64url.
+    pub wrap_key: String,
 }
 
 /// The Controller's answer: `{"admitted": …}`, `{"waiting": {}}` or `{"refused": …}`.
@@ -194,8 +196,24 @@ pub struct ControllerAdmission {
     /// Its certificate as issuer for appliances, DER, base64url; absent until the root signed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub appliance_issuer: Option<String>,
-    /// Key that encrypts the Collective's stored secrets, 32 bytes, base64url.
-    pub kek: String,
+    /// Keys that encrypt the Collective's stored secrets: all that are in use, and one that members are to confirm.
+    pub keks: Vec<KeyEncryptionKey>,
+}
+
+/// A generation of the key that encrypts stored secrets. No `Debug` of the secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyEncryptionKey {
+    /// Which.
+    pub generation: u32,
+    /// 32 bytes, base64url.
+    pub key: String,
+}
+
+impl fmt::Debug for KeyEncryptionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyEncryptionKey").field("generation", &self.generation).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for ControllerAdmission {

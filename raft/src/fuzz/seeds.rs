@@ -80,6 +80,7 @@ fn founding() -> Founding {
             client_addresses: Vec::new(),
             admin_addresses: Vec::new(),
         },
+        wrap_key: "wrap-1".to_owned(),
         then: vec![object(site), object(pool), object(provider)],
     }
 }
@@ -129,7 +130,7 @@ fn envelopes() -> Vec<CommandEnvelope> {
             not_after: UnixMillis(u64::MAX),
         }
         .into(),
-        AdmitGateway { token, key: Thumbprint([6; 32]), spa_key: Sealed::new("sealed") }.into(),
+        AdmitGateway { token, key: Thumbprint([6; 32]), spa_key: Sealed::new(1, "sealed") }.into(),
         register(0xd001).into(),
         allocate(0xd001).into(),
         register(0xd002).into(),

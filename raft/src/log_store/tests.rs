@@ -44,7 +44,7 @@ async fn openrafts_store_suite_passes() {
 }
 
 fn entry(index: u64, size: usize) -> Entry {
-    let command = PutSecret { name: format!("s{index}"), sealed: Sealed::new("x".repeat(size)) };
+    let command = PutSecret { name: format!("s{index}"), sealed: Sealed::new(1, "x".repeat(size)) };
     let id = CommandId::from_random(u128::from(index).to_be_bytes());
     let envelope = CommandEnvelope::new(id, NodeId(1), UnixMillis(index), command.into());
     let log_id = LogId { leader_id: openraft::alias::CommittedLeaderIdOf::<Types>::new(1), index };

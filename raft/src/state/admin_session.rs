@@ -133,7 +133,7 @@ impl OpenAdminSession {
             return Err(Rejection::exists("administrator session", new.id));
         }
         if let Some(claims) = &new.claims {
-            claims.check("claims")?;
+            claims.check("claims", &step.state.kek)?;
         }
         step.make_room_for(&new.dn.user);
         if step.state.admin_sessions.len() >= MAX_ADMIN_SESSIONS {

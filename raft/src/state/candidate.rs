@@ -40,6 +40,8 @@ pub struct Candidate {
     pub asked_at: UnixMillis,
     /// Its requests for intermediates (PKCS#10, DER, base64url): for Clients and for appliances.
     pub issuer_requests: [String; 2],
+    /// The public key with which secrets are wrapped for it, X25519, base64url.
+    pub wrap_key: String,
     /// `host:port` of its peer listener.
     pub peer_addresses: Vec<String>,
     /// `host:port` of its client API.
@@ -119,6 +121,7 @@ impl AdmitController {
         }
         let node = NodeId(index.0);
         candidate.node = Some(node);
+        let wrap_key = candidate.wrap_key.clone();
         let record = ControllerRecord {
             node,
             appliance: self.appliance,
@@ -131,6 +134,7 @@ impl AdmitController {
             client_addresses: candidate.client_addresses.clone(),
             admin_addresses: candidate.admin_addresses.clone(),
         };
+        step.note_wrap_key(node, &wrap_key)?;
         Ok(step.write_controller(record))
     }
 }

@@ -54,6 +54,8 @@ pub struct Founding {
     pub settings: GlobalSettings,
     /// The first Controller, as it is to be recorded. Its appliance object comes in `then`.
     pub controller: ControllerRecord,
+    /// The public key with which secrets are wrapped for the first Controller, X25519, base64url.
+    pub wrap_key: String,
     /// Default objects, first key, first administrator, secrets: applied in this order, in the same entry.
     pub then: Vec<Command>,
 }
@@ -106,6 +108,7 @@ impl Founding {
         );
         let controller = ControllerRecord { state: ApplianceState::Active, ..self.controller.clone() };
         step.state.controllers.insert(controller.node, controller.clone());
+        step.note_wrap_key(controller.node, &self.wrap_key)?;
         step.tell_all(FeedEvent::ControllerChanged { controller });
         Command::Group(self.then.clone()).apply(step)?;
         Ok(Reply::Done)

@@ -16,6 +16,7 @@ use super::collective::{BeginIncarnation, ChangeSettings, Founding, RaiseFeature
 use super::device::{RegisterDevice, RemoveDevice, RevokeDeviceSpaKey, TouchDevices};
 use super::gateway::{AdmitGateway, ChangeGatewayState, EndFormerGatewayKey, NoteInterfaces, RenewGatewayKey};
 use super::join_token::{CreateJoinToken, RevokeJoinToken};
+use super::kek::{ConfirmKek, OfferKek, OrderKeyRotation, Reseal, RetireKek};
 use super::local_password::SetLocalPassword;
 use super::lockout::{ClearLockout, LockOut};
 use super::member::{ChangeControllerState, EndFormerControllerKey, SetIssuers, UpdateController};
@@ -27,7 +28,8 @@ use super::revocation::{AdvanceRevocation, ForgetRevocation, Reevaluate, Revoke}
 use super::secret::{PutSecret, RemoveSecret};
 use super::security_key::{AddSecurityKey, PermitSecurityKey, RemoveSecurityKeys, UseSecurityKey};
 use super::signing_key::{AddKey, RemoveKey, RetireKey};
-use super::spa::RotateGatewaySpaKey;
+use super::spa::{EndFormerGatewaySpaKey, RotateGatewaySpaKey};
+use super::spa_master::{EndFormerSpaMaster, NotePeerKey, RotateSpaMaster};
 use super::step::Step;
 use super::totp::{EnrolTotp, PermitTotp, PutTotpSeed, RemoveTotpSeed, UseTotpStep};
 use super::transaction::{CountAttempt, DropTransactions, FinishTransaction, OpenTransaction, UpdateTransaction};
@@ -241,6 +243,24 @@ commands! {
     ApproveOrder,
     /// Answer: `Done`.
     WithdrawOrder,
+    /// Answer: `Done`.
+    OrderKeyRotation,
+    /// Answer: `Done`.
+    OfferKek,
+    /// Answer: `Done`.
+    ConfirmKek,
+    /// Answer: `Done`.
+    Reseal,
+    /// Answer: `Done`.
+    RetireKek,
+    /// Answer: `Done`.
+    RotateSpaMaster,
+    /// Answer: `Done`.
+    NotePeerKey,
+    /// Answer: `Done`.
+    EndFormerSpaMaster,
+    /// Answer: `Done`.
+    EndFormerGatewaySpaKey,
 }
 
 fn apply_group(parts: &[Command], step: &mut Step<'_>) -> Result<Reply, Rejection> {

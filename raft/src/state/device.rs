@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringwall_protocol::device::DeviceRegistration;
-use ringwall_protocol::id::{DeviceId, ProviderId, Thumbprint, UserId};
+use ringwall_protocol::id::{DeviceId, LogIndex, ProviderId, Thumbprint, UserId};
 use ringwall_protocol::name::{DnScope, SessionDn};
 use ringwall_protocol::object::identity_provider::DeviceTakeover;
 use ringwall_protocol::time::UnixMillis;
@@ -97,7 +97,7 @@ impl RegisterDevice {
             return Err(Rejection::invalid("hostname", "has at most 256 bytes, a cookie's hash 64"));
         }
         if let Some(key) = &self.spa_key {
-            key.check("spaKey")?;
+            key.check("spaKey", &step.state.kek)?;
         }
         if step.state.blocked(&self.dn.user).is_some() {
             return Err(Rejection::Blocked);
@@ -105,7 +105,7 @@ impl RegisterDevice {
         let key = (self.user_id, self.dn.device);
         let known = step.state.devices.find(&key).cloned();
         let standing = self.judge(step, known.as_ref())?;
-        let registration = self.registration(step.now, &standing, known);
+        let registration = self.registration((step.now, step.index), &standing, known);
         step.state.devices.insert(key, registration.clone());
         let revocation = match standing {
             Standing::GivesWay => {
@@ -137,7 +137,7 @@ impl RegisterDevice {
 
     fn registration(
         &self,
-        now: UnixMillis,
+        (now, index): (UnixMillis, LogIndex),
         standing: &Standing,
         known: Option<DeviceRegistration>,
     ) -> DeviceRegistration {
@@ -146,11 +146,18 @@ impl RegisterDevice {
             (Standing::Matched, Some(known)) => {
                 // A former cookie that was accepted is spent: the lost answer is forgiven once.
                 let was_former = self.presented_cookie.as_deref() != Some(known.cookie_hash.as_str());
+                let replaced = spa_key.is_some() && spa_key != known.spa_key;
                 DeviceRegistration {
                     cookie_hash: self.new_cookie.clone(),
+                    // The cookie came with the key: who shows the new one has both.
+                    former_spa_key: match known.spa_key.clone().filter(|_| replaced) {
+                        Some(former) => Some((former, known.spa_key_at)),
+                        None => known.former_spa_key.filter(|_| was_former),
+                    },
                     former_cookie: if was_former { None } else { Some((known.cookie_hash, now)) },
                     hostname: self.hostname.clone(),
                     last_seen_at: now,
+                    spa_key_at: if replaced { index } else { known.spa_key_at },
                     spa_key: spa_key.or(known.spa_key),
                     ..known
                 }
@@ -166,7 +173,9 @@ impl RegisterDevice {
                 hostname: self.hostname.clone(),
                 on_boarded_at: now,
                 last_seen_at: now,
+                spa_key_at: if spa_key.is_some() { index } else { LogIndex(0) },
                 spa_key,
+                former_spa_key: None,
             },
         }
     }
@@ -238,6 +247,7 @@ impl RevokeDeviceSpaKey {
             return Err(Rejection::not_found("device", self.device_id));
         };
         device.spa_key = None;
+        device.former_spa_key = None;
         Ok(Reply::Done)
     }
 }

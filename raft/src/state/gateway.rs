@@ -19,6 +19,7 @@ use super::rejection::Rejection;
 use super::reply::Reply;
 use super::secret::Sealed;
 use super::spa::SpaKey;
+use super::spa_master::PeerKeyHolder;
 use super::step::{Cutoff, Step};
 
 /// A Gateway joins with a join token.
@@ -75,7 +76,7 @@ pub struct ChangeGatewayState {
 
 impl AdmitGateway {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
-        self.spa_key.check("spaKey")?;
+        self.spa_key.check_active("spaKey", &step.state.kek)?;
         let id = step.spend_join_token(&self.token, self.key)?;
         let Some(appliance) = step.state.appliance(id) else {
             return Err(Rejection::not_found("appliance", id));
@@ -93,7 +94,8 @@ impl AdmitGateway {
             interface_addresses: Vec::new(),
             weight: appliance.gateway.vpn.weight,
         };
-        step.state.spa.insert(id, vec![SpaKey { generation: 1, sealed: self.spa_key.clone(), since: step.now }]);
+        let key = SpaKey { generation: 1, sealed: self.spa_key.clone(), since: step.now, at: step.index };
+        step.state.spa.insert(id, vec![key]);
         Ok(step.write_gateway(record))
     }
 }
@@ -140,6 +142,7 @@ impl ChangeGatewayState {
             return Ok(reply);
         }
         step.state.spa.remove(&self.gateway);
+        step.forget_peer_key(PeerKeyHolder::Gateway(self.gateway));
         step.tell_spa(self.gateway);
         step.state.bindings.end_all_at(self.gateway);
         let reason = format!("gateway {name} was removed");

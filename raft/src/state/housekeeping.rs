@@ -16,6 +16,7 @@ use super::lockout::{ClearLockout, FORGIVEN_AFTER};
 use super::member::ChangeControllerState;
 use super::revocation::{AdvanceRevocation, ForgetRevocation};
 use super::signing_key::{RETIRED_KEPT, RemoveKey};
+use super::spa_master::EndFormerSpaMaster;
 use super::transaction::DropTransactions;
 
 /// Most chores of one kind at a time: the next look finds the rest.
@@ -67,6 +68,8 @@ impl State {
             .values()
             .filter(|kept| kept.record.state == KeyState::Retired && kept.since.plus(RETIRED_KEPT) < now);
         due.extend(retired.take(AT_ONCE).map(|kept| RemoveKey { kid: kept.record.kid.clone() }.into()));
+        due.extend(self.outlived_spa_keys(now).take(AT_ONCE).map(Into::into));
+        due.extend(self.former_spa_master_due(now).map(|generation| EndFormerSpaMaster { generation }.into()));
         due.extend(self.ended_orders(now).into_iter().take(AT_ONCE).map(|order| WithdrawOrder { order }.into()));
         let forgotten = self.forgotten_candidates(now).take(AT_ONCE);
         due.extend(forgotten.map(|one| TurnAway { appliance: one.appliance }.into()));

@@ -145,6 +145,7 @@ impl ChangeControllerState {
             Removed => {
                 step.remove_keys_of(self.node);
                 step.state.retiring.remove(&self.node);
+                step.distrust_keys_of(self.node);
             }
             _ => {}
         }

@@ -143,7 +143,7 @@ impl PermitSecurityKey {
 
 impl AddSecurityKey {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
-        self.key.record.check("record")?;
+        self.key.record.check("record", &step.state.kek)?;
         if self.key.id.is_empty() || self.key.id.len() > MAX_ID || self.key.name.len() > MAX_NAME {
             return Err(Rejection::invalid("securityKey", "id or name is empty or too long"));
         }
@@ -168,7 +168,7 @@ impl AddSecurityKey {
 
 impl UseSecurityKey {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
-        self.record.check("record")?;
+        self.record.check("record", &step.state.kek)?;
         let now = step.now;
         let known = step.security_keys(self.user)?;
         let key = known.keys.iter_mut().find(|key| key.id == self.key);

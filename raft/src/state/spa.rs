@@ -1,7 +1,7 @@
 //! Keys with which Clients knock on Gateways: each Gateway its own, sealed, the former one beside it.
 
 use ringwall_protocol::feed::FeedEvent;
-use ringwall_protocol::id::ApplianceId;
+use ringwall_protocol::id::{ApplianceId, LogIndex};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::KnockKey;
 use ringwall_protocol::time::UnixMillis;
@@ -11,10 +11,11 @@ use super::State;
 use super::rejection::Rejection;
 use super::reply::Reply;
 use super::secret::Sealed;
+use super::signing_key::RETIRED_KEPT;
 use super::step::Step;
 
-/// Generations that are accepted: the present one, and the former while tokens carry it.
-const GENERATIONS: usize = 2;
+/// Most generations that are accepted: the present one, and former ones while tokens carry them.
+const GENERATIONS: usize = 16;
 
 /// One generation of a Gateway's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub struct SpaKey {
     pub sealed: Sealed,
     /// Since when.
     pub(crate) since: UnixMillis,
+    /// Entry that made it.
+    pub at: LogIndex,
 }
 
 /// A Gateway's key is replaced; the present one becomes the former.
@@ -39,9 +42,19 @@ pub struct RotateGatewaySpaKey {
     pub key: Sealed,
 }
 
+/// Former keys of a Gateway are accepted no more: no living token carries them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndFormerGatewaySpaKey {
+    /// Id of the Gateway.
+    pub gateway: ApplianceId,
+    /// The newest that ends, and all before it; the present one never does.
+    pub generation: u32,
+}
+
 impl RotateGatewaySpaKey {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
-        self.key.check("key")?;
+        self.key.check_active("key", &step.state.kek)?;
         step.living_gateway(self.gateway)?;
         let mut keys = step.state.spa_keys(self.gateway).to_vec();
         let present = keys.first().map_or(0, |key| key.generation);
@@ -49,7 +62,8 @@ impl RotateGatewaySpaKey {
             let state = format!("at generation {present}");
             return Err(Rejection::WrongState { what: format!("key of gateway {}", self.gateway), state });
         }
-        keys.insert(0, SpaKey { generation: present + 1, sealed: self.key.clone(), since: step.now });
+        let key = SpaKey { generation: present + 1, sealed: self.key.clone(), since: step.now, at: step.index };
+        keys.insert(0, key);
         keys.truncate(GENERATIONS);
         step.state.spa.insert(self.gateway, keys);
         step.tell_spa(self.gateway);
@@ -57,10 +71,24 @@ impl RotateGatewaySpaKey {
     }
 }
 
+impl EndFormerGatewaySpaKey {
+    pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
+        let known = step.state.spa_keys(self.gateway);
+        let present = known.first().map_or(0, |key| key.generation);
+        let kept = |key: &&SpaKey| key.generation == present || key.generation > self.generation;
+        let keys: Vec<_> = known.iter().filter(kept).cloned().collect();
+        if keys.len() < known.len() {
+            step.state.spa.insert(self.gateway, keys);
+            step.tell_spa(self.gateway);
+        }
+        Ok(Reply::Done)
+    }
+}
+
 impl Step<'_> {
     pub(crate) fn tell_spa(&mut self, gateway: ApplianceId) {
         if let Some((mode, keys, window_seconds)) = self.state.spa_of(gateway) {
-            self.tell_gateway(gateway, FeedEvent::SpaChanged { mode, keys, window_seconds });
+            self.tell_gateway(gateway, FeedEvent::SpaChanged { mode, keys, window_seconds, peer_key: None });
         }
     }
 
@@ -75,6 +103,14 @@ impl State {
     #[must_use]
     pub fn spa_keys(&self, gateway: ApplianceId) -> &[SpaKey] {
         self.spa.find(&gateway).map_or(&[], Vec::as_slice)
+    }
+
+    /// Former keys of Gateways that no living token carries at `now`.
+    pub(crate) fn outlived_spa_keys(&self, now: UnixMillis) -> impl Iterator<Item = EndFormerGatewaySpaKey> {
+        self.spa.iter().filter_map(move |(gateway, keys)| {
+            let over = keys.windows(2).find(|pair| pair[0].since.plus(RETIRED_KEPT) < now)?;
+            Some(EndFormerGatewaySpaKey { gateway: *gateway, generation: over[1].generation })
+        })
     }
 
     /// How an appliance wants to be knocked on: its own override, or the Collective's setting.

@@ -94,7 +94,7 @@ pub struct RemoveTotpSeed {
 
 impl PutTotpSeed {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
-        self.seed.check("seed")?;
+        self.seed.check("seed", &step.state.kek)?;
         let seed = TotpSeed { seed: self.seed.clone(), created_at: step.now, last_step: None };
         let record = TotpRecord { dn: self.dn.clone(), seed: Some(seed), enrolment: None };
         step.state.totp.insert(self.user, record);
@@ -114,7 +114,7 @@ impl PermitTotp {
 
 impl EnrolTotp {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
-        self.seed.check("seed")?;
+        self.seed.check("seed", &step.state.kek)?;
         let now = step.now;
         let record = step.totp_record(self.user)?;
         let permitted = record.enrolment.as_ref().is_some_and(|one| one.code == self.code && now < one.not_after);

@@ -137,7 +137,7 @@ impl OpenTransaction {
         let new = &self.transaction;
         for (field, sealed) in [("providerState", &new.provider_state), ("context", &new.context)] {
             if let Some(sealed) = sealed {
-                sealed.check(field)?;
+                sealed.check(field, &step.state.kek)?;
             }
         }
         if step.state.transactions.contains(&new.id) {
@@ -173,7 +173,7 @@ impl CountAttempt {
 impl UpdateTransaction {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
         if let Some(sealed) = &self.provider_state {
-            sealed.check("providerState")?;
+            sealed.check("providerState", &step.state.kek)?;
         }
         let now = step.now;
         let transaction = step.living_transaction(self.transaction)?;

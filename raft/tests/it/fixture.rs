@@ -146,6 +146,7 @@ pub(crate) fn founding() -> Founding {
             client_addresses: Vec::new(),
             admin_addresses: Vec::new(),
         },
+        wrap_key: "wrap-1".to_owned(),
         then: vec![put(site_object().into()), put(pool_object("10.9.0.0/24").into()), put(provider_object(3).into())],
     }
 }

@@ -28,7 +28,7 @@ async fn measured_writes_and_reads() {
     let follower =
         group.numbers().into_iter().map(|id| group.node(id.0)).find(|node| node.id() != leader.id()).unwrap();
     for writer in 0..128u128 {
-        let seed = ringwall_raft::state::secret::Sealed::new("seed");
+        let seed = ringwall_raft::state::secret::Sealed::new(1, "seed");
         leader.propose(envelope(PutTotpSeed { user: user(writer), dn: user_dn(writer), seed })).await.unwrap();
     }
     for (name, node) in [("leader", &leader), ("follower", &follower)] {

@@ -34,7 +34,7 @@ pub(crate) fn world() -> Replica {
         let token = JoinTokenHash::new([number; 32]);
         let not_after = START.plus(Duration::from_secs(3600));
         replica.apply(CreateJoinToken { appliance: gateway(number.into()), token: token.clone(), not_after });
-        replica.apply(AdmitGateway { token, key: key(number), spa_key: Sealed::new("spa") }).accepted().unwrap();
+        replica.apply(AdmitGateway { token, key: key(number), spa_key: Sealed::new(1, "spa") }).accepted().unwrap();
     }
     replica
 }
@@ -68,7 +68,7 @@ fn simple_command() -> impl Strategy<Value = Command> {
             AdvanceRevocation { revocation: LogIndex(index), told, effective }.into()
         }),
         (0u128..3)
-            .prop_map(|who| { PutTotpSeed { user: user(who), dn: user_dn(who), seed: Sealed::new("seed") }.into() }),
+            .prop_map(|who| { PutTotpSeed { user: user(who), dn: user_dn(who), seed: Sealed::new(1, "seed") }.into() }),
         (0u128..3, 0u64..9).prop_map(|(who, step)| UseTotpStep { user: user(who), step }.into()),
         (0u8..5).prop_map(|number| {
             let public_key = data_encoding::BASE64URL_NOPAD.encode(&[number; 32]);
@@ -94,7 +94,7 @@ fn site_command() -> impl Strategy<Value = Command> {
         prop_oneof![Just(ApplianceState::Suspended), Just(ApplianceState::Active), Just(ApplianceState::Removed)]
             .prop_map(|state| ChangeGatewayState { gateway: gateway(2), state }.into()),
         (0u32..3).prop_map(|replaces| {
-            RotateGatewaySpaKey { gateway: gateway(1), replaces, key: Sealed::new(format!("key{replaces}")) }.into()
+            RotateGatewaySpaKey { gateway: gateway(1), replaces, key: Sealed::new(1, format!("key{replaces}")) }.into()
         }),
         prop_oneof![Just(SpaMode::Open), Just(SpaMode::Tcp)].prop_map(|spa_mode| {
             let settings = GlobalSettings { spa_mode, ..GlobalSettings::default() };

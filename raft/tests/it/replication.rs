@@ -181,7 +181,7 @@ async fn a_new_learner_gets_a_snapshot_when_the_log_is_gone() {
     })
     .await;
     for number in 0..200u128 {
-        let seed = ringwall_raft::state::secret::Sealed::new("x".repeat(2_000));
+        let seed = ringwall_raft::state::secret::Sealed::new(1, "x".repeat(2_000));
         let command = PutTotpSeed { user: user(number), dn: user_dn(number), seed };
         group.any().propose(envelope(command)).await.expect("applied");
     }

@@ -11,4 +11,5 @@ mod members;
 mod objects;
 mod revocations;
 mod security_keys;
+mod shared_keys;
 mod sign_in;

@@ -60,7 +60,15 @@ impl Keys {
     }
 
     pub(super) fn remove(&mut self, owner: &KeyOwner) {
-        self.held.retain(|_, held| !matches!(held, Held::Plain { owner: of, .. } if of == owner));
+        self.retain(|held| !matches!(held, Held::Plain { owner: of, .. } if of == owner));
+    }
+
+    pub(super) fn remove_roots(&mut self, realm: Realm) {
+        self.retain(|held| !matches!(held, Held::Root { realm: of, .. } if *of == realm));
+    }
+
+    fn retain(&mut self, wanted: impl Fn(&Held) -> bool) {
+        self.held.retain(|_, held| wanted(held));
         let held = &self.held;
         self.hints.retain(|_, hinted| held.contains_key(&hinted.key));
     }

@@ -129,6 +129,11 @@ impl Receiver {
         self.keys.add(Held::root(realm, root));
     }
 
+    /// Removes the roots of a realm.
+    pub fn remove_roots(&mut self, realm: Realm) {
+        self.keys.remove_roots(realm);
+    }
+
     /// Replaces all keys by such roots. What was used stays used: the way to follow a new state of the Collective.
     pub fn replace_roots<'a>(&mut self, realm: Realm, roots: impl IntoIterator<Item = &'a SecretKey>) {
         self.keys.clear();

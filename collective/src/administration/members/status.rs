@@ -77,6 +77,7 @@ impl Members {
             waiting: super::admission::waiting(&who.state).collect(),
             dual_control: who.state.settings().dual_control,
             orders_waiting: u32::try_from(who.state.waiting_orders(who.now).count()).unwrap_or(u32::MAX),
+            keys: super::shared_keys::standing(&who.state),
             break_glass: who.state.break_glass().map(|glass| BreakGlassStatus {
                 made: glass.made_at,
                 used: glass.used.map(|(at, _)| at.to_string()),

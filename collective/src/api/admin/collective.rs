@@ -126,3 +126,11 @@ pub(super) async fn transfer(call: Call) -> Answer {
     call.controller.administration.members.transfer_leadership(&call.who, order.node).await?;
     Ok(json(&Transferred { leader: order.node }))
 }
+
+pub(super) async fn rotate_keys(call: Call) -> Answer {
+    Ok(json(&call.controller.administration.members.rotate_keys(&call.who, &call.repeat()?).await?))
+}
+
+pub(super) async fn end_former_keys(call: Call) -> Answer {
+    Ok(json(&call.controller.administration.members.end_former_keys(&call.who, &call.repeat()?).await?))
+}

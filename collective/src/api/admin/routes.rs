@@ -8,7 +8,7 @@ use ringwall_protocol::wire::admin::{
     CollectiveStatus, ExplainRequest, ExportRequest, Fido2Code, Fido2Device, Fido2Permit, KnockKeyAnswer, LoginAnswer,
     LoginRequest, OnBoardedDevice, OnBoarding, OnBoardingRequest, OtpCode, OtpHolder, OtpPermit, OtpSeed,
     OtpSeedRequest, ProfileBarcode, ProfileEmail, ProfilePage, ProfileUrl, ReevaluateAnswer, RevokeAnswer,
-    RevokeRequest, SessionInfo, VersionAnswer, WaitingController, WaitingOrder,
+    RevokeRequest, SessionInfo, SharedKeys, VersionAnswer, WaitingController, WaitingOrder,
 };
 use ringwall_protocol::wire::join::Seed;
 use ringwall_protocol::wire::what_if::{Draft, LintAnswer, Simulation};
@@ -100,6 +100,8 @@ routes! {
     post "/collective/waiting/{id}/admit" collective::admit, "Collective", "Admit a Controller whose key was compared.", Taken::strict::<AdmitRequest>() => Given::one::<Admitted>();
     delete "/collective/waiting/{id}" collective::turn_away, "Collective", "Turn a Controller away that asks to join.", Taken::Nothing => Given::Nothing;
     post "/collective/transfer" collective::transfer, "Collective", "Make another Controller the leader.", Taken::lenient::<Transfer>() => Given::one::<Transferred>();
+    post "/collective/rotate-keys" collective::rotate_keys, "Collective", "Replace the keys that all Controllers share; the removal of a Controller does it by itself.", Taken::Nothing => Given::one::<SharedKeys>();
+    post "/collective/end-former-keys" collective::end_former_keys, "Collective", "End keys for knocking from before the last rotation at once.", Taken::Nothing => Given::one::<SharedKeys>();
     post "/explain" questions::explain, "Questions", "Why a user reaches a host, or does not.", Taken::strict::<ExplainRequest>() => Given::one::<Explanation>();
     post "/identity-providers/test" providers::test_identity, "Questions", "Whether a provider as described answers.", Taken::strict::<IdentityProvider>() => Given::one::<Tested>();
     post "/identity-providers/{id}/attributes" providers::attributes, "Questions", "What a provider knows of a user.", Taken::lenient::<AttributesRequest>() => Given::one::<UserAttributes>();

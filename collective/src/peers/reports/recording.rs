@@ -9,6 +9,7 @@ use ringwall_protocol::id::ApplianceId;
 use ringwall_raft::Reply;
 use ringwall_raft::state::binding::{BindSessions, Binding, EndSessions, EndedSession, MAX_BOUND};
 use ringwall_raft::state::gateway::NoteInterfaces;
+use ringwall_raft::state::spa_master::{NotePeerKey, PeerKeyHolder};
 use tokio::sync::mpsc;
 
 use crate::peers::Peers;
@@ -25,6 +26,8 @@ pub(super) enum Report {
     Opened(Binding),
     Ended(EndedSession),
     Interfaces(ApplianceId, Vec<IpAddr>),
+    /// The Gateway keeps the peers' key of this generation.
+    PeerKey(ApplianceId, u32),
 }
 
 /// Records what comes until nobody reports any more.
@@ -64,10 +67,11 @@ async fn open(peers: &Peers, mut bindings: Vec<Binding>) -> Result<(), Refusal> 
 
 async fn record(peers: &Peers, batch: Vec<Report>) {
     let (mut bindings, mut ended) = (Vec::new(), Vec::new());
-    let mut interfaces = BTreeMap::new();
+    let (mut interfaces, mut peer_keys) = (BTreeMap::new(), BTreeMap::new());
     for report in batch {
         match report {
             Report::Interfaces(gateway, addresses) => drop(interfaces.insert(gateway, addresses)),
+            Report::PeerKey(gateway, generation) => drop(peer_keys.insert(gateway, generation)),
             Report::Opened(binding) => bindings.push(binding),
             Report::Ended(session) => ended.push(session),
         }
@@ -80,6 +84,12 @@ async fn record(peers: &Peers, batch: Vec<Report>) {
     }
     for (gateway, addresses) in interfaces {
         note_interfaces(peers, gateway, addresses).await;
+    }
+    for (gateway, generation) in peer_keys {
+        let note = NotePeerKey { holder: PeerKeyHolder::Gateway(gateway), generation };
+        if let Err(error) = peers.replica.change(note).await {
+            tracing::warn!(%error, %gateway, "a gateway's key for knocking was not recorded");
+        }
     }
     if !ended.is_empty()
         && let Err(error) = peers.replica.change(EndSessions { ended }).await

@@ -66,9 +66,17 @@ pub enum DataDirError {
     Members(String),
     /// `kek.key` is damaged.
     #[error(
-        "expected kek.key to hold a key of 32 bytes; restore this file from a backup, or remove this Controller and join again"
+        "expected kek.key to hold numbered keys of 32 bytes; restore this file from a backup, or remove this Controller and join again"
     )]
     Kek,
+    /// `wrap.key` is damaged.
+    #[error(
+        "expected wrap.key to hold a key of 32 bytes; restore this file from a backup, or remove this Controller and join again"
+    )]
+    Wrap,
+    /// `root.sealed` is damaged.
+    #[error("root.sealed is damaged; restore it from a backup")]
+    RootText,
     /// The sealed root does not open.
     #[error(
         "root.sealed does not open under kek.key: they are of two Collectives, or damaged; restore both from one backup"

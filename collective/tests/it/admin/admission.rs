@@ -42,6 +42,7 @@ pub(super) fn request(seed: &Seed, key: &PrivateKey) -> ringwall_protocol::wire:
         client_issuer_csr: csr(&issuer),
         appliance_issuer_csr: csr(&issuer),
         token_key: data_encoding::BASE64URL_NOPAD.encode(&[1; 32]),
+        wrap_key: data_encoding::BASE64URL_NOPAD.encode(&[9; 32]),
     };
     ringwall_protocol::wire::join::JoinRequest {
         role: JoinRole::Controller,
@@ -102,7 +103,9 @@ async fn an_admitted_controller_gets_the_keys_once_and_its_seed_brings_nothing_a
     let JoinReply::Admitted(answer) = ask(&seed, &request).await else { panic!("refused") };
     let admission = answer.controller.expect("a controller's answer");
     assert_eq!(json!(admission.node), node);
-    assert_eq!(admission.kek, *lab.controller(0).vault.expose_kek().expose_text());
+    let kept = std::fs::read_to_string(lab.nodes[0].config.data_dir.join("kek.key")).expect("key-encryption keys");
+    let given = admission.keks.iter().map(|one| format!("{} {}\n", one.generation, one.key)).collect::<String>();
+    assert_eq!(given, kept);
     assert!(admission.client_issuer.is_some(), "the founding node holds the root");
     assert_eq!(root.post(&format!("/collective/waiting/{id}/admit"), &fingerprint).await.status, 409, "once");
     assert_eq!(root.get("/collective/waiting").await.ok()["data"], json!([]));

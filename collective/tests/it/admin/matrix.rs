@@ -275,6 +275,8 @@ fn special(profile: &str, provider: &str, gateway: &str) -> Vec<Operation> {
         with("post", "/appliances/{id}/retire", gateway, json!({}), Opens::One(&[(A::Delete, T::Appliance)])),
         plain("get", "/sites/status", Opens::One(&[(A::CheckStatus, T::Site), (A::View, T::Site)])),
         plain("get", "/collective/status", Opens::One(&[(A::CheckStatus, T::Appliance), (A::View, T::Appliance)])),
+        plain("post", "/collective/rotate-keys", whole(A::Edit, T::Appliance)),
+        plain("post", "/collective/end-former-keys", whole(A::Edit, T::Appliance)),
         with("post", "/collective/transfer", "", json!({"node": 9_999}), whole(A::Edit, T::Appliance)),
         with("post", "/explain", "", question, whole(A::View, T::SessionInfo)),
         plain("post", "/identity-providers/test", Opens::One(&[(A::Test, T::IdentityProvider)])),

@@ -131,7 +131,7 @@ fn whatever_proved_an_administrator_ends_his_sessions_when_it_changes() {
     closed.admin_provider = true;
     let changes: Vec<(&str, bool, Command)> = vec![
         ("password", true, SetLocalPassword { user: user(1), hash: hash("new"), must_change: false }.into()),
-        ("seed", true, PutTotpSeed { user: user(1), dn: user_dn(1), seed: Sealed::new("seed") }.into()),
+        ("seed", true, PutTotpSeed { user: user(1), dn: user_dn(1), seed: Sealed::new(1, "seed") }.into()),
         ("seed taken away", true, RemoveTotpSeed { user: user(1) }.into()),
         ("keys taken away", true, RemoveSecurityKeys { user: user(1) }.into()),
         ("provider opened to administrators", true, PutObject::new(closed).into()),

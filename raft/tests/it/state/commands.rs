@@ -14,7 +14,7 @@ fn block(number: u128) -> Command {
 }
 
 fn secret(name: &str) -> Command {
-    PutSecret { name: name.to_owned(), sealed: Sealed::new("sealed") }.into()
+    PutSecret { name: name.to_owned(), sealed: Sealed::new(1, "sealed") }.into()
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn nothing_is_done_before_the_founding_or_founded_twice() {
 
 #[test]
 fn secrets_are_in_no_debug_output() {
-    let put = PutSecret { name: "kek".to_owned(), sealed: Sealed::new("c2VjcmV0") };
+    let put = PutSecret { name: "kek".to_owned(), sealed: Sealed::new(1, "c2VjcmV0") };
     assert!(!format!("{put:?}").contains("c2VjcmV0"));
     let mut replica = Replica::founded();
     replica.apply(put);

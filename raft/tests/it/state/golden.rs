@@ -30,7 +30,7 @@ fn commands() -> Vec<CommandEnvelope> {
         AllocateAddresses { user_id: user(1), provider_id: provider(), device_id: device(1) }.into(),
         AddKey { kid: "one".to_owned(), controller: NODE, public_key }.into(),
         BlockUser { user: user_dn(2), reason: "golden".to_owned() }.into(),
-        PutTotpSeed { user: user(1), dn: user_dn(1), seed: Sealed::new("seed") }.into(),
+        PutTotpSeed { user: user(1), dn: user_dn(1), seed: Sealed::new(1, "seed") }.into(),
         UseTotpStep { user: user(1), step: 7 }.into(),
         LockOut { subject: LockoutSubject { user: user_dn(1), device: None }, base_minutes: 1 }.into(),
         Revoke {
@@ -41,7 +41,7 @@ fn commands() -> Vec<CommandEnvelope> {
             reason: "golden".to_owned(),
         }
         .into(),
-        Command::Group(vec![PutSecret { name: "kek".to_owned(), sealed: Sealed::new("sealed") }.into()]),
+        Command::Group(vec![PutSecret { name: "kek".to_owned(), sealed: Sealed::new(1, "sealed") }.into()]),
     ];
     (0u128..)
         .zip(commands)

@@ -30,7 +30,7 @@ fn create_token(number: u8, appliance: ApplianceId) -> CreateJoinToken {
 }
 
 fn admit(number: u8) -> AdmitGateway {
-    AdmitGateway { token: token(number), key: key(number), spa_key: Sealed::new("spa") }
+    AdmitGateway { token: token(number), key: key(number), spa_key: Sealed::new(1, "spa") }
 }
 
 fn with_gateway() -> Replica {
@@ -59,6 +59,7 @@ fn ask_admission(number: u8) -> AskAdmission {
         source: [10, 0, 0, 2].into(),
         asked_at: START,
         issuer_requests: ["one".to_owned(), "two".to_owned()],
+        wrap_key: "wrap-2".to_owned(),
         peer_addresses: vec!["10.0.0.2:444".to_owned()],
         client_addresses: Vec::new(),
         admin_addresses: Vec::new(),
@@ -231,12 +232,13 @@ fn keys_of_gateways_are_renewed_and_spa_keys_rotate_by_generation() {
     assert_eq!(replica.state.gateway(gateway(1)).unwrap().keys, keys, "the former one is used on until the next is");
     replica.apply(used(key(1))).accepted().unwrap();
     assert_eq!(replica.state.gateway(gateway(1)).unwrap().keys, [key(1)]);
-    let rotate = |replaces, name: &str| RotateGatewaySpaKey { gateway: gateway(1), replaces, key: Sealed::new(name) };
+    let rotate =
+        |replaces, name: &str| RotateGatewaySpaKey { gateway: gateway(1), replaces, key: Sealed::new(1, name) };
     replica.apply(rotate(1, "two")).accepted().unwrap();
     assert!(matches!(replica.refusal(rotate(1, "again")), Rejection::WrongState { .. }));
     let (_, events) = replica.apply_with_events(rotate(2, "three"));
     let generations: Vec<_> = replica.state.spa_keys(gateway(1)).iter().map(|one| one.generation).collect();
-    assert_eq!(generations, [3, 2]);
+    assert_eq!(generations, [3, 2, 1], "tokens may carry each of them");
     assert!(events.iter().all(|one| one.gateway == Some(gateway(1))), "nobody else learns its keys");
 }
 

@@ -20,7 +20,7 @@ fn add(id: &str, code: u8) -> AddSecurityKey {
     let key = SecurityKey {
         id: id.to_owned(),
         name: "blue".to_owned(),
-        record: Sealed::new("record"),
+        record: Sealed::new(1, "record"),
         counter: 0,
         registered_at: START,
         used_at: None,
@@ -29,7 +29,7 @@ fn add(id: &str, code: u8) -> AddSecurityKey {
 }
 
 fn touch(id: &str, counter: u32) -> UseSecurityKey {
-    UseSecurityKey { user: user(1), key: id.to_owned(), counter, record: Sealed::new("record") }
+    UseSecurityKey { user: user(1), key: id.to_owned(), counter, record: Sealed::new(1, "record") }
 }
 
 #[test]

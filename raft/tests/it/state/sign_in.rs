@@ -34,7 +34,7 @@ fn open(number: u128, who: u128) -> OpenTransaction {
             factor_provider_id: id(5),
             interaction: None,
             provider_state: None,
-            context: Some(Sealed::new("context")),
+            context: Some(Sealed::new(1, "context")),
             on_page: false,
             attempts: 77,
             expires_at: START.plus(Duration::from_secs(1_000_000)),
@@ -137,7 +137,7 @@ fn a_transaction_is_finished_once_and_not_after_its_end() {
 fn a_one_time_password_is_accepted_once_and_never_an_older_one() {
     let mut replica = Replica::founded();
     assert!(matches!(replica.refusal(UseTotpStep { user: user(1), step: 1 }), Rejection::NotFound { .. }));
-    replica.apply(PutTotpSeed { user: user(1), dn: user_dn(1), seed: Sealed::new("seed") });
+    replica.apply(PutTotpSeed { user: user(1), dn: user_dn(1), seed: Sealed::new(1, "seed") });
     assert!(replica.state.totp_seed(user(1)).is_some());
     assert_eq!(replica.apply(UseTotpStep { user: user(1), step: 100 }), Reply::Done);
     for step in [100, 99] {
@@ -153,7 +153,7 @@ fn a_seed_is_enrolled_once_with_the_code_that_permitted_it() {
     let mut replica = Replica::founded();
     let code = |number: u8| RegistrationCode::new([number; 32]);
     let enrol =
-        |number: u8, step: u64| EnrolTotp { user: user(1), code: code(number), seed: Sealed::new("seed"), step };
+        |number: u8, step: u64| EnrolTotp { user: user(1), code: code(number), seed: Sealed::new(1, "seed"), step };
     assert!(matches!(replica.refusal(enrol(1, 7)), Rejection::NotFound { .. }));
     let not_after = replica.now.plus(Duration::from_secs(3_600));
     let permission = |number: u8| Permission { code: code(number), not_after };

@@ -30,6 +30,7 @@ mod interfaces;
 mod joining;
 mod knocks;
 mod listener;
+mod log_limit;
 pub mod logging;
 mod members;
 mod names;

@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::clock::wall;
 use crate::handshake::TokenAuthenticator;
+use crate::log_limit::LogLimit;
 use crate::session_socket;
 use crate::tunnel::{AcceptedTunnel, Workers};
 
@@ -22,8 +23,10 @@ use crate::tunnel::{AcceptedTunnel, Workers};
 const BACKLOG: i32 = 4_096;
 /// After an error of the socket itself (no file descriptors left) it is left alone for this long.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Such errors are told of this often.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Lines about such errors, of all threads.
+static ACCEPT_FAILURES: LogLimit = LogLimit::new(1);
+/// Lines about connections whose certificate is of no session.
+static WRONG_CERTIFICATES: LogLimit = LogLimit::new(5);
 
 /// Seats of connections until their session is admitted or their tunnel attached. A Client needs two at a time.
 const SEATS: SeatPlan = SeatPlan {
@@ -74,7 +77,6 @@ pub(crate) async fn accept(listener: std::net::TcpListener, reception: Reception
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot register listener with the runtime"),
     };
-    let mut failures = AcceptFailures::default();
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -82,7 +84,7 @@ pub(crate) async fn accept(listener: std::net::TcpListener, reception: Reception
                 actix_rt::spawn(Box::pin(arrive(stream, peer, reception)));
             }
             Err(error) => {
-                failures.tell(&error, Instant::now());
+                accept_failed(&error);
                 // Out of descriptors: accepting again at once would only burn the processor.
                 tokio::time::sleep(PAUSE).await;
             }
@@ -147,7 +149,9 @@ async fn prove(stream: TcpStream, peer: SocketAddr, mut seat: Seat, reception: &
             Some(Arrived { stream, leaf, protocol, seat })
         }
         _ => {
-            tracing::warn!(%peer, "no session certificate after the TLS handshake; closing connection");
+            if let Some(left_out) = WRONG_CERTIFICATES.admit(Instant::now()) {
+                tracing::warn!(%peer, left_out, "no session certificate after the TLS handshake; closing connection");
+            }
             None
         }
     }
@@ -158,24 +162,14 @@ fn refused(why: &'static str) {
 }
 
 /// Errors of `accept`: counted, and told of once in a while, however many there are.
-#[derive(Debug, Default)]
-struct AcceptFailures {
-    told: Option<Instant>,
-    since: u64,
-}
-
-impl AcceptFailures {
-    fn tell(&mut self, error: &std::io::Error, now: Instant) {
-        refused("accept");
-        self.since += 1;
-        if self.told.is_none_or(|told| now >= told + TELL_EVERY) {
-            tracing::warn!(
-                %error,
-                failures = self.since,
-                "connections cannot be accepted; if descriptors have run out, raise the limit (LimitNOFILE of the unit)"
-            );
-            (self.told, self.since) = (Some(now), 0);
-        }
+fn accept_failed(error: &std::io::Error) {
+    refused("accept");
+    if let Some(left_out) = ACCEPT_FAILURES.admit(Instant::now()) {
+        tracing::warn!(
+            %error,
+            left_out,
+            "connections cannot be accepted; if descriptors have run out, raise the limit (LimitNOFILE of the unit)"
+        );
     }
 }
 

@@ -33,6 +33,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use self::presenting::{Presenting, Token};
 use crate::clock::wall;
 use crate::handshake::TokenAuthenticator;
+use crate::log_limit::LogLimit;
 use crate::names::Names;
 
 /// From the TLS handshake to the whole `hello`.
@@ -54,6 +55,12 @@ const RATE: (u32, u32) = (20, 50);
 const HELLOS: SeatBounds = SeatBounds { each: 4, total: 64 * 1024 * 1024 / MAX_TOKEN_MESSAGE };
 static HELLO_SEATS: LazyLock<Arc<Seats>> =
     LazyLock::new(|| Seats::new(SeatPlan { unproved: HELLOS, known: HELLOS, knocked: HELLOS, identified: HELLOS }));
+
+/// Lines about refused Clients, and about tokens refused within a session, in a span of the limit: enough to see why a
+/// Site's users are refused, too few for a Client that connects again and again to fill the log.
+const REFUSAL_LINES: u32 = 20;
+static CLIENT_REFUSALS: LogLimit = LogLimit::new(REFUSAL_LINES);
+static TOKEN_REFUSALS: LogLimit = LogLimit::new(REFUSAL_LINES);
 
 /// Questions about names a second, and at once: a page with its pictures. Above, they stay unanswered.
 const QUESTIONS: (u32, u32) = (100, 200);
@@ -118,7 +125,10 @@ pub(crate) async fn serve(
         Err(end) => end,
     };
     if let End::Refused(refusal) = &end {
-        tracing::info!(%peer, code = ?refusal.code, %refusal, "client refused");
+        metrics::counter!("ringwall_connections_refused_total", "why" => "client").increment(1);
+        if let Some(left_out) = CLIENT_REFUSALS.admit(Instant::now()) {
+            tracing::info!(%peer, code = ?refusal.code, %refusal, left_out, "client refused");
+        }
         let (code, message) = (refusal.code, refusal.message.clone());
         // It is going anyway.
         let _ = say(&mut websocket, &FromGateway::End { code, message }).await;
@@ -265,7 +275,13 @@ async fn present(
     };
     match presented {
         Ok(()) => Ok(()),
-        Err(Refusal { code, message }) => say(websocket, &FromGateway::Refused { code, message }).await,
+        Err(refusal) => {
+            if let Some(left_out) = TOKEN_REFUSALS.admit(Instant::now()) {
+                tracing::info!(session = %admitted.session, code = ?refusal.code, %refusal, left_out, "token refused");
+            }
+            let Refusal { code, message } = refusal;
+            say(websocket, &FromGateway::Refused { code, message }).await
+        }
     }
 }
 

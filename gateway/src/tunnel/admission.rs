@@ -18,6 +18,7 @@ use super::AcceptedTunnel;
 use super::grants::Grants;
 use super::order::{Attachment, Order};
 use super::side::GatewaySide;
+use crate::log_limit::LogLimit;
 
 /// Bytes of the one frame that may come first.
 const FIRST_FRAME: usize = HEADER_LEN + ATTACH_TOKEN_LEN;
@@ -25,6 +26,8 @@ const FIRST_FRAME: usize = HEADER_LEN + ATTACH_TOKEN_LEN;
 const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(5);
 /// Ciphertext taken at a time: room for the frame and what TLS adds, no more.
 const RAW: usize = 1_024;
+/// Lines about refused connections: whoever has a certificate can cause them.
+static REFUSALS: LogLimit = LogLimit::new(20);
 
 /// What all workers and the callers of the tunnel plane share: who may attach, and how to reach each worker.
 pub(super) struct Reception {
@@ -75,7 +78,11 @@ pub(super) async fn receive(worker: Rc<Worker<GatewaySide>>, accepted: AcceptedT
     };
     match result {
         Ok((owner, attachment)) => worker.side().reception().tell(owner, Order::Attach(Box::new(attachment))),
-        Err(refused) => tracing::info!(%peer, %refused, "tunnel connection refused"),
+        Err(refused) => {
+            if let Some(left_out) = REFUSALS.admit(Instant::now()) {
+                tracing::info!(%peer, %refused, left_out, "tunnel connection refused");
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ringwall_collective::{Arguments, ConfigError, execute, install_log};
+use ringwall_startup::complain;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -18,9 +19,4 @@ fn main() -> ExitCode {
             ExitCode::from(if error.is::<ConfigError>() { 64 } else { 1 })
         }
     }
-}
-
-#[expect(clippy::print_stderr, reason = "the last word of a program that ends goes to its caller's terminal")]
-fn complain(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
 }

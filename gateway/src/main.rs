@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 stopped in good order; 1 failed; 64 wrong configuration; 70 a broken promise on this side.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand};
 use ringwall_gateway::config::Config;
 use ringwall_gateway::logging::{self, LogFormat};
 use ringwall_gateway::process::{self, Outcome};
+use ringwall_startup::complain;
 
 /// A Gateway of a Ringwall Collective.
 #[derive(Debug, Parser)]
@@ -51,15 +53,13 @@ const DEFECT: u8 = 70;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Err(error) = logging::install(arguments.log_format, &arguments.log) {
-        return say(
-            &format!("--log: {error}; expected a filter such as `info` or `info,ringwall_gateway=debug`"),
-            WRONG_CONFIGURATION,
-        );
+        let expected = "expected a filter such as `info` or `info,ringwall_gateway=debug`";
+        return failed(&format!("--log: {error}; {expected}"), WRONG_CONFIGURATION);
     }
     let (Command::Run { config: file } | Command::Check { config: file }) = &arguments.command;
     let config = match Config::load(file) {
         Ok(config) => config,
-        Err(error) => return say(&format!("{}: {error}", file.display()), WRONG_CONFIGURATION),
+        Err(error) => return failed(&format!("{}: {error}", file.display()), WRONG_CONFIGURATION),
     };
     if matches!(arguments.command, Command::Check { .. }) {
         return ExitCode::SUCCESS;
@@ -68,15 +68,21 @@ fn main() -> ExitCode {
         Ok(Outcome::Stopped) => ExitCode::SUCCESS,
         Ok(Outcome::Reshape) => {
             let error = process::re_execute();
-            say(&format!("re-execute failed: {error}"), DEFECT)
+            broken(&format!("re-execute failed: {error}"))
         }
-        Ok(Outcome::Broken(what)) => say(&what, DEFECT),
-        Err(error) => say(&format!("{error:#}"), 1),
+        Ok(Outcome::Broken(what)) => broken(&what),
+        Err(error) => failed(&error, 1),
     }
 }
 
-/// Says why the program ends, where a person sees it and in the log.
-fn say(what: &str, code: u8) -> ExitCode {
-    tracing::error!("{what}");
+/// Says why the program ends.
+fn failed(why: &dyn Display, code: u8) -> ExitCode {
+    complain(why);
     ExitCode::from(code)
+}
+
+/// The same for a broken promise, which stands in the log as well.
+fn broken(what: &str) -> ExitCode {
+    tracing::error!("{what}");
+    failed(&what, DEFECT)
 }

@@ -6,11 +6,13 @@
 //! left to them.
 #![forbid(unsafe_code)]
 
+mod complaint;
 mod configuration;
 mod directory;
 mod obstacle;
 mod requirements;
 
+pub use complaint::complain;
 pub use configuration::parse;
 pub use directory::{DirectoryLock, LockError, check_room};
 pub use obstacle::{Obstacle, Refusal};

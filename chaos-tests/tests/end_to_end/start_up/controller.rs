@@ -86,6 +86,9 @@ fn a_controller_says_what_is_wrong_with_its_directory() -> Result<()> {
     let directory = data.to_str().context("a path in text")?;
     let said = refused(&lab, &run(&lab.directory().join("nowhere"))?)?;
     says(&said, &["nowhere holds no Controller", "ringwall-controller init", "--data-dir"])?;
+    let unlogged = Program::product("run", BINARY)?.args(["--log", "off", "run", "--data-dir"]);
+    let said = refused(&lab, &unlogged.arg(lab.directory().join("nowhere")))?;
+    says(&said, &["error: ", "nowhere holds no Controller"])?;
     let said = refused(&lab, &init(&data)?)?;
     says(&said, &["to be empty or not to exist", "no identity.json"])?;
 

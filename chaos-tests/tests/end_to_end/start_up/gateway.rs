@@ -122,3 +122,20 @@ fn a_gateway_says_what_is_wrong_with_directory_seed_and_configuration() -> Resul
     }
     Ok(())
 }
+
+#[test]
+fn a_gateway_without_a_log_says_why_it_does_not_start() -> Result<()> {
+    let lab = Lab::start(one_host())?;
+    let file = configure(&lab)?;
+    // What is said on standard error with this filter of the log; the program ends with this code.
+    let ended = |log: &str, code: i32| -> Result<String> {
+        let program = Program::product("run", BINARY)?.args(["--log", log, "run", "--config"]).arg(&file);
+        let ended = lab.run(HOST, &program, SOON)?;
+        ensure!(ended.status.code() == Some(code), "{}: {}", ended.status, ended.stderr);
+        Ok(ended.stderr)
+    };
+    says(&ended("off", 1)?, &["error: ", "cannot join", "set `seed`"])?;
+    says(&ended("ringwall_gateway=loud", 64)?, &["error: --log: ", "expected a filter such as `info`"])?;
+    fs::write(&file, "data_dri = \"/x\"\n")?;
+    says(&ended("off", 64)?, &["error: ", "gateway.toml: ", "data_dri: unknown field"])
+}

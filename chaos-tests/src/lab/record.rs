@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -141,12 +141,22 @@ impl Registry {
 /// Reads a record; `None` if it was removed meanwhile.
 fn read_record(path: &Path) -> Result<Option<LabRecord>> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .with_context(|| format!("{} is not the record of a lab", path.display())),
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(path, &error)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
     }
+}
+
+/// A record that cannot be read keeps new labs from starting: what it lists would be left behind, and only a person can
+/// tell whether its lab is still in use.
+fn damaged(path: &Path, error: &serde_json::Error) -> anyhow::Error {
+    let id = path.file_stem().unwrap_or_default().to_string_lossy();
+    anyhow!(
+        "the record {} of a lab is damaged, or another version has written it: {error}; make sure that no lab '{id}' \
+         is in use, remove its namespaces (`ip netns list | grep ^rw-{id}-` shows them, `ip netns delete` removes one) \
+         and this file, then `make clean-lab` removes what other labs left",
+        path.display()
+    )
 }
 
 fn record_path(id: &str) -> PathBuf {
@@ -157,5 +167,28 @@ fn ignore_missing(result: std::io::Result<()>) -> std::io::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_record_is_named_with_what_to_do_about_it() -> Result<()> {
+        // Not among the records: it would keep the labs of other tests from starting.
+        let path = std::env::temp_dir().join(format!("ringwall-damaged-{}.json", std::process::id()));
+        for damaged in ["", "{\"id\": \"cut", "{\"id\": \"of another version\"}"] {
+            fs::write(&path, damaged)?;
+            let said = read_record(&path).expect_err("it is no record").to_string();
+            let namespaces = format!("ip netns list | grep ^rw-ringwall-damaged-{}-", std::process::id());
+            let file = path.to_str().context("a path in text")?;
+            for part in [file, "is damaged", namespaces.as_str(), "make clean-lab"] {
+                ensure!(said.contains(part), "{part:?} is missing in: {said}");
+            }
+        }
+        fs::remove_file(&path)?;
+        ensure!(read_record(&path)?.is_none(), "a record that was removed meanwhile is no damage");
+        Ok(())
     }
 }

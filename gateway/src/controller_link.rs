@@ -38,7 +38,7 @@ pub(crate) struct ControllerDialer {
     pub(crate) own: Arc<Presented>,
     /// The key to knock with; replaced when the feed tells another.
     pub(crate) knock: Arc<ArcSwapOption<SecretKey>>,
-    /// Where the Collective's life is kept.
+    /// Where the Collective's incarnation is kept.
     pub(crate) data: DataDir,
 }
 

@@ -31,7 +31,7 @@ use crate::firewall::Enforcer;
 
 /// Sessions that do not let go within this are left to the kernel.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How often the registry is asked whether it lives, and for its load.
+/// How often the registry is asked whether it still runs, and for its load.
 const PULSE: Duration = Duration::from_secs(10);
 
 /// Why the process ends when the host watcher has stopped.
@@ -102,7 +102,7 @@ async fn pulse(registry: Addr<Registry>, enforcer: Enforcer, outbox: Arc<FeedOut
     }
 }
 
-/// How many sessions live; `None` if the registry is gone.
+/// How many sessions there are; `None` if the registry is gone.
 async fn alive(registry: &Addr<Registry>) -> Option<usize> {
     registry.send(AskHealth).await.ok().map(|health| health.sessions)
 }

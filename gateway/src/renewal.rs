@@ -1,4 +1,4 @@
-//! Renewal of the own certificate: at two thirds of its life, with a new key each time, over the feed.
+//! Renewal of the own certificate: at two thirds of its lifetime, with a new key each time, over the feed.
 
 use std::sync::Arc;
 use std::time::Duration;

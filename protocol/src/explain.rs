@@ -73,7 +73,7 @@ pub enum ObstacleKind {
     LockedOut,
     /// No device of the user is registered.
     NoDevice,
-    /// No session of the user lives: what a device and the system say is not known.
+    /// No session of the user is open: what a device and the system say is not known.
     NoSession,
     /// The Site has no Gateway that takes sessions.
     NoGateway,

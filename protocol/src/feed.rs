@@ -61,7 +61,7 @@ pub struct FeedView {
     pub keys: BTreeMap<String, KeyRecord>,
     /// Revocations in force.
     pub revocations: Vec<Revocation>,
-    /// The highest revocation that was forgotten: tokens with a lower `idx` are void (T69).
+    /// The highest revocation that was forgotten: tokens with a lower `idx` are invalid (T69).
     pub forgotten_up_to: LogIndex,
     /// The Gateway's Site.
     pub site: FeedSite,
@@ -114,7 +114,7 @@ pub enum FeedEvent {
         /// It.
         revocation: Revocation,
     },
-    /// A revocation moved on: slices below `told` are told, below `effective` void.
+    /// A revocation moved on: slices below `told` are told, below `effective` invalid.
     #[serde(rename_all = "camelCase")]
     RevocationAdvanced {
         /// Log index of the revocation.
@@ -301,7 +301,7 @@ pub enum FromGateway {
         /// JSON objects, one audit record each.
         records: Vec<String>,
     },
-    /// Asks for a further certificate, at 2/3 of the life of the present one; a new key each time.
+    /// Asks for a further certificate, at 2/3 of the lifetime of the present one; a new key each time.
     #[serde(rename_all = "camelCase")]
     RenewCertificate {
         /// Retries carry the same one and get the same answer.

@@ -79,7 +79,7 @@ pub struct KeyRecord {
     pub state: KeyState,
 }
 
-/// The life of a signing key.
+/// The lifecycle of a signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum KeyState {

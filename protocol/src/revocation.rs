@@ -138,7 +138,7 @@ impl Revocation {
         self.slice_of(dn) < self.told
     }
 
-    /// Whether tokens of this DN are void.
+    /// Whether tokens of this DN are invalid.
     #[must_use]
     pub(crate) fn is_effective(&self, dn: &SessionDn) -> bool {
         self.slice_of(dn) < self.effective
@@ -161,14 +161,14 @@ pub enum Standing {
     Valid,
     /// It still holds, but its owner has been told to renew it (the revocation's index).
     RenewWanted(LogIndex),
-    /// Void (the revocation's index).
+    /// Invalid (the revocation's index).
     Revoked(LogIndex),
 }
 
 impl Standing {
-    /// What `revocations` say about a token: one that is effective voids it, one that was only told asks for its renewal.
-    /// Those that do not concern the token are passed over. What is older than `horizon`, the highest revocation that was
-    /// forgotten, is void: whether it was revoked is not known any more.
+    /// What `revocations` say about a token: one that is effective invalidates it, one that was only told asks for its
+    /// renewal. Those that do not concern the token are passed over. What is older than `horizon`, the highest revocation
+    /// that was forgotten, is invalid: whether it was revoked is not known any more.
     #[must_use]
     pub fn of<'a>(
         token: &TokenFacts<'_>,
@@ -200,7 +200,7 @@ pub struct RevocationIndex {
     by_user: BTreeMap<UserDn, BTreeSet<LogIndex>>,
     by_session: BTreeMap<SessionDn, BTreeSet<LogIndex>>,
     by_token: BTreeMap<TokenId, BTreeSet<LogIndex>>,
-    /// The highest revocation that was forgotten: what is older is void, so that forgetting revives nothing (T69).
+    /// The highest revocation that was forgotten: what is older is invalid, so that forgetting revives nothing (T69).
     horizon: LogIndex,
 }
 
@@ -213,7 +213,7 @@ impl RevocationIndex {
         self.by_index.insert(index, revocation);
     }
 
-    /// Moves a revocation on: slices below `told` are told, below `effective` void. Never moves back.
+    /// Moves a revocation on: slices below `told` are told, below `effective` invalid. Never moves back.
     pub fn advance(&mut self, index: LogIndex, told: u16, effective: u16) {
         if let Some(revocation) = self.by_index.get_mut(&index) {
             revocation.told = revocation.told.max(told).max(effective);

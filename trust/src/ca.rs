@@ -1,6 +1,6 @@
 //! The Collective's certificate authority: an offline-able root, and two intermediates for each Controller.
 //!
-//! | certificate | issuer | key | life | EKU |
+//! | certificate | issuer | key | lifetime | EKU |
 //! | --- | --- | --- | --- | --- |
 //! | root | itself | P-384 | 10 years | none; pathLen 1 |
 //! | intermediate `client`, `appliance` | root | P-256 | 1 year | clientAuth; serverAuth + clientAuth; pathLen 0 |
@@ -24,15 +24,15 @@ pub use template::SubjectName;
 
 use crate::identity::{IssuerKind, LeafError};
 
-/// Life of a root.
+/// Lifetime of a root.
 pub(crate) const ROOT_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
-/// Life of an intermediate. Membership, not expiry, is what takes one out of service.
+/// Lifetime of an intermediate. Membership, not expiry, is what takes one out of service.
 pub(crate) const INTERMEDIATE_LIFE: Duration = Duration::from_hours(365 * 24);
-/// Life of a Controller's or Gateway's certificate; renewed after two thirds.
+/// Lifetime of a Controller's or Gateway's certificate; renewed after two thirds.
 pub(crate) const APPLIANCE_LIFE: Duration = Duration::from_hours(30 * 24);
-/// Life of a client's certificate unless configured.
+/// Lifetime of a client's certificate unless configured.
 pub(crate) const CLIENT_LIFE: Duration = Duration::from_hours(24);
-/// Longest life of a client's certificate, whatever is configured (T20).
+/// Longest lifetime of a client's certificate, whatever is configured (T20).
 pub(crate) const MAX_CLIENT_LIFE: Duration = Duration::from_hours(7 * 24);
 /// How far `notBefore` lies in the past, for clocks that are behind.
 pub(crate) const BACKDATING: Duration = Duration::from_mins(5);

@@ -1,5 +1,5 @@
 //! A throw-away Collective for tests, here and in other packages (feature `fixtures`): root, Controllers with their
-//! intermediates, Gateways, clients, tokens. Everything is real; only the names and the short lives of keys are not.
+//! intermediates, Gateways, clients, tokens. All is real; only the names and the short lifetimes of keys are not.
 //!
 //! ```no_run
 //! # use ringwall_trust::{fixtures::TestCollective, tls::{CurrentMembers, Tls}};

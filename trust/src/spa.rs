@@ -75,7 +75,7 @@ pub use sender::KnockRequest;
 pub use source::Source;
 pub use window::{SpaWindow, WindowError};
 
-/// Seconds that a hint lives.
+/// Seconds that a hint is valid.
 const HINT_PERIOD: u64 = 300;
 /// Version of both forms.
 const VERSION: u8 = 1;

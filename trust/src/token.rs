@@ -27,12 +27,12 @@ use crate::secret::sha256;
 
 /// How far `iat` and `nbf` may lie ahead of our clock.
 pub(crate) const MAX_CLOCK_LEAD: Duration = Duration::from_mins(1);
-/// Longest life of claims and entitlement tokens, whatever is configured (T20).
+/// Longest lifetime of claims and entitlement tokens, whatever is configured (T20).
 pub(crate) const MAX_SESSION_TOKEN_LIFE: Duration = Duration::from_hours(24);
-/// Longest life of an administrator's token.
+/// Longest lifetime of an administrator's token.
 pub(crate) const MAX_ADMIN_TOKEN_LIFE: Duration = Duration::from_hours(12);
 
-/// The longest life that a kind of token may have.
+/// The longest lifetime that a kind of token may have.
 #[must_use]
 pub const fn max_life(kind: TokenKind) -> Duration {
     match kind {

@@ -1,4 +1,4 @@
-//! Whether the other end of a tunnel still lives. Pure: the time is an argument.
+//! Whether the other end of a tunnel still answers. Pure: the time is an argument.
 //!
 //! An idle tunnel asks every 15 s; one with something unanswered asks every second; after 3 s without an answer it is
 //! dead. Any byte from the peer is an answer.

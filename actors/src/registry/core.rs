@@ -206,13 +206,13 @@ impl RegistryCore {
         self.sessions.len()
     }
 
-    /// Whether no session lives.
+    /// Whether there is no session.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }
 
-    /// Whether a session lives.
+    /// Whether a session is there.
     #[must_use]
     pub(crate) fn lives(&self, session: SessionId) -> bool {
         self.sessions.contains_key(&session)

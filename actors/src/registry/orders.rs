@@ -91,7 +91,7 @@ impl Orders {
         self.devices.get(dn).and_then(|device| device.held_off_until).is_some_and(|until| until > now)
     }
 
-    /// A session of the device lives now, or ended now.
+    /// A session of the device is open now, or ended now.
     pub(crate) fn seen(&mut self, dn: &SessionDn, now: Instant) {
         self.device(dn).last_session = Some(now);
     }

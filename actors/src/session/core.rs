@@ -47,7 +47,7 @@ use crate::support::clock::Moment;
 use crate::support::entropy::Entropy;
 use crate::support::timers::Timers;
 
-/// How long a session lives without its websocket.
+/// How long a session is kept without its websocket.
 pub(crate) const DETACHED: Duration = Duration::from_secs(30);
 /// How long a session waits for new tokens after the end of its own.
 pub(crate) const EXPIRED: Duration = Duration::from_secs(600);

@@ -8,7 +8,7 @@ use ringwall_protocol::revocation::dn_slice;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::TokenHead;
 
-/// The earliest notice is at least this long before the end, if the token lives long enough.
+/// The earliest notice is at least this long before the end, if the token is valid for long enough.
 const LEAD: Duration = Duration::from_secs(5 * 60);
 /// A second notice.
 const LAST_CALL: Duration = Duration::from_secs(60);
@@ -25,8 +25,8 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    /// `end − max(5 min, life ÷ 6) − jitter(0 … life ÷ 12)`, never before half of the life is over, and a last call
-    /// 60 s before the end (a quarter of the life for tokens of less than 4 minutes).
+    /// `end − max(5 min, life ÷ 6) − jitter(0 … life ÷ 12)`, where `life` is the lifetime; never before half of it is
+    /// over, and a last call 60 s before the end (a quarter of the lifetime for tokens of less than 4 minutes).
     #[must_use]
     pub(crate) fn of(head: &TokenHead) -> Self {
         let life = Duration::from_secs(head.exp.saturating_sub(head.iat));

@@ -24,7 +24,7 @@ pub(super) async fn break_glass(desk: &Desk, order: BreakGlass) -> Result<()> {
     let renewed: BreakGlassCode = desk.api.post("/break-glass/renew", &json!({})).await?;
     desk.output
         .print(&renewed, |renewed| Rows { titles: vec!["break-glass code"], rows: vec![vec![renewed.code.clone()]] })?;
-    remark("shown once; keep it sealed. The former code is void");
+    remark("shown once; keep it sealed. The former code is invalid");
     Ok(())
 }
 

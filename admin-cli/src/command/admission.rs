@@ -24,7 +24,7 @@ pub(super) async fn admit(desk: &Desk, order: &Admit) -> Result<()> {
                 .interact()
                 .context("use --fingerprint where there is no terminal")?;
             if !same {
-                bail!("nothing was done; `ringctl collective turn-away {}` makes its seed void", order.name);
+                bail!("nothing was done; `ringctl collective turn-away {}` makes its seed invalid", order.name);
             }
             waiting.fingerprint.clone()
         }
@@ -39,7 +39,7 @@ pub(super) async fn admit(desk: &Desk, order: &Admit) -> Result<()> {
 pub(super) async fn turn_away(desk: &Desk, name: &str) -> Result<()> {
     let waiting = find(desk, name).await?;
     desk.api.delete(&format!("/collective/waiting/{}", waiting.id)).await?;
-    remark(&format!("{} is turned away; its seed is void", waiting.name));
+    remark(&format!("{} is turned away; its seed is invalid", waiting.name));
     Ok(())
 }
 

@@ -41,7 +41,7 @@ pub(super) async fn approve(desk: &Desk, order: &Approve) -> Result<()> {
     remark(&format!("approved, and carried out at index {}", done.index));
     if let Some(code) = &done.break_glass_code {
         desk.output.print(&done, |_| Rows { titles: vec!["break-glass code"], rows: vec![vec![code.clone()]] })?;
-        remark("shown once; keep it sealed. The former code is void");
+        remark("shown once; keep it sealed. The former code is invalid");
     }
     Ok(())
 }

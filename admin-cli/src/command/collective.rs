@@ -180,7 +180,7 @@ fn confirm(yes: bool, question: &str) -> Result<()> {
 
 async fn remove(desk: &Desk, name: &str, yes: bool) -> Result<()> {
     let appliance = find(desk, ObjectKind::Appliance, name).await?;
-    confirm(yes, &format!("Remove {name} for ever? What it signed is void at once."))?;
+    confirm(yes, &format!("Remove {name} for ever? What it signed is invalid at once."))?;
     let id = appliance["id"].as_str().context("the appliance has no id")?;
     desk.api.delete(&format!("/appliances/{id}")).await?;
     remark(&format!("{name} is removed"));

@@ -92,7 +92,8 @@ pub(crate) const ORDER_FILE: &str = "/run/ringwall-lab/demo-device-in-order";
 /// In place of it `state.yaml` gets the certificate of the lab's own directory.
 pub(crate) const DIRECTORY_AUTHORITY: &str = "PUT THE CERTIFICATE OF THE DIRECTORY'S AUTHORITY HERE";
 
-/// Three Controllers, three Gateways, users, a directory and a stranger on one wide network; two protected networks.
+/// Three Controllers, three Gateways, users, a directory and an unauthenticated host on one wide network; two protected
+/// networks.
 ///
 /// Protected hosts know their own network only: what comes back to a Client must come through the Gateway's translation.
 #[must_use]

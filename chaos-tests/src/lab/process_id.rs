@@ -1,8 +1,8 @@
 //! A process that cannot be confused with another one: its id together with its start time.
 //!
 //! Process ids are reused. A lab that was interrupted leaves ids in a file; before one of them is signalled, a handle on
-//! the process (pidfd) is opened and the start time is compared *through the open handle's lifetime*, so a stranger that
-//! got the same id is never hit.
+//! the process (pidfd) is opened and the start time is compared *through the open handle's lifetime*, so another
+//! process that got the same id is never hit.
 
 use std::{fs, time::Duration};
 

@@ -1,7 +1,7 @@
 //! The thread from which all of a lab's programs are started.
 //!
-//! One thread that lives as long as the lab enters the program's namespace and starts it there. Programs are bound to
-//! that thread's life by the kernel (see `Program::command`), so it must not end before the lab does.
+//! One thread that runs as long as the lab enters the program's namespace and starts it there. Programs are bound to
+//! that thread's lifetime by the kernel (see `Program::command`), so it must not end before the lab does.
 
 use std::{
     io,

@@ -1,8 +1,8 @@
 //! When to ask a Controller for new tokens: before anything expires, spread over devices, backing off.
 //!
 //! A token is renewed at exp − max(5 min, life ÷ 6) − jitter(0 … life ÷ 12), the jitter taken from the DN's hash, but
-//! never in the first half of its life. New claims are followed by new entitlement tokens, which hold what the new
-//! claims are worth; a certificate goes along when less than half of its life is left.
+//! never in the first half of that lifetime. New claims are followed by new entitlement tokens, which hold what the new
+//! claims are worth; a certificate goes along when less than half of its lifetime is left.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::back_off;
 const LEAD: Duration = Duration::from_mins(5);
 /// Several Gateways tell of one revocation within this time.
 pub(crate) const COALESCE_TIME: Duration = Duration::from_millis(500);
-/// Least time between two renewals: lives of no length must not make a Client ask without end.
+/// Least time between two renewals: lifetimes of no length must not make a Client ask without end.
 pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// From when to when something is valid.
@@ -70,7 +70,7 @@ impl Renewal {
     }
 }
 
-/// The lives of what is held, and what was asked for out of turn.
+/// The lifetimes of what is held, and what was asked for out of turn.
 #[derive(Debug, Clone)]
 pub(crate) struct RenewalPlan {
     jitter: f64,
@@ -174,7 +174,7 @@ impl RenewalPlan {
     }
 
     /// Everything that was due has been renewed. The next renewal is at least [`MIN_INTERVAL`] away, whatever the
-    /// new lives are.
+    /// new lifetimes are.
     pub(crate) fn succeeded(&mut self, now: UnixMillis) {
         self.end();
         self.failures = 0;
@@ -220,7 +220,7 @@ mod tests {
         let due = plan.due(UnixMillis(8 * HOUR));
         assert_eq!(due, Renewal { claims: true, certificate: true, entitlements: true });
         plan.want(Renewal { claims: true, ..Renewal::default() }, UnixMillis(0));
-        assert!(!plan.due(UnixMillis(HOUR)).certificate, "most of its life is left");
+        assert!(!plan.due(UnixMillis(HOUR)).certificate, "most of its lifetime is left");
     }
 
     #[test]
@@ -295,7 +295,7 @@ mod tests {
             let mut plan = RenewalPlan::new(&dn);
             plan.hold_claims(life(0, claims));
             plan.hold_entitlements([life(0, entitlements)]);
-            let at = plan.next_deadline().expect("two lives");
+            let at = plan.next_deadline().expect("two lifetimes");
             prop_assert!(!plan.due(at).is_empty());
             prop_assert!(at.0 == 0 || plan.due(UnixMillis(at.0 - 1)).is_empty());
         }

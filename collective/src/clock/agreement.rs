@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ringwall_protocol::id::NodeId;
 use ringwall_protocol::time::UnixMillis;
 
-/// Clocks that differ by no more than this agree. Windows of knocks are 30 s and more, lives of tokens minutes.
+/// Clocks that differ by no more than this agree. Windows of knocks are 30 s and more, lifetimes of tokens minutes.
 pub(crate) const TOLERANCE: Duration = Duration::from_secs(30);
 /// What a Controller's clock showed counts for so long.
 const FRESH: Duration = Duration::from_secs(30);

@@ -26,7 +26,7 @@ use crate::setup::data_dir::DataDir;
 
 /// By then every Gateway and Controller has heard of a new key.
 const KEY_IS_KNOWN: Duration = Duration::from_secs(5);
-/// Life of a signing key.
+/// Lifetime of a signing key.
 pub(crate) const SIGNING_KEY_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a Controller holds of its own: keys, certificate, addresses.

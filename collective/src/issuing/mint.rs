@@ -45,7 +45,7 @@ pub(crate) struct Validity {
     pub(crate) idx: LogIndex,
     /// Now.
     pub(crate) now: UnixMillis,
-    /// Wanted life.
+    /// Wanted lifetime.
     pub(crate) life: Duration,
     /// Never beyond this, Unix seconds.
     pub(crate) not_after: u64,
@@ -73,12 +73,12 @@ pub(crate) fn head(collective: &Collective, bearer: &Bearer, audience: Uuid, val
     }
 }
 
-/// Life of claims tokens in effect.
+/// Lifetime of claims tokens in effect.
 pub(crate) fn claims_life(collective: &Collective) -> Duration {
     minutes(collective.settings.claims_token_expiration, MAX_CLAIMS_MINUTES)
 }
 
-/// Life of entitlement tokens in effect.
+/// Lifetime of entitlement tokens in effect.
 pub(crate) fn entitlement_life(collective: &Collective) -> Duration {
     minutes(collective.settings.entitlement_token_expiration, MAX_ENTITLEMENT_MINUTES)
 }

@@ -26,7 +26,7 @@ use crate::refusal::Refusal;
 pub(crate) struct ReMint {
     pub(crate) user: ClaimMap,
     pub(crate) step_ups: BTreeMap<String, StepUp>,
-    /// A shorter life than usual.
+    /// A shorter lifetime than usual.
     pub(crate) life: Option<Duration>,
 }
 
@@ -55,7 +55,7 @@ impl Issuing {
     }
 
     /// What the provider says of the user now. One that can only be asked with the user's credential keeps its word until
-    /// the sign-in ends; one that does not answer is believed for a quarter of an hour, and no token lives longer.
+    /// the sign-in ends; one that does not answer is believed for a quarter of an hour, and no token is valid longer.
     async fn claims_now(
         &self,
         state: &State,

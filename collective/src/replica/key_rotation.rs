@@ -67,7 +67,7 @@ impl KeyRotation {
         let key = self.unwrapped(next.generation, wrapped)?;
         let mut ring = self.vault.ring();
         if ring.get(next.generation) != Some(&key) {
-            // Former offers are void; a state that lags behind says nothing of later ones.
+            // Former offers are withdrawn; a state that lags behind says nothing of later ones.
             let used = kek.oldest..=kek.active;
             ring.retain(|one| used.contains(&one) || one >= next.generation);
             ring.insert(next.generation, key);

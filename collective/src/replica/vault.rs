@@ -33,7 +33,7 @@ pub enum Purpose {
     TransactionState(TransactionId),
     /// A secret of an identity provider or MFA provider, by field.
     Provider(uuid::Uuid, &'static str),
-    /// The name of an on-boarding page, which a stranger brings back.
+    /// The name of an on-boarding page, which an unauthenticated peer brings back.
     OnBoarding,
     /// What a browser was sent out with, which a Client brings back.
     BrowserRequest,
@@ -172,7 +172,7 @@ impl Vault {
         })
     }
 
-    /// Opens what a stranger says that this Collective sealed; `None` if it did not.
+    /// Opens what an unauthenticated peer says that this Collective sealed; `None` if it did not.
     #[must_use]
     pub fn open_foreign(&self, purpose: Purpose, sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
         self.open_as(&purpose.label(), sealed).ok()

@@ -123,7 +123,7 @@ impl Default for RawAdmin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawRaft {
-    /// Between two signs of life of the leader.
+    /// Between two heartbeats of the leader.
     pub heartbeat_ms: u64,
     /// Shortest wait before an election.
     pub election_min_ms: u64,
@@ -190,7 +190,7 @@ pub struct Advertise {
 /// Pace of the Raft group: heartbeat < election minimum < maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RaftPace {
-    /// Between two signs of life of the leader.
+    /// Between two heartbeats of the leader.
     pub heartbeat: Duration,
     /// Shortest wait before an election.
     pub election_min: Duration,

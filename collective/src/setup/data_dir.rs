@@ -44,7 +44,7 @@ pub struct NodeIdentity {
     version: u16,
     /// The Collective.
     pub collective_id: CollectiveId,
-    /// Its life when this node joined; the state says which one is current.
+    /// Its incarnation when this node joined; the state says which one is current.
     pub incarnation: Incarnation,
     /// This node in the Raft group.
     pub node: NodeId,

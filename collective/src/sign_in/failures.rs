@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 
 /// Failed sign-ins of one source (/32, /64; wider IPv6 networks have more), device or key in a minute.
 const FAILURES_PER_ATTEMPTER: u32 = 10;
-/// Proposals a second that strangers can cause (lock-outs).
+/// Proposals a second that unauthenticated peers can cause (lock-outs).
 const STRANGER_PROPOSALS_PER_SECOND: u32 = 20;
 /// Wrong answers of a user to another factor in [`FACTOR_SPAN`]: of a million codes, with three valid at a time, a thief
 /// of the password guesses one in years.

@@ -109,7 +109,7 @@ struct PeerInterface {
     override_spa_mode: (),
 }
 
-/// The life of an appliance: `inactive → joining → active ⇄ suspended → retiring → removed`.
+/// The lifecycle of an appliance: `inactive → joining → active ⇄ suspended → retiring → removed`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ApplianceState {

@@ -12,7 +12,7 @@ use crate::id::IpPoolId;
 
 /// Most ranges of a pool, and most exclusions.
 pub const MAX_RANGES: usize = 64;
-/// Days after its last use until an address is free again: above every token's life, and at most ten years.
+/// Days after its last use until an address is free again: above every token's lifetime, and at most ten years.
 pub const LEASE_DAYS: RangeInclusive<u32> = 8..=3_660;
 
 /// A pool. All ranges are of one family.

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::form::{self, Count, Form, Is, Prefix, Within};
 
-/// Hard cap on the life of a claims token, in minutes (T20).
+/// Hard cap on the lifetime of a claims token, in minutes (T20).
 pub const MAX_CLAIMS_MINUTES: u32 = 24 * 60;
-/// Hard cap on the life of an entitlement token, in minutes.
+/// Hard cap on the lifetime of an entitlement token, in minutes.
 pub const MAX_ENTITLEMENT_MINUTES: u32 = 24 * 60;
-/// Hard cap on the life of an administrator's token, in minutes.
+/// Hard cap on the lifetime of an administrator's token, in minutes.
 pub const MAX_ADMIN_MINUTES: u32 = 12 * 60;
-/// Hard cap on the life of a client certificate, in minutes.
+/// Hard cap on the lifetime of a client certificate, in minutes.
 pub const MAX_CERTIFICATE_MINUTES: u32 = 7 * 24 * 60;
 
 /// Minutes without a request after which a bearer token of the admin API may be set to end. One that is bound to a key ends

@@ -49,7 +49,7 @@ pub const VERSION: u16 = 24;
 /// Longest body of a request, in bytes.
 pub const MAX_ADMIN_BODY: usize = 1024 * 1024;
 
-/// Most days that the token of a seed lives.
+/// Most days that the token of a seed is valid.
 pub const MAX_SEED_DAYS: u32 = 30;
 
 /// `GET /admin/version`.

@@ -60,7 +60,7 @@ pub struct Seed {
     pub spa_key: Option<String>,
     /// 32 random bytes, base64url; single use.
     pub join_token: String,
-    /// The token is void from here on.
+    /// The token is invalid from here on.
     pub not_after: UnixMillis,
 }
 

@@ -113,7 +113,7 @@ pub enum FromGateway {
     TokensExpiring {
         /// Which kinds.
         kinds: Vec<TokenKind>,
-        /// They are void from here on.
+        /// They are invalid from here on.
         not_after: UnixMillis,
         /// Reason of the renewal.
         reason: ExpiryReason,

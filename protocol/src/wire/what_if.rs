@@ -153,7 +153,7 @@ pub struct Examined {
 pub struct Affected {
     /// `CN=<device>,CN=<user>,OU=<provider>`.
     pub distinguished_name: String,
-    /// A session lives now.
+    /// A session is open now.
     pub live: bool,
     /// What, entitlement by entitlement, then roles.
     pub shifts: Vec<Shift>,

@@ -1,4 +1,4 @@
-//! Bindings: at which Gateway of a Site a session lives. The higher (`signInIdx`, `connectSeq`) wins,
+//! Bindings: at which Gateway of a Site a session is. The higher (`signInIdx`, `connectSeq`) wins,
 //! whatever the order of reports; the Site's other Gateways end theirs.
 //!
 //! Promises that a binding is of a registered device and carries the proof of that device's key, so that a Gateway that was
@@ -27,7 +27,7 @@ pub const MAX_BOUND: usize = 2_000;
 pub const MAX_BOUND_PER_GATEWAY: u32 = 32_768;
 /// Most sessions of the Collective.
 pub const MAX_BINDINGS: usize = 262_144;
-/// A binding whose proof is older than this is dropped: no session lives as long.
+/// A binding whose proof is older than this is dropped: no session lasts as long.
 const KEPT: Duration = Duration::from_secs(PROOF_KEPT_SECONDS);
 
 /// A session at a Gateway.
@@ -202,7 +202,7 @@ impl Bindings {
 }
 
 impl State {
-    /// Where a session of this DN lives in a Site.
+    /// Where a session of this DN is in a Site.
     #[must_use]
     pub fn binding(&self, dn: &SessionDn, site: SiteId) -> Option<&Binding> {
         self.bindings.by_session.find(&(dn.clone(), site))

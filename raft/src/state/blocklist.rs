@@ -31,7 +31,7 @@ pub struct BlockUser {
     pub reason: String,
 }
 
-/// Lets a user sign in again; old tokens stay void.
+/// Lets a user sign in again; old tokens stay invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnblockUser {
     /// DN of the user.

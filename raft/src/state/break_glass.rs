@@ -43,7 +43,7 @@ pub struct BreakGlass {
     pub used: Option<(UnixMillis, IpAddr)>,
 }
 
-/// A new code; the former one is void, and so are the sessions that it opened.
+/// A new code; the former one is invalid, and so are the sessions that it opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetBreakGlass {
     /// Hash of the code.

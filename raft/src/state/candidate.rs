@@ -74,7 +74,7 @@ pub struct AdmitController {
     pub key: Thumbprint,
 }
 
-/// An administrator turns a candidate away; its join token is void. Absent is fine.
+/// An administrator turns a candidate away; its join token is invalid. Absent is fine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnAway {

@@ -42,7 +42,7 @@ pub struct JoinToken {
     pub used: Option<(Thumbprint, LogIndex)>,
 }
 
-/// Makes a join token; a former one of the appliance is void, and who asked with it is forgotten.
+/// Makes a join token; a former one of the appliance is invalid, and who asked with it is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateJoinToken {
@@ -54,7 +54,7 @@ pub struct CreateJoinToken {
     pub not_after: UnixMillis,
 }
 
-/// Voids the tokens of an appliance.
+/// Invalidates the tokens of an appliance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RevokeJoinToken {

@@ -6,7 +6,8 @@
 //! wanted ──OfferKek──▶ next ──ConfirmKek by every member──▶ active ──Reseal…──▶ RetireKek: oldest = active
 //! ```
 //! A member confirms when it holds the key on its disk; only then is anything sealed under it, so that no member ever meets a
-//! secret that it cannot open. Who is removed meanwhile was offered the key: the offer is void and another one is made.
+//! secret that it cannot open. Who is removed meanwhile was offered the key: the offer is withdrawn and another
+//! one is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 

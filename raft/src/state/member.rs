@@ -1,4 +1,4 @@
-//! Controllers: who is a member, with which keys, and in which part of its life.
+//! Controllers: who is a member, with which keys, and in which part of its lifecycle.
 //!
 //! Node ids are log indexes of admissions and never come back. A removed Controller stays recorded: verifiers must
 //! know that it is nobody.
@@ -65,7 +65,7 @@ pub struct SetIssuers {
 }
 
 /// `joining → active → retiring → removed`; also straight to removed. One that retires signs nothing new, and what it signed
-/// stays good; the leader removes it when that has ended (T74). Removal voids its keys in the same entry.
+/// stays good; the leader removes it when that has ended (T74). Removal invalidates its keys in the same entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeControllerState {

@@ -94,7 +94,7 @@ pub enum Rejection {
         /// How many.
         limit: u64,
     },
-    /// The state does not permit the step (an appliance's life, a transaction's, a key's).
+    /// The state does not permit the step (an appliance's lifecycle, a transaction's, a key's).
     #[error("{what} is {state}, which does not permit this")]
     WrongState {
         /// What.

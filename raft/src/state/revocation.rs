@@ -23,7 +23,7 @@ use super::step::{Cutoff, Step};
 pub const RENEW_NOW: Duration = Duration::from_secs(20);
 /// From one slice of a `renewWindow` to the next.
 pub const SLICE_STEP: Duration = Duration::from_secs(5);
-/// A revocation is kept this long after it took full effect: a week and an hour, longer than any credential lives.
+/// A revocation is kept this long after it took full effect: a week and an hour, longer than any credential is valid.
 pub const KEPT: Duration = Duration::from_secs((7 * 24 + 1) * 3600);
 /// Most revocations at a time: each is looked at by every Gateway that resynchronises.
 pub(crate) const MAX_REVOCATIONS: usize = 200_000;
@@ -44,7 +44,7 @@ pub(crate) struct KeptRevocation {
 pub struct Revocations {
     by_index: Map<LogIndex, KeptRevocation>,
     by_scope: Set<(RevocationScope, LogIndex)>,
-    /// The highest one that was forgotten: tokens that are older are void, so that forgetting revives nothing (T69).
+    /// The highest one that was forgotten: tokens that are older are invalid, so that forgetting revives nothing (T69).
     horizon: LogIndex,
 }
 
@@ -52,7 +52,7 @@ pub struct Revocations {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Revoke {
-    /// Sessions, or the one token, whose tokens it voids.
+    /// Sessions, or the one token, whose tokens it invalidates.
     pub scope: RevocationScope,
     /// Which kinds; at least one.
     pub kinds: BTreeSet<TokenKind>,
@@ -243,7 +243,7 @@ impl ForgetRevocation {
             return Err(Rejection::WrongState { what, state: "younger than some tokens".to_owned() });
         }
         step.state.revocations.forget(index);
-        // All: tokens of every Site that are older are void from here on.
+        // All: tokens of every Site that are older are invalid from here on.
         step.tell_all(FeedEvent::RevocationForgotten { revocation: index });
         Ok(Reply::Done)
     }

@@ -86,7 +86,7 @@ pub struct Permission {
     pub not_after: UnixMillis,
 }
 
-/// Lets a user register a key with a code; a former code is void.
+/// Lets a user register a key with a code; a former code is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PermitSecurityKey {

@@ -13,7 +13,7 @@ use super::rejection::Rejection;
 use super::reply::Reply;
 use super::step::Step;
 
-/// A retired key is removed after this: the longest token life and an hour.
+/// A retired key is removed after this: the longest token lifetime and an hour.
 pub(crate) const RETIRED_KEPT: Duration = Duration::from_secs(25 * 3600);
 
 /// A key and when its state last changed.

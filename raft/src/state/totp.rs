@@ -52,7 +52,7 @@ pub struct PutTotpSeed {
     pub seed: Sealed,
 }
 
-/// Lets a user enrol a seed with a code; a former code is void.
+/// Lets a user enrol a seed with a code; a former code is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermitTotp {
     /// Id of the user.

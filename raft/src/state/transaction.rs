@@ -15,9 +15,9 @@ use super::reply::Reply;
 use super::secret::Sealed;
 use super::step::Step;
 
-/// How long a transaction lives that waits for something typed, or for another device.
+/// How long a transaction is kept that waits for something typed, or for another device.
 pub const LIFE: Duration = Duration::from_secs(120);
-/// How long one lives from the moment at which the user was sent to a page: finding the browser, signing in there,
+/// How long one is kept from the moment at which the user was sent to a page: finding the browser, signing in there,
 /// fetching the security key. As long as a Client keeps the page, and no longer.
 pub const PAGE_LIFE: Duration = Duration::from_secs(600);
 /// Attempts that it has.

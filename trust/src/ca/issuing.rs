@@ -66,7 +66,7 @@ impl IssuingCa {
         self.kind
     }
 
-    /// The end of its own life; nothing that it issues lives longer.
+    /// The end of its own validity; nothing that it issues is valid longer.
     #[must_use]
     pub const fn not_after(&self) -> UnixMillis {
         self.not_after

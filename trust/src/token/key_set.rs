@@ -14,7 +14,7 @@ pub struct KeySetError {
     pub kid: String,
 }
 
-/// Keys by `kid`. Lives at one index; whoever applies changes to the state keeps it in step.
+/// Keys by `kid`. Stands at one index; whoever applies changes to the state keeps it in step.
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     keys: BTreeMap<String, VerificationKey>,

@@ -24,7 +24,7 @@ pub enum MintError {
         got: usize,
     },
     /// `exp` is before `iat`, or further from it than the kind may live (T20).
-    #[error("expected a life of 1 to {limit} seconds, got iat {iat} and exp {exp}")]
+    #[error("expected a lifetime of 1 to {limit} seconds, got iat {iat} and exp {exp}")]
     Life {
         /// The bound.
         limit: u64,

@@ -47,7 +47,7 @@ pub enum TokenError {
         /// The index that the token claims; unverified.
         idx: LogIndex,
     },
-    /// The key's record was voided.
+    /// The key's record was invalidated.
     #[error("token's key was removed")]
     KeyRemoved,
     /// The signature is not the key's.
@@ -72,12 +72,12 @@ pub enum TokenError {
     #[error("token has expired")]
     Expired,
     /// It would live longer than its kind may.
-    #[error("token lives longer than its kind may")]
+    #[error("token is valid for longer than its kind may be")]
     Life,
 }
 
 impl TokenError {
-    /// The code that tells a Client why its token is refused. A new incarnation voids every token that was minted
+    /// The code that tells a Client why its token is refused. A new incarnation invalidates every token that was minted
     /// before it (T19), as a revocation does.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {

@@ -138,8 +138,8 @@ impl FeedCore {
                 Err("a state of an older incarnation of the collective")
             }
             Some(highest) if position.incarnation.epoch == highest.epoch && position.incarnation != highest => {
-                let both =
-                    format!("two lives of the collective claim one epoch: {highest} and {}", position.incarnation);
+                let other = position.incarnation;
+                let both = format!("two incarnations of the collective claim one epoch: {highest} and {other}");
                 effects.push(FeedEffect::Alarm(both));
                 Err("a second incarnation of the collective with the same epoch")
             }

@@ -73,7 +73,7 @@ impl RegistryCore {
                 view.position.index = view.position.index.max(index);
                 effects.push(Effect::ForgetKnocks(revocation));
                 self.table.forget(revocation);
-                // Nothing is concerned, unless a clock was wrong: then what is older is void.
+                // Nothing is concerned, unless a clock was wrong: then what is older is invalid.
                 self.judge(&RevocationScope::Dn(DnScope::Everyone), index, now.instant, &mut effects);
             }
             event => {
@@ -188,7 +188,7 @@ impl RegistryCore {
         self.judge(&RevocationScope::Dn(DnScope::Everyone), index, now, effects);
     }
 
-    /// Judges the sessions within a scope; cuts what is void, tells what is wanted.
+    /// Judges the sessions within a scope; cuts what is invalid, tells what is wanted.
     fn judge(&mut self, scope: &RevocationScope, index: LogIndex, now: Instant, effects: &mut Vec<Effect>) {
         for session in self.concerned(scope) {
             let (Some(view), Some(entry)) = (&self.view, self.sessions.get_mut(&session)) else { continue };

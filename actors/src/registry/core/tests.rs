@@ -494,7 +494,7 @@ fn new_incarnation_ends_every_session_and_an_older_one_changes_nothing() {
     assert_eq!(cuts(&effects), [(session, ErrorCode::TokenRevoked)]);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::EndLease)));
     assert_eq!(stage.core.complete(), LogIndex(3));
-    // Tokens of the former incarnation are void in this one.
+    // Tokens of the former incarnation are invalid in this one.
     let admission = stage.scene.admission(&alice, 2, 2);
     assert_eq!(stage.admit(admission, 0).0, Got::Refused(ErrorCode::TokenRevoked));
 }

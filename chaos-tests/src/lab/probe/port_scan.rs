@@ -1,4 +1,4 @@
-//! A scan of every TCP and UDP port of an address, as a stranger makes it: what answers, if anything.
+//! A scan of every TCP and UDP port of an address, as an unauthenticated host makes it: what answers, if anything.
 //!
 //! Packets are made by hand, so that the scan may send what no honest program sends (FIN without a connection, no flag at
 //! all). Everything that the address sends back counts, ICMP errors included: an address at which nobody is sends

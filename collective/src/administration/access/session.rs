@@ -250,7 +250,7 @@ impl Access {
     }
 }
 
-/// Life of administrators' tokens in effect.
+/// Lifetime of administrators' tokens in effect.
 pub(in crate::administration) fn life(state: &State) -> Duration {
     minutes(state.settings().administration_token_expiration, MAX_ADMIN_MINUTES)
 }

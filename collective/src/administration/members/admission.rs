@@ -49,7 +49,7 @@ impl Members {
         Ok(NodeId(outcome.index.0))
     }
 
-    /// Turns a Controller away that asks; its seed is void.
+    /// Turns a Controller away that asks; its seed is invalid.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`; `Conflict` if it is a member already.

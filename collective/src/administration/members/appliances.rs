@@ -1,4 +1,4 @@
-//! The life of appliances: the seed with which one joins, suspension, removal for ever.
+//! The lifecycle of appliances: the seed with which one joins, suspension, removal for ever.
 
 use std::time::Duration;
 
@@ -32,11 +32,11 @@ use crate::listener::spa;
 use crate::peers::other_controllers;
 use crate::replica::Replica;
 
-/// Days that a join token lives unless the caller says otherwise.
+/// Days that a join token is valid unless the caller says otherwise.
 const DEFAULT_DAYS: u32 = 1;
 
 impl Members {
-    /// A seed for an appliance that has not joined; an earlier one is void.
+    /// A seed for an appliance that has not joined; an earlier one is invalid.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`; `Conflict` if it has joined already.

@@ -38,7 +38,7 @@ impl Users {
         Ok(wanted.of(rows.filter_map(|row| serde_json::to_value(row).ok()).collect(), HABITS))
     }
 
-    /// Lets a user register a security key; a former code is void.
+    /// Lets a user register a security key; a former code is invalid.
     ///
     /// # Errors
     /// `Forbidden`, also where the user holds more than the caller; `NotFound`; `Invalid` for a time that is too long.

@@ -74,8 +74,8 @@ impl Users {
         })
     }
 
-    /// Lets a user enrol a seed at the next sign-in with another factor; a former code is void. The answer is the only place
-    /// where the code is shown.
+    /// Lets a user enrol a seed at the next sign-in with another factor; a former code is invalid. The answer is the
+    /// only place where the code is shown.
     ///
     /// # Errors
     /// `Forbidden`, also where the user holds more than the caller; `NotFound`; `Invalid` for a time that is too long.

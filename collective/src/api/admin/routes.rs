@@ -61,7 +61,7 @@ routes! {
     get "/approvals" collective::approvals, "Approvals", "Orders that wait for a second administrator.", Taken::Nothing => Given::many::<WaitingOrder>();
     post "/approvals/{id}" collective::approve, "Approvals", "Approve what another administrator asked for: it is carried out.", Taken::Nothing => Given::one::<ApprovedOrder>();
     delete "/approvals/{id}" collective::withdraw, "Approvals", "Take an order back that waits.", Taken::Nothing => Given::Nothing;
-    post "/break-glass/renew" sign_in::renew_break_glass, "Break-glass", "A new break-glass code, shown once; the former one is void.", Taken::Nothing => Given::one::<BreakGlassCode>();
+    post "/break-glass/renew" sign_in::renew_break_glass, "Break-glass", "A new break-glass code, shown once; the former one is invalid.", Taken::Nothing => Given::one::<BreakGlassCode>();
     get "/global-settings" collective::settings, "Global Settings", "Read the settings.", Taken::Nothing => Given::one::<GlobalSettings>();
     put "/global-settings" collective::change_settings, "Global Settings", "Replace the settings.", Taken::strict::<GlobalSettings>() => Given::one::<GlobalSettings>();
     delete "/global-settings" collective::reset_settings, "Global Settings", "Back to the defaults.", Taken::Nothing => Given::Nothing;

@@ -59,7 +59,7 @@ impl Standing {
         }
     }
 
-    /// The number of a user, the same for as long as this process lives.
+    /// The number of a user, the same for as long as this process runs.
     pub(super) fn owner(&self, user: &UserDn) -> Owner {
         let number = self.numbering.hash_one(user);
         Owner(u32::try_from(number >> 32).expect("half of 64 bits"))

@@ -1,5 +1,5 @@
-//! The Gateway itself: dark to strangers, silent into tunnels, without connection tracking for junk. What it shares with
-//! other programs' guards stands in [`ringwall_kernel::guard`]; here is what only a Gateway has.
+//! The Gateway itself: dark to unauthenticated senders, silent into tunnels, without connection tracking for junk. What it
+//! shares with other programs' guards stands in [`ringwall_kernel::guard`]; here is what only a Gateway has.
 
 use ringwall_kernel::guard;
 

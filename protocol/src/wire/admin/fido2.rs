@@ -9,7 +9,7 @@ use crate::form::Within;
 use crate::name::UserDn;
 use crate::time::{Rfc3339, UnixMillis, rfc3339};
 
-/// Longest life of a registration code, in hours: 7 days.
+/// Longest validity of a registration code, in hours: 7 days.
 pub const MAX_REGISTRATION_HOURS: u32 = 7 * 24;
 
 /// One security key, or a user who may register one.
@@ -40,7 +40,7 @@ pub struct Fido2Device {
 pub struct Fido2Permit {
     /// DN of the user.
     pub user_distinguished_name: UserDn,
-    /// Hours until the code is void, 1 to [`MAX_REGISTRATION_HOURS`].
+    /// Hours until the code is invalid, 1 to [`MAX_REGISTRATION_HOURS`].
     #[serde(default = "default_hours")]
     #[schemars(transform = Within(1..=MAX_REGISTRATION_HOURS))]
     pub validity_hours: u32,

@@ -31,7 +31,7 @@ pub struct OtpHolder {
 pub struct OtpPermit {
     /// DN of the user.
     pub user_distinguished_name: UserDn,
-    /// Hours until the code is void, 1 to [`super::MAX_REGISTRATION_HOURS`].
+    /// Hours until the code is invalid, 1 to [`super::MAX_REGISTRATION_HOURS`].
     #[serde(default = "default_hours")]
     #[schemars(transform = Within(1..=super::MAX_REGISTRATION_HOURS))]
     pub validity_hours: u32,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::form::Within;
 use crate::time::{Rfc3339, UnixMillis, rfc3339};
 
-/// Longest life of an on-boarding page, in hours: 30 days.
+/// Longest validity of an on-boarding page, in hours: 30 days.
 pub const MAX_ON_BOARDING_HOURS: u32 = 30 * 24;
 
 /// `GET /admin/client-profiles/{id}/url`.

@@ -19,7 +19,7 @@ use crate::state::rejection::Rejection;
 const MAX_OBJECT: usize = 544 * 1024;
 /// Length of a lease in seconds.
 const LEASE: std::ops::RangeInclusive<u32> = 5..=60;
-/// Shortest lease of an address in days: above every token's life.
+/// Shortest lease of an address in days: above every token's lifetime.
 const MIN_ADDRESS_LEASE_DAYS: u32 = 8;
 
 /// Checks what is to be written in place of `before`.

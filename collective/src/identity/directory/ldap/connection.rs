@@ -69,7 +69,7 @@ async fn secure(
     handshake.map_err(|error| failed(error.to_string()))
 }
 
-/// Asks for TLS on a plain connection. What a stranger put behind the answer is refused: it was not protected.
+/// Asks for TLS on a plain connection. What somebody on the way put behind the answer is refused: it was not protected.
 async fn start_tls(stream: &mut TcpStream) -> Result<(), Trouble> {
     let broken = |error: std::io::Error| Trouble::Connection(error.to_string());
     stream.write_all(START_TLS).await.map_err(broken)?;

@@ -1,5 +1,5 @@
 //! What a Controller must know again when a browser comes back: sealed, and carried by the Client (or kept in a
-//! transaction), so that any Controller can go on and strangers write nothing.
+//! transaction), so that any Controller can go on and unauthenticated peers write nothing.
 //!
 //! The Client never sees the PKCE verifier or the nonce, and a request is worth nothing to another device, key or
 //! provider, or after its end.

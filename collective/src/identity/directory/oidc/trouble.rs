@@ -1,4 +1,4 @@
-//! Why an OpenID provider cannot be asked: in full for operators, never for a stranger.
+//! Why an OpenID provider cannot be asked: in full for operators, never for an unauthenticated peer.
 
 use std::error::Error;
 
@@ -29,7 +29,7 @@ impl Trouble {
         Self { what, cause: cause.to_owned() }
     }
 
-    /// What a stranger hears; the log has the rest.
+    /// What an unauthenticated peer hears; the log has the rest.
     pub(super) fn refuse(&self) -> Refusal {
         tracing::warn!(what = self.what, cause = self.cause, "an OpenID provider cannot be asked");
         Refusal::provider_unavailable()

@@ -1,4 +1,4 @@
-//! RADIUS packets (RFC 2865), with a Message-Authenticator in both directions (RFC 2869 §5.14; without one, a stranger on
+//! RADIUS packets (RFC 2865), with a Message-Authenticator in both directions (RFC 2869 §5.14; without one, somebody on
 //! the way can turn a rejection into an acceptance: CVE-2024-3596). Pure: no socket, no clock, no randomness.
 
 use hmac::{Hmac, Mac};

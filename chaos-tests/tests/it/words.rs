@@ -9,6 +9,8 @@ use crate::documents::files;
 
 /// The files that have to list the words.
 const LISTS: [&str; 2] = ["docs/glossary.md", "chaos-tests/tests/it/words.rs"];
+/// Ends of the files that are read: all that people write here. Seeds of fuzz targets and encodings are bytes.
+const EXTENSIONS: [&str; 12] = ["rs", "md", "toml", "sh", "txt", "yaml", "yml", "svg", "py", "html", "js", "patch"];
 /// Names of types, as whole words.
 const TYPES: [&str; 7] = ["Fruits", "Strangers", "Crowd", "Wishes", "Proved", "Stood", "Halfway"];
 /// Parts of any name, in any case.
@@ -74,7 +76,7 @@ fn banned_words_are_found_in_names_files_and_phrases() {
 #[test]
 fn words_that_the_glossary_replaces_are_not_used() -> Result<()> {
     let mut faults = Vec::new();
-    for (path, text) in files(&["rs", "md", "toml", "sh"])? {
+    for (path, text) in files(&EXTENSIONS)? {
         if !LISTS.contains(&path.as_str()) {
             faults.extend(banned(&path, &text).into_iter().map(|word| format!("{path}: {word}")));
         }

@@ -3,8 +3,8 @@
 //! A page is named by a token that nobody can guess: profile, key generation and end, sealed under the Collective's
 //! key. Any Controller knows it, nothing is stored, and it is invalid once its time is over, the profile's key is
 //! rotated, its enrolment closed or the profile deleted. Every wrong name gets the same answer, and is counted. Pages are
-//! served at the admin port, which is as dark as ever: only to the sources that may reach it without a knock. Who is elsewhere gets
-//! the page as a file, or the link by mail.
+//! served at the admin port, which is as dark as ever: only to the sources that may reach it without a knock. Who is
+//! elsewhere gets the page as a file, or the link by mail.
 
 pub(crate) mod page;
 

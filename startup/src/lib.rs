@@ -9,11 +9,13 @@
 mod complaint;
 mod configuration;
 mod directory;
+mod listening;
 mod obstacle;
 mod requirements;
 
 pub use complaint::complain;
 pub use configuration::parse;
 pub use directory::{DirectoryLock, LockError, check_room};
+pub use listening::CannotListen;
 pub use obstacle::{Obstacle, Refusal};
 pub use requirements::{Missing, network_admin, tun_device};

@@ -14,8 +14,9 @@ const GAP: char = '…';
 /// Shorter pieces of a message prove nothing.
 const SHORTEST: usize = 6;
 /// Errors that keep a program from starting: each of their messages has a row.
-const START_UP: [&str; 13] = [
+const START_UP: [&str; 14] = [
     "startup/src/directory.rs",
+    "startup/src/listening.rs",
     "startup/src/requirements.rs",
     "trust/src/secret/file.rs",
     "trust/src/spa/journal_file.rs",

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ringwall_kernel::guard::{GuardConfig, GuardError, GuardedPort, PortGuard};
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_startup::Refusal;
+use ringwall_startup::CannotListen;
 use ringwall_trust::spa::{self, Heard, Hole, KeyOwner, Pinholes, Receiver, Spent};
 use ringwall_trust::tls::{Purchases, SpaPolicy};
 use tokio::net::UdpSocket;
@@ -179,10 +179,8 @@ impl Dark {
     }
 
     fn raise(&self) -> anyhow::Result<(PortGuard, Vec<UdpSocket>)> {
-        let bind = |(_, address): &(Service, SocketAddr)| -> anyhow::Result<UdpSocket> {
-            let refused =
-                |error| anyhow::anyhow!("cannot listen on {address} (UDP, for knocks): {}", Refusal::of_port(error));
-            spa::open_port(*address).map_err(refused)
+        let bind = |&(_, address): &(Service, SocketAddr)| {
+            spa::open_port(address).map_err(|error| CannotListen::new(address, "UDP, for knocks", error))
         };
         let sockets = self.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         let guard = PortGuard::start(&self.guard)?;

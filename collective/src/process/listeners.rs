@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use ringwall_startup::Refusal;
+use ringwall_startup::CannotListen;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::setup::config::Config;
@@ -39,7 +39,7 @@ impl Listeners {
             socket.set_reuse_address(true)?;
             socket.set_nonblocking(true)?;
             let bound = socket.bind(&address.into());
-            bound.map_err(|error| cannot_listen(address, what, error))?;
+            bound.map_err(|error| CannotListen::new(address, what, error))?;
             Ok(socket.into())
         };
         Ok(Self {
@@ -56,7 +56,7 @@ impl Listeners {
         for (what, listener) in all.into_iter().chain(self.metrics.as_ref().map(|metrics| ("metrics", metrics))) {
             let address = listener.local_addr()?;
             // Two sockets may have the address as long as neither listens.
-            SockRef::from(listener).listen(BACKLOG).map_err(|error| cannot_listen(address, what, error))?;
+            SockRef::from(listener).listen(BACKLOG).map_err(|error| CannotListen::new(address, what, error))?;
         }
         Ok(())
     }
@@ -75,8 +75,4 @@ impl Listeners {
         let metrics = self.metrics.as_ref().map(TcpListener::try_clone).transpose()?;
         Ok((self.client.try_clone()?, self.admin.try_clone()?, metrics))
     }
-}
-
-fn cannot_listen(address: SocketAddr, what: &str, error: std::io::Error) -> anyhow::Error {
-    anyhow::anyhow!("cannot listen on {address} ({what}): {}", Refusal::of_port(error))
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ringwall_kernel::nft::Kernel;
-use ringwall_startup::{DirectoryLock, Obstacle, Refusal, network_admin, tun_device};
+use ringwall_startup::{CannotListen, DirectoryLock, Obstacle, Refusal, network_admin, tun_device};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Config;
@@ -41,14 +41,14 @@ fn directory(config: &Config) -> Result<(DataDir, DirectoryLock), DataDirError> 
 }
 
 /// Binds the port as the listeners will, and does not listen: nothing is open before the firewall stands.
-fn port(address: SocketAddr, key: &str) -> Result<(), String> {
+fn port(address: SocketAddr, key: &str) -> Result<(), CannotListen> {
     let bound = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
         socket.bind(&address.into())
     };
-    bound().map_err(|error| format!("cannot listen on {address} ({key}): {}", Refusal::of_port(error)))
+    bound().map_err(|error| CannotListen::new(address, key, error))
 }
 
 fn nftables() -> Result<(), String> {

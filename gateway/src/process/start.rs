@@ -24,7 +24,7 @@ use ringwall_actors::support::{Clock, SecurityClock};
 use ringwall_protocol::feed::FeedView;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_startup::{DirectoryLock, Refusal};
+use ringwall_startup::{CannotListen, DirectoryLock, Refusal};
 use ringwall_trust::identity::LeafIdentity;
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{self, JournalFile, Receiver, SpaWindow};
@@ -346,7 +346,8 @@ fn start_listeners(
     };
     guard.follow(view);
     if let Some(knock_handler) = &knock_handler {
-        let socket = spa::open_port(config.client).map_err(|error| cannot_listen(config, "UDP, for knocks", error))?;
+        let refused = |error| CannotListen::new(config.client, "UDP, for knocks", error);
+        let socket = spa::open_port(config.client).map_err(refused)?;
         actix_rt::spawn(Arc::clone(knock_handler).listen(socket, Arc::clone(&guard.receiver)));
     }
     let countries = config.countries.as_deref().map(Countries::open).transpose()?.map(Arc::new);
@@ -365,13 +366,9 @@ fn start_listeners(
         seats: listener::seats(),
     };
     for arbiter in &arbiters.listeners {
-        let socket = listener::bind(config.client).map_err(|error| cannot_listen(config, "TCP", error))?;
+        let socket = listener::bind(config.client).map_err(|error| CannotListen::new(config.client, "TCP", error))?;
         let reception = reception.clone();
         drop(run_in(arbiter, move || listener::accept(socket, reception)));
     }
     Ok(guard)
-}
-
-fn cannot_listen(config: &Config, what: &str, error: std::io::Error) -> anyhow::Error {
-    anyhow::anyhow!("cannot listen on {} ({what}): {}", config.client, Refusal::of_port(error))
 }

@@ -3,12 +3,13 @@
 
 use std::fmt::Write;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use ringwall_chaos_tests::{
     golden,
     lab::{Lab, command::Program, process::Finished},
     product::{controller::ADMIN_PORT, ringctl::session_file},
 };
+use serde_json::Value;
 
 use crate::stage::{self, CONTROLLER, SOON, Stage};
 
@@ -99,6 +100,13 @@ const SHOWN: &[&[&str]] = &[
     &["collective", "rotate-keys"],
 ];
 
+/// What is shown after that and holds a secret, each with the fields of the answer that are one.
+const SECRETS: &[(&[&str], &[&str])] = &[
+    (&["profile", "link", "default", "-o", "json"], &["url"]),
+    (&["otp", "permit", "CN=alice,OU=local", "-o", "json"], &["code"]),
+    (&["otp", "seed", "CN=alice,OU=local", "-o", "json"], &["otpAuthUrl", "secret"]),
+];
+
 /// What cannot be done, and what is said of it.
 const REFUSED: &[&[&str]] = &[
     &["get", "site", "nowhere"],
@@ -147,6 +155,19 @@ fn what_ringctl_prints_is_the_reviewed_text() -> Result<()> {
     }
     golden::compare("ringctl/shown.txt", &redacted(&shown))?;
 
+    let mut secrets = String::new();
+    for (arguments, fields) in SECRETS {
+        record_without(&mut secrets, arguments, fields, stage.operator.attempt(arguments)?)?;
+    }
+    golden::compare("ringctl/secrets.txt", &redacted(&secrets))?;
+
+    // As a table: what a device says of itself differs from machine to machine.
+    let sessions = stage.operator.read(&["session", "list"])?;
+    let dn = sessions[0]["distinguishedName"].as_str().with_context(|| format!("no session in {sessions}"))?;
+    let mut session = String::new();
+    record(&mut session, &["session", "show", dn], &stage.operator.attempt(&["session", "show", dn])?)?;
+    golden::compare("ringctl/session.txt", &redacted(&session))?;
+
     let mut refused = String::new();
     for arguments in REFUSED {
         record(&mut refused, arguments, &stage.operator.attempt(arguments)?)?;
@@ -194,6 +215,17 @@ fn record(text: &mut String, arguments: &[&str], finished: &Finished) -> Result<
     }
     writeln!(text, "exit code {code}\n")?;
     Ok(())
+}
+
+/// An answer in JSON without the values of these fields, each of which must be there.
+fn record_without(text: &mut String, arguments: &[&str], fields: &[&str], mut finished: Finished) -> Result<()> {
+    let answer: Value = serde_json::from_str(&finished.stdout)
+        .with_context(|| format!("{} printed: {}{}", finished.line, finished.stdout, finished.stderr))?;
+    for field in fields {
+        let value = answer[*field].as_str().with_context(|| format!("no {field} in {answer}"))?;
+        finished.stdout = finished.stdout.replace(value, &format!("<{field}>"));
+    }
+    record(text, arguments, &finished)
 }
 
 /// The text without what differs each time, word by word. Replacements have the width of what they replace, so that

@@ -30,7 +30,7 @@ mod http;
 
 pub(crate) use error::{CallError, chain};
 
-use error::AttemptError;
+use error::ContactError;
 
 /// A knock, a connection and a handshake over a good network take less; RFC 8305 recommends this delay.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -165,7 +165,7 @@ impl Controllers {
                     continue;
                 }
                 Ok(Reached::Controller(stream)) => match request.exchange(*stream).await {
-                    Ok(Err(body)) if body.retryable => AttemptError::Unavailable(body),
+                    Ok(Err(body)) if body.retryable => ContactError::Unavailable(body),
                     Ok(answer) => {
                         self.last_good.store(place.index, Ordering::Relaxed);
                         return answer.map_err(CallError::Refused);
@@ -180,21 +180,21 @@ impl Controllers {
     }
 
     /// One step towards a place: its addresses, or a connection to a Controller that is one of the known.
-    async fn reach<'a>(&self, line: &Line, place: Place<'a>) -> (Place<'a>, Result<Reached, AttemptError>) {
+    async fn reach<'a>(&self, line: &Line, place: Place<'a>) -> (Place<'a>, Result<Reached, ContactError>) {
         let reached = match place.address {
-            None => resolve(place.authority).await.map(Reached::Name).map_err(AttemptError::Resolve),
+            None => resolve(place.authority).await.map(Reached::Name).map_err(ContactError::Resolve),
             Some(address) => self.connect(line, address).await.map(|stream| Reached::Controller(Box::new(stream))),
         };
         (place, reached)
     }
 
-    async fn connect(&self, line: &Line, address: SocketAddr) -> Result<TlsStream<TcpStream>, AttemptError> {
+    async fn connect(&self, line: &Line, address: SocketAddr) -> Result<TlsStream<TcpStream>, ContactError> {
         let stream = line.dial(address).await?;
         let pins = self.pins();
         if !pins.is_empty() {
-            let leaf = peer_leaf(stream.get_ref().1).ok().flatten().ok_or(AttemptError::UnknownKey)?;
+            let leaf = peer_leaf(stream.get_ref().1).ok().flatten().ok_or(ContactError::UnknownKey)?;
             if !pins.contains(&leaf.thumbprint) {
-                return Err(AttemptError::UnknownKey);
+                return Err(ContactError::UnknownKey);
             }
         }
         Ok(stream)

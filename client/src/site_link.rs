@@ -37,7 +37,7 @@ mod websocket;
 
 /// Tokens and certificate with which a Site's session is held.
 #[derive(Clone)]
-pub(crate) struct Credentials {
+pub(crate) struct SiteCredentials {
     /// The claims token.
     pub(crate) claims: Arc<HeldToken<ClaimsToken>>,
     /// The Site's entitlement token.
@@ -186,7 +186,7 @@ pub(crate) struct Admission {
 /// A running link.
 pub(crate) struct SiteLink {
     orders: mpsc::UnboundedSender<LinkCommand>,
-    credentials: watch::Sender<Credentials>,
+    credentials: watch::Sender<SiteCredentials>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -195,7 +195,7 @@ impl SiteLink {
     #[must_use]
     pub(crate) fn start(
         context: Arc<LinkContext>,
-        credentials: Credentials,
+        credentials: SiteCredentials,
         device_claims: watch::Receiver<Arc<UntrustedClaims>>,
         reports: mpsc::UnboundedSender<LinkReport>,
     ) -> Self {
@@ -206,7 +206,7 @@ impl SiteLink {
     }
 
     /// Goes on with newer tokens or another certificate.
-    pub(crate) fn renew(&self, credentials: Credentials) {
+    pub(crate) fn renew(&self, credentials: SiteCredentials) {
         self.credentials.send_replace(credentials);
     }
 

@@ -27,7 +27,7 @@ use crate::audit::client_events::Audit;
 use crate::identity::Providers;
 use crate::identity::directory::Further;
 use crate::identity::directory::oidc::Going;
-use crate::identity::factor::{Bearer, Factor, refused};
+use crate::identity::factor::{Factor, FactorUser, refused};
 use crate::issuing::interactions::{Plan, Way, answered_here, factor_of, permitted, plan};
 use crate::issuing::renew::ReMint;
 use crate::issuing::{CertifiedClient, DeviceRequest, Issuing, check};
@@ -190,7 +190,7 @@ impl StepUps {
         asked: Asked,
         provider: &MfaProvider,
     ) -> Result<MfaWanted, Refusal> {
-        let bearer = Bearer { user: claims.head.user_id, dn: &claims.head.sub.user };
+        let bearer = FactorUser { user: claims.head.user_id, dn: &claims.head.sub.user };
         let further = self.challenges.begin_factor(state, provider, bearer).await?;
         let opening = Opening::Asked(&further);
         let transaction = self.open_step_up(claims, asked, provider.base.id.uuid(), opening).await?;

@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 
 /// Why an attempt at one Controller failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AttemptError {
+pub(crate) enum ContactError {
     /// Its name has no address.
     #[error("cannot resolve the name")]
     Resolve(#[source] std::io::Error),
@@ -37,7 +37,7 @@ pub(crate) enum CallError {
     /// A Controller refused the request.
     Refused(ErrorBody),
     /// No Controller could be used: the error of each.
-    Unreachable(Vec<(String, AttemptError)>),
+    Unreachable(Vec<(String, ContactError)>),
 }
 
 impl fmt::Display for CallError {
@@ -65,7 +65,7 @@ impl CallError {
         match self {
             Self::Refused(body) => of(body),
             Self::Unreachable(attempts) => attempts.iter().find_map(|(_, error)| match error {
-                AttemptError::Unavailable(body) => of(body),
+                ContactError::Unavailable(body) => of(body),
                 _ => None,
             }),
         }
@@ -80,10 +80,10 @@ impl CallError {
     /// Whether asking again in a moment can help: not if only unauthenticated servers answered.
     #[must_use]
     pub(crate) fn may_recover(&self) -> bool {
-        let unauthenticated = |error: &AttemptError| {
+        let unauthenticated = |error: &ContactError| {
             matches!(
                 error,
-                AttemptError::UnknownKey | AttemptError::Dial(DialError::Refused(_) | DialError::Protocol(_))
+                ContactError::UnknownKey | ContactError::Dial(DialError::Refused(_) | DialError::Protocol(_))
             )
         };
         match self {
@@ -99,18 +99,18 @@ impl CallError {
             Self::Refused(body) => return advice::next_step(body.code),
             Self::Unreachable(attempts) => attempts,
         };
-        let any = |wanted: fn(&AttemptError) -> bool| attempts.iter().any(|(_, error)| wanted(error));
-        if any(|error| matches!(error, AttemptError::Dial(DialError::Refused(Refused::Root)))) {
+        let any = |wanted: fn(&ContactError) -> bool| attempts.iter().any(|(_, error)| wanted(error));
+        if any(|error| matches!(error, ContactError::Dial(DialError::Refused(Refused::Root)))) {
             return "ask an administrator for the present profile link, compare its fingerprint, then: \
                     ringwall profile add --replace-ca <link>";
         }
-        if any(|error| matches!(error, AttemptError::UnknownKey)) {
+        if any(|error| matches!(error, ContactError::UnknownKey)) {
             return "if an administrator confirms that all Controllers were replaced: ringwall sign-in --forget-controllers";
         }
-        if any(|error| matches!(error, AttemptError::Resolve(_))) {
+        if any(|error| matches!(error, ContactError::Resolve(_))) {
             return "check the network, and the host of the profile: ringwall profile list";
         }
-        if any(|error| matches!(error, AttemptError::Dial(DialError::Refused(refused)) if refused.is_about_time())) {
+        if any(|error| matches!(error, ContactError::Dial(DialError::Refused(refused)) if refused.is_about_time())) {
             return "set this machine's clock; if it is right, ask an administrator: the Controller's certificate has expired";
         }
         "check the network and this machine's clock; if others are connected, ask an administrator"
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     fn next_step(error: DialError) -> &'static str {
-        CallError::Unreachable(vec![("c:443".to_owned(), AttemptError::Dial(error))]).next_step()
+        CallError::Unreachable(vec![("c:443".to_owned(), ContactError::Dial(error))]).next_step()
     }
 
     #[test]

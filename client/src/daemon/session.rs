@@ -16,7 +16,7 @@ use crate::core::renewal::Validity;
 use crate::failure::{Exit, Failure};
 use crate::held_token::{HeldToken, Holder};
 use crate::sign_in::presented;
-use crate::site_link::Credentials;
+use crate::site_link::SiteCredentials;
 use crate::store::{StoredSession, StoredSite};
 
 /// Certificates begin this long before they are issued, for clocks that are behind. It is not part of the
@@ -76,8 +76,8 @@ impl Session {
     }
 
     /// What a Site's link holds its session with.
-    pub(super) fn credentials(&self, site: SiteId) -> Option<Credentials> {
-        Some(Credentials {
+    pub(super) fn credentials(&self, site: SiteId) -> Option<SiteCredentials> {
+        Some(SiteCredentials {
             claims: Arc::clone(&self.claims),
             entitlement: Arc::clone(self.sites.get(&site)?),
             own: Arc::clone(&self.own),

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::websocket::{Received, SessionSocket, SocketError};
-use super::{Credentials, LinkContext};
+use super::{LinkContext, SiteCredentials};
 use crate::clock;
 use crate::dial::{DialError, Knock, Line, resolve};
 use crate::routes::plan::within;
@@ -36,7 +36,7 @@ pub(super) struct Connected {
     pub(super) socket: SessionSocket,
     pub(super) welcome: Welcome,
     /// With what it was opened.
-    pub(super) credentials: Credentials,
+    pub(super) credentials: SiteCredentials,
 }
 
 /// Why an attempt failed.
@@ -76,7 +76,7 @@ impl AttemptError {
 #[derive(Clone)]
 pub(super) struct Attempt {
     pub(super) context: Arc<LinkContext>,
-    pub(super) credentials: Credentials,
+    pub(super) credentials: SiteCredentials,
     pub(super) device_claims: Arc<UntrustedClaims>,
     pub(super) gateway: GatewayOffer,
     /// The session to go on with, if it was there.
@@ -161,7 +161,7 @@ impl Attempt {
 }
 
 /// How to dial a Gateway.
-pub(super) fn line(context: &LinkContext, credentials: &Credentials, gateway: &GatewayOffer, alpn: Alpn) -> Line {
+pub(super) fn line(context: &LinkContext, credentials: &SiteCredentials, gateway: &GatewayOffer, alpn: Alpn) -> Line {
     let config = context.tls.gateway_client(gateway.id, gateway.spki_sha256.clone(), &credentials.own);
     let key = gateway.spa_key.as_ref().and_then(|key| key.parse().ok());
     let mode = gateway.spa_mode.unwrap_or(context.spa_mode);
@@ -182,7 +182,7 @@ async fn wait_for_welcome(socket: &mut SessionSocket) -> Result<Welcome, Attempt
 }
 
 /// A Gateway may give less than the tokens say, never more or other.
-fn check_welcome(welcome: &Welcome, credentials: &Credentials) -> Result<(), &'static str> {
+fn check_welcome(welcome: &Welcome, credentials: &SiteCredentials) -> Result<(), &'static str> {
     let (claims, entitlement) = (&credentials.claims, &credentials.entitlement);
     if !within(&welcome.routes, &entitlement.routes) {
         return Err("routes");

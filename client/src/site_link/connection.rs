@@ -13,7 +13,7 @@ use super::pending_queries::PendingQueries;
 use super::run::{Link, Stopped};
 use super::tunnel_dial::{TunnelDial, TunnelDialError};
 use super::websocket::{Received, SocketError};
-use super::{Admission, Credentials, LinkCommand, LinkEvent};
+use super::{Admission, LinkCommand, LinkEvent, SiteCredentials};
 use crate::advice;
 use crate::controller::chain;
 use crate::core::link_end::{LinkEnd, reattach_after};
@@ -284,7 +284,7 @@ impl Link {
         }
         if live.present_at.is_some_and(|at| now >= at) {
             live.present_at = None;
-            let Credentials { claims, entitlement, .. } = live.connected.credentials.clone();
+            let SiteCredentials { claims, entitlement, .. } = live.connected.credentials.clone();
             let socket = &mut live.connected.socket;
             socket.say(&FromClient::ClaimsToken { token: claims.expose().to_owned() }).await?;
             socket.say(&FromClient::EntitlementToken { token: entitlement.expose().to_owned() }).await?;

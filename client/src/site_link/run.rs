@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::attempt::{Attempt, AttemptError, Connected};
 use super::race::{Finish, race};
-use super::{Credentials, LinkCommand, LinkContext, LinkEvent, LinkReport};
+use super::{LinkCommand, LinkContext, LinkEvent, LinkReport, SiteCredentials};
 use crate::advice;
 use crate::clock;
 use crate::controller::chain;
@@ -26,7 +26,7 @@ pub(super) struct Stopped;
 
 pub(super) struct Link {
     pub(super) context: Arc<LinkContext>,
-    pub(super) held: watch::Receiver<Credentials>,
+    pub(super) held: watch::Receiver<SiteCredentials>,
     pub(super) device_claims: watch::Receiver<Arc<UntrustedClaims>>,
     pub(super) inbox: mpsc::UnboundedReceiver<LinkCommand>,
     pub(super) site: SiteId,
@@ -60,7 +60,7 @@ enum Pause {
 impl Link {
     pub(super) fn new(
         context: Arc<LinkContext>,
-        held: watch::Receiver<Credentials>,
+        held: watch::Receiver<SiteCredentials>,
         device_claims: watch::Receiver<Arc<UntrustedClaims>>,
         inbox: mpsc::UnboundedReceiver<LinkCommand>,
         reports: mpsc::UnboundedSender<LinkReport>,

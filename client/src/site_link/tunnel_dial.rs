@@ -10,7 +10,7 @@ use ringwall_trust::tls::Alpn;
 use ringwall_tunnel::frame::ATTACH_TOKEN_LEN;
 
 use super::attempt::line;
-use super::{Credentials, LinkContext};
+use super::{LinkContext, SiteCredentials};
 use crate::dial::DialError;
 use crate::tunnel::{SiteTunnel, Stopped};
 
@@ -30,7 +30,7 @@ pub(super) enum TunnelDialError {
 /// A tunnel to be made.
 pub(super) struct TunnelDial {
     pub(super) context: Arc<LinkContext>,
-    pub(super) credentials: Credentials,
+    pub(super) credentials: SiteCredentials,
     pub(super) gateway: GatewayOffer,
     pub(super) address: SocketAddr,
     pub(super) routes: Vec<IpNet>,

@@ -28,7 +28,7 @@ use crate::replica::vault::Vault;
 
 /// Whose factor it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bearer<'a> {
+pub(crate) struct FactorUser<'a> {
     /// The user.
     pub(crate) user: UserId,
     /// The user's name and provider.
@@ -63,7 +63,7 @@ pub(crate) trait Factor {
         &self,
         state: &State,
         provider: &MfaProvider,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
     ) -> impl Future<Output = Result<Further, Refusal>> + Send;
 
     /// Judges an answer. `kept` is what [`Further::kept`] was, empty where nothing was asked first.
@@ -71,7 +71,7 @@ pub(crate) trait Factor {
         &self,
         state: &State,
         provider: &MfaProvider,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
         given: Given<'_>,
     ) -> impl Future<Output = Result<Verdict, Refusal>> + Send;
 }
@@ -147,7 +147,7 @@ impl Factor for Factors {
         }
     }
 
-    async fn begin(&self, state: &State, provider: &MfaProvider, bearer: Bearer<'_>) -> Result<Further, Refusal> {
+    async fn begin(&self, state: &State, provider: &MfaProvider, bearer: FactorUser<'_>) -> Result<Further, Refusal> {
         match &provider.settings {
             FactorSettings::DefaultTimeBased => self.totp.begin(state, provider, bearer).await,
             FactorSettings::Radius(_) => self.radius.begin(state, provider, bearer).await,
@@ -159,7 +159,7 @@ impl Factor for Factors {
         &self,
         state: &State,
         provider: &MfaProvider,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
         given: Given<'_>,
     ) -> Result<Verdict, Refusal> {
         match &provider.settings {

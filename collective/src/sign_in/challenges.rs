@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::failures::Failures;
 use crate::identity::Providers;
 use crate::identity::directory::Further;
-use crate::identity::factor::{Bearer, Disturbs, Factor, Given, Verdict, refused};
+use crate::identity::factor::{Disturbs, Factor, FactorUser, Given, Verdict, refused};
 use crate::refusal::Refusal;
 use crate::replica::Replica;
 use crate::replica::vault::{Purpose, Vault};
@@ -66,7 +66,7 @@ impl Challenges {
         &self,
         state: &State,
         provider: &MfaProvider,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
     ) -> Result<Further, Refusal> {
         if self.providers.factors.disturbs(provider) == Disturbs::WhenAsked {
             self.failures.may_disturb(bearer.user, self.replica.now())?;
@@ -118,7 +118,7 @@ impl Challenges {
         if self.providers.factors.disturbs(provider) == Disturbs::WhenAnswered {
             self.failures.may_disturb(user, now)?;
         }
-        let bearer = Bearer { user, dn: &transaction.dn.user };
+        let bearer = FactorUser { user, dn: &transaction.dn.user };
         let kept = self.kept(transaction)?;
         let verdict =
             self.providers.factors.verify(state, provider, bearer, Given { kept: &kept, answer, now }).await?;

@@ -26,7 +26,7 @@ use super::devices::Cookie;
 use super::proof::by_knock;
 use super::{AuthenticatedUser, Begun, PendingChallenge, REFUSAL_FLOOR, SignIn};
 use crate::identity::directory::{Directory, Further, KnownUser, Proof};
-use crate::identity::factor::{Bearer, refused};
+use crate::identity::factor::{FactorUser, refused};
 use crate::refusal::Refusal;
 use crate::replica::vault::Purpose;
 use crate::sign_in::UnauthenticatedClient;
@@ -60,7 +60,7 @@ impl SignIn {
         wanted: SignInMfa,
     ) -> Result<MfaWanted, Refusal> {
         let factor = state.mfa_provider(wanted.mfa_provider_id).ok_or_else(refused)?;
-        let bearer = Bearer { user: authenticated.user.id, dn: &authenticated.begun.dn.user };
+        let bearer = FactorUser { user: authenticated.user.id, dn: &authenticated.begun.dn.user };
         let further = self.challenges.begin_factor(state, factor, bearer).await?;
         let AuthenticatedUser { begun, user, .. } = authenticated;
         let (user_id, factor) = (user.id, wanted.mfa_provider_id.uuid());

@@ -16,7 +16,7 @@ pub(super) const SUSPENSION: Duration = Duration::from_secs(1);
 
 /// What a renewal comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Renewal {
+pub(super) enum LeaseDecision {
     /// Not to be granted.
     Refused,
     /// The lease already lasts at least as long.
@@ -41,16 +41,16 @@ impl Lease {
     }
 
     /// What a confirmation is worth now.
-    pub(super) fn asked(&self, renewal: &LeaseRenewal, removals_outstanding: bool, now: Instant) -> Renewal {
+    pub(super) fn asked(&self, renewal: &LeaseRenewal, removals_outstanding: bool, now: Instant) -> LeaseDecision {
         let end = renewal.sent_at + renewal.lease;
         let before_an_end = self.not_before.is_some_and(|end| renewal.sent_at < end);
         if removals_outstanding || self.enforced < renewal.read_index || before_an_end {
-            return Renewal::Refused;
+            return LeaseDecision::Refused;
         }
         match self.ends {
-            Some(current) if end <= current && now < current => Renewal::Held,
-            _ if end <= now => Renewal::Refused,
-            _ => Renewal::Until(end),
+            Some(current) if end <= current && now < current => LeaseDecision::Held,
+            _ if end <= now => LeaseDecision::Refused,
+            _ => LeaseDecision::Until(end),
         }
     }
 
@@ -93,16 +93,16 @@ mod tests {
         let now = Instant::now();
         let mut lease = Lease::default();
         lease.progressed(LogIndex(90));
-        assert_eq!(lease.asked(&renewal(100, now), false, now), Renewal::Refused);
+        assert_eq!(lease.asked(&renewal(100, now), false, now), LeaseDecision::Refused);
         lease.progressed(LogIndex(100));
         let end = now + Duration::from_secs(15);
-        assert_eq!(lease.asked(&renewal(100, now), false, now), Renewal::Until(end));
+        assert_eq!(lease.asked(&renewal(100, now), false, now), LeaseDecision::Until(end));
     }
 
     #[test]
     fn lease_is_not_renewed_while_a_removal_is_outstanding() {
         let now = Instant::now();
-        assert_eq!(Lease::default().asked(&renewal(0, now), true, now), Renewal::Refused);
+        assert_eq!(Lease::default().asked(&renewal(0, now), true, now), LeaseDecision::Refused);
     }
 
     #[test]
@@ -110,9 +110,9 @@ mod tests {
         let sent = Instant::now();
         let mut lease = Lease::default();
         let late = sent + Duration::from_secs(15);
-        assert_eq!(lease.asked(&renewal(0, sent), false, late), Renewal::Refused, "the answer took too long");
+        assert_eq!(lease.asked(&renewal(0, sent), false, late), LeaseDecision::Refused, "the answer took too long");
         lease.renewed(sent + Duration::from_secs(20));
-        assert_eq!(lease.asked(&renewal(0, sent), false, sent), Renewal::Held);
+        assert_eq!(lease.asked(&renewal(0, sent), false, sent), LeaseDecision::Held);
     }
 
     #[test]
@@ -123,8 +123,8 @@ mod tests {
         lease.renewed(sent + Duration::from_secs(5));
         lease.ended(end);
         assert!(!lease.holds(end));
-        assert_eq!(lease.asked(&renewal(0, sent), false, end), Renewal::Refused);
-        assert!(matches!(lease.asked(&renewal(0, end), false, end), Renewal::Until(_)));
+        assert_eq!(lease.asked(&renewal(0, sent), false, end), LeaseDecision::Refused);
+        assert!(matches!(lease.asked(&renewal(0, end), false, end), LeaseDecision::Until(_)));
     }
 
     #[test]

@@ -26,14 +26,14 @@ type Addresses = BTreeMap<IpAddr, Instant>;
 
 /// Names, groups of names in slots, and what sessions were told.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct NameSlots {
     known: HashMap<Host, Addresses>,
     groups: HashMap<Mark, Vec<Group>>,
     sessions: HashMap<SessionId, Told>,
     next: u32,
 }
 
-impl Default for Names {
+impl Default for NameSlots {
     fn default() -> Self {
         // 0 stands for no group.
         Self { known: HashMap::new(), groups: HashMap::new(), sessions: HashMap::new(), next: 1 }
@@ -54,7 +54,7 @@ struct Told {
     present: HashSet<Place>,
 }
 
-impl Names {
+impl NameSlots {
     /// Number of the next slot's first group.
     fn number(&mut self, parts: usize) -> u32 {
         let first = self.next;

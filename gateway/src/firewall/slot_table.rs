@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ringwall_kernel::nft::{ELEMENTS_PER_MESSAGE, Message, Table};
 use ringwall_protocol::rules::{RuleSet, RuleSetHash};
 
-use super::names::Names;
+use super::names::NameSlots;
 use super::ruleset;
 use super::slots::{Acquired, Full, MAX_RULE_SETS, Mark, Slots};
 
@@ -58,7 +58,7 @@ impl SlotTable {
         table: &Table,
         mark: Mark,
         rules: &Arc<RuleSet>,
-        names: &mut Names,
+        names: &mut NameSlots,
         now: Instant,
     ) -> Vec<Vec<Message>> {
         self.contents.insert(mark, Arc::clone(rules));
@@ -103,7 +103,7 @@ impl SlotTable {
     }
 
     /// Slots whose rules nobody has wanted for the retention, and the messages that take them away and make them anew.
-    pub(super) fn empty(&mut self, table: &Table, names: &Names, now: Instant) -> (Vec<Mark>, Vec<Message>) {
+    pub(super) fn empty(&mut self, table: &Table, names: &NameSlots, now: Instant) -> (Vec<Mark>, Vec<Message>) {
         let marks = self.slots.take_dirty(now, self.step());
         let nothing = RuleSet::default();
         let messages = marks.iter().flat_map(|mark| {

@@ -19,7 +19,7 @@ use crate::core::blocked::blocked;
 use crate::core::renewal::Renewal;
 use crate::held_token::HeldToken;
 use crate::routes::plan::SiteRoutes;
-use crate::site_link::{Admission, Credentials, DnsQuerier, LinkCommand, LinkEvent, LinkReport, SiteLink};
+use crate::site_link::{Admission, DnsQuerier, LinkCommand, LinkEvent, LinkReport, SiteCredentials, SiteLink};
 use crate::status::{SiteState, SiteStatus, SiteTraffic};
 
 /// One Site.
@@ -85,7 +85,7 @@ impl Site {
         true
     }
 
-    fn renew(&mut self, credentials: Credentials) {
+    fn renew(&mut self, credentials: SiteCredentials) {
         if credentials.entitlement.prefix() != self.token.prefix()
             && let Some(admission) = &mut self.admission
         {
@@ -139,7 +139,7 @@ impl ActiveSession {
     /// Starts a link for every Site that there is a token for, renews those that run, ends all others.
     pub(super) async fn update_sites(&mut self, shared: &mut Shared) {
         let Self { session, network, sites, .. } = self;
-        let wanted: BTreeMap<SiteId, Credentials> =
+        let wanted: BTreeMap<SiteId, SiteCredentials> =
             session.sites.keys().filter_map(|site| Some((*site, session.credentials(*site)?))).collect();
         let gone: Vec<SiteId> = sites.keys().filter(|site| !wanted.contains_key(site)).copied().collect();
         for (id, credentials) in wanted {

@@ -21,7 +21,7 @@ use webauthn_rs::prelude::{
 };
 use zeroize::Zeroizing;
 
-use super::{Bearer, Disturbs, Factor, Given, Verdict, refused};
+use super::{Disturbs, Factor, FactorUser, Given, Verdict, refused};
 use crate::identity::directory::Further;
 use crate::refusal::Refusal;
 use crate::replica::vault::{Purpose, Vault};
@@ -56,12 +56,12 @@ impl Fido2Factor {
     }
 
     /// The user's registered keys, opened.
-    fn keys(&self, state: &State, bearer: Bearer<'_>) -> Result<Vec<Passkey>, Refusal> {
+    fn keys(&self, state: &State, bearer: FactorUser<'_>) -> Result<Vec<Passkey>, Refusal> {
         let kept = state.security_keys_of(bearer.user).map(|known| known.keys.as_slice()).unwrap_or_default();
         kept.iter().map(|key| self.open(bearer, key)).collect()
     }
 
-    fn open(&self, bearer: Bearer<'_>, key: &Kept) -> Result<Passkey, Refusal> {
+    fn open(&self, bearer: FactorUser<'_>, key: &Kept) -> Result<Passkey, Refusal> {
         let bytes = self.vault.open(Purpose::SecurityKey(bearer.user), key.record.as_str())?;
         serde_json::from_slice(&bytes).map_err(|error| {
             tracing::error!(%error, "a stored security key is damaged");
@@ -69,13 +69,13 @@ impl Fido2Factor {
         })
     }
 
-    fn seal(&self, bearer: Bearer<'_>, key: &Passkey) -> Result<ringwall_raft::state::secret::Sealed, Refusal> {
+    fn seal(&self, bearer: FactorUser<'_>, key: &Passkey) -> Result<ringwall_raft::state::secret::Sealed, Refusal> {
         let bytes = Zeroizing::new(serde_json::to_vec(key).map_err(|_| Refusal::internal())?);
         Ok(self.vault.seal(Purpose::SecurityKey(bearer.user), &bytes))
     }
 
     /// The code was typed: if it is right, a key is asked for.
-    fn code_given(&self, state: &State, bearer: Bearer<'_>, given: Given<'_>) -> Result<Verdict, Refusal> {
+    fn code_given(&self, state: &State, bearer: FactorUser<'_>, given: Given<'_>) -> Result<Verdict, Refusal> {
         let code = given.answer.trim().parse::<SecretKey>().map(|code| RegistrationCode::new(code.digest()));
         let permission = state.security_keys_of(bearer.user).and_then(|known| known.permission.as_ref());
         let (Ok(code), Some(permission)) = (code, permission) else { return Ok(Verdict::Wrong) };
@@ -93,7 +93,7 @@ impl Fido2Factor {
     /// A new key came.
     fn created(
         &self,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
         registration: &PasskeyRegistration,
         code: RegistrationCode,
         given: Given<'_>,
@@ -118,7 +118,7 @@ impl Fido2Factor {
     fn touched(
         &self,
         state: &State,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
         authentication: &PasskeyAuthentication,
         given: Given<'_>,
     ) -> Result<Verdict, Refusal> {
@@ -154,7 +154,7 @@ impl Factor for Fido2Factor {
         Disturbs::Never
     }
 
-    async fn begin(&self, state: &State, _: &MfaProvider, bearer: Bearer<'_>) -> Result<Further, Refusal> {
+    async fn begin(&self, state: &State, _: &MfaProvider, bearer: FactorUser<'_>) -> Result<Further, Refusal> {
         let keys = self.keys(state, bearer)?;
         let permitted = state.security_keys_of(bearer.user).is_some_and(|known| known.permission.is_some());
         // An open permission comes first: who was given a code wants to register, perhaps because a key was lost.
@@ -172,7 +172,7 @@ impl Factor for Fido2Factor {
         &self,
         state: &State,
         _: &MfaProvider,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
         given: Given<'_>,
     ) -> Result<Verdict, Refusal> {
         match serde_json::from_slice(given.kept).map_err(|_| refused())? {

@@ -11,7 +11,7 @@ use ringwall_protocol::wire::client::Challenge;
 use ringwall_raft::State;
 use zeroize::Zeroizing;
 
-use super::{Bearer, Disturbs, Factor, Given, Verdict, refused};
+use super::{Disturbs, Factor, FactorUser, Given, Verdict, refused};
 use crate::identity::directory::radius::exchange::{Servers, Trouble, ask};
 use crate::identity::directory::radius::packet::{Asked, Decision, Response};
 use crate::identity::directory::radius::{Kept, further};
@@ -54,7 +54,7 @@ impl RadiusFactor {
         &self,
         state: &State,
         provider: &MfaProvider,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
         (password, kept): (Option<&str>, Option<&Kept>),
     ) -> Result<(String, Response), Refusal> {
         let refuse = |trouble: Trouble| trouble.refuse(&provider.base.name);
@@ -103,7 +103,7 @@ impl Factor for RadiusFactor {
         }
     }
 
-    async fn begin(&self, state: &State, provider: &MfaProvider, bearer: Bearer<'_>) -> Result<Further, Refusal> {
+    async fn begin(&self, state: &State, provider: &MfaProvider, bearer: FactorUser<'_>) -> Result<Further, Refusal> {
         let settings = settings(provider)?;
         let nothing = || Zeroizing::new(Vec::new());
         match settings.mode {
@@ -138,7 +138,7 @@ impl Factor for RadiusFactor {
         &self,
         state: &State,
         provider: &MfaProvider,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
         given: Given<'_>,
     ) -> Result<Verdict, Refusal> {
         let settings = settings(provider)?;

@@ -15,7 +15,7 @@ use ringwall_trust::totp::Seed;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Bearer, Disturbs, Factor, Given, Verdict};
+use super::{Disturbs, Factor, FactorUser, Given, Verdict};
 use crate::identity::directory::Further;
 use crate::refusal::Refusal;
 use crate::replica::vault::{Purpose, Vault};
@@ -36,7 +36,7 @@ impl TotpFactor {
     pub(crate) fn enrol(
         &self,
         state: &State,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
         code: &str,
         now: UnixMillis,
     ) -> Option<(Seed, Further)> {
@@ -52,7 +52,7 @@ impl TotpFactor {
     }
 
     /// Whether a one-time password proves the seed that is being enrolled.
-    fn enrolled(&self, bearer: Bearer<'_>, given: Given<'_>) -> Result<Verdict, Refusal> {
+    fn enrolled(&self, bearer: FactorUser<'_>, given: Given<'_>) -> Result<Verdict, Refusal> {
         let Enrolling { seed, code } = serde_json::from_slice(given.kept).map_err(|_| Refusal::internal())?;
         let seed = Seed::from_bytes(&Zeroizing::new(seed)).map_err(|_| Refusal::internal())?;
         let Some(step) = seed.verify(given.answer, given.now) else { return Ok(Verdict::Wrong) };
@@ -83,7 +83,7 @@ impl Factor for TotpFactor {
         Disturbs::Never
     }
 
-    async fn begin(&self, _: &State, _: &MfaProvider, _: Bearer<'_>) -> Result<Further, Refusal> {
+    async fn begin(&self, _: &State, _: &MfaProvider, _: FactorUser<'_>) -> Result<Further, Refusal> {
         let challenge = Challenge::Text { input: InputType::Numeric };
         Ok(Further { challenge, message: String::new(), kept: Zeroizing::new(Vec::new()) })
     }
@@ -92,7 +92,7 @@ impl Factor for TotpFactor {
         &self,
         state: &State,
         _: &MfaProvider,
-        bearer: Bearer<'_>,
+        bearer: FactorUser<'_>,
         given: Given<'_>,
     ) -> Result<Verdict, Refusal> {
         if !given.kept.is_empty() {

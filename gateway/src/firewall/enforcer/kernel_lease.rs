@@ -10,7 +10,7 @@ use ringwall_protocol::id::LogIndex;
 
 use crate::firewall::clock;
 use crate::firewall::config::InterfaceName;
-use crate::firewall::lease::{Lease, Renewal, SLIP, SUSPENSION};
+use crate::firewall::lease::{Lease, LeaseDecision, SLIP, SUSPENSION};
 use crate::firewall::skeleton::LEASE;
 use crate::firewall::transactions::Transactions;
 
@@ -42,9 +42,9 @@ impl KernelLease {
     /// Renews the lease if everything the confirmation wants is in force; true if the lease holds as asked.
     pub(super) fn renew(&mut self, kernel: &mut Transactions, renewal: &LeaseRenewal, outstanding: bool) -> bool {
         let end = match self.lease.asked(renewal, outstanding, Instant::now()) {
-            Renewal::Refused => return false,
-            Renewal::Held => return true,
-            Renewal::Until(end) => end,
+            LeaseDecision::Refused => return false,
+            LeaseDecision::Held => return true,
+            LeaseDecision::Until(end) => end,
         };
         let Some(index) = interface_index(&self.tun) else {
             tracing::warn!(tun = %self.tun, "cannot renew the lease: TUN interface not found");

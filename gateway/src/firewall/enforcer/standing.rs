@@ -20,7 +20,7 @@ use crate::firewall::config::FirewallConfig;
 use crate::firewall::conntrack;
 use crate::firewall::difference::Difference;
 use crate::firewall::ledger::{InstallDecision, InstallRequest, Ledger};
-use crate::firewall::names::Names;
+use crate::firewall::names::NameSlots;
 use crate::firewall::slot_table::SlotTable;
 use crate::firewall::transactions::Transactions;
 use crate::firewall::wanted::{Owner, Wanted};
@@ -34,7 +34,7 @@ const WARN_RULE_SETS: usize = 2_000;
 pub(super) struct Standing {
     pub(super) ledger: Ledger,
     pub(super) slots: SlotTable,
-    pub(super) names: Names,
+    pub(super) names: NameSlots,
     conntrack: conntrack::Work,
     /// Makes numbers of users, which nobody can choose.
     numbering: RandomState,
@@ -52,7 +52,7 @@ impl Standing {
         Self {
             ledger: Ledger::new(config.longest_lease + AFTER_LEASE),
             slots: SlotTable::new(config.longest_lease, config.slots_ahead, config.alert_group),
-            names: Names::default(),
+            names: NameSlots::default(),
             conntrack,
             numbering: RandomState::new(),
             figures: Figures { rule_sets, warned: false },

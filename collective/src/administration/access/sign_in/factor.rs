@@ -23,7 +23,7 @@ use crate::administration::access::session::{PendingSignIn, key_of_transaction, 
 use crate::administration::denial::Denial;
 use crate::administration::profiles::picture::barcode;
 use crate::identity::directory::{Directory, KnownUser, LookUp};
-use crate::identity::factor::{Bearer, Verdict, refused};
+use crate::identity::factor::{FactorUser, Verdict, refused};
 use crate::refusal::Refusal;
 use crate::replica::vault::Purpose;
 use crate::sign_in::REFUSAL_FLOOR;
@@ -73,7 +73,7 @@ impl Access {
         let session = self.session_of(authenticated, new_id())?;
         let id = TransactionId::new(session.id.uuid());
         let provider = authenticated.state.mfa_provider(factor).ok_or_else(refused)?;
-        let bearer = Bearer { user: authenticated.user.id, dn: &authenticated.dn.user };
+        let bearer = FactorUser { user: authenticated.user.id, dn: &authenticated.dn.user };
         if provider.kind() == MfaProviderKind::Fido2 {
             return Err(Denial::NotSignedIn {
                 id: "mfaUnsupported",
@@ -149,7 +149,7 @@ impl Access {
         self.lockout.failures.may_answer(transaction.user_id, now)?;
         self.replica.change(CountAttempt { transaction: transaction.id }).await?;
         let state = self.replica.current().await?;
-        let bearer = Bearer { user: transaction.user_id, dn: &transaction.dn.user };
+        let bearer = FactorUser { user: transaction.user_id, dn: &transaction.dn.user };
         let Some((seed, further)) = self.providers.factors.totp().enrol(&state, bearer, code, now) else {
             self.lockout.failures.count_answer(transaction.user_id, now);
             event("admin_enrolment_refused", &state, &transaction.dn, pending.address).emit();

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix::Addr;
 use arc_swap::ArcSwapOption;
@@ -20,10 +21,14 @@ use ringwall_trust::secret::SecretKey;
 use ringwall_trust::spa::{Realm, Receiver, SpaWindow, places};
 use ringwall_trust::tls::{CurrentMembers, Gate, Members, SpaPolicy};
 use rustls::pki_types::CertificateDer;
+use tokio::time::timeout;
 
 use crate::controller_link::candidates;
 use crate::data_dir::DataDir;
 use crate::names::Names;
+
+/// What could not be written is tried again after this: a disk gets room again without a word from the Collective.
+const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the firewall was shaped by. Another shape needs another table, and so another start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,18 +105,20 @@ impl KnockSettings {
         self.gate.set_policy(policy(view.spa_mode));
     }
 
-    /// Takes over the key for knocking on Controllers, and keeps it for the next start.
-    fn follow_peer_key(&self, view: &FeedView, data: &DataDir, outbox: &FeedOutbox) {
-        let Some(text) = view.peer_spa_key.as_ref().map(KnockKey::expose) else { return };
+    /// Takes over the key for knocking on Controllers, and keeps it for the next start; false if the disk refuses it.
+    fn follow_peer_key(&self, view: &FeedView, data: &DataDir, outbox: &FeedOutbox) -> bool {
+        let Some(text) = view.peer_spa_key.as_ref().map(KnockKey::expose) else { return true };
         let Ok(key) = text.parse::<SecretKey>() else {
-            return tracing::error!("invalid SPA key for controllers; keeping the previous one");
+            tracing::error!("invalid SPA key for controllers; keeping the previous one");
+            return true;
         };
         let digest = Thumbprint(key.digest());
         // Good as soon as it is told, but confirmed only when it is on the disk.
         self.knock.store(Some(Arc::new(key)));
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
         if *saved == Some(digest) {
-            return outbox.peer_key(digest);
+            outbox.peer_key(digest);
+            return true;
         }
         let kept = data.identity().and_then(|identity| match identity {
             Some(mut identity) if identity.spa_key.as_deref() != Some(text) => {
@@ -124,8 +131,12 @@ impl KnockSettings {
             Ok(()) => {
                 *saved = Some(digest);
                 outbox.peer_key(digest);
+                true
             }
-            Err(error) => tracing::error!(%error, "cannot save the SPA key for controllers"),
+            Err(error) => {
+                tracing::error!(%error, "cannot save the SPA key for controllers; trying again every {SAVE_AGAIN:?}");
+                false
+            }
         }
     }
 }
@@ -150,30 +161,46 @@ pub(crate) async fn follow(
     shape: &Shape,
 ) {
     let mut known: Vec<ControllerRecord> = vec![];
+    let (mut list_saved, mut key_saved) = (true, true);
     loop {
         if let Some(snapshot) = published.snapshot() {
             let view = &snapshot.view;
             let (controllers, gateways) = (view.controllers.values(), view.gateways.values());
             members.replace(membership(view.collective, &view.root_certificate, controllers, gateways));
             guard.follow(view);
-            guard.follow_peer_key(view, data, outbox);
+            key_saved = guard.follow_peer_key(view, data, outbox);
             names.follow(view);
             let present: Vec<_> = view.controllers.values().cloned().collect();
             if present != known {
                 // A feed that is gone is noticed by whoever watches the process.
                 let _ = feed.send(Candidates(candidates(&present))).await;
-                if let Err(error) = data.keep_members(&present) {
-                    tracing::error!(%error, "cannot save the list of controllers");
-                }
-                known = present;
+                (known, list_saved) = (present, false);
             }
+            list_saved = list_saved || save_list(data, &known);
             if Shape::of(view) != *shape && !view.site.pools.is_empty() {
                 tracing::warn!("site pools, SNAT or SPA mode changed; restarting to rebuild the firewall");
                 return;
             }
         }
-        if !published.changed().await {
+        if !changed(&mut published, list_saved && key_saved).await {
             return;
         }
     }
+}
+
+/// Keeps the Controllers for the next start; false if the disk refuses them.
+fn save_list(data: &DataDir, controllers: &[ControllerRecord]) -> bool {
+    let kept = data.keep_members(controllers);
+    if let Err(error) = &kept {
+        tracing::error!(%error, "cannot save the list of controllers; trying again every {SAVE_AGAIN:?}");
+    }
+    kept.is_ok()
+}
+
+/// Waits for another view or, where something is not saved yet, for the time to try again; false if the registry is gone.
+async fn changed(published: &mut Published, saved: bool) -> bool {
+    if saved {
+        return published.changed().await;
+    }
+    timeout(SAVE_AGAIN, published.changed()).await.unwrap_or(true)
 }

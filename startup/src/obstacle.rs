@@ -70,8 +70,8 @@ impl Obstacle {
                  to ReadWritePaths= of the unit"
             }
             Self::DiskFull => {
-                "free space on this file system (df -h and df -i show it), then start the program again; everything that \
-                 was acknowledged is kept"
+                "free space on this file system (df -h and df -i show it), then start the program again if it has ended; \
+                 everything that was acknowledged is kept"
             }
             Self::WrongKind => "move away what stands there, or name another path",
             Self::AddressInUse => {
@@ -239,6 +239,14 @@ mod tests {
     fn a_refusal_says_why_and_what_to_do() {
         let text = Refusal::of_file(error(Errno::NOSPC)).to_string();
         assert!(text.starts_with("No space left on device (os error 28); free space"), "{text}");
+    }
+
+    #[test]
+    fn a_quota_that_is_used_up_is_a_disk_that_is_full() {
+        let refusal = Refusal::of_file(error(Errno::DQUOT));
+        assert_eq!(refusal.obstacle(), Obstacle::DiskFull);
+        let text = refusal.to_string();
+        assert!(text.starts_with("Disk quota exceeded (os error 122); free space"), "{text}");
     }
 
     #[test]

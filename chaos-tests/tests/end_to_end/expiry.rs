@@ -87,7 +87,7 @@ impl Traffic {
 }
 
 /// Waits for a moment of the wall clock: the end of a token is one.
-fn wait_until(moment: Instant) {
+pub(crate) fn wait_until(moment: Instant) {
     thread::sleep(moment.saturating_duration_since(Instant::now()));
 }
 

@@ -23,6 +23,12 @@ mod sites;
 pub(super) use network::Network;
 pub(super) use sites::Site;
 
+/// What the status calls the place where the tokens are kept.
+const STATE_DIRECTORY: &str = "state directory";
+/// What to do, and what is lost without it.
+const MAKE_ROOM: &str = "make room in the state directory, and check its permissions; a Client that ends before has only \
+                         the former tokens, and needs a new sign-in once they have expired";
+
 /// New tokens and certificates from a Controller.
 #[derive(Default)]
 pub(super) struct NewTokens {
@@ -46,6 +52,8 @@ pub(super) struct ActiveSession {
     plan: RenewalPlan,
     network: Network,
     sites: BTreeMap<SiteId, Site>,
+    /// The tokens in use are those on disk.
+    saved: bool,
     /// Only a new sign-in can keep it: Sites that carry no packets lose their routes.
     sign_in_required: bool,
 }
@@ -58,7 +66,7 @@ impl ActiveSession {
     pub(super) async fn start(shared: &mut Shared, session: Session) -> Result<Self, Failure> {
         let network = Network::start(shared, session.addresses()).await?;
         let plan = plan_of(&session);
-        let mut this = Self { session, plan, network, sites: BTreeMap::new(), sign_in_required: false };
+        let mut this = Self { session, plan, network, sites: BTreeMap::new(), saved: true, sign_in_required: false };
         this.begin(shared).await;
         Ok(this)
     }
@@ -71,6 +79,9 @@ impl ActiveSession {
         self.network.set_addresses(session.addresses()).await?;
         self.plan = plan_of(&session);
         self.session = session;
+        // A sign-in is on disk before it is used.
+        self.saved = true;
+        shared.troubles.resolve(STATE_DIRECTORY);
         self.sign_in_required = false;
         self.begin(shared).await;
         Ok(())
@@ -96,10 +107,10 @@ impl ActiveSession {
         self.session.stored.on_demand_claims.clone()
     }
 
-    /// Puts new tokens into use: on disk, in the plan, at the Gateways.
+    /// Puts new tokens into use: in the plan, at the Gateways, on disk. A disk that refuses them ends nothing.
     ///
     /// # Errors
-    /// A Controller sent what does not belong to this session, or the disk refuses it.
+    /// A Controller sent what does not belong to this session.
     pub(super) async fn use_tokens(&mut self, shared: &mut Shared, tokens: NewTokens) -> Result<(), Failure> {
         if tokens.is_empty() {
             return Ok(());
@@ -119,9 +130,29 @@ impl ActiveSession {
             session.renew_sites(stored_sites(answer), why_none)?;
             plan.hold_entitlements(session.sites.values().map(|token| token.validity()));
         }
-        shared.account.store.keep_session(&session.stored)?;
         self.update_sites(shared).await;
+        self.save(shared);
         Ok(())
+    }
+
+    /// Tries again to keep what could not be kept.
+    pub(super) fn save_again(&mut self, shared: &mut Shared) {
+        if !self.saved {
+            self.save(shared);
+        }
+    }
+
+    /// Keeps the tokens for the next start.
+    fn save(&mut self, shared: &mut Shared) {
+        let kept = shared.account.store.keep_session(&self.session.stored);
+        self.saved = kept.is_ok();
+        match kept {
+            Ok(()) => shared.troubles.resolve(STATE_DIRECTORY),
+            Err(error) => {
+                let cause = format!("cannot save the new tokens, which are in use: {:#}", anyhow::Error::new(error));
+                shared.troubles.note(STATE_DIRECTORY, cause, MAKE_ROOM);
+            }
+        }
     }
 
     /// What is due for renewal; empty before it is time.

@@ -142,7 +142,11 @@ impl Engine {
                 shared.prompts.expire(clock::now());
             }
             Input::Stop => return phase.stop(Ok(()), None),
-            Input::Time => {}
+            Input::Time => {
+                if let Some(active) = phase.active_mut() {
+                    active.save_again(shared);
+                }
+            }
         }
         phase
     }

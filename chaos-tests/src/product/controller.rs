@@ -133,14 +133,7 @@ impl Controller {
         operator: &Ringctl<'_>,
         adapt: impl FnOnce(Program) -> Program,
     ) -> Result<Self> {
-        let program = Program::product(&format!("{host}-join"), BINARY)?
-            .arg("join")
-            .arg("--data-dir")
-            .arg(data_directory(lab, host))
-            .arg("--seed")
-            .arg(seed)
-            .args(addresses(lab, host));
-        let mut joining = lab.spawn(host, program)?;
+        let mut joining = lab.spawn(host, with_seed(Program::product(&format!("{host}-join"), BINARY)?, lab, host, seed))?;
         let shown = joining.log().wait_for("key fingerprint", FOUNDING)?;
         let fingerprint = shown.split_whitespace().last().context("a fingerprint")?.to_owned();
         // It shows the key before it asks for the first time.
@@ -214,6 +207,13 @@ impl Controller {
 #[must_use]
 pub fn socket(lab: &Lab, host: &str, port: u16) -> String {
     format!("{}:{port}", lab.topology().v4(host, "wan"))
+}
+
+/// The program with the arguments by which it joins with a seed file.
+#[must_use]
+pub fn with_seed(program: Program, lab: &Lab, host: &str, seed: &Path) -> Program {
+    let (data, addresses) = (data_directory(lab, host), addresses(lab, host));
+    program.arg("join").arg("--data-dir").arg(data).arg("--seed").arg(seed).args(addresses)
 }
 
 fn addresses(lab: &Lab, host: &str) -> Vec<String> {

@@ -4,6 +4,7 @@
 mod client;
 mod disk;
 mod gateway;
+mod joining;
 
 use std::time::Duration;
 

@@ -35,7 +35,7 @@ fn without_capabilities(name: &str, binary: &str) -> Result<Program> {
 
 /// A program of ours in mounts of its own, made by `script`, whose parameters `$1` and so on are `parameters`; what is added
 /// are the program's arguments.
-fn with_mounts(name: &str, script: &str, parameters: &[&str], binary: &str) -> Result<Program> {
+pub(crate) fn with_mounts(name: &str, script: &str, parameters: &[&str], binary: &str) -> Result<Program> {
     let script = format!("{script} && shift {} && exec \"$@\"", parameters.len());
     let program = Program::with_own_mounts(name, &[], &script).args(parameters.iter().copied());
     Ok(program.arg(binary_path(binary)?))

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use data_encoding::BASE64URL_NOPAD;
 use ringwall_protocol::id::{CommandId, LogIndex, NodeId};
+use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::wire::error::ErrorBody;
 use ringwall_protocol::wire::join::{
     ControllerAdmission, ControllerJoin, JoinAnswer, JoinReply, JoinRequest, JoinRole, KeyEncryptionKey,
@@ -193,7 +194,7 @@ async fn ask(
     Ok(frame::read(&mut stream, MAX_JOIN_MESSAGE).await?)
 }
 
-/// Checks an answer and writes the data directory; the identity last.
+/// Checks an answer and writes the data directory.
 fn keep(
     directory: &DataDir,
     raw: &RawConfig,
@@ -230,14 +231,31 @@ fn keep(
         wrap: keys.wrap,
         root: None,
     };
-    directory.write_configuration(&toml::to_string_pretty(raw).context("writing the configuration")?)?;
-    directory.write_keys(&kept, &SystemRandom)?;
-    directory.write_members(&answer.controllers)?;
     let created_at = LogIndex(node.0);
     let identity = NodeIdentity::new(seed.collective_id, answer.incarnation, node, seed.appliance_id, created_at);
-    crate::setup::bootstrap::create_log(directory, &identity)?;
-    directory.write_identity(&identity)?;
+    write(directory, raw, &kept, &answer.controllers, &identity).with_context(|| {
+        format!(
+            "the Collective has admitted this Controller, but its data directory cannot be written, and the seed is spent; \
+             remove this Controller (ringctl collective remove {}), then join with a new seed and an empty directory",
+            seed.name
+        )
+    })?;
     Ok(Joined { node, name: seed.name.clone(), signed: client_issuer.is_some() })
+}
+
+/// Writes the data directory; before the identity is there, nothing has happened on this machine.
+fn write(
+    directory: &DataDir,
+    raw: &RawConfig,
+    keys: &NodeKeys,
+    controllers: &[ControllerRecord],
+    identity: &NodeIdentity,
+) -> anyhow::Result<()> {
+    directory.write_configuration(&toml::to_string_pretty(raw).context("writing the configuration")?)?;
+    directory.write_keys(keys, &SystemRandom)?;
+    directory.write_members(controllers)?;
+    crate::setup::bootstrap::create_log(directory, identity)?;
+    Ok(directory.write_identity(identity)?)
 }
 
 fn key_ring(keks: &[KeyEncryptionKey]) -> anyhow::Result<KeyRing> {

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use crate::PATIENCE;
 use crate::collective::{Collective, SignedIn, gateway_address};
 
-type Line = TlsStream<TcpStream>;
+pub(crate) type Line = TlsStream<TcpStream>;
 
 async fn dial(collective: &Collective, who: &SignedIn, protocol: Alpn) -> Line {
     try_dial(collective, who, protocol).await.expect("a connection")
@@ -52,6 +52,11 @@ impl Websocket {
         let line = try_dial(collective, who, Alpn::Http).await.ok()?;
         let (websocket, _) = tokio_tungstenite::client_async("ws://gateway/session", line).await.ok()?;
         Some(Self(websocket))
+    }
+
+    /// What is below it, for frames that no library would write.
+    pub(crate) fn into_line(self) -> Line {
+        self.0.into_inner()
     }
 
     /// Whether the Gateway has ended the conversation already.

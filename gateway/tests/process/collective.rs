@@ -22,7 +22,7 @@ use ringwall_protocol::feed::{
     FeedEvent, FeedPosition, FeedSite, FeedView, FromController, FromGateway, members_digest,
 };
 use ringwall_protocol::id::{
-    ApplianceId, CommandId, ConditionId, EntitlementId, Incarnation, LogIndex, NodeId, SignInId,
+    ApplianceId, CommandId, ConditionId, EntitlementId, Incarnation, LogIndex, NodeId, SignInId, SiteId,
 };
 use ringwall_protocol::interaction::{Interaction, InteractionKind};
 use ringwall_protocol::name::DnScope;
@@ -50,6 +50,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(5);
 pub(crate) const OPEN_PORT: u16 = 5_000;
 /// Open to who has given a reason.
 pub(crate) const GUARDED_PORT: u16 = 5_001;
+/// Another Site of the Collective, which the Gateway knows nothing of.
+pub(crate) const ELSEWHERE: &str = "elsewhere";
 /// The protected host.
 pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 9);
 
@@ -174,6 +176,15 @@ impl Collective {
             device_claims: UntrustedClaims::default(),
             last_session_id: None,
         }
+    }
+
+    /// The same with an entitlement token that a Controller made for another Site.
+    pub(crate) fn hello_at(&self, site: SiteId, who: &SignedIn, connect_seq: u64) -> Hello {
+        let mut entitlement = self.entitlement(who);
+        entitlement.head.aud = site.uuid();
+        entitlement.site_name = ELSEWHERE.to_owned();
+        let token = self.controller.signer.mint(&entitlement).expect("minted");
+        Hello { entitlement_token: token, ..self.hello(who, connect_seq) }
     }
 
     /// The same with `count` further entitlements behind the condition.

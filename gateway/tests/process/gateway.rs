@@ -1,8 +1,10 @@
 //! The Gateway's own binary as a child process, with a data directory as after joining, and the protected side as a TUN
 //! device that the test reads.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -17,13 +19,15 @@ use crate::{PATIENCE, until};
 
 pub(crate) const CLIENT_PORT: u16 = 4430;
 const HEALTH_PORT: u16 = 9443;
+/// Its log, beside its data.
+const LOG: &str = "gateway.log";
 /// The Gateway's address on the protected side: what translated flows come from.
 pub(crate) const PROTECTED_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 20, 0, 1);
 
 pub(crate) struct Gateway {
     child: Child,
     protected: SyncDevice,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 /// A datagram that came out on the protected side.
@@ -40,9 +44,33 @@ pub(crate) fn run(program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {error}");
 }
 
+/// What the kernel of this thread's namespace holds of the Gateway.
+pub(crate) fn rules() -> String {
+    let output = Command::new("nft").args(["list", "table", "inet", "ringwall"]).output().expect("nft is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
 impl Gateway {
     /// Starts the process and waits until it admits sessions.
     pub(crate) async fn start(collective: &Collective) -> Self {
+        Self::start_with(collective, |_, _| {}).await
+    }
+
+    /// The same; its log is kept for [`Self::log`].
+    pub(crate) async fn start_logged(collective: &Collective) -> Self {
+        Self::start_with(collective, |command, data| {
+            command.stderr(File::create(data.join(LOG)).expect("made"));
+        })
+        .await
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.data.path().join(LOG)).expect("it was started with a log")
+    }
+
+    async fn start_with(collective: &Collective, adapt: impl FnOnce(&mut Command, &Path)) -> Self {
         let protected = DeviceBuilder::new().name("lan0").mtu(1_400).build_sync().expect("a TUN device");
         protected.set_nonblocking(true).expect("a descriptor of our own");
         run("ip", &["address", "add", "10.20.0.1/16", "dev", "lan0"]);
@@ -51,9 +79,10 @@ impl Gateway {
         joined(&data, collective);
         let config = data.path().join("gateway.toml");
         std::fs::write(&config, configuration(&data)).expect("written");
-        let child =
-            Command::new(env!("CARGO_BIN_EXE_ringwall-gateway")).arg("run").arg("--config").arg(&config).spawn();
-        let gateway = Self { child: child.expect("the binary runs"), protected, _data: data };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringwall-gateway"));
+        command.arg("run").arg("--config").arg(&config);
+        adapt(&mut command, data.path());
+        let gateway = Self { child: command.spawn().expect("the binary runs"), protected, data };
         until("the gateway admits sessions", || TcpStream::connect(("127.0.0.1", CLIENT_PORT)).is_ok()).await;
         gateway
     }

@@ -8,6 +8,8 @@ mod crowding;
 mod gateway;
 mod name_server;
 mod names;
+mod other_site;
+mod slow_frames;
 
 use std::time::{Duration, Instant};
 

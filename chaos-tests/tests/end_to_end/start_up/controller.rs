@@ -7,11 +7,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use ringwall_chaos_tests::lab::{Lab, command::Program, servers::Nginx};
+use ringwall_chaos_tests::lab::{
+    Lab,
+    command::{Program, binary_path},
+    servers::Nginx,
+};
 
+use super::gateway::without_nftables;
 use super::{ADDRESS, HOST, SOON, one_host, refused, says, with_mounts, without_capabilities};
 
 const BINARY: &str = "ringwall-controller";
+/// Takes every capability but the one for ports below 1024.
+const LOW_PORTS_ONLY: [&str; 4] = ["--bounding-set", "-all,+net_bind_service", "--inh-caps", "-all"];
 /// Nobody's user id.
 const NOBODY: u32 = 65_534;
 
@@ -181,4 +188,42 @@ fn a_controller_tells_all_mistakes_of_its_configuration_at_once() -> Result<()> 
     says(&refused(&lab, &program)?, &["line 1", "correct these"])?;
     fs::remove_file(&file)?;
     says(&refused(&lab, &program)?, &["cannot read", "No such file or directory", "check the path"])
+}
+
+/// Runs a Controller that cannot guard its ports; answers what it said of that.
+fn cannot_guard(lab: &Lab, program: Program) -> Result<String> {
+    let mut process = lab.spawn(HOST, program)?;
+    let said = process.log().wait_for("SPA mode UDP-TCP cannot be kept here", SOON)?;
+    // Other Controllers and Gateways still come, and nobody else does.
+    process.wait_listening(444, SOON)?;
+    let page = Program::system("page", "curl").args(["--insecure", "--silent", "--max-time", "5"]);
+    let asked = lab.run(HOST, &page.arg(format!("https://{ADDRESS}/")), SOON)?;
+    ensure!(!asked.status.success() && asked.stdout.is_empty(), "somebody was let in: {asked:?}");
+    ensure!(process.is_running()?, "it goes on: {}", process.log().text());
+    let ended = process.terminate(SOON)?;
+    ensure!(ended.success(), "{ended}: {}", process.log().text());
+    Ok(said)
+}
+
+#[test]
+fn a_controller_that_cannot_guard_its_ports_says_so_and_lets_only_its_peers_in() -> Result<()> {
+    let lab = Lab::start(one_host())?;
+    let (data, _) = found(&lab)?;
+    let everywhere = ["clients and administrators are not let in", "override the mode of this appliance"];
+    let bare = Program::system("bare", "setpriv").args(LOW_PORTS_ONLY).arg("--").arg(binary_path(BINARY)?);
+    let said = cannot_guard(&lab, bare.arg("run").arg("--data-dir").arg(&data))?;
+    says(&said, &everywhere)?;
+    says(&said, &["guarding ports in the kernel needs CAP_NET_ADMIN", "AmbientCapabilities=CAP_NET_ADMIN"])?;
+
+    let old = Program::product("old-kernel", BINARY)?.env("LD_PRELOAD", without_nftables(&lab)?);
+    let said = cannot_guard(&lab, old.arg("run").arg("--data-dir").arg(&data))?;
+    says(&said, &everywhere)?;
+    says(&said, &["cannot open the netlink socket for the port guard", "Protocol not supported", "modprobe nf_tables"])?;
+
+    // With both it keeps its mode.
+    let mut process = lab.spawn(HOST, run(&data)?)?;
+    process.wait_logged("the ports are dark until somebody knocks", SOON)?;
+    let ended = process.terminate(SOON)?;
+    ensure!(ended.success(), "{ended}: {}", process.log().text());
+    Ok(())
 }

@@ -41,6 +41,15 @@ fn configure(lab: &Lab) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// Builds a library that, loaded before a program, takes nf_tables away from it.
+pub(super) fn without_nftables(lab: &Lab) -> Result<PathBuf> {
+    let (source, library) = (lab.directory().join("none.c"), lab.directory().join("none.so"));
+    fs::write(&source, NO_NFTABLES)?;
+    let built = Command::new("cc").args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    ensure!(built.context("run the C compiler")?.success(), "cc failed");
+    Ok(library)
+}
+
 fn run(file: &Path) -> Result<Program> {
     Ok(Program::product("run", BINARY)?.args(["run", "--config"]).arg(file))
 }
@@ -73,11 +82,7 @@ fn a_gateway_names_everything_that_its_machine_lacks_at_once() -> Result<()> {
 fn a_gateway_says_that_the_kernel_has_no_nftables() -> Result<()> {
     let lab = Lab::start(one_host())?;
     let file = configure(&lab)?;
-    let (source, library) = (lab.directory().join("none.c"), lab.directory().join("none.so"));
-    fs::write(&source, NO_NFTABLES)?;
-    let built = Command::new("cc").args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
-    ensure!(built.context("run the C compiler")?.success(), "cc failed");
-    let said = refused(&lab, &run(&file)?.env("LD_PRELOAD", &library))?;
+    let said = refused(&lab, &run(&file)?.env("LD_PRELOAD", without_nftables(&lab)?))?;
     says(&said, &["cannot speak with nftables", "Protocol not supported", "modprobe nf_tables", "6.9 or newer"])
 }
 

@@ -25,7 +25,9 @@ use ringwall_protocol::id::{
     ApplianceId, CommandId, ConditionId, EntitlementId, Incarnation, LogIndex, NodeId, SignInId, SiteId,
 };
 use ringwall_protocol::interaction::{Interaction, InteractionKind};
+use ringwall_protocol::membership::KeyState;
 use ringwall_protocol::name::DnScope;
+use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::revocation::{Revocation, RevocationMode, RevocationScope, TokenKind};
 use ringwall_protocol::time::UnixMillis;
@@ -66,7 +68,9 @@ pub(crate) struct Collective {
     users: u8,
     /// What everybody is entitled to beside the two ports.
     pub(crate) granted: Vec<GrantedEntitlement>,
-    /// Another Controller's state, and what it knows of the Gateway.
+    /// Another Controller, which makes tokens too.
+    second: Option<TestController>,
+    /// Its state, and what it knows of the Gateway.
     other: Option<(Arc<State>, Arc<Board>)>,
 }
 
@@ -116,6 +120,10 @@ impl Collective {
         let gateway = trust.gateway();
         let mut view = view(&trust, &controller);
         shape(&mut view.site);
+        if let Some(second) = &second {
+            let key = second.signer.record(NodeId(2), LogIndex(1));
+            view.keys.insert(key.kid.clone(), key);
+        }
         let (told, load) = watch::channel((0, 0));
         let reports = Arc::new(Load(told)) as Arc<dyn GatewayReports>;
         let members = CurrentMembers::new(trust.members());
@@ -133,7 +141,7 @@ impl Collective {
             Some(second) => Some(listen(second, OTHER_PEER).await),
             None => None,
         };
-        Self { trust, gateway, controller, state, board, load, users: 0, granted: vec![], other }
+        Self { trust, gateway, controller, state, board, load, users: 0, granted: vec![], second, other }
     }
 
     pub(crate) fn view(&self) -> FeedView {
@@ -201,6 +209,27 @@ impl Collective {
         }
         let token = self.controller.signer.mint(&entitlement).expect("minted");
         Hello { entitlement_token: token, ..self.hello(who, connect_seq) }
+    }
+
+    /// Removes the second Controller and its key. It says nothing of it, and goes on with what it knew before.
+    pub(crate) fn remove_second(&self) {
+        let second = self.second.as_ref().expect("another controller");
+        let mut controller = self.state.base.controllers.get(&NodeId(2)).expect("a member").clone();
+        controller.state = ApplianceState::Removed;
+        self.state.append(|_| FeedEvent::ControllerChanged { controller });
+        let mut key = second.signer.record(NodeId(2), LogIndex(1));
+        key.state = KeyState::Removed;
+        self.state.append(|_| FeedEvent::KeyChanged { key });
+    }
+
+    /// A `hello` with tokens of the second Controller.
+    pub(crate) fn hello_of_second(&self, who: &SignedIn, connect_seq: u64) -> Hello {
+        let signer = &self.second.as_ref().expect("another controller").signer;
+        Hello {
+            claims_token: signer.mint(&self.claims(who)).expect("minted"),
+            entitlement_token: signer.mint(&self.entitlement(who)).expect("minted"),
+            ..self.hello(who, connect_seq)
+        }
     }
 
     /// Cuts all sessions of a device; answers the index of the entry.
@@ -381,6 +410,16 @@ impl State {
         *self.applied.borrow()
     }
 
+    /// The view with everything that has happened since.
+    fn current(&self) -> FeedView {
+        let mut view = self.base.clone();
+        for (index, event) in &*self.events.lock().expect("no panic") {
+            view.apply(*index, event);
+        }
+        view.position.index = self.applied();
+        view
+    }
+
     fn append(&self, event: impl FnOnce(LogIndex) -> FeedEvent) -> LogIndex {
         let index = LogIndex(self.applied().0 + 1);
         self.events.lock().expect("no panic").push((index, event(index)));
@@ -397,15 +436,11 @@ impl ChangeSource for State {
         1
     }
     fn view(&self, _: ApplianceId) -> Option<FeedView> {
-        let mut view = self.base.clone();
-        for (index, event) in &*self.events.lock().expect("no panic") {
-            view.apply(*index, event);
-        }
-        view.position.index = self.applied();
-        Some(view)
+        Some(self.current())
     }
     fn members(&self) -> (LogIndex, String) {
-        (self.applied(), members_digest(self.base.controllers.values(), self.base.keys.values()))
+        let view = self.current();
+        (view.position.index, members_digest(view.controllers.values(), view.keys.values()))
     }
     fn changes_after(&self, _: ApplianceId, after: LogIndex) -> Result<Changes, Compacted> {
         let events = self.events.lock().expect("no panic");

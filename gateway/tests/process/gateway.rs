@@ -12,6 +12,8 @@ use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use ringwall_gateway::data_dir::{DataDir, Identity};
+use ringwall_protocol::id::NodeId;
+use ringwall_protocol::object::appliance::ApplianceState;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
 use crate::collective::Collective;
@@ -120,6 +122,12 @@ impl Gateway {
         });
         asked.ok().filter(|_| answer.starts_with("HTTP/1.1 200"))?;
         answer.split("\r\n\r\n").nth(1).and_then(|body| serde_json::from_str(body).ok())
+    }
+
+    /// Whom the list of Controllers on its disk holds, and which of them were removed.
+    pub(crate) fn controllers_on_disk(&self) -> Vec<(NodeId, bool)> {
+        let members = DataDir::open(self.data.path()).and_then(|data| data.members()).expect("readable");
+        members.iter().map(|record| (record.node, record.state == ApplianceState::Removed)).collect()
     }
 
     pub(crate) fn terminate(&self) {

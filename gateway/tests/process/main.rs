@@ -9,6 +9,7 @@ mod gateway;
 mod name_server;
 mod names;
 mod other_site;
+mod rolled_back;
 mod slow_frames;
 
 use std::time::{Duration, Instant};

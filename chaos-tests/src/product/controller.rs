@@ -133,7 +133,8 @@ impl Controller {
         operator: &Ringctl<'_>,
         adapt: impl FnOnce(Program) -> Program,
     ) -> Result<Self> {
-        let mut joining = lab.spawn(host, with_seed(Program::product(&format!("{host}-join"), BINARY)?, lab, host, seed))?;
+        let mut joining =
+            lab.spawn(host, with_seed(Program::product(&format!("{host}-join"), BINARY)?, lab, host, seed))?;
         let shown = joining.log().wait_for("key fingerprint", FOUNDING)?;
         let fingerprint = shown.split_whitespace().last().context("a fingerprint")?.to_owned();
         // It shows the key before it asks for the first time.

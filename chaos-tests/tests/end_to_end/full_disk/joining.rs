@@ -86,8 +86,7 @@ fn a_controller_that_finds_its_disk_full_joins_with_the_same_seed_once_there_is_
     let seed = stage.operator.add_controller(name, &socket(&lab, name, PEER_PORT))?;
     fs::create_dir(&directory)?;
     let place = directory.to_str().context("a path in text")?;
-    let full =
-        with_mounts("full", "mount -t tmpfs -o size=64k,mode=700 none \"$1\"", &[place], "ringwall-controller")?;
+    let full = with_mounts("full", "mount -t tmpfs -o size=64k,mode=700 none \"$1\"", &[place], "ringwall-controller")?;
     let ended = lab.run(name, &with_seed(full, &lab, name, &seed), ENDS)?;
     ensure!(ended.status.code() == Some(1), "{}: {}{}", ended.status, ended.stdout, ended.stderr);
     says(&ended.stderr, &[place, "No space left on device", "free space on this file system"])?;

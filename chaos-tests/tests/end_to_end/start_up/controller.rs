@@ -218,7 +218,10 @@ fn a_controller_that_cannot_guard_its_ports_says_so_and_lets_only_its_peers_in()
     let old = Program::product("old-kernel", BINARY)?.env("LD_PRELOAD", without_nftables(&lab)?);
     let said = cannot_guard(&lab, old.arg("run").arg("--data-dir").arg(&data))?;
     says(&said, &everywhere)?;
-    says(&said, &["cannot open the netlink socket for the port guard", "Protocol not supported", "modprobe nf_tables"])?;
+    says(
+        &said,
+        &["cannot open the netlink socket for the port guard", "Protocol not supported", "modprobe nf_tables"],
+    )?;
 
     // With both it keeps its mode.
     let mut process = lab.spawn(HOST, run(&data)?)?;

@@ -88,11 +88,12 @@ fn quiet_ipv6(namespace: &Namespace) -> Result<()> {
 }
 
 /// A namespace takes the machine's congestion control over; figures are compared between machines, so it is the kernel's usual
-/// one, or the one that every kernel has.
+/// one, or the one that every kernel has. What the kernel has and what a namespace may choose are two lists: one that is not in
+/// the second is refused there, also to root (`EPERM`).
 fn same_congestion_control(namespace: &Namespace) -> Result<()> {
-    const AVAILABLE: &str = "/proc/sys/net/ipv4/tcp_available_congestion_control";
-    let available = namespace.enter(|| std::fs::read_to_string(AVAILABLE))?.context("read what the kernel has")?;
-    let chosen = if available.split_whitespace().any(|name| name == "cubic") { "cubic" } else { "reno" };
+    const ALLOWED: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
+    let allowed = namespace.enter(|| std::fs::read_to_string(ALLOWED))?.context("read what the kernel allows")?;
+    let chosen = if allowed.split_whitespace().any(|name| name == "cubic") { "cubic" } else { "reno" };
     namespace.sysctl("net.ipv4.tcp_congestion_control", chosen)
 }
 

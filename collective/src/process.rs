@@ -112,7 +112,7 @@ impl Process {
             places: Places::of(&config),
             connector,
         };
-        follower.prepare();
+        follower.prepare().await;
         listeners.listen()?;
         let (reports, recording) = Reports::new(&controller.peers);
         let (http, arbiter) = HttpServers::start(listeners.http()?, &config, &gates, &controller).await?;

@@ -17,7 +17,7 @@ use ringwall_startup::CannotListen;
 use ringwall_trust::spa::{self, Heard, Hole, KeyOwner, Pinholes, Receiver, Spent};
 use ringwall_trust::tls::{Purchases, SpaPolicy};
 use tokio::net::UdpSocket;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::clock;
 use crate::setup::config::Config;
@@ -45,7 +45,9 @@ pub(crate) struct Dark {
 #[derive(Debug, Default)]
 struct Standing {
     guard: Option<PortGuard>,
-    knocks: Vec<AbortHandle>,
+    knocks: Vec<JoinHandle<()>>,
+    /// Of a guard that was taken away: each has its socket until it has ended.
+    ending: Vec<JoinHandle<()>>,
     holes: Pinholes,
     failed: Option<Instant>,
     cleared: bool,
@@ -93,7 +95,7 @@ impl Dark {
     }
 
     /// Brings the kernel to what `mode` wants and answers what the gates are to want. Must be called on a runtime.
-    pub(crate) fn follow(self: &Arc<Self>, mode: SpaMode) -> Wanted {
+    pub(crate) async fn follow(self: &Arc<Self>, mode: SpaMode) -> Wanted {
         match mode {
             SpaMode::Open => {
                 self.lift();
@@ -103,10 +105,21 @@ impl Dark {
                 self.lift();
                 Wanted { clients: SpaPolicy::Tcp, peers: SpaPolicy::Tcp }
             }
-            SpaMode::UdpTcp => match self.stand() {
-                true => Wanted { clients: SpaPolicy::Tcp, peers: SpaPolicy::Tcp },
-                false => Wanted { clients: SpaPolicy::Closed, peers: SpaPolicy::Tcp },
-            },
+            SpaMode::UdpTcp => {
+                self.ended().await;
+                let clients = if self.stand() { SpaPolicy::Tcp } else { SpaPolicy::Closed };
+                Wanted { clients, peers: SpaPolicy::Tcp }
+            }
+        }
+    }
+
+    /// Waits until the sockets of a guard that was taken away are closed: their ports are wanted again, and a port that this
+    /// process still has is refused to it like anybody's.
+    async fn ended(&self) {
+        let ending = std::mem::take(&mut self.standing().ending);
+        for task in ending {
+            // It was aborted, or has ended by itself.
+            let _ = task.await;
         }
     }
 
@@ -134,7 +147,9 @@ impl Dark {
     /// Takes the guard away, an earlier process's too.
     fn lift(&self) {
         let mut standing = self.standing();
-        standing.knocks.drain(..).for_each(|task| task.abort());
+        let knocks = std::mem::take(&mut standing.knocks);
+        knocks.iter().for_each(JoinHandle::abort);
+        standing.ending.extend(knocks);
         standing.failed = None;
         let lifted = match standing.guard.take() {
             Some(guard) => guard.remove(),
@@ -188,13 +203,13 @@ impl Dark {
         Ok((guard, sockets))
     }
 
-    fn listen(self: &Arc<Self>, socket: UdpSocket) -> AbortHandle {
+    fn listen(self: &Arc<Self>, socket: UdpSocket) -> JoinHandle<()> {
         let this = Arc::clone(self);
         let listening = async move {
             let error = spa::listen(&socket, &this.receiver, clock::now, |heard| this.heard(heard)).await;
             tracing::error!(%error, "a port for knocks is gone");
         };
-        tokio::spawn(listening).abort_handle()
+        tokio::spawn(listening)
     }
 
     fn heard(&self, heard: Heard) {

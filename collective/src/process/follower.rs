@@ -36,17 +36,17 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Before the ports listen: the guard that the state wants, as far as the state is known here.
-    pub(super) fn prepare(&self) {
+    pub(super) async fn prepare(&self) {
         let state = self.controller.replica.state();
         if state.collective().is_some() && spa::can_judge(&state, &self.controller.vault) {
-            self.follow_mode(&state);
+            self.follow_mode(&state).await;
         } else {
             self.dark.begin();
         }
     }
 
-    fn follow_mode(&self, state: &State) {
-        self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.identity.appliance)));
+    async fn follow_mode(&self, state: &State) {
+        self.gates.set_policy(self.dark.follow(state.spa_mode_of(self.identity.appliance)).await);
     }
 
     /// Follows until told to stop.
@@ -57,7 +57,7 @@ impl Follower {
         loop {
             applied.mark_unchanged();
             let state = self.controller.replica.state();
-            self.update(&state, last.as_deref(), &mut followed);
+            self.update(&state, last.as_deref(), &mut followed).await;
             last = Some(state);
             tokio::select! {
                 // Former keys end without an entry.
@@ -68,7 +68,7 @@ impl Follower {
         }
     }
 
-    fn update(&self, state: &State, last: Option<&State>, followed: &mut spa::Followed) {
+    async fn update(&self, state: &State, last: Option<&State>, followed: &mut spa::Followed) {
         if state.collective().is_none() {
             return;
         }
@@ -85,13 +85,14 @@ impl Follower {
         if !spa::can_judge(state, &self.controller.vault) {
             return;
         }
-        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        let locked_out = followed.follow(&mut receiver, state, &self.controller.vault, clock::now());
-        drop(receiver);
+        let locked_out = {
+            let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+            followed.follow(&mut receiver, state, &self.controller.vault, clock::now())
+        };
         if locked_out {
             self.dark.lock_out();
         }
-        self.follow_mode(state);
+        self.follow_mode(state).await;
         self.connector.follow(state, &self.controller.vault);
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::read_text;
 use crate::cli::SignIn;
-use crate::connection::{ApiError, Connection};
+use crate::connection::Connection;
 use crate::output::remark;
 use crate::session::Session;
 
@@ -50,7 +50,7 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
     }
     session.token = Some(answer.token);
     if let Err(error) = renew_knock_key(&mut session).await {
-        remark(&format!("the key for knocking was not renewed: {error}"));
+        remark(&format!("the key for knocking was not renewed: {error:#}"));
     }
     session.expires = Some(answer.expires.to_string());
     session.user = Some(username).filter(|_| !order.break_glass).or(session.user);
@@ -63,7 +63,7 @@ pub(super) async fn sign_in(order: SignIn, path: &Path) -> Result<()> {
 }
 
 /// A new key for knocking on the admin port, made by what the Collective accepts now.
-pub(super) async fn renew_knock_key(session: &mut Session) -> Result<(), ApiError> {
+pub(super) async fn renew_knock_key(session: &mut Session) -> Result<()> {
     let own: KnockKeyAnswer = Connection::new(session)?.post("/authentication/knock-key", &Value::Null).await?;
     session.knock_key = Some(own.knock_key);
     Ok(())

@@ -35,7 +35,7 @@ entitlements: [web]
 "#;
 
 fn keys(stage: &Stage<'_>) -> Result<Value> {
-    Ok(stage.operator.read(&["collective", "status", "-o", "json"])?["keys"].take())
+    Ok(stage.operator.read(&["collective", "status"])?["keys"].take())
 }
 
 #[test]

@@ -173,8 +173,8 @@ impl RenewalPlan {
         wait
     }
 
-    /// Everything that was due has been renewed. The next renewal is at least [`MIN_INTERVAL`] away, whatever the
-    /// new lifetimes are.
+    /// Everything that was due has been renewed. The next renewal is at least [`MIN_INTERVAL`] away, whatever
+    /// the lifetimes of what is new.
     pub(crate) fn succeeded(&mut self, now: UnixMillis) {
         self.end();
         self.failures = 0;

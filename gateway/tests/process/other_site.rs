@@ -28,7 +28,7 @@ fn an_entitlement_token_of_another_site_opens_no_session_and_puts_nothing_into_t
 
         until("the log names the reason", || gateway.log().contains("client refused")).await;
         let log = gateway.log();
-        let refused = log.lines().find(|line| line.contains("token refused")).expect("a line about the token");
+        let refused = log.lines().find(|line| line.contains("client refused")).expect("a line about the Client");
         assert!(refused.contains("TokenMismatch") && refused.contains(REASON), "{refused}");
         assert!(!log.contains(&token) && !log.contains(ELSEWHERE), "{log}");
         let health = gateway.health().expect("it admits sessions");

@@ -106,7 +106,8 @@ fn a_key_is_active_when_every_member_holds_it_and_not_before() {
     replica.apply(put(1)).accepted().expect("a proposer may not have heard of it yet");
     replica.apply(PutObject::new(gateway_object(1)));
     let token = join_token(&mut replica, 1, gateway(1));
-    let admit = |generation| AdmitGateway { token: token.clone(), key: key(3), spa_key: Sealed::new(generation, "spa") };
+    let admit =
+        |generation| AdmitGateway { token: token.clone(), key: key(3), spa_key: Sealed::new(generation, "spa") };
     assert!(matches!(replica.refusal(admit(1)), Rejection::WrongState { .. }), "a new key is for the new one only");
     replica.apply(admit(2)).accepted().expect("the refusal spent no token");
     assert!(matches!(replica.refusal(offer(3, &[NODE, second])), Rejection::WrongState { .. }), "one after the other");

@@ -1,5 +1,6 @@
 // A real OpenID provider (npm oidc-provider) over TLS on one address, for tests. Reads one JSON file:
-// {host, port, certificate, key, clientId, clientSecret?}. Users are whoever types a name; `alice` and `bob` have claims.
+// {host, port, certificate, key, clientId, clientSecret?}. Users are whoever types a name; `alice` and `bob` have claims;
+// those of alice are written as some providers write them: a time and a truth as texts.
 //
 // Told so by `POST /test/attack/<name>`, it answers the token endpoint as a provider must not, or one that somebody
 // plays: the ID token is made anew with the provider's own key, or with none.
@@ -14,7 +15,12 @@ const issuer = `https://${settings.host}:${settings.port}`;
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const jwk = { ...privateKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'RS256' };
 const people = {
-  alice: { email: 'Alice@corp.example', email_verified: true, groups: ['research', 'staff'] },
+  alice: {
+    email: 'Alice@corp.example',
+    email_verified: 'true',
+    groups: ['research', 'staff'],
+    updated_at: '2024-05-01T09:30:00.000Z',
+  },
   bob: { email: 'bob@corp.example', email_verified: false, groups: [] },
 };
 
@@ -33,7 +39,7 @@ const provider = new Provider(issuer, {
   clients: [client],
   jwks: { keys: [jwk] },
   cookies: { keys: ['only for tests'] },
-  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['groups', 'preferred_username'] },
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['groups', 'preferred_username', 'updated_at'] },
   conformIdTokenClaims: false,
   pkce: { required: () => true },
   findAccount: (_, id) => ({
@@ -62,6 +68,16 @@ async function forge(token) {
       const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
       return new jose.SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: 'k1' }).sign(other);
     }
+    case 'several-audiences': return sign({ aud: ['another', settings.clientId], azp: settings.clientId });
+    case 'no-party': return sign({ aud: ['another', settings.clientId] });
+    case 'no-auth-time': return sign({ auth_time: undefined });
+    // As Entra ID says that there are more groups than fit.
+    case 'overage': {
+      const endpoint = 'https://graph.example/me/getMemberObjects';
+      return sign({ groups: undefined, _claim_names: { groups: 'src1' }, _claim_sources: { src1: { endpoint } } });
+    }
+    case 'has-groups': return sign({ groups: undefined, hasgroups: true });
+    case 'many-groups': return sign({ groups: [...Array.from({ length: 1000 }, (_, n) => `g${n}`), 'contractors'] });
     case 'unsigned': return `${base64({ alg: 'none' })}.${base64(claims)}.`;
     case 'hmac-public': {
       // The published key as an HMAC secret.

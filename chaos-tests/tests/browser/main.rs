@@ -4,6 +4,7 @@
 
 mod oidc;
 mod oidc_attacks;
+mod oidc_claims;
 mod on_boarding;
 mod pasted;
 mod place;

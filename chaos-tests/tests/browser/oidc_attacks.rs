@@ -13,10 +13,11 @@ use crate::{
 const END: Duration = Duration::from_secs(40);
 
 /// What the provider does wrong, and what the operator reads of it.
-const ATTACKS: [(&str, &str, &str); 10] = [
+const ATTACKS: [(&str, &str, &str); 11] = [
     (ALICE, "nonce", "nonce"),
     (ALICE, "audience", "audience"),
     (ALICE, "party", "another party"),
+    (ALICE, "no-party", "no authorized party"),
     (ALICE, "issuer", "issuer"),
     (ALICE, "expired", "expired"),
     (BOB, "future", "from the future"),

@@ -91,7 +91,20 @@ fn claims() -> Files {
     let past = GOOD.replace("1780300700", "-9223372036854775808");
     let party = GOOD.replace(r#""sub""#, r#""azp":"somebody else","sub""#);
     let fraction = GOOD.replace("4102444800", "4102444800.5").replace(r#""ringwall""#, r#"["ringwall","other"]"#);
-    texts(&[("good", GOOD), ("far", &far), ("past", &past), ("party", &party), ("fraction", &fraction)])
+    let several = r#"["ringwall","other"],"azp":"ringwall""#;
+    let loose =
+        GOOD.replace(r#""ringwall""#, several).replace("true", r#""true","updated_at":"2024-05-01","auth_time":"1""#);
+    let pointer =
+        GOOD.replace(r#"["dev",7]"#, r#""src1","_claim_names":{"groups":"src1"},"_claim_sources":{"src1":{}}"#);
+    texts(&[
+        ("good", GOOD),
+        ("far", &far),
+        ("past", &past),
+        ("party", &party),
+        ("fraction", &fraction),
+        ("loose", &loose),
+        ("pointer", &pointer),
+    ])
 }
 
 /// With a request of a key that is made up for it.

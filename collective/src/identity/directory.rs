@@ -88,6 +88,14 @@ pub(crate) enum Proof {
     User(Box<KnownUser>),
     /// It proves nobody.
     Nobody,
+    /// It proves a user of whom the provider does not say all that mappings read. He is refused: a Stop policy could be
+    /// about what is missing. This is no failed attempt of his.
+    Incomplete {
+        /// Who it is.
+        name: UserName,
+        /// What is missing, for operators.
+        cause: String,
+    },
     /// The provider wants another answer first.
     Further(Further),
 }

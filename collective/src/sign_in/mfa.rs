@@ -276,6 +276,10 @@ impl SignIn {
                 self.challenges.keep_further(transaction.id, &further).await?;
                 Ok(Judged::Wanted(wanted(transaction.id, InteractionKind::PasswordAuthentication, further)))
             }
+            Proof::Incomplete { cause, .. } => {
+                self.refuse_incomplete(&transaction.dn, &cause, begun.from);
+                Err(refused())
+            }
             Proof::User(_) | Proof::Nobody => {
                 self.lockout.failed((begun.attempter, begun.from), &transaction.dn, false, &begun.provider, now).await;
                 Err(refused())

@@ -112,6 +112,10 @@ impl SignIn {
                 let begun = begun(dn, cookie);
                 Ok(CredentialOutcome::ChallengeNeeded(Box::new(PendingChallenge { begun, further })))
             }
+            (Proof::Incomplete { name, cause }, _) => {
+                self.refuse_incomplete(&dn_of(name), &cause, caller.address);
+                Err(Refusal::sign_in())
+            }
             (Proof::Nobody, Some(dn)) => {
                 self.lockout.failed(tries, &dn, known_device(&dn), provider, now).await;
                 Err(Refusal::sign_in())
@@ -122,6 +126,13 @@ impl SignIn {
                 Err(Refusal::sign_in())
             }
         }
+    }
+
+    /// A user who is proved, and of whom the provider does not say all that mappings read. It counts as nobody's failure: he
+    /// did what was asked of him.
+    pub(super) fn refuse_incomplete(&self, dn: &SessionDn, cause: &str, from: IpAddr) {
+        metrics::counter!("ringwall_sign_ins_refused_total").increment(1);
+        self.audit.event("authentication_failed", Some(dn), from).with("cause", cause).emit();
     }
 
     /// The one refusal, after the work that a right user would have cost.

@@ -67,6 +67,6 @@ fn right_user(proof: Proof, provider: &IdentityProvider, claims: &ClaimsToken) -
         Proof::User(user) if provider.base.id == head.provider_id && user.id == head.user_id => Ok(None),
         Proof::User(user) if provider.base.id != head.provider_id && user.name == head.sub.user.user => Ok(None),
         Proof::Further(further) => Ok(Some(further)),
-        Proof::User(_) | Proof::Nobody => Err(refused()),
+        Proof::User(_) | Proof::Nobody | Proof::Incomplete { .. } => Err(refused()),
     }
 }

@@ -155,7 +155,7 @@ impl Access {
         let user = match proof {
             Proof::User(user) if user.name == dn.user.user => Some(*user),
             // The admin API has no place for another question of an identity provider.
-            Proof::User(_) | Proof::Nobody | Proof::Further(_) => None,
+            Proof::User(_) | Proof::Nobody | Proof::Incomplete { .. } | Proof::Further(_) => None,
         };
         let Some(user) = user else {
             self.lockout.failed((attempter, from), &dn, attempter.is_known(), &provider, now).await;

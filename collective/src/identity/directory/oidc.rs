@@ -7,17 +7,25 @@
 //! answer lets nobody in. What a provider says of a user is read at sign-in and stays until its end: it cannot be asked
 //! again without him.
 
+mod answer;
 mod claims;
 mod discovery;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod http;
+mod id_token;
+mod jws;
+mod left_out;
 mod redeem;
 mod request;
+#[cfg(test)]
+mod tests;
 mod trouble;
+mod user_info;
 
 use std::sync::Arc;
 
+use claims::NoUser;
 use discovery::{Discovered, Published};
 use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow};
 use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, RedirectUrl, Scope};
@@ -161,7 +169,7 @@ impl OidcDirectory {
         if let Redeemed::UnknownKey(token) = redeemed {
             // The code is spent; what it brought is looked at once more, with the keys of now.
             redeemed = match self.discovered.again(provider.base.id, settings).await? {
-                Some(now_published) => redeem::verify(settings, &now_published, secret, request, *token, now).await?,
+                Some(now_published) => redeem::verify(settings, &now_published, request, *token, now).await?,
                 None => Redeemed::Refused("the ID token's key is not known".to_owned()),
             };
         }
@@ -171,8 +179,13 @@ impl OidcDirectory {
             Redeemed::UnknownKey(_) => return Ok(nobody(provider, "the ID token's key is not among the provider's")),
         };
         Ok(match claims::user(provider, settings, &proved) {
-            Some(user) => Proof::User(Box::new(user)),
-            None => nobody(provider, "the ID token does not name a user as usernameClaim says"),
+            Ok(user) => Proof::User(Box::new(user)),
+            Err(why @ NoUser::Name) => nobody(provider, &why.to_string()),
+            Err(NoUser::Incomplete { name, why }) => {
+                let cause = why.to_string();
+                log_refusal(provider, &cause);
+                Proof::Incomplete { name, cause }
+            }
         })
     }
 
@@ -255,8 +268,12 @@ fn fits(request: &BrowserRequest, published: &Published, answer: &BrowserAnswer)
 
 /// Nobody is proved; the operator's log says why.
 fn nobody(provider: &IdentityProvider, why: &str) -> Proof {
-    tracing::warn!(provider = provider.base.name, why, "sign-in at an OpenID provider is refused");
+    log_refusal(provider, why);
     Proof::Nobody
+}
+
+fn log_refusal(provider: &IdentityProvider, why: &str) {
+    tracing::warn!(provider = provider.base.name, why, "sign-in at an OpenID provider is refused");
 }
 
 fn settings(provider: &IdentityProvider) -> Result<&OidcSettings, Refusal> {

@@ -5,17 +5,16 @@ use std::time::Instant;
 
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::FutureExt;
-use openidconnect::core::{
-    CoreEdDsaPrivateSigningKey, CoreJsonWebKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm, CoreTokenResponse,
-};
+use openidconnect::core::{CoreEdDsaPrivateSigningKey, CoreJsonWebKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
 use openidconnect::{JsonWebKeyId, PrivateSigningKey, RedirectUrl};
 use ringwall_protocol::id::{DeviceId, ProviderId, Thumbprint};
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_protocol::object::identity_provider::{OidcSettings, ProviderSettings};
 use ringwall_protocol::time::UnixMillis;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::claims::user;
+use super::answer::TokenAnswer;
+use super::claims::{Proved, is_true, user};
 use super::discovery::{Metadata, Published};
 use super::http::Line;
 use super::redeem::{Redeemed, verify};
@@ -25,7 +24,7 @@ use crate::identity::outbound::{Outbound, tls};
 pub(crate) const ISSUER: &str = "https://sso.example";
 pub(crate) const AUDIENCE: &str = "ringwall";
 pub(crate) const NONCE: &str = "a nonce";
-const NOW: UnixMillis = UnixMillis(1_780_300_800_000);
+pub(super) const NOW: UnixMillis = UnixMillis(1_780_300_800_000);
 
 /// The provider's key: made up, and public from here on.
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH\n-----END PRIVATE KEY-----\n";
@@ -35,7 +34,7 @@ static SIGNING: LazyLock<CoreEdDsaPrivateSigningKey> = LazyLock::new(|| {
     CoreEdDsaPrivateSigningKey::from_ed25519_pem(KEY, Some(id)).expect("a key")
 });
 
-static PUBLISHED: LazyLock<Published> = LazyLock::new(|| published(vec![SIGNING.as_verification_key()]));
+pub(super) static PUBLISHED: LazyLock<Published> = LazyLock::new(|| published(vec![SIGNING.as_verification_key()]));
 
 /// Claims: signed by the provider, only those for us, now and this request count. Not signed, none do.
 #[must_use]
@@ -45,21 +44,26 @@ pub fn id_token(bytes: &[u8]) -> bool {
     for token in [&unsigned, &strange] {
         assert!(proved(token, &PUBLISHED).is_none(), "a token that nobody signed counts");
     }
-    let Some(claims) = proved(&token(br#"{"alg":"EdDSA","kid":"1"}"#, bytes, true), &PUBLISHED) else { return false };
+    let Some(proved) = proved(&token(br#"{"alg":"EdDSA","kid":"1"}"#, bytes, true), &PUBLISHED) else { return false };
+    let claims = &proved.claims;
     assert_eq!(claims["nonce"], NONCE);
     assert_eq!(claims["iss"].as_str().map(|issuer| issuer.trim_end_matches('/')), Some(ISSUER));
     let ours = |party: &Value| party == AUDIENCE;
-    assert!(ours(&claims["aud"]) || claims["aud"].as_array().is_some_and(|all| all.iter().all(ours)), "{claims:?}");
-    assert!(claims.get("azp").is_none_or(|party| party == AUDIENCE));
+    let (alone, asked) = (claims["aud"].as_array().is_none_or(|all| all.iter().all(ours)), claims.get("azp"));
+    assert!(ours(&claims["aud"]) || claims["aud"].as_array().is_some_and(|all| all.iter().any(ours)), "{claims:?}");
+    assert!(asked.is_none_or(|party| party.is_null() || ours(party)), "{claims:?}");
+    assert!(alone || asked.is_some_and(ours), "{claims:?}");
+    assert!(claims["sub"].as_str().is_some_and(|subject| !subject.is_empty()));
     assert!(claims["exp"].as_f64().is_some_and(|end| end > 1_780_000_000.0));
     assert!(claims["iat"].as_f64().is_some_and(|at| at <= 1_780_300_800.0 + 121.0));
     for username_claim in ["sub", "email", "preferred_username"] {
         let (provider, settings) = provider(username_claim);
-        let Some(user) = user(&provider, &settings, &claims) else { continue };
+        let Ok(user) = user(&provider, &settings, &proved) else { continue };
         let said = serde_json::to_value(&user.claims).expect("JSON");
         assert_eq!((&said["username"], &said["identityProvider"]), (&json!(user.name.as_str()), &json!("sso")));
         assert!(user.claims.0.keys().all(|claim| ["username", "identityProvider", "groups"].contains(&claim.as_str())));
-        assert!(username_claim != "email" || claims["email_verified"] == true);
+        assert!(username_claim != "email" || is_true(&claims["email_verified"]));
+        assert!(!proved.left_out.has("groups"), "a user without the groups that were left out: {claims:?}");
     }
     true
 }
@@ -95,16 +99,24 @@ fn token(header: &[u8], claims: &[u8], signed: bool) -> String {
 }
 
 /// The claims that a token endpoint's answer with this token proves.
-fn proved(token: &str, published: &Published) -> Option<Map<String, Value>> {
-    let answer = json!({"access_token": "x", "token_type": "Bearer", "id_token": token});
-    let answer: CoreTokenResponse = serde_json::from_value(answer).ok()?;
-    let (_, settings) = provider("sub");
-    let request = request();
-    let verified = verify(&settings, published, Some("secret"), &request, answer, NOW);
-    match verified.now_or_never().expect("nobody is asked") {
-        Ok(Redeemed::Claims(claims)) => Some(claims),
-        Ok(Redeemed::Refused(_) | Redeemed::UnknownKey(_)) | Err(_) => None,
+fn proved(token: &str, published: &Published) -> Option<Proved> {
+    match redeemed(json!({"access_token": "x", "token_type": "Bearer", "id_token": token}), published, &request())? {
+        Redeemed::Claims(proved) => Some(proved),
+        Redeemed::Refused(_) | Redeemed::UnknownKey(_) => None,
     }
+}
+
+/// What a token endpoint's answer comes to, without asking anybody; nothing if it is no answer.
+pub(super) fn redeemed(answer: Value, published: &Published, request: &BrowserRequest) -> Option<Redeemed> {
+    let answer: TokenAnswer = serde_json::from_value(answer).ok()?;
+    let (_, settings) = provider("sub");
+    verify(&settings, published, request, answer, NOW).now_or_never().expect("nobody is asked").ok()
+}
+
+/// An ID token that the provider signed.
+#[cfg(test)]
+pub(super) fn signed(header: &Value, claims: &Value) -> String {
+    token(header.to_string().as_bytes(), claims.to_string().as_bytes(), true)
 }
 
 fn published(keys: Vec<CoreJsonWebKey>) -> Published {
@@ -122,7 +134,7 @@ fn published(keys: Vec<CoreJsonWebKey>) -> Published {
 
 static TLS: LazyLock<Arc<rustls::ClientConfig>> = LazyLock::new(|| tls::config(&[]).expect("a configuration"));
 
-fn provider(username_claim: &str) -> (IdentityProvider, OidcSettings) {
+pub(super) fn provider(username_claim: &str) -> (IdentityProvider, OidcSettings) {
     let provider: IdentityProvider = serde_json::from_value(json!({
         "id": "0190a000-0000-7000-8000-000000000001", "name": "sso", "type": "Oidc",
         "issuer": ISSUER, "audience": AUDIENCE, "usernameClaim": username_claim,
@@ -136,7 +148,7 @@ fn provider(username_claim: &str) -> (IdentityProvider, OidcSettings) {
     (provider, *settings)
 }
 
-fn request() -> BrowserRequest {
+pub(super) fn request() -> BrowserRequest {
     BrowserRequest {
         provider: ProviderId::from_random([1; 16]),
         device: DeviceId::from_random([2; 16]),

@@ -33,7 +33,7 @@ use crate::session::Session;
 /// Time for knock, TCP and TLS to one Controller; lost knocks are repeated.
 const CONNECT_TIME: Duration = Duration::from_secs(8);
 /// Time for an answer; `--wait enforced` may take as long as a lease.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+const ANSWER_TIME: Duration = Duration::from_secs(100);
 /// Longest answer, in bytes: 10,000 devices fit.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 

@@ -30,7 +30,8 @@ mod http;
 
 pub(crate) use error::{CallError, chain};
 
-use error::ContactError;
+use self::error::ContactError;
+use self::http::ExchangeError;
 
 /// A knock, a connection and a handshake over a good network take less; RFC 8305 recommends this delay.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -132,7 +133,7 @@ impl Controllers {
 
     async fn call<A: DeserializeOwned>(&self, plane: Plane, request: &http::Request<'_>) -> Result<A, CallError> {
         let answer = self.round(&self.line(plane, self.knock()), request).await;
-        let silent = matches!(answer, Err(CallError::Unreachable(_)));
+        let silent = answer.as_ref().is_err_and(|error| error.retryable() && !error.is_pending());
         if !silent || self.device_key.is_none() || self.profile.spa.is_none() {
             return answer;
         }
@@ -174,7 +175,12 @@ impl Controllers {
                 },
                 Err(error) => error,
             };
+            // Somebody may still be about to confirm it: the next Controller would ask that person again.
+            let pending = matches!(error, ContactError::Exchange(ExchangeError::Unconfirmed));
             failed.push((place.authority.to_owned(), error));
+            if pending {
+                break;
+            }
         }
         Err(CallError::Unreachable(failed))
     }

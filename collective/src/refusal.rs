@@ -15,13 +15,16 @@ pub struct Refusal {
     pub message: String,
     /// How long the caller should wait.
     pub retry_after: Option<Duration>,
+    /// Whether the same request may succeed later, or at another Controller. As the code says it, unless a person would be
+    /// asked anew.
+    pub retryable: bool,
 }
 
 impl Refusal {
     /// A refusal with a code and a text.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None }
+        Self { code, message: message.into(), retry_after: None, retryable: code.retryable() }
     }
 
     /// The one answer to a failed sign-in, whatever was wrong (T39).
@@ -40,6 +43,12 @@ impl Refusal {
                 "the provider that would verify this does not answer; try later",
             )
         }
+    }
+
+    /// The same, not to be tried again by a program: a person decides about that.
+    #[must_use]
+    pub fn for_good(self) -> Self {
+        Self { retry_after: None, retryable: false, ..self }
     }
 
     /// Too much at once.
@@ -86,6 +95,7 @@ impl Refusal {
     pub fn body(&self) -> ErrorBody {
         ErrorBody {
             retry_after_ms: self.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            retryable: self.retryable,
             ..ErrorBody::new(self.code, self.message.clone())
         }
     }

@@ -18,6 +18,7 @@ use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::{
     Challenge, ClaimsAnswer, MAX_FACTOR_ANSWER, MfaAnswer, MfaWanted, StepUpAnswer, StepUpRequest,
 };
+use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_raft::state::transaction::{CountAttempt, Transaction, TransactionKind};
 use ringwall_raft::{Reply, State};
 use ringwall_trust::token::Verified;
@@ -94,9 +95,7 @@ impl StepUps {
                 something(&request.answer)?;
                 let transaction = self.open_step_up(&claims, asked, factor, Opening::Answered).await?;
                 let answered = match kind {
-                    StepUpKind::Otp => {
-                        self.challenges.answer_factor(&state, &transaction, &request.answer, now).await?
-                    }
+                    StepUpKind::Otp => self.typed_code(&state, &transaction, &request.answer, now).await?,
                     StepUpKind::Password => {
                         self.verify_password(&state, &claims, &transaction, &request.answer).await?
                     }
@@ -144,6 +143,24 @@ impl StepUps {
             StepUpKind::Password => self.go_on_password(&state, &claims, &counted, &answer.answer).await?,
         };
         self.conclude(caller, &claims, (known.id, kind), answered, now).await
+    }
+
+    /// Judges a code for which the transaction was opened. A wrong one ends it, for nobody comes back to it: left open, the
+    /// wrong codes of two minutes would keep the right one out. How many may be wrong is counted by user.
+    async fn typed_code(
+        &self,
+        state: &State,
+        transaction: &Transaction,
+        code: &str,
+        now: UnixMillis,
+    ) -> Result<Answered, Refusal> {
+        let answered = self.challenges.answer_factor(state, transaction, code, now).await;
+        if answered.as_ref().is_err_and(|refusal| refusal.code == ErrorCode::MfaRefused)
+            && let Err(error) = self.finish(transaction.id).await
+        {
+            tracing::debug!(%error, "the transaction of a wrong code ends by itself");
+        }
+        answered
     }
 
     /// What comes of an answer: a claims token, or another question in the same transaction.

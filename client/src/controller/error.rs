@@ -88,8 +88,17 @@ impl CallError {
         };
         match self {
             Self::Refused(_) => false,
-            Self::Unreachable(attempts) => !attempts.iter().all(|(_, error)| unauthenticated(error)),
+            Self::Unreachable(attempts) => {
+                !self.is_pending() && !attempts.iter().all(|(_, error)| unauthenticated(error))
+            }
         }
+    }
+
+    /// Whether a Controller took the request and was still at it when the time was over: the last attempt was that.
+    #[must_use]
+    pub(crate) fn is_pending(&self) -> bool {
+        let Self::Unreachable(attempts) = self else { return false };
+        attempts.last().is_some_and(|(_, error)| matches!(error, ContactError::Exchange(ExchangeError::Unconfirmed)))
     }
 
     /// What the user can do.
@@ -151,6 +160,16 @@ mod tests {
 
     fn next_step(error: DialError) -> &'static str {
         CallError::Unreachable(vec![("c:443".to_owned(), ContactError::Dial(error))]).next_step()
+    }
+
+    #[test]
+    fn what_a_person_may_still_confirm_is_not_asked_at_another_controller() {
+        let last = |error: ExchangeError| {
+            let down = ContactError::Resolve(std::io::Error::other("no such name"));
+            CallError::Unreachable(vec![("a:443".to_owned(), down), ("b:443".to_owned(), error.into())])
+        };
+        assert!(last(ExchangeError::Unconfirmed).is_pending() && !last(ExchangeError::Unconfirmed).may_recover());
+        assert!(!last(ExchangeError::Time).is_pending() && last(ExchangeError::Time).may_recover());
     }
 
     #[test]

@@ -16,8 +16,14 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
-/// From the first byte sent to the last received: a sign-in that waits for a directory, and more.
+/// From the first byte sent to the last received: whatever a Controller decides by itself, or asks a directory.
 const EXCHANGE_TIME: Duration = Duration::from_secs(20);
+/// The same for what a person may have to confirm on another device: a provider has at most 90 s for that
+/// (`timeout` of RADIUS).
+const PERSON_TIME: Duration = Duration::from_secs(100);
+/// Requests for which a person may be asked elsewhere.
+const ASKS_PEOPLE: [&str; 4] =
+    ["/client/v1/sign-in", "/client/v1/sign-in/mfa", "/client/v1/step-up", "/client/v1/step-up/mfa"];
 /// Longest answer: entitlement tokens of 16 Sites, each of the largest size.
 const MAX_ANSWER: usize = 8 << 20;
 
@@ -33,6 +39,9 @@ pub(crate) enum ExchangeError {
     /// Nothing came in time.
     #[error("no answer within {} s", EXCHANGE_TIME.as_secs())]
     Time,
+    /// Nothing came in the time that a person has to confirm it on another device.
+    #[error("no answer within {} s, in which it may have waited for a confirmation on another device", PERSON_TIME.as_secs())]
+    Unconfirmed,
     /// More than `MAX_ANSWER`.
     #[error("expected an answer of at most {MAX_ANSWER} bytes")]
     TooLarge,
@@ -97,6 +106,19 @@ impl<'a> Request<'a> {
         Self { host: host.to_owned(), path: path.to_owned(), body, idempotency_key }
     }
 
+    /// Whether a person may be asked for it, who must not be asked again while that is so.
+    fn asks_people(&self) -> bool {
+        ASKS_PEOPLE.contains(&self.path.as_str())
+    }
+
+    fn patience(&self) -> Duration {
+        if self.asks_people() { PERSON_TIME } else { EXCHANGE_TIME }
+    }
+
+    fn late(&self) -> ExchangeError {
+        if self.asks_people() { ExchangeError::Unconfirmed } else { ExchangeError::Time }
+    }
+
     /// The answer, or the refusal, of whoever is at the other end.
     pub(super) async fn exchange<A: DeserializeOwned>(
         &self,
@@ -110,8 +132,7 @@ impl<'a> Request<'a> {
                 exporter.and_then(|exporter| make.make(&exporter)).map_err(ExchangeError::Proof)?
             }
         };
-        let (status, body) =
-            timeout(EXCHANGE_TIME, self.send(stream, body)).await.map_err(|_| ExchangeError::Time)??;
+        let (status, body) = timeout(self.patience(), self.send(stream, body)).await.map_err(|_| self.late())??;
         if status.is_success() {
             return read(status, &body).map(Ok);
         }
@@ -163,4 +184,22 @@ fn retryable(status: StatusCode) -> ErrorBody {
     let mut body = ErrorBody::new(ErrorCode::Internal, format!("HTTP {}", status.as_u16()));
     body.retryable = true;
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_confirm_elsewhere_has_longer_than_any_provider_waits() {
+        let patience = |path: &str| Request::new("c.example", path, &()).patience();
+        let longest =
+            Duration::from_secs(u64::from(*ringwall_protocol::object::identity_provider::TIMEOUT_SECONDS.end()));
+        for path in ASKS_PEOPLE {
+            assert!(patience(path) > longest, "{path}");
+        }
+        for path in ["/client/v1/sign-in/begin", "/client/v1/renew", "/client/v1/certificate"] {
+            assert_eq!(patience(path), EXCHANGE_TIME, "{path}");
+        }
+    }
 }

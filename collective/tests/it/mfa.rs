@@ -119,6 +119,27 @@ pub(crate) async fn step_up(lab: &Lab, client: &Client, condition: &Condition, a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_codes_do_not_keep_the_right_one_out_and_blanks_in_it_do_not_matter() {
+    let lab = Lab::start().await;
+    let user = lab.user("alice").await;
+    let seed = enrol(&lab, user).await;
+    let otp = condition(&lab, json!({ "type": "OtpAuthentication", "message": "code?", "claimSuffix": "prod" })).await;
+    grant(&lab, "alice", &[otp.base.id]).await;
+    let mut alice = Client::new("alice", lab.root);
+    alice.sign_in(lab.client_address(0)).await;
+    for _ in 0..4 {
+        let wrong = step_up(&lab, &alice, &otp, "12345").await;
+        assert_eq!(wrong.code(), ErrorCode::MfaRefused, "{wrong:?}");
+        assert!(!wrong.body["message"].to_string().contains("too many"), "{wrong:?}");
+    }
+    let right = code(&seed);
+    let typed = format!("{} {}-", &right[..3], &right[3..]);
+    let answer = step_up(&lab, &alice, &otp, &typed).await.ok();
+    alice.claims = answer["claimsToken"].as_str().map(str::to_owned);
+    assert!(alice.claims_content().step_ups.contains_key("prod"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn step_up_cannot_choose_its_provider() {
     let lab = Lab::start().await;
     let user = lab.user("alice").await;

@@ -272,6 +272,52 @@ async fn administrators_give_another_factor_where_radius_is_one_of_the_two() {
     assert_eq!(dave.post("/authentication", &at_corp(&dave, "dave", CODE)).await.status, 403);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_confirms_slowly_is_asked_once() {
+    let (lab, radius, admin) = scene().await;
+    let mut corp = radius.provider("corp", "PAP");
+    corp["timeout"] = json!(91);
+    assert_eq!(admin.post("/identity-providers", &corp).await.status, 422, "90 s are the most");
+    corp["timeout"] = json!(90);
+    admin.create("identity-providers", corp).await;
+    client(&lab, "slow", "corp").try_sign_in(lab.client_address(0), PASSWORD).await.ok();
+    assert_eq!(radius.pushes(), ["slow"], "what was sent again is the same request");
+
+    lab.user("slow").await;
+    let mut factor = radius.factor("telephone", "Push");
+    factor["timeout"] = json!(40);
+    let factor = admin.create("mfa-providers", factor).await;
+    let all = admin.get("/identity-providers?query=local").await.ok();
+    let mut local = all["data"][0].clone();
+    local["onBoarding2FA"] = json!({"mfaProviderId": factor, "message": "", "alwaysRequired": true});
+    let id = local["id"].as_str().expect("an id").to_owned();
+    admin.put(&format!("/identity-providers/{id}"), &local).await.ok();
+    let slow = client(&lab, "slow", "local");
+    let wanted = slow.try_sign_in(lab.client_address(0), LOCAL_PASSWORD).await.ok();
+    answer_factor(&lab, 0, &slow, &wanted, "").await.ok();
+    assert_eq!(radius.pushes(), ["slow", "slow"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_does_not_confirm_is_not_asked_again_by_another_controller() {
+    let (lab, radius, admin) = scene().await;
+    // A server that waits for somebody; what it was sent waits in its sockets.
+    let server = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let mut provider = radius.provider("patient", "PAP");
+    provider["port"] = json!(server.local_addr().expect("an address").port());
+    provider["timeout"] = json!(16);
+    admin.create("identity-providers", provider).await;
+    let answer = client(&lab, "alice", "patient").try_sign_in(lab.client_address(0), PASSWORD).await;
+    assert_eq!(answer.code(), ErrorCode::ProviderUnavailable, "{answer:?}");
+    assert_eq!(answer.body["retryable"], false, "a program does not try again: {answer:?}");
+    let (mut requests, mut request) = (Vec::new(), [0; 4096]);
+    while let Ok((length, from)) = server.try_recv_from(&mut request) {
+        requests.push((request[..length].to_vec(), from));
+    }
+    assert!(requests.len() > 2, "it was sent again");
+    assert!(requests.iter().all(|one| *one == requests[0]), "with the same identifier, authenticator and port");
+}
+
 async fn finish_step_up(lab: &Lab, at: usize, client: &Client, wanted: &Value, answer: &str) -> Answer {
     let body = json!({"transaction": wanted["transaction"], "answer": answer, "keyThumbprint": client.thumbprint(),
         "claimsToken": client.claims});

@@ -45,7 +45,7 @@ pub const SERVERS: RangeInclusive<usize> = 1..=8;
 /// A server's port.
 pub const PORT: RangeInclusive<u32> = 1..=65_535;
 /// Seconds until all servers together count as unreachable: Clients wait no longer than 20 for an answer.
-pub const TIMEOUT_SECONDS: RangeInclusive<u32> = 1..=15;
+pub const TIMEOUT_SECONDS: RangeInclusive<u32> = 1..=90;
 /// A server's host name or address, without port.
 pub const SERVER: Form =
     Form::matching("^[^/@\\u0000-\\u0020\\u007f-\\u009f]+$", 1, 253, "is a host name or an address, without port");

@@ -112,7 +112,7 @@ pub struct ErrorBody {
     pub code: ErrorCode,
     /// For people; says what was wrong and what to do, never a secret.
     pub message: String,
-    /// As [`ErrorCode::retryable`].
+    /// As [`ErrorCode::retryable`]; false also where another attempt would ask a person again who did not answer.
     pub retryable: bool,
     /// Milliseconds to wait first.
     #[serde(default, skip_serializing_if = "Option::is_none")]

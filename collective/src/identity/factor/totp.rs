@@ -55,10 +55,16 @@ impl TotpFactor {
     fn enrolled(&self, bearer: FactorUser<'_>, given: Given<'_>) -> Result<Verdict, Refusal> {
         let Enrolling { seed, code } = serde_json::from_slice(given.kept).map_err(|_| Refusal::internal())?;
         let seed = Seed::from_bytes(&Zeroizing::new(seed)).map_err(|_| Refusal::internal())?;
-        let Some(step) = seed.verify(given.answer, given.now) else { return Ok(Verdict::Wrong) };
+        let Some(step) = seed.verify(&digits(given.answer), given.now) else { return Ok(Verdict::Wrong) };
         let sealed = self.vault.seal(Purpose::TotpSeed(bearer.user), seed.expose());
         Ok(Verdict::Right { spend: vec![EnrolTotp { user: bearer.user, code, seed: sealed, step: step.0 }.into()] })
     }
+}
+
+/// A code as it is checked: authenticators show it in groups, and people type it as they read it.
+fn digits(answer: &str) -> Zeroizing<String> {
+    let apart = |sign: &char| sign.is_whitespace() || matches!(sign, '-' | '\u{2010}'..='\u{2015}');
+    Zeroizing::new(answer.chars().filter(|sign| !apart(sign)).collect())
 }
 
 /// A seed that is being enrolled. Sealed with the transaction, never sent out.
@@ -104,8 +110,23 @@ impl Factor for TotpFactor {
             tracing::error!(%error, "a stored one-time password seed is damaged");
             Refusal::internal()
         })?;
-        Ok(seed.verify(given.answer, given.now).map_or(Verdict::Wrong, |step| Verdict::Right {
+        Ok(seed.verify(&digits(given.answer), given.now).map_or(Verdict::Wrong, |step| Verdict::Right {
             spend: vec![UseTotpStep { user: bearer.user, step: step.0 }.into()],
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_checked_without_the_blanks_and_dashes_between_its_digits() {
+        for typed in ["123456", "123 456", " 123-456 ", "12 34 56", "123\u{a0}456", "123\u{2013}456", "123\t456\n"] {
+            assert_eq!(digits(typed).as_str(), "123456", "{typed:?}");
+        }
+        for other in ["123.456", "12345", "l23456", "123+456"] {
+            assert_ne!(digits(other).as_str(), "123456", "{other:?}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! FreeRADIUS with a configuration of its own: users with passwords, and one who is asked for a code.
+//! FreeRADIUS with a configuration of its own: users with passwords, one who is asked for a code, and one (`slow`) who takes
+//! nine seconds to confirm on a telephone.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,7 +21,7 @@ pub(crate) const CODE: &str = "271828";
 pub(crate) struct FreeRadius {
     pub(crate) port: u16,
     process: Option<Running>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl FreeRadius {
@@ -37,9 +38,15 @@ impl FreeRadius {
             .stderr(Stdio::null())
             .spawn()
             .expect("freeradius runs; scripts/setup.sh installs it");
-        let server = Self { port, process: Some(Running(process)), _directory: directory };
+        let server = Self { port, process: Some(Running(process)), directory };
         until("freeradius answers", async || server.answers().await).await;
         server
+    }
+
+    /// For whom it was asked to wait for a person, each time anew.
+    pub(crate) fn pushes(&self) -> Vec<String> {
+        let file = self.directory.path().join("pushes");
+        std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
     }
 
     /// Ends it.
@@ -139,6 +146,17 @@ modules {{
     }}
     chap {{
     }}
+    linelog pushes {{
+        filename = {at}/pushes
+        format = "%{{User-Name}}"
+    }}
+    exec telephone {{
+        wait = yes
+        program = "/bin/sleep 9"
+        input_pairs = request
+        shell_escape = yes
+        timeout = 20
+    }}
     always reject {{
         rcode = reject
     }}
@@ -171,6 +189,13 @@ server default {{
             }}
         }}
         elsif (&User-Name == "bypass") {{
+            update control {{
+                &Auth-Type := Accept
+            }}
+        }}
+        elsif (&User-Name == "slow") {{
+            pushes
+            telephone
             update control {{
                 &Auth-Type := Accept
             }}

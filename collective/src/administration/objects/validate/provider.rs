@@ -100,7 +100,7 @@ pub(super) fn trust_fault(named: &[String], message: String, faults: &mut Faults
 fn radius(settings: &RadiusSettings, faults: &mut Faults) {
     servers(&settings.hostnames, settings.port, faults);
     let bounded = TIMEOUT_SECONDS.contains(&settings.timeout);
-    faults.unless(bounded, "timeout", "lies between 1 and 15 seconds");
+    faults.unless(bounded, "timeout", "lies between 1 and 90 seconds");
 }
 
 fn radius_factor(settings: &RadiusFactorSettings, faults: &mut Faults) {
@@ -112,7 +112,7 @@ fn radius_factor(settings: &RadiusFactorSettings, faults: &mut Faults) {
         "is not read in mode Push: the user confirms elsewhere and types nothing; leave it out",
     );
     let bounded = TIMEOUT_SECONDS.contains(&settings.timeout);
-    faults.unless(bounded, "timeout", "lies between 1 and 15 seconds");
+    faults.unless(bounded, "timeout", "lies between 1 and 90 seconds");
 }
 
 fn servers(hosts: &[String], port: u16, faults: &mut Faults) {

@@ -1,5 +1,9 @@
 //! One question to RADIUS servers: sent again until somebody answers authentically, the servers in turn (RFC 5080
 //! §2.2.1). A random identifier, a random port of the kernel, a socket that hears one server only.
+//!
+//! What is sent again is the same packet, from the same port: a server that waits for a person knows it, and asks nobody a
+//! second time (RFC 5080 §2.2.2). A server that stays silent although it was given the time of a person may still have asked
+//! one: nothing is asked anew for that.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -14,6 +18,10 @@ use crate::refusal::Refusal;
 
 /// First wait before a request is sent again; doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(1_200);
+/// Longest such wait: MRT of RFC 5080 §2.2.1.
+const LONGEST_WAIT: Duration = Duration::from_secs(16);
+/// Whoever gives servers more time than this lets them ask people; machines take less.
+const MACHINE_TIME: Duration = Duration::from_secs(15);
 /// Least time that each server gets.
 const LEAST_SHARE: Duration = Duration::from_millis(1_500);
 
@@ -23,7 +31,7 @@ pub(crate) struct Servers<'a> {
     pub(crate) hosts: &'a [String],
     /// Of all of them.
     pub(crate) port: u16,
-    /// For all of them together.
+    /// For all of them together; above [`MACHINE_TIME`], for the first that can be reached.
     pub(crate) timeout: Duration,
     /// Where they may be.
     pub(crate) outbound: &'a Outbound,
@@ -46,6 +54,17 @@ pub(crate) enum Trouble {
     /// Nothing came in time.
     #[error("{0} does not answer; is the shared secret the server's?")]
     Silent(String),
+    /// Nothing came in the time that a person was given.
+    #[error(
+        "{host} does not answer within {} s; if it asks the user on another device, timeout must be longer than that takes",
+        .waited.as_secs()
+    )]
+    Unconfirmed {
+        /// Which server.
+        host: String,
+        /// How long it had.
+        waited: Duration,
+    },
     /// Only answers came that do not count.
     #[error("{host} sent {cause}")]
     Unauthentic {
@@ -71,7 +90,12 @@ impl Trouble {
     pub(crate) fn refuse(&self, provider: &str) -> Refusal {
         tracing::warn!(provider, cause = %self, "no RADIUS server can be asked");
         metrics::counter!("ringwall_provider_failures_total").increment(1);
-        Refusal::provider_unavailable()
+        let refusal = Refusal::provider_unavailable();
+        match self {
+            // Another Controller would ask the same person again.
+            Self::Unconfirmed { .. } => refusal.for_good(),
+            _ => refusal,
+        }
     }
 }
 
@@ -86,7 +110,8 @@ pub(crate) async fn ask(
 ) -> Result<(String, Response), Trouble> {
     let end = Instant::now() + servers.timeout;
     let count = u32::try_from(servers.hosts.len()).unwrap_or(u32::MAX).max(1);
-    let share = (servers.timeout / count).max(LEAST_SHARE);
+    let people = servers.timeout > MACHINE_TIME;
+    let share = if people { servers.timeout } else { (servers.timeout / count).max(LEAST_SHARE) };
     let mut last = Trouble::NoServers;
     for host in servers.hosts {
         let until = (Instant::now() + share).min(end);
@@ -95,7 +120,7 @@ pub(crate) async fn ask(
         }
         match ask_one(servers, host, asked, secret, until).await {
             Ok(response) => return Ok((host.clone(), response)),
-            Err(trouble @ Trouble::TooLong(_)) => return Err(trouble),
+            Err(trouble @ (Trouble::TooLong(_) | Trouble::Unconfirmed { .. })) => return Err(trouble),
             Err(trouble) => {
                 tracing::info!(host, cause = %trouble, "the next RADIUS server is tried");
                 last = trouble;
@@ -135,10 +160,13 @@ async fn ask_one(
         if again >= until {
             return Err(match unauthentic {
                 Some(cause) => Trouble::Unauthentic { host: host.to_owned(), cause },
+                None if servers.timeout > MACHINE_TIME => {
+                    Trouble::Unconfirmed { host: host.to_owned(), waited: servers.timeout }
+                }
                 None => Trouble::Silent(host.to_owned()),
             });
         }
-        wait *= 2;
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 

@@ -5,6 +5,7 @@ use ringwall_protocol::object::ObjectKind;
 use serde_json::{Map, Value};
 
 use crate::command::parse_kind;
+use crate::exit_code::InvalidInput;
 
 /// Most objects in one file.
 const MAX_DOCUMENTS: usize = 10_000;
@@ -126,7 +127,7 @@ pub fn resolve(kind: ObjectKind, mut body: Value, find: impl Fn(ObjectKind, &str
             }
             kinds.iter().find_map(|kind| find(*kind, name)).ok_or_else(|| {
                 let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
-                anyhow!("{}: there is no {} {name:?}", path.join("."), kinds.join(" or "))
+                InvalidInput(format!("{}: there is no {} {name:?}", path.join("."), kinds.join(" or "))).into()
             })
         })?;
     }

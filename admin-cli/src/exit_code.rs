@@ -16,7 +16,7 @@ pub enum ExitCode {
     Forbidden = 5,
     /// No such object.
     NotFound = 6,
-    /// The request fails validation.
+    /// The request fails validation, here or at the Controller.
     Invalid = 7,
     /// The object changed or exists.
     Conflict = 8,
@@ -33,12 +33,20 @@ pub enum ExitCode {
 #[error("the answer is no")]
 pub struct Negative;
 
+/// What was given makes no request: a name, a reference or a file that cannot be meant.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidInput(pub String);
+
 impl ExitCode {
     /// The code for a failure.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
         if error.downcast_ref::<Negative>().is_some() {
             return Self::Negative;
+        }
+        if error.downcast_ref::<InvalidInput>().is_some() {
+            return Self::Invalid;
         }
         match error.downcast_ref::<ApiError>() {
             Some(ApiError::Unreachable { .. } | ApiError::Protocol(_)) => Self::Unreachable,
@@ -60,5 +68,17 @@ impl ExitCode {
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         Self::from(code as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_wrong_with_the_input_has_one_code() {
+        let wrong = anyhow::Error::from(InvalidInput("site: there is no Site \"nowhere\"".to_owned()));
+        assert_eq!(ExitCode::of(&wrong.context("document 2")), ExitCode::Invalid);
+        assert_eq!(ExitCode::of(&anyhow::anyhow!("no such file")), ExitCode::Local);
     }
 }

@@ -128,7 +128,7 @@ pub struct SiteStatus {
     pub routes: Vec<String>,
     /// Resolvers by domain, and whether they are in force.
     pub dns: Vec<DnsSetting>,
-    /// True if a resolver of this machine took the DNS settings.
+    /// True if names of this Site, or domains of its DNS settings, are taken over on this machine.
     pub dns_applied: bool,
     /// What may be reached now.
     pub entitlements: Vec<EntitlementState>,

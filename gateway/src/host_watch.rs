@@ -10,7 +10,7 @@ use ringwall_actors::ports::TunnelPlane;
 use ringwall_protocol::wire::error::ErrorCode;
 use tokio::sync::mpsc;
 
-use crate::firewall::{Enforcer, FirewallEvent, HostSettings, Severity};
+use crate::firewall::{Enforcer, FirewallEvent, HostSettings, Severity, WrongSetting};
 
 /// How often rules and settings are compared with what they should be.
 const LOOK: Duration = Duration::from_secs(60);
@@ -44,8 +44,9 @@ pub(crate) async fn follow_events(
     }
 }
 
-/// Compares rules and settings for ever; returns what is unsafe if it cannot be mended.
-pub(crate) async fn watch(enforcer: Enforcer, settings: HostSettings) -> String {
+/// Compares rules and settings for ever; returns what is unsafe if it cannot be mended. `told` is what was said of the
+/// settings before.
+pub(crate) async fn watch(enforcer: Enforcer, settings: HostSettings, mut told: Shortages) -> String {
     loop {
         tokio::time::sleep(LOOK).await;
         match enforcer.audit().await {
@@ -59,30 +60,71 @@ pub(crate) async fn watch(enforcer: Enforcer, settings: HostSettings) -> String 
             Ok(Err(error)) => tracing::error!(error, "cannot read back the kernel rules"),
             Err(_) => return "the firewall's thread has stopped".to_owned(),
         }
-        if let Some(unsafe_setting) = apply_settings(&settings) {
+        if let Some(unsafe_setting) = apply_settings(&settings, &mut told) {
             return unsafe_setting;
         }
     }
 }
 
+/// Settings that give less room than wanted, as they were logged last: each is said once, until it changes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shortages(Vec<WrongSetting>);
+
+impl Shortages {
+    /// Those of now; returns what has to be said of them: what is new, and what is no more.
+    fn become_those(&mut self, now: Vec<WrongSetting>) -> (Vec<WrongSetting>, Vec<WrongSetting>) {
+        let without = |all: &[WrongSetting], known: &[WrongSetting]| -> Vec<WrongSetting> {
+            all.iter().filter(|one| !known.contains(one)).cloned().collect()
+        };
+        let new = without(&now, &self.0);
+        let mut over = without(&self.0, &now);
+        over.retain(|one| !now.iter().any(|other| other.name == one.name));
+        self.0 = now;
+        (new, over)
+    }
+}
+
 /// Sets what is wrong; answers what is unsafe and stays so.
 #[must_use]
-pub(crate) fn apply_settings(settings: &HostSettings) -> Option<String> {
-    let wrong = settings.verify();
-    if wrong.is_empty() {
-        return None;
-    }
+pub(crate) fn apply_settings(settings: &HostSettings, told: &mut Shortages) -> Option<String> {
     // What cannot be set shows up as still wrong.
-    drop(settings.apply());
+    if !settings.verify().is_empty() {
+        drop(settings.apply());
+    }
+    let (short, unsafe_ones): (Vec<_>, Vec<_>) =
+        settings.verify().into_iter().partition(|setting| setting.severity == Severity::Capacity);
+    let (new, over) = told.become_those(short);
+    for setting in new {
+        tracing::warn!(%setting, "host setting below the required minimum");
+    }
+    for setting in over {
+        tracing::info!(setting = setting.name, "host setting has the required minimum again");
+    }
     let mut answer = None;
-    for setting in settings.verify() {
-        match setting.severity {
-            Severity::Capacity => tracing::warn!(%setting, "host setting below the required minimum"),
-            Severity::Unsafe => {
-                tracing::error!(%setting, "unsafe host setting");
-                answer = Some(format!("unsafe host setting and cannot be mended: {setting}"));
-            }
-        }
+    for setting in unsafe_ones {
+        tracing::error!(%setting, "unsafe host setting");
+        answer = Some(format!("unsafe host setting and cannot be mended: {setting}"));
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_said_once_until_it_changes() {
+        let short = |found: &str| WrongSetting {
+            name: "net.netfilter.nf_conntrack_max".to_owned(),
+            wanted: "at least 1048576".to_owned(),
+            found: found.to_owned(),
+            severity: Severity::Capacity,
+        };
+        let mut told = Shortages::default();
+        assert_eq!(told.become_those(vec![short("262144")]), (vec![short("262144")], vec![]));
+        assert_eq!(told.become_those(vec![short("262144")]), (vec![], vec![]));
+        assert_eq!(told.become_those(vec![short("65536")]), (vec![short("65536")], vec![]));
+        assert_eq!(told.become_those(vec![]), (vec![], vec![short("65536")]));
+        assert_eq!(told.become_those(vec![short("65536")]), (vec![short("65536")], vec![]));
+    }
 }

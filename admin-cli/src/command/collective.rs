@@ -123,7 +123,12 @@ fn controller(it: &ControllerStatus) -> Vec<String> {
 }
 
 fn gateway(it: &GatewayStatus) -> Vec<String> {
-    let feed = if it.connected { "here" } else { "" };
+    // The Controller that was asked knows of its own feeds only; sessions show that a Gateway has one elsewhere.
+    let feed = match it.sessions {
+        _ if it.connected => "here",
+        Some(1..) => "elsewhere",
+        _ => "not here",
+    };
     vec![
         it.name.clone(),
         it.site_name.clone(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Desk;
 use crate::cli::{Delete, Get, Test};
 use crate::connection::escape;
-use crate::exit_code::Negative;
+use crate::exit_code::{InvalidInput, Negative};
 use crate::output::{Rows, remark};
 
 /// Shows a list, or one object.
@@ -84,7 +84,8 @@ pub(crate) fn parse_kind(text: &str) -> Result<ObjectKind> {
         Some(kind) => Ok(*kind),
         None => {
             let known: Vec<_> = ObjectKind::ALL.iter().map(|kind| kind.collection()).collect();
-            bail!("unknown kind {text:?}; expected one of {}, global-settings", known.join(", "))
+            let known = known.join(", ");
+            Err(InvalidInput(format!("unknown kind {text:?}; expected one of {known}, global-settings")).into())
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `otp`: seeds of one-time passwords.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ringwall_protocol::name::UserDn;
 use ringwall_protocol::wire::admin::{OtpCode, OtpPermit, OtpSeed};
 use serde_json::json;
@@ -8,12 +8,13 @@ use serde_json::json;
 use super::Desk;
 use crate::cli::Otp;
 use crate::connection::escape;
+use crate::exit_code::InvalidInput;
 use crate::output::{Rows, remark};
 
 pub(super) async fn run(desk: &Desk, order: Otp) -> Result<()> {
     match order {
         Otp::Seed { dn } => {
-            let user: UserDn = dn.parse().context("expected CN=<user>,OU=<provider>")?;
+            let user = user(&dn)?;
             let seed: OtpSeed =
                 desk.api.post("/otp/seeds", &json!({"userDistinguishedName": user.to_string()})).await?;
             desk.output.print(&seed, |seed| Rows {
@@ -26,7 +27,7 @@ pub(super) async fn run(desk: &Desk, order: Otp) -> Result<()> {
             })
         }
         Otp::Permit { dn, hours } => {
-            let user: UserDn = dn.parse().context("expected CN=<user>,OU=<provider>")?;
+            let user = user(&dn)?;
             let permit = OtpPermit { user_distinguished_name: user, validity_hours: hours };
             let code: OtpCode = desk.api.post("/otp/enrolments", &permit).await?;
             desk.output.print(&code, |code| Rows {
@@ -35,10 +36,31 @@ pub(super) async fn run(desk: &Desk, order: Otp) -> Result<()> {
             })
         }
         Otp::Remove { dn } => {
-            let user: UserDn = dn.parse().context("expected CN=<user>,OU=<provider>")?;
+            let user = user(&dn)?;
             desk.api.delete(&format!("/otp/seeds/{}", escape(&user.to_string()))).await?;
             remark(&format!("{user} has no seed any more"));
             Ok(())
+        }
+    }
+}
+
+/// The user of a DN. A name alone may be that of several users, one at each provider.
+fn user(dn: &str) -> Result<UserDn> {
+    let wrong =
+        || InvalidInput(format!("expected CN=<user>,OU=<identity provider>, such as CN=casey,OU=local, got {dn:?}"));
+    Ok(dn.parse().map_err(|_| wrong())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_alone_is_refused_with_the_one_form_that_is_wanted() {
+        assert!(user("CN=casey,OU=local").is_ok());
+        for wrong in ["casey", "CN=0190a00000007000800000000000000a,CN=casey,OU=local", ""] {
+            let told = format!("{:#}", user(wrong).expect_err("no user"));
+            assert!(told.contains("CN=<user>,OU=<identity provider>") && !told.contains("<device>"), "{told}");
         }
     }
 }

@@ -23,7 +23,11 @@ pub(super) async fn run(desk: &Desk, order: Profile) -> Result<()> {
     match order {
         Profile::Link { name } => {
             let link: ProfileUrl = desk.api.get(&path(desk, &name, "url").await?).await?;
-            desk.output.print(&link, |link| Rows { titles: vec!["link"], rows: vec![vec![link.url.clone()]] })
+            match desk.output {
+                // Alone, so that it can be piped to where it is added.
+                Format::Table => say(&link.url),
+                _ => desk.output.print(&link, |_| Rows::default()),
+            }
         }
         Profile::Qr { name, svg: Some(file), .. } => picture(desk, &name, "svg", &file).await,
         Profile::Qr { name, png: Some(file), .. } => picture(desk, &name, "png", &file).await,

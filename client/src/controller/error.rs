@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use ringwall_protocol::wire::error::ErrorBody;
+use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
 use ringwall_trust::tls::Refused;
 
 use super::http::ExchangeError;
@@ -45,7 +45,8 @@ impl fmt::Display for CallError {
         match self {
             Self::Refused(body) => write!(f, "the Controller refused ({}): {}", code(body), body.message),
             Self::Unreachable(attempts) => {
-                f.write_str("no Controller answered")?;
+                let said = if self.provider_is_down() { PROVIDER_DOWN } else { "no Controller answered" };
+                f.write_str(said)?;
                 for (controller, error) in attempts {
                     write!(f, "; {controller}: {}", chain(error))?;
                 }
@@ -57,7 +58,17 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
+/// Controllers answered, and none of them could ask the provider.
+const PROVIDER_DOWN: &str = "no Controller can reach the identity provider";
+
 impl CallError {
+    /// Whether what Controllers lack is the provider: they answered, so that it is not this machine's network.
+    fn provider_is_down(&self) -> bool {
+        let Self::Unreachable(attempts) = self else { return false };
+        let is_code = |error: &ContactError| matches!(error, ContactError::Unavailable(body) if body.code == ErrorCode::ProviderUnavailable);
+        attempts.iter().any(|(_, error)| is_code(error))
+    }
+
     /// The time to wait before the next call, if a Controller gave one.
     #[must_use]
     pub(crate) fn retry_after(&self) -> Option<Duration> {
@@ -108,6 +119,9 @@ impl CallError {
             Self::Refused(body) => return advice::next_step(body.code),
             Self::Unreachable(attempts) => attempts,
         };
+        if self.provider_is_down() {
+            return advice::next_step(ErrorCode::ProviderUnavailable);
+        }
         let any = |wanted: fn(&ContactError) -> bool| attempts.iter().any(|(_, error)| wanted(error));
         if any(|error| matches!(error, ContactError::Dial(DialError::Refused(Refused::Root)))) {
             return "ask an administrator for the present profile link, compare its fingerprint, then: \
@@ -160,6 +174,17 @@ mod tests {
 
     fn next_step(error: DialError) -> &'static str {
         CallError::Unreachable(vec![("c:443".to_owned(), ContactError::Dial(error))]).next_step()
+    }
+
+    #[test]
+    fn a_provider_that_is_down_is_not_the_network_of_this_machine() {
+        let down = || ContactError::Unavailable(ErrorBody::new(ErrorCode::ProviderUnavailable, "try later"));
+        let error = CallError::Unreachable(vec![("a:443".to_owned(), down()), ("b:443".to_owned(), down())]);
+        assert!(error.to_string().starts_with(PROVIDER_DOWN), "{error}");
+        assert!(error.next_step().contains("identity provider is down"), "{}", error.next_step());
+        let busy = ContactError::Unavailable(ErrorBody::new(ErrorCode::NoQuorum, "try another one"));
+        let error = CallError::Unreachable(vec![("a:443".to_owned(), busy)]);
+        assert!(error.to_string().starts_with("no Controller answered"), "{error}");
     }
 
     #[test]

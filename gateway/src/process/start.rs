@@ -86,6 +86,7 @@ struct DataPlane {
     directory: Arc<Directory>,
     names: Names,
     settings: HostSettings,
+    shortages: host_watch::Shortages,
     interfaces: Interfaces,
 }
 
@@ -160,14 +161,15 @@ async fn start_data_plane(config: &Config, view: &FeedView) -> anyhow::Result<Da
         "cannot enable IP forwarding; in a container or unit, make /proc/sys/net writable, or set net.ipv4.ip_forward and \
          net.ipv6.conf.all.forwarding there",
     )?;
-    if let Some(unsafe_setting) = host_watch::apply_settings(&settings) {
+    let mut shortages = host_watch::Shortages::default();
+    if let Some(unsafe_setting) = host_watch::apply_settings(&settings, &mut shortages) {
         anyhow::bail!(unsafe_setting);
     }
     let enforcer = firewall.enforcer();
     let names = Names::start(enforcer.clone(), Arc::clone(&directory), view);
     let names = names.context("start the name resolver thread")?;
     names.found(interfaces.own_addresses().await?);
-    Ok(DataPlane { firewall, enforcer, workers: Arc::new(workers), directory, names, settings, interfaces })
+    Ok(DataPlane { firewall, enforcer, workers: Arc::new(workers), directory, names, settings, shortages, interfaces })
 }
 
 /// The pools whose family this host carries.
@@ -282,8 +284,8 @@ fn forward_firewall_reports(ground: &mut DataPlane, feed: &Addr<Feed>) {
 }
 
 fn watch_host(ground: &DataPlane, arbiters: &Arbiters) -> oneshot::Receiver<String> {
-    let (enforcer, settings) = (ground.enforcer.clone(), ground.settings.clone());
-    run_in(&arbiters.control, move || host_watch::watch(enforcer, settings))
+    let (enforcer, settings, shortages) = (ground.enforcer.clone(), ground.settings.clone(), ground.shortages.clone());
+    run_in(&arbiters.control, move || host_watch::watch(enforcer, settings, shortages))
 }
 
 fn serve_health(

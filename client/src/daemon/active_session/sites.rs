@@ -17,6 +17,7 @@ use crate::advice;
 use crate::clock;
 use crate::core::blocked::blocked;
 use crate::core::renewal::Renewal;
+use crate::dns::Plan;
 use crate::held_token::HeldToken;
 use crate::routes::plan::SiteRoutes;
 use crate::site_link::{Admission, DnsQuerier, LinkCommand, LinkEvent, LinkReport, SiteCredentials, SiteLink};
@@ -99,6 +100,11 @@ impl Site {
         self.link.stop().await;
     }
 
+    /// Whether names of this Site, or domains of its settings, are asked elsewhere than before.
+    fn has_names(&self, id: SiteId) -> bool {
+        !Plan::of("", [(id, self.token())]).is_empty()
+    }
+
     pub(in super::super) fn status(&self, id: SiteId, dns_applied: bool) -> SiteStatus {
         let routes = self.kernel_routes(false).routes;
         let Routes { include, exclude } = routes;
@@ -119,7 +125,7 @@ impl Site {
                 .chain(exclude.iter().map(|prefix| format!("!{prefix}")))
                 .collect(),
             dns: self.token.dns.clone(),
-            dns_applied: dns_applied && !self.token.dns.is_empty(),
+            dns_applied: dns_applied && self.has_names(id),
             entitlements: self.entitlements.clone(),
             shortcuts: self.shortcuts(),
             traffic: SiteTraffic::default(),

@@ -1,6 +1,6 @@
 //! What `ringctl apply` reads: YAML documents of objects, with names where the API wants ids. Pure.
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use ringwall_protocol::object::ObjectKind;
 use serde_json::{Map, Value};
 
@@ -50,9 +50,14 @@ impl Document {
 /// # Errors
 /// If the text is no YAML, or a document has no known `kind` or no `name`.
 pub fn read_documents(text: &str) -> Result<Vec<Document>> {
-    let values: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| anyhow!("not valid YAML: {error}"))?;
-    ensure!(values.len() <= MAX_DOCUMENTS, "more than {MAX_DOCUMENTS} documents");
-    let read = |(at, value): (usize, Value)| document(value).with_context(|| format!("document {}", at + 1));
+    let values: Vec<Value> =
+        serde_saphyr::from_multiple(text).map_err(|error| InvalidInput(format!("not valid YAML: {error}")))?;
+    if values.len() > MAX_DOCUMENTS {
+        return Err(InvalidInput(format!("more than {MAX_DOCUMENTS} documents")).into());
+    }
+    let read = |(at, value): (usize, Value)| -> Result<Document> {
+        Ok(document(value).map_err(|error| InvalidInput(format!("document {}: {error:#}", at + 1)))?)
+    };
     let present = values.into_iter().enumerate().filter(|(_, value)| !value.is_null());
     let mut documents = present.map(read).collect::<Result<Vec<_>>>()?;
     documents.sort_by_key(|document| rank(document.target));

@@ -48,7 +48,7 @@ pub(super) async fn run(desk: &Desk, order: Otp) -> Result<()> {
 fn user(dn: &str) -> Result<UserDn> {
     let wrong =
         || InvalidInput(format!("expected CN=<user>,OU=<identity provider>, such as CN=casey,OU=local, got {dn:?}"));
-    Ok(dn.parse().map_err(|_| wrong())?)
+    Ok(dn.parse::<UserDn>().map_err(|_| wrong())?)
 }
 
 #[cfg(test)]

@@ -65,8 +65,10 @@ impl CallError {
     /// Whether what Controllers lack is the provider: they answered, so that it is not this machine's network.
     fn provider_is_down(&self) -> bool {
         let Self::Unreachable(attempts) = self else { return false };
-        let is_code = |error: &ContactError| matches!(error, ContactError::Unavailable(body) if body.code == ErrorCode::ProviderUnavailable);
-        attempts.iter().any(|(_, error)| is_code(error))
+        attempts.iter().any(|(_, error)| match error {
+            ContactError::Unavailable(body) => body.code == ErrorCode::ProviderUnavailable,
+            _ => false,
+        })
     }
 
     /// The time to wait before the next call, if a Controller gave one.

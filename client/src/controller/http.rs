@@ -40,7 +40,10 @@ pub(crate) enum ExchangeError {
     #[error("no answer within {} s", EXCHANGE_TIME.as_secs())]
     Time,
     /// Nothing came in the time that a person has to confirm it on another device.
-    #[error("no answer within {} s, in which it may have waited for a confirmation on another device", PERSON_TIME.as_secs())]
+    #[error(
+        "no answer within {} s, in which it may have waited for a confirmation on another device",
+        PERSON_TIME.as_secs()
+    )]
     Unconfirmed,
     /// More than `MAX_ANSWER`.
     #[error("expected an answer of at most {MAX_ANSWER} bytes")]

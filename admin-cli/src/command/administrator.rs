@@ -1,7 +1,6 @@
 //! `admin-session` and `break-glass`: sessions of administrators, and the sealed way in.
 
-use anyhow::{Context, Result, ensure};
-use ringwall_protocol::name::UserDn;
+use anyhow::{Result, ensure};
 use ringwall_protocol::wire::admin::{AdministratorSession, BreakGlassCode, List};
 use serde_json::json;
 
@@ -47,7 +46,7 @@ async fn end(desk: &Desk, id: &str) -> Result<()> {
 }
 
 async fn end_all(desk: &Desk, user: &str) -> Result<()> {
-    let user: UserDn = user.parse().context("expected CN=<user>,OU=<provider>")?;
+    let user = super::otp::user(user)?;
     let list = sessions(desk).await?;
     let (current, others): (Vec<_>, Vec<_>) =
         list.data.iter().filter(|one| one.distinguished_name.user == user).partition(|one| one.current);

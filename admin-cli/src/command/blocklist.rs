@@ -1,11 +1,11 @@
 //! `blocklist`: users who may not sign in.
 
-use anyhow::{Context, Result};
-use ringwall_protocol::name::UserDn;
+use anyhow::Result;
 use ringwall_protocol::wire::admin::{BlacklistEntry, List};
 use serde_json::{Value, json};
 
 use super::Desk;
+use super::otp::user;
 use crate::cli::Blocklist;
 use crate::connection::escape;
 use crate::output::{Rows, remark};
@@ -20,14 +20,14 @@ pub(super) async fn run(desk: &Desk, order: Blocklist) -> Result<()> {
             })
         }
         Blocklist::Add { dn, reason } => {
-            let user: UserDn = dn.parse().context("expected CN=<user>,OU=<provider>")?;
+            let user = user(&dn)?;
             let body = json!({"userDistinguishedName": user.to_string(), "reason": reason});
             desk.api.post::<Value>("/blacklist", &body).await?;
             remark(&format!("{user} is blocked; live sessions are cut"));
             Ok(())
         }
         Blocklist::Remove { dn } => {
-            let user: UserDn = dn.parse().context("expected CN=<user>,OU=<provider>")?;
+            let user = user(&dn)?;
             desk.api.delete(&format!("/blacklist/{}", escape(&user.to_string()))).await?;
             remark(&format!("{user} may sign in again"));
             Ok(())

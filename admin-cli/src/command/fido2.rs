@@ -1,10 +1,10 @@
 //! `fido2`: security keys.
 
-use anyhow::{Context, Result};
-use ringwall_protocol::name::UserDn;
+use anyhow::Result;
 use ringwall_protocol::wire::admin::{Fido2Code, Fido2Device, Fido2Permit, List};
 
 use super::Desk;
+use super::otp::user;
 use crate::cli::Fido2;
 use crate::connection::escape;
 use crate::output::{Rows, remark};
@@ -34,10 +34,6 @@ pub(super) async fn run(desk: &Desk, order: Fido2) -> Result<()> {
             Ok(())
         }
     }
-}
-
-fn user(dn: &str) -> Result<UserDn> {
-    dn.parse().context("expected CN=<user>,OU=<provider>")
 }
 
 fn row(key: &Fido2Device) -> Vec<String> {

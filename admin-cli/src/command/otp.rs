@@ -45,7 +45,7 @@ pub(super) async fn run(desk: &Desk, order: Otp) -> Result<()> {
 }
 
 /// The user of a DN. A name alone may be that of several users, one at each provider.
-fn user(dn: &str) -> Result<UserDn> {
+pub(super) fn user(dn: &str) -> Result<UserDn> {
     let wrong =
         || InvalidInput(format!("expected CN=<user>,OU=<identity provider>, such as CN=casey,OU=local, got {dn:?}"));
     Ok(dn.parse::<UserDn>().map_err(|_| wrong())?)

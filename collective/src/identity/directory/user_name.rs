@@ -93,6 +93,23 @@ pub(crate) fn spellings(name: &UserName) -> BTreeSet<String> {
     decomposed.into_iter().chain([name.as_str().to_owned(), typographic]).collect()
 }
 
+/// The same text with its letters composed, or decomposed, or with the other apostrophe: what looks like it and is not it.
+#[must_use]
+pub(crate) fn written_otherwise(text: &str) -> BTreeSet<String> {
+    if text.len() > MAX_TYPED {
+        return BTreeSet::new();
+    }
+    let other = |c| match c {
+        '\'' => TYPOGRAPHIC_APOSTROPHE,
+        TYPOGRAPHIC_APOSTROPHE => '\'',
+        c => c,
+    };
+    let apostrophes = [text.to_owned(), text.chars().map(other).collect()];
+    let composed = apostrophes.iter().map(|one| ComposingNormalizerBorrowed::new_nfc().normalize(one).into_owned());
+    let decomposed = apostrophes.iter().map(|one| DecomposingNormalizerBorrowed::new_nfd().normalize(one).into_owned());
+    composed.chain(decomposed).filter(|one| one != text).collect()
+}
+
 /// Composed, lower case, one apostrophe. Composed again at the end: lower case is not closed under it.
 fn folded(claimed: &str) -> String {
     let nfc = ComposingNormalizerBorrowed::new_nfc();
@@ -255,6 +272,14 @@ mod tests {
         assert_eq!(spellings(&name("O'Brien")), irish.into());
         assert_eq!(spellings(&name("müller")), ["müller".to_owned(), "mu\u{308}ller".to_owned()].into());
         assert!(spellings(&name("d'été")).iter().all(|one| canonical(one) == Some(name("d'été"))));
+    }
+
+    #[test]
+    fn what_looks_like_a_text_and_is_not_it_is_told() {
+        assert_eq!(written_otherwise("alice"), BTreeSet::new());
+        assert_eq!(written_otherwise("mu\u{308}ller"), ["müller".to_owned()].into());
+        assert_eq!(written_otherwise("müller"), ["mu\u{308}ller".to_owned()].into());
+        assert!(written_otherwise("o'brien").contains("o\u{2019}brien"));
     }
 
     #[test]

@@ -30,6 +30,14 @@ async fn posix_groups_count_and_a_stop_policy_on_one_hits() {
     let by_name = json!({"membershipFilter": "(objectClass=posixGroup)", "memberAttribute": "memberUid"});
     change(&admin, &id, by_name).await.ok();
     assert_eq!(claims(&lab, "piet").await.0["groups"], json!(["contractors", "primary"]));
+    // The default of a provider that says nothing of groups.
+    let default = json!({"membershipFilter": "(objectCategory=group)", "memberAttribute": "member"});
+    change(&admin, &id, default).await.ok();
+    assert_eq!(claims(&lab, "piet").await.0["groups"], json!(["contractors", "primary"]));
+    let mut nowhere = admin.get(&format!("/identity-providers/{id}")).await.ok();
+    nowhere["membershipBaseDn"] = json!("ou=people,dc=corp,dc=example");
+    let tested = admin.post("/identity-providers/test", &nowhere).await.ok();
+    assert!(tested["error"].as_str().is_some_and(|error| error.contains("matches no entry")), "{tested}");
     let stop = json!({"name": "no contractors", "type": "Stop", "expression": "\"contractors\" in user.groups",
         "stopMessage": "not today"});
     admin.create("policies", stop).await;

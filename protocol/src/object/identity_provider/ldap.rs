@@ -33,6 +33,8 @@ pub const WARNING_DAYS: RangeInclusive<u32> = 1..=365;
 /// What users read whose password expires.
 pub const WARNING: Form = Form::line(MAX_MESSAGE, "has at most 2048 characters and no control characters");
 
+/// What an entry must match to be a group where nothing is configured: Active Directory's groups. POSIX groups count too.
+pub const ANY_GROUP: &str = "(objectCategory=group)";
 /// Most domains that a provider lists.
 pub const MAX_DOMAINS: usize = 16;
 /// A domain that users write with their name: a DNS name, or the short (NetBIOS) name of an Active Directory domain.
@@ -84,7 +86,7 @@ pub struct LdapSettings {
     #[schemars(transform = Count(0..=MAX_DOMAINS), transform = Each(SIGN_IN_DOMAIN))]
     pub sign_in_domains: Vec<String>,
     /// What an entry must match to be a group. Entries of the class `posixGroup` among them name their members by
-    /// `memberUid` and by `gidNumber` (RFC 2307), whatever `memberAttribute` is.
+    /// `memberUid` and by `gidNumber` (RFC 2307), whatever `memberAttribute` is; the default matches them too.
     #[serde(default = "default_membership_filter")]
     #[schemars(transform = Is(form::LDAP_FILTER))]
     pub membership_filter: String,
@@ -144,7 +146,7 @@ fn default_username_attribute() -> String {
     "sAMAccountName".to_owned()
 }
 fn default_membership_filter() -> String {
-    "(objectCategory=group)".to_owned()
+    ANY_GROUP.to_owned()
 }
 fn default_member_attribute() -> String {
     "member".to_owned()

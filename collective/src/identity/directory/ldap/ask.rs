@@ -102,9 +102,8 @@ async fn with_service(question: &Question, host: &str, service: &mut Ldap) -> Re
     let base = base(service, settings).await?;
     let (name, found) = match &question.wanted {
         Wanted::Test => {
-            for base in [&base, &settings.membership_base_dn].into_iter().filter(|base| !base.is_empty()) {
-                search(service, base, Scope::Base, "(objectClass=*)", &["1.1".to_owned()], 2).await?;
-            }
+            search(service, &base, Scope::Base, "(objectClass=*)", &["1.1".to_owned()], 2).await?;
+            groups::exist(service, settings, &base).await?;
             return Ok(None);
         }
         Wanted::Nobody(password) => {

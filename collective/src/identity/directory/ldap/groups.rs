@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use ldap3::{Ldap, Scope, SearchEntry, ldap_escape};
 use ringwall_protocol::object::identity_provider::LdapSettings;
-use ringwall_protocol::object::identity_provider::ldap::NestedGroups;
+use ringwall_protocol::object::identity_provider::ldap::{ANY_GROUP, NestedGroups};
 
 use super::search::search;
 use super::sid::{self, OBJECT_SID, PRIMARY_GROUP};
@@ -48,7 +48,7 @@ pub(super) async fn groups(
     base: &str,
     user: &SearchEntry,
 ) -> Result<Vec<Group>, Trouble> {
-    let base = if settings.membership_base_dn.is_empty() { base } else { &settings.membership_base_dn };
+    let base = below(settings, base);
     let mut groups = Groups { service, settings, base, known: BTreeMap::new() };
     let mut roots = match by_own_entry(settings, user)? {
         Some(filter) => {
@@ -62,6 +62,28 @@ pub(super) async fn groups(
         groups.collect(roots, &user.dn).await?;
     }
     Ok(groups.known.into_values().collect())
+}
+
+/// Whether there is a group at all.
+///
+/// # Errors
+/// [`Trouble::NoGroups`]; whatever keeps the server from answering.
+pub(super) async fn exist(service: &mut Ldap, settings: &LdapSettings, base: &str) -> Result<(), Trouble> {
+    let filter = format!("(|{}{})", settings.membership_filter, posix(settings, ""));
+    let found = search(service, below(settings, base), Scope::Subtree, &filter, &["1.1".to_owned()], 1).await?;
+    if found.entries.is_empty() { Err(Trouble::NoGroups) } else { Ok(()) }
+}
+
+/// Where groups are searched.
+fn below<'a>(settings: &'a LdapSettings, base: &'a str) -> &'a str {
+    if settings.membership_base_dn.is_empty() { base } else { &settings.membership_base_dn }
+}
+
+/// What a POSIX group matches, besides `members`. A user's entry has a `gidNumber` too: the class tells what is a group,
+/// whatever the filter says.
+fn posix(settings: &LdapSettings, members: &str) -> String {
+    let filter = if settings.membership_filter == ANY_GROUP { "" } else { &settings.membership_filter };
+    format!("(&{filter}(objectClass=posixGroup){members})")
 }
 
 /// Whether the attribute of a group holds names of users and not DNs: then no group is in another one.
@@ -177,7 +199,7 @@ fn by_own_entry(settings: &LdapSettings, user: &SearchEntry) -> Result<Option<St
         incomplete(format!("the user has {PRIMARY_GROUP} without a readable {OBJECT_SID}; {advice}"))
     };
     if let Some(group) = sid::primary_group(user).map_err(untold)? {
-        any += &format!("({OBJECT_SID}={})", sid::in_filter(&group));
+        any += &format!("(&{}({OBJECT_SID}={}))", settings.membership_filter, sid::in_filter(&group));
     }
     let mut names = values(user, LOGIN_NAME)?;
     if names.is_empty() {
@@ -186,15 +208,14 @@ fn by_own_entry(settings: &LdapSettings, user: &SearchEntry) -> Result<Option<St
     if names.len() > MAX_LOGIN_NAMES {
         return Err(incomplete(format!("the user has more than {MAX_LOGIN_NAMES} names in {LOGIN_NAME}")));
     }
-    let mut posix: String = names.iter().map(|name| format!("({MEMBER_NAME}={})", ldap_escape(*name))).collect();
+    let mut members: String = names.iter().map(|name| format!("({MEMBER_NAME}={})", ldap_escape(*name))).collect();
     if let Some(number) = values(user, POSIX_GROUP)?.first() {
-        posix += &format!("({POSIX_GROUP}={})", ldap_escape(*number));
+        members += &format!("({POSIX_GROUP}={})", ldap_escape(*number));
     }
-    if !posix.is_empty() {
-        // A user's entry has a gidNumber too: the class tells what is a group, whatever the filter says.
-        any += &format!("(&(objectClass=posixGroup)(|{posix}))");
+    if !members.is_empty() {
+        any += &posix(settings, &format!("(|{members})"));
     }
-    Ok((!any.is_empty()).then(|| format!("(&{}(|{any}))", settings.membership_filter)))
+    Ok((!any.is_empty()).then(|| format!("(|{any})")))
 }
 
 /// The values of an attribute by which groups are found.
@@ -257,11 +278,18 @@ mod tests {
     #[test]
     fn posix_groups_are_asked_for_by_name_and_number() {
         let all = asked(&[("uid", &["al*", "alice"]), ("gidnumber", &["6001"]), ("mail", &["a@x"])]);
-        let wanted = r"(&(ou=x)(|(&(objectClass=posixGroup)(|(memberUid=al\2a)(memberUid=alice)(gidNumber=6001)))))";
+        let wanted = r"(|(&(ou=x)(objectClass=posixGroup)(|(memberUid=al\2a)(memberUid=alice)(gidNumber=6001))))";
         assert_eq!(all.as_deref(), Some(wanted), "within the filter that the operator set");
         let without_uid = asked(&[("Mail", &["a@x"])]);
-        assert_eq!(without_uid.as_deref(), Some("(&(ou=x)(|(&(objectClass=posixGroup)(|(memberUid=a@x)))))"));
+        assert_eq!(without_uid.as_deref(), Some("(|(&(ou=x)(objectClass=posixGroup)(|(memberUid=a@x))))"));
         assert_eq!(asked(&[]), None);
+    }
+
+    #[test]
+    fn posix_groups_count_where_no_filter_was_set() {
+        let settings = LdapSettings { membership_filter: ANY_GROUP.to_owned(), ..settings() };
+        let any = by_own_entry(&settings, &user(&[("uid", &["alice"])])).expect("a filter");
+        assert_eq!(any.as_deref(), Some("(|(&(objectClass=posixGroup)(|(memberUid=alice))))"));
     }
 
     #[test]

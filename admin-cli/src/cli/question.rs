@@ -7,7 +7,7 @@ use clap::Args;
 /// `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// User name of the local provider, or a DN.
+    /// User name, or a DN like CN=alice,OU=corp.
     pub(crate) user: String,
     /// `address:port`, `[v6]:port`, `name:port`, or an address with `--protocol icmp`.
     pub(crate) destination: String,

@@ -32,7 +32,7 @@ use zeroize::Zeroizing;
 pub(crate) use ldap::LdapDirectory;
 pub(crate) use local::{LocalDirectory, claims_of_local_user};
 pub(crate) use radius::RadiusDirectory;
-pub(crate) use user_name::{canonical, spelled, user_id_of};
+pub(crate) use user_name::{canonical, checked_at, spelled, user_id_of};
 
 use super::hashing::{HashingPool, Lane};
 use super::outbound::Outbound;
@@ -223,6 +223,16 @@ impl Directories {
             Refusal::provider_unavailable()
         })?;
         Ok(KnownUser { claims, ..user })
+    }
+
+    /// Tells operators why what was typed is nobody's name; whoever typed it hears what he hears for a wrong password.
+    pub(crate) fn report_unusable_name(&self, provider: &IdentityProvider, credential: &Credential) {
+        let Credential::Password { username, .. } = credential else { return };
+        if provider.kind().disregards_case()
+            && let Err(cause) = checked_at(provider, username)
+        {
+            tracing::info!(provider = provider.base.name, %cause, "a sign-in with a name that nobody can have");
+        }
     }
 
     /// Directories that speak LDAP.

@@ -67,7 +67,10 @@ impl SignIn {
         let key = request.key_thumbprint;
         let known_device = |dn: &SessionDn| self.is_known_device(state, provider, dn, cookie.as_ref(), key, now);
         let claimed = match claimed {
-            Claimed::Nobody => return self.refuse(state, tries, None, request, now).await,
+            Claimed::Nobody => {
+                self.providers.directories.report_unusable_name(provider, &request.credential);
+                return self.refuse(state, tries, None, request, now).await;
+            }
             Claimed::Name(name) => Some(dn_of(name)),
             Claimed::Later => None,
         };

@@ -1,5 +1,9 @@
 //! LDAP as an identity provider, against slapd.
 
+mod accounts;
+mod groups;
+mod names;
+
 use std::sync::{Arc, Mutex};
 
 use ringwall_protocol::id::UserId;

@@ -138,6 +138,9 @@ impl Access {
             let Claimed::Name(user) = self.providers.directories.claimed(provider, &credential) else { return None };
             Some(UserDn { user, provider: ProviderName::parse(provider.base.name.clone()).ok()? })
         });
+        if let (Some(provider), None) = (&provider, &user) {
+            self.providers.directories.report_unusable_name(provider, &credential);
+        }
         let (Some(provider), Some(user)) = (provider, user) else {
             self.providers.directories.prove_nobody(&state, None, &credential, lane).await?;
             self.lockout.failures.count(attempter, now);

@@ -21,7 +21,7 @@ use super::validate::validate;
 use crate::administration::access::authority::{Administrator, target_of};
 use crate::administration::denial::Denial;
 use crate::administration::objects::{self, Objects};
-use crate::identity::directory::{Directory, LookUp, canonical, secrets};
+use crate::identity::directory::{Directory, LookUp, checked_at, secrets};
 
 /// Answer to a test.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -133,7 +133,8 @@ impl Objects {
         let nobody = || Denial::NotFound("the provider knows no such user".to_owned());
         let (raw_attributes, user) = match &provider.settings {
             ProviderSettings::Ldap(_) | ProviderSettings::LdapCertificate(_) => {
-                let name = canonical(&request.username).ok_or_else(nobody)?;
+                let name = checked_at(provider, &request.username);
+                let name = name.map_err(|fault| Denial::contradiction("username", fault.to_string()))?;
                 let asked = self.providers.directories.ldap().attributes(&who.state, provider, &name).await;
                 asked.map_err(|trouble| Denial::Conflict(trouble.to_string()))?.ok_or_else(nobody)?
             }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ringwall_protocol::object::identity_provider::ProviderSettings;
 use ringwall_raft::State;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::identity::directory::ldap;
 
 /// Attributes that every local user has.
 const USER: &[(&str, &str)] = &[
@@ -33,6 +36,9 @@ const SYSTEM: &[(&str, &str, bool)] = &[
     ("siteId", "string", false),
 ];
 
+/// Type of a claim that a script computes: what it is depends on the user.
+const COMPUTED: &str = "string";
+
 /// All names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -60,7 +66,7 @@ pub(crate) struct ClaimName {
     available_for_policy: bool,
 }
 
-/// The names that exist in a state: fixed ones, users' labels, and what identity providers map.
+/// The names that exist in a state: fixed ones, users' labels, and what identity providers tell, map and compute.
 #[must_use]
 pub(crate) fn claim_names(state: &State) -> ClaimNames {
     let mut user: BTreeMap<String, &'static str> =
@@ -70,8 +76,14 @@ pub(crate) fn claim_names(state: &State) -> ClaimNames {
     }
     let mut on_demand = BTreeMap::new();
     for provider in state.identity_providers() {
+        if matches!(provider.settings, ProviderSettings::Ldap(_) | ProviderSettings::LdapCertificate(_)) {
+            user.extend(ldap::CLAIMS.map(|(name, _)| (name.to_owned(), "list")));
+        }
         for mapping in &provider.claim_mappings {
             user.insert(mapping.claim_name.clone(), if mapping.list { "list" } else { "string" });
+        }
+        for script in &provider.claim_scripts {
+            user.entry(script.claim_name.clone()).or_insert(COMPUTED);
         }
         for claim in &provider.on_demand_claim_mappings {
             on_demand.insert(claim.claim_name.clone(), kind_of(&claim.command));

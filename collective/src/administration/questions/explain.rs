@@ -3,6 +3,7 @@
 //! The facts are those of the user's live session, wherever its feed ends; without one, what the caller assumes. Claims
 //! are told with their values: whoever may ask has `View` on `SessionInfo`.
 
+mod bare_name;
 mod known;
 mod obstacles;
 mod question;

@@ -3,16 +3,24 @@
 //! | module | is |
 //! | --- | --- |
 //! | `connection`, `guard` | a connection that bounds what the server may send, and for how long |
-//! | `ask` | one conversation: find, prove, groups |
+//! | `ask` | one conversation: find, prove, tell |
+//! | `search`, `ranged` | searches by pages, and values in several answers: all, or an error |
+//! | `groups`, `sid` | the groups of a user |
+//! | `account` | whether an account may be used; pure |
 //! | `expiry` | when a password ends; pure |
 //! | `trouble` | why there was no answer |
 
+mod account;
 mod ask;
 mod connection;
 mod expiry;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod groups;
 mod guard;
+mod ranged;
+mod search;
+mod sid;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -29,13 +37,19 @@ use zeroize::Zeroizing;
 
 use self::ask::{Entry, Question, Wanted};
 use super::mapping::map_foreign;
-use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, canonical, secrets, user_id_of};
+use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof, checked_at, secrets, user_id_of};
 use crate::identity::hashing::Lane;
 use crate::identity::outbound::Outbound;
 use crate::refusal::Refusal;
 use crate::replica::vault::Vault;
 
 pub(crate) use self::trouble::Trouble;
+
+/// Claims that every user of a directory has, and the attributes that they are made of.
+pub(crate) const CLAIMS: [(&str, &str); 2] = [("groups", GROUPS), ("groupDns", GROUP_DNS)];
+/// What the groups are called in mappings; an entry's own attributes of these names are not read.
+const GROUPS: &str = "groups";
+const GROUP_DNS: &str = "memberOf";
 
 /// Directories that speak LDAP.
 pub(crate) struct LdapDirectory {
@@ -56,7 +70,16 @@ impl LdapDirectory {
     /// # Errors
     /// Why not, for operators.
     pub(crate) async fn test(&self, settings: &LdapSettings, secret: Zeroizing<String>) -> Result<(), Trouble> {
-        let question = self.question(settings, secret, Wanted::Test, Vec::new());
+        let question = Question {
+            outbound: self.outbound.clone(),
+            provider: String::new(),
+            settings: settings.clone(),
+            secret,
+            wanted: Wanted::Test,
+            claimed: Vec::new(),
+            attributes: Vec::new(),
+            now: self.now(),
+        };
         ask::ask(question).await.map(|_| ())
     }
 
@@ -71,7 +94,7 @@ impl LdapDirectory {
         name: &UserName,
     ) -> Result<Option<(BTreeMap<String, Vec<String>>, KnownUser)>, Trouble> {
         let (settings, secret) = self.settings(state, provider)?;
-        let question = self.question(settings, secret, Wanted::Find(name.clone()), vec!["*".to_owned()]);
+        let question = self.question((provider, settings), secret, Wanted::Find(name.clone()), vec!["*".to_owned()]);
         let found = ask::ask(question).await?;
         Ok(found.map(|entry| (attributes(&entry), known(provider, settings, entry, self.now()))))
     }
@@ -98,9 +121,9 @@ impl LdapDirectory {
         let refuse = |trouble: Trouble| trouble.refuse(&provider.base.name);
         let (settings, secret) = self.settings(state, provider).map_err(refuse)?;
         let wanted = Wanted::FindBy { attribute: attribute.to_owned(), value: value.to_owned() };
-        let mut attributes = wanted_attributes(provider);
-        attributes.extend(binary.map(|(name, _)| name.to_owned()));
-        let found = ask::ask(self.question(settings, secret, wanted, attributes)).await.map_err(refuse)?;
+        let attributes = binary.map(|(name, _)| name.to_owned()).into_iter().collect();
+        let question = self.question((provider, settings), secret, wanted, attributes);
+        let found = ask::ask(question).await.map_err(refuse)?;
         let same = |entry: &Entry| {
             binary.is_none_or(|(name, wanted)| {
                 let named = |known: &str| known.split(';').next().is_some_and(|known| known.eq_ignore_ascii_case(name));
@@ -134,14 +157,24 @@ impl LdapDirectory {
         (self.clock)()
     }
 
+    /// A question for a provider; `attributes` are wanted besides those that its claims are made of.
     fn question(
         &self,
-        settings: &LdapSettings,
+        (provider, settings): (&IdentityProvider, &LdapSettings),
         secret: Zeroizing<String>,
         wanted: Wanted,
         attributes: Vec<String>,
     ) -> Question {
-        Question { outbound: self.outbound.clone(), settings: settings.clone(), secret, wanted, attributes }
+        Question {
+            outbound: self.outbound.clone(),
+            provider: provider.base.name.clone(),
+            settings: settings.clone(),
+            secret,
+            wanted,
+            claimed: claimed_attributes(provider),
+            attributes,
+            now: self.now(),
+        }
     }
 
     async fn user(
@@ -152,7 +185,7 @@ impl LdapDirectory {
     ) -> Result<Option<KnownUser>, Refusal> {
         let refuse = |trouble: Trouble| trouble.refuse(&provider.base.name);
         let (settings, secret) = self.settings(state, provider).map_err(refuse)?;
-        let question = self.question(settings, secret, wanted, wanted_attributes(provider));
+        let question = self.question((provider, settings), secret, wanted, Vec::new());
         let found = ask::ask(question).await.map_err(refuse)?;
         Ok(found.map(|entry| known(provider, settings, entry, self.now())))
     }
@@ -165,13 +198,13 @@ impl std::fmt::Debug for LdapDirectory {
 }
 
 impl Directory for LdapDirectory {
-    fn claimed(&self, _: &IdentityProvider, credential: &Credential) -> Claimed {
+    fn claimed(&self, provider: &IdentityProvider, credential: &Credential) -> Claimed {
         let Credential::Password { username, password } = credential else { return Claimed::Nobody };
         // A bind without a password is no proof but succeeds (RFC 4513 §5.1.2).
         if password.is_empty() {
             return Claimed::Nobody;
         }
-        canonical(username).map_or(Claimed::Nobody, Claimed::Name)
+        checked_at(provider, username).map_or(Claimed::Nobody, Claimed::Name)
     }
 
     async fn prove(&self, state: &State, provider: &IdentityProvider, attempt: &Attempt<'_>) -> Result<Proof, Refusal> {
@@ -199,18 +232,20 @@ impl Directory for LdapDirectory {
     }
 }
 
-/// Attributes that the mappings read.
-fn wanted_attributes(provider: &IdentityProvider) -> Vec<String> {
-    provider.claim_mappings.iter().map(|mapping| mapping.attribute_name.clone()).collect()
+/// Attributes of an entry that the mappings read.
+fn claimed_attributes(provider: &IdentityProvider) -> Vec<String> {
+    let names = provider.claim_mappings.iter().map(|mapping| &mapping.attribute_name);
+    let own = |name: &&String| ![GROUPS, GROUP_DNS].iter().any(|one| one.eq_ignore_ascii_case(name));
+    names.filter(own).cloned().collect()
 }
 
 /// The entry's attributes, with its groups under names that mappings can use.
 fn attributes(entry: &Entry) -> BTreeMap<String, Vec<String>> {
     let mut attributes = entry.attributes.clone();
     // What is found in groups is more than an entry says of itself, and the same at every server.
-    attributes.retain(|name, _| !name.eq_ignore_ascii_case("memberOf"));
-    attributes.insert("memberOf".to_owned(), entry.groups.iter().map(|group| group.dn.clone()).collect());
-    attributes.insert("groups".to_owned(), entry.groups.iter().map(|group| group.name.clone()).collect());
+    attributes.retain(|name, _| !name.eq_ignore_ascii_case(GROUP_DNS));
+    attributes.insert(GROUP_DNS.to_owned(), entry.groups.iter().map(|group| group.dn.clone()).collect());
+    attributes.insert(GROUPS.to_owned(), entry.groups.iter().map(|group| group.name.clone()).collect());
     attributes
 }
 
@@ -222,7 +257,7 @@ fn known(provider: &IdentityProvider, settings: &LdapSettings, entry: Entry, now
         ("identityProvider".to_owned(), Value::from(provider.base.name.as_str())),
     ]);
     let mut claims = map_foreign(&attributes, &provider.claim_mappings, fixed);
-    for (claim, attribute) in [("groups", "groups"), ("groupDns", "memberOf")] {
+    for (claim, attribute) in CLAIMS {
         claims.0.entry(claim.to_owned()).or_insert_with(|| list(attribute));
     }
     let notice = expiry::notice(&settings.password_warning, entry.policy, &entry.attributes, now);

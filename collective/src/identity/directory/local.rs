@@ -13,6 +13,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mapping::map_claims;
+use super::user_name::written_otherwise;
 use super::{Attempt, Claimed, Directory, KnownUser, LookUp, Proof};
 use crate::identity::hashing::{HashingPool, Lane};
 use crate::refusal::Refusal;
@@ -50,6 +51,7 @@ impl Directory for LocalDirectory {
     async fn prove(&self, state: &State, provider: &IdentityProvider, attempt: &Attempt<'_>) -> Result<Proof, Refusal> {
         let Credential::Password { username, password } = attempt.credential else { return Ok(Proof::Nobody) };
         let user = state.local_user_named(username).filter(|user| !user.disabled);
+        report_other_form(state, provider, username);
         let phc =
             user.and_then(|user| state.local_password(user.base.id)).map(|password| password.hash.as_str().to_owned());
         let right = self.check(attempt.lane, password, phc).await?;
@@ -76,6 +78,18 @@ impl Directory for LocalDirectory {
         let user = state.local_user_named(name.as_str()).filter(|user| !user.disabled);
         let known = user.and_then(|user| known(user, provider));
         Ok(known.map_or(LookUp::Gone, |user| LookUp::Known(Box::new(user))))
+    }
+}
+
+/// Tells operators of a typed name that is a user's but for its Unicode form: local names are compared exactly.
+fn report_other_form(state: &State, provider: &IdentityProvider, typed: &str) {
+    if state.local_user_named(typed).is_some() {
+        return;
+    }
+    let user = written_otherwise(typed).into_iter().find(|form| state.local_user_named(form).is_some());
+    if let Some(user) = user {
+        let cause = "it was typed in another Unicode form, or with the other apostrophe";
+        tracing::info!(provider = provider.base.name, user = %user, cause, "a name is like that of a local user");
     }
 }
 

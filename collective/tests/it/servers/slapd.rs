@@ -1,6 +1,9 @@
 //! slapd with TLS, the password policy overlay, users and nested groups.
 
+mod foreign;
+
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -14,6 +17,10 @@ use crate::harness::{free_port, until};
 pub(crate) const PASSWORD: &str = "known to the directory";
 /// Password of the Controller's account.
 pub(crate) const SERVICE_PASSWORD: &str = "reader secret";
+/// An account with the same password, for which the server ends every search after one entry.
+pub(crate) const BOUNDED_READER: &str = "cn=bounded,dc=corp,dc=example";
+/// Password of whoever may change entries.
+const ROOT_PASSWORD: &str = "root-secret";
 
 /// A directory.
 pub(crate) struct Slapd {
@@ -70,6 +77,22 @@ impl Slapd {
         self.process = None;
     }
 
+    /// Sets an attribute of a user, by its administrator.
+    pub(crate) fn set(&self, user: &str, attribute: &str, value: &str) {
+        let mut changer = Command::new("/usr/bin/ldapmodify")
+            .args(["-x", "-H", &format!("ldap://127.0.0.1:{}", self.plain)])
+            .args(["-D", "cn=root,dc=corp,dc=example", "-w", ROOT_PASSWORD])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("ldapmodify runs; scripts/setup.sh installs it");
+        let mut input = changer.stdin.take().expect("piped");
+        let dn = format!("uid={user},ou=people,dc=corp,dc=example");
+        write!(input, "dn: {dn}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n").expect("written");
+        drop(input);
+        assert!(changer.wait().expect("ldapmodify ends").success(), "{attribute} of {user} is not set");
+    }
+
     /// The provider as the admin API takes it.
     pub(crate) fn provider(&self, name: &str) -> serde_json::Value {
         serde_json::json!({
@@ -92,15 +115,17 @@ fn configuration(at: &Path) -> String {
     let at = at.display();
     format!(
         "include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\n\
-         include /etc/ldap/schema/nis.schema\ninclude /etc/ldap/schema/inetorgperson.schema\n\
+         include /etc/ldap/schema/nis.schema\ninclude /etc/ldap/schema/inetorgperson.schema\n{}\
          pidfile {at}/pid\nargsfile {at}/args\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\nmoduleload ppolicy\n\
          TLSCACertificateFile {at}/ca.pem\nTLSCertificateFile {at}/cert.pem\nTLSCertificateKeyFile {at}/key.pem\n\
          disallow bind_anon\nsizelimit size.soft=500 size.hard=500 size.prtotal=unlimited\n\
          database mdb\nmaxsize 268435456\nsuffix dc=corp,dc=example\ndirectory {at}/db\n\
-         rootdn cn=root,dc=corp,dc=example\nindex objectClass,uid,member eq\n\
+         rootdn cn=root,dc=corp,dc=example\nrootpw {ROOT_PASSWORD}\nindex objectClass,uid,member eq\n\
+         limits dn.exact={BOUNDED_READER} size.soft=1 size.hard=1 size.prtotal=1\n\
          access to attrs=userPassword by anonymous auth by * none\n\
-         access to * by dn.exact=cn=reader,dc=corp,dc=example read by * none\n\
-         overlay ppolicy\nppolicy_default cn=default,ou=policies,dc=corp,dc=example\n"
+         access to * by dn.exact=cn=reader,dc=corp,dc=example read by dn.exact={BOUNDED_READER} read by * none\n\
+         overlay ppolicy\nppolicy_default cn=default,ou=policies,dc=corp,dc=example\n",
+        foreign::SCHEMA
     )
 }
 
@@ -111,7 +136,13 @@ fn entries(others: usize) -> String {
          dn: cn=reader,dc=corp,dc=example\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: reader\n\
          userPassword: reader secret\n\n",
     );
-    for unit in ["people", "groups", "policies"] {
+    write!(
+        ldif,
+        "dn: {BOUNDED_READER}\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: bounded\n\
+         userPassword: {SERVICE_PASSWORD}\n\n"
+    )
+    .expect("text");
+    for unit in ["people", "groups", "policies", "split"] {
         write!(ldif, "dn: ou={unit},dc=corp,dc=example\nobjectClass: organizationalUnit\nou: {unit}\n\n")
             .expect("text");
     }
@@ -163,6 +194,7 @@ fn entries(others: usize) -> String {
         }
         ldif.push('\n');
     }
+    foreign::write(&mut ldif);
     ldif
 }
 

@@ -33,6 +33,14 @@ pub const WARNING_DAYS: RangeInclusive<u32> = 1..=365;
 /// What users read whose password expires.
 pub const WARNING: Form = Form::line(MAX_MESSAGE, "has at most 2048 characters and no control characters");
 
+/// What an entry must match to be a group where nothing is configured: Active Directory's groups. POSIX groups count too.
+pub const ANY_GROUP: &str = "(objectCategory=group)";
+/// Most domains that a provider lists.
+pub const MAX_DOMAINS: usize = 16;
+/// A domain that users write with their name: a DNS name, or the short (NetBIOS) name of an Active Directory domain.
+pub const SIGN_IN_DOMAIN: Form =
+    Form::matching("^[A-Za-z0-9][A-Za-z0-9._-]*$", 1, 253, "is a domain, like corp.example or CORP");
+
 /// Settings of an LDAP provider. The secret `adminPassword` is kept apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -71,7 +79,14 @@ pub struct LdapSettings {
     #[serde(default = "default_username_attribute")]
     #[schemars(transform = Is(ATTRIBUTE))]
     pub username_attribute: String,
-    /// What an entry must match to be a group.
+    /// Domains that users may write with their name, as `CORP\alice` or `alice@corp.example`: the domain is removed before
+    /// anybody is looked up, so that both are the user `alice`. Empty: a name is what `usernameAttribute` holds, nothing
+    /// else. Not for `LdapCertificate`, whose users type no name.
+    #[serde(default)]
+    #[schemars(transform = Count(0..=MAX_DOMAINS), transform = Each(SIGN_IN_DOMAIN))]
+    pub sign_in_domains: Vec<String>,
+    /// What an entry must match to be a group. Entries of the class `posixGroup` among them name their members by
+    /// `memberUid` and by `gidNumber` (RFC 2307), whatever `memberAttribute` is; the default matches them too.
     #[serde(default = "default_membership_filter")]
     #[schemars(transform = Is(form::LDAP_FILTER))]
     pub membership_filter: String,
@@ -98,7 +113,7 @@ pub enum NestedGroups {
     /// Group by group, by the Controller.
     #[default]
     Recursive,
-    /// By Active Directory's matching rule `1.2.840.113556.1.4.1941`.
+    /// By Active Directory's matching rule `1.2.840.113556.1.4.1941`; at a server that does not have it, group by group.
     MatchingRule,
     /// Not at all: only groups that name the user.
     Direct,
@@ -131,7 +146,7 @@ fn default_username_attribute() -> String {
     "sAMAccountName".to_owned()
 }
 fn default_membership_filter() -> String {
-    "(objectCategory=group)".to_owned()
+    ANY_GROUP.to_owned()
 }
 fn default_member_attribute() -> String {
     "member".to_owned()

@@ -3,7 +3,9 @@
 
 use ldap3::parse_filter;
 use ringwall_protocol::object::identity_provider::factor::{RadiusFactorSettings, RadiusMode};
-use ringwall_protocol::object::identity_provider::ldap::{ATTRIBUTE, DN, DN_OR_NOTHING, MAX_DN, WARNING, WARNING_DAYS};
+use ringwall_protocol::object::identity_provider::ldap::{
+    ATTRIBUTE, DN, DN_OR_NOTHING, MAX_DN, MAX_DOMAINS, NestedGroups, SIGN_IN_DOMAIN, WARNING, WARNING_DAYS,
+};
 use ringwall_protocol::object::identity_provider::{
     FactorSettings, LdapSettings, ProviderSettings, RadiusSettings, SERVER, SERVERS, TIMEOUT_SECONDS,
 };
@@ -27,6 +29,8 @@ pub(super) fn identity(provider: &IdentityProvider, faults: &mut Faults) {
         ProviderSettings::LdapCertificate(settings) => {
             authorities(&settings.ca_certificates, &settings.revocation_lists, faults);
             ldap(&settings.ldap, faults);
+            let message = "are not read here: the certificate names the user; leave them out";
+            faults.contradict_unless(settings.ldap.sign_in_domains.is_empty(), "signInDomains", message);
             faults.unless_fits(&settings.certificate_user_attribute, ATTRIBUTE, "certificateUserAttribute");
             if let Some(attribute) = &settings.certificate_attribute {
                 faults.unless_fits(attribute, ATTRIBUTE, "certificateAttribute");
@@ -82,10 +86,38 @@ fn ldap(settings: &LdapSettings, faults: &mut Faults) {
     }
     faults.unless_fits(&settings.username_attribute, ATTRIBUTE, "usernameAttribute");
     faults.unless_fits(&settings.member_attribute, ATTRIBUTE, "memberAttribute");
+    members(settings, faults);
+    domains(settings, faults);
     let warning = &settings.password_warning;
     let days = WARNING_DAYS.contains(&warning.threshold_days);
     faults.unless(days, "passwordWarning.thresholdDays", "lies between 1 and 365");
     faults.unless_fits(&warning.message, WARNING, "passwordWarning.message");
+}
+
+/// Attributes by which no group names its members, and a rule that has nothing to follow.
+fn members(settings: &LdapSettings, faults: &mut Faults) {
+    let is = |name: &str| settings.member_attribute.eq_ignore_ascii_case(name);
+    let of_users = is("memberOf") || is("primaryGroupID");
+    faults.contradict_unless(
+        !of_users,
+        "memberAttribute",
+        "is an attribute of groups, like member; users have this one",
+    );
+    let numbered = "is found without being named, where membershipFilter matches posixGroup; leave it out";
+    faults.contradict_unless(!is("gidNumber"), "memberAttribute", numbered);
+    let chained = settings.nested_groups == NestedGroups::MatchingRule;
+    let message = "excludes memberAttribute memberUid: it names users, so that no group is in another one";
+    faults.contradict_unless(!(chained && is("memberUid")), "nestedGroups", message);
+}
+
+fn domains(settings: &LdapSettings, faults: &mut Faults) {
+    faults.unless(settings.sign_in_domains.len() <= MAX_DOMAINS, "signInDomains", "are at most 16");
+    for (at, domain) in settings.sign_in_domains.iter().enumerate() {
+        faults.unless_fits(domain, SIGN_IN_DOMAIN, &format!("signInDomains[{at}]"));
+    }
+    let named = ["userPrincipalName", "mail"].iter().any(|name| settings.username_attribute.eq_ignore_ascii_case(name));
+    let message = "are removed from names, and values of this usernameAttribute have one; leave them out";
+    faults.contradict_unless(!named || settings.sign_in_domains.is_empty(), "signInDomains", message);
 }
 
 /// Certificates that cannot be read; or there are none, and this machine has none of its own.

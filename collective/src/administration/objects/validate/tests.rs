@@ -224,6 +224,28 @@ fn providers_users_roles_and_appliances_are_checked_too() {
 }
 
 #[test]
+fn attributes_that_name_no_members_and_domains_that_nothing_reads_are_refused() {
+    let state = Fixture::founded().state;
+    let wrong = |more: &[(&str, Value)]| {
+        let mut corp = json!({"name": "corp", "type": "Ldap", "hostnames": ["ldap.example"], "port": 389, "allowPlain": true,
+            "adminDistinguishedName": "cn=reader,dc=corp"});
+        more.iter().for_each(|(field, value)| corp[*field] = value.clone());
+        faults(&state, ObjectKind::IdentityProvider, corp)
+    };
+    assert_eq!(wrong(&[("memberAttribute", json!("memberUid")), ("signInDomains", json!(["CORP"]))]), [""; 0]);
+    for attribute in ["memberOf", "primarygroupid", "gidNumber"] {
+        assert_eq!(wrong(&[("memberAttribute", json!(attribute))]), ["memberAttribute"], "{attribute}");
+    }
+    let by_name = [("memberAttribute", json!("memberUid")), ("nestedGroups", json!("matchingRule"))];
+    assert_eq!(wrong(&by_name), ["nestedGroups"]);
+    assert_eq!(wrong(&[("signInDomains", json!(["corp.example", "@corp"]))]), ["signInDomains[1]"]);
+    let many: Vec<String> = (0..17).map(|number| format!("d{number}")).collect();
+    assert_eq!(wrong(&[("signInDomains", json!(many))]), ["signInDomains"]);
+    let named = [("usernameAttribute", json!("userPrincipalName")), ("signInDomains", json!(["corp.example"]))];
+    assert_eq!(wrong(&named), ["signInDomains"]);
+}
+
+#[test]
 fn names_in_distinguished_names_and_kinds_of_providers_never_change() {
     let state = Fixture::founded().state;
     let local = &state.objects().named(ObjectKind::IdentityProvider, "local").expect("there").object;

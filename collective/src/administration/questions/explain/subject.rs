@@ -3,7 +3,7 @@
 use ringwall_protocol::claims::ClaimMap;
 use ringwall_protocol::feed::SessionSummary;
 use ringwall_protocol::id::{DeviceId, UserId};
-use ringwall_protocol::name::{DnScope, ProviderName, SessionDn, UserDn, UserName};
+use ringwall_protocol::name::{DnScope, SessionDn, UserDn, UserName};
 use ringwall_protocol::object::IdentityProvider;
 use ringwall_raft::State;
 use uuid::Uuid;
@@ -28,14 +28,16 @@ pub(crate) struct Subject {
 }
 
 impl Questions {
-    /// Finds a user by session DN, user DN, or the bare name of a local user; his session wherever its feed ends.
+    /// Finds a user by session DN, user DN, or a bare name that only one user has; his session wherever its feed ends.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`; `Conflict` for a bare name that several users have.
     pub(crate) async fn subject(&self, state: &State, text: &str) -> Result<Subject, Denial> {
         let nobody = || Denial::NotFound(format!("there is no user {text:?}"));
-        let (user_dn, device) = named(state, text).ok_or_else(nobody)?;
-        let user_dn = spelled(state, user_dn);
+        let (user_dn, device) = match named(text).ok_or_else(nobody)? {
+            Named::User(user, device) => (spelled(state, user), device),
+            Named::Bare(name) => (self.user_of_name(state, &name).await?, None),
+        };
         let provider = state.identity_provider_named(user_dn.provider.as_str()).ok_or_else(nobody)?.clone();
         let scope = match device {
             Some(device) => DnScope::Device(SessionDn { device, user: user_dn.clone() }),
@@ -84,15 +86,19 @@ fn registered(state: &State, user: &UserDn) -> Option<UserId> {
     state.devices().find(|device| device.dn.user == *user).map(|device| device.user_id)
 }
 
-/// The user that a text names, and the device if it names one.
-fn named(state: &State, text: &str) -> Option<(UserDn, Option<DeviceId>)> {
+/// What a text names.
+enum Named {
+    /// A user, and a device if it names one.
+    User(UserDn, Option<DeviceId>),
+    /// A name without a provider.
+    Bare(UserName),
+}
+
+fn named(text: &str) -> Option<Named> {
     match text.parse::<DnScope>() {
-        Ok(DnScope::Device(dn)) => Some((dn.user, Some(dn.device))),
-        Ok(DnScope::User(user)) => Some((user, None)),
+        Ok(DnScope::Device(dn)) => Some(Named::User(dn.user, Some(dn.device))),
+        Ok(DnScope::User(user)) => Some(Named::User(user, None)),
         Ok(DnScope::Everyone | DnScope::Provider(_)) => None,
-        Err(_) => {
-            let provider = ProviderName::parse(state.local_provider()?.base.name.clone()).ok()?;
-            Some((UserDn { user: UserName::parse(text).ok()?, provider }, None))
-        }
+        Err(_) => UserName::parse(text).ok().map(Named::Bare),
     }
 }

@@ -57,7 +57,9 @@ pub(super) fn unknown_claims(view: &View<'_>, found: &mut Found) {
         named.find(|path| !user.contains(path.split('.').next().unwrap_or(path))).map(str::to_owned)
     };
     let message = |claim: &str| {
-        format!("no identity provider maps a user claim {claim:?}, and no local user has such a label: check the name")
+        format!(
+            "no identity provider tells or maps a user claim {claim:?}, and no local user has such a label: check the name"
+        )
     };
     for policy in view.state.policies().filter(|policy| !policy.disabled) {
         if let Some(claim) = unknown(&policy.expression) {

@@ -2,7 +2,7 @@
 
 use ringwall_protocol::entitlement::Entitlement;
 use ringwall_protocol::object::settings::SpaMode;
-use ringwall_protocol::object::{GlobalSettings, Site};
+use ringwall_protocol::object::{GlobalSettings, IdentityProvider, Site};
 use ringwall_protocol::policy::{Condition, CriteriaScript, Policy};
 use ringwall_raft::state::collective::ChangeSettings;
 use serde_json::{Value, json};
@@ -181,6 +181,18 @@ fn claims_that_nobody_has_are_found() {
     scene.policy(31, "Access", r#""dev" in user.tags"#, &[]);
     assert!(scene.finds("unknown-claim", "p30"));
     assert!(!scene.finds("unknown-claim", "p31"));
+}
+
+#[test]
+fn claims_that_a_directory_tells_or_a_script_computes_are_known() {
+    let mut scene = Scene::new();
+    scene.policy(30, "Access", r#""dev" in user.groups || "cn=dev" in user.groupDns"#, &[]);
+    scene.policy(31, "Access", "user.level == 3", &[]);
+    assert!(scene.finds("unknown-claim", "p30") && scene.finds("unknown-claim", "p31"));
+    let directory = json!({"id": id(40), "name": "corp", "type": "Ldap", "hostnames": ["ldap.example"], "port": 636,
+        "adminDistinguishedName": "cn=a", "claimScripts": [{"claimName": "level", "expression": "3"}]});
+    scene.0.put(serde_json::from_value::<IdentityProvider>(directory).expect("a provider"));
+    assert!(!scene.finds("unknown-claim", "p30") && !scene.finds("unknown-claim", "p31"), "{:?}", scene.found());
 }
 
 #[test]

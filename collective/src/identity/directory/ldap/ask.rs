@@ -1,49 +1,44 @@
 //! One conversation with a directory: the Controller's account finds the user, a second connection proves him, groups
-//! and attributes are read. Everything that a name or a group brings into a filter is escaped (RFC 4515).
+//! and attributes are read. Everything that a name brings into a filter is escaped (RFC 4515).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
-use ldap3::{Ldap, LdapResult, Scope, SearchEntry, SearchOptions, ldap_escape};
+use ldap3::{Ldap, LdapResult, Scope, SearchEntry, ldap_escape};
 use ringwall_protocol::name::UserName;
 use ringwall_protocol::object::identity_provider::LdapSettings;
-use ringwall_protocol::object::identity_provider::ldap::NestedGroups;
+use ringwall_protocol::time::UnixMillis;
 use zeroize::Zeroizing;
 
+use super::account::{self, Bind};
 use super::connection::{bind_service, bind_user, open};
 use super::expiry::{self, Policy};
+use super::groups::{self, Group};
+use super::search::{complete, search, texts};
 use super::trouble::{Trouble, short};
-use crate::identity::directory::user_name::canonical;
+use crate::identity::directory::user_name::{canonical, spellings};
 use crate::identity::outbound::Outbound;
 
 /// All of one question, whatever the servers do.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How long one search may take.
-const SEARCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Entries of one page.
-const PAGE: i32 = 250;
-/// Most groups of a user; more is a mistake of the filter, and leaving some out could let a Stop policy miss.
-pub(super) const MAX_GROUPS: usize = 1_000;
-/// Deepest nesting of groups that is followed.
-const MAX_NESTING: usize = 16;
-/// Groups that are asked for in one search.
-const AT_ONCE: usize = 16;
-/// Most values of one attribute, and longest value, that are kept.
-const MAX_VALUES: usize = 1_000;
-const MAX_VALUE: usize = 4 * 1024;
-/// Attributes that tell that an account is not in use.
-const STATE: [&str; 3] = ["userAccountControl", "nsAccountLock", "pwdAccountLockedTime"];
+/// Attributes that hold a name with its domain.
+const WITH_DOMAIN: [&str; 2] = ["userPrincipalName", "mail"];
 
 /// What is asked.
 #[derive(Clone)]
 pub(super) struct Question {
+    /// The provider's name, for the log.
+    pub(super) provider: String,
     pub(super) outbound: Outbound,
     pub(super) settings: LdapSettings,
     pub(super) secret: Zeroizing<String>,
     pub(super) wanted: Wanted,
-    /// Attributes besides those that are always read.
+    /// Attributes that claims are made of: they are told whole.
+    pub(super) claimed: Vec<String>,
+    /// Others that are wanted.
     pub(super) attributes: Vec<String>,
+    /// When it is asked.
+    pub(super) now: UnixMillis,
 }
 
 /// What is wanted of the directory.
@@ -70,13 +65,6 @@ pub(super) struct Entry {
     pub(super) binary: BTreeMap<String, Vec<Vec<u8>>>,
     pub(super) groups: Vec<Group>,
     pub(super) policy: Policy,
-}
-
-/// A group.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Group {
-    pub(super) dn: String,
-    pub(super) name: String,
 }
 
 /// Asks the servers in turn. The conversation is a task of its own: an answer that the library cannot bear ends it, and
@@ -115,25 +103,27 @@ async fn with_service(question: &Question, host: &str, service: &mut Ldap) -> Re
     let (name, found) = match &question.wanted {
         Wanted::Test => {
             search(service, &base, Scope::Base, "(objectClass=*)", &["1.1".to_owned()], 2).await?;
+            groups::exist(service, settings, &base).await?;
             return Ok(None);
         }
         Wanted::Nobody(password) => {
-            let filter = user_filter(settings, &settings.username_attribute, "\u{1f}nobody");
+            let filter = user_filter(settings, &settings.username_attribute, ["\u{1f}nobody".to_owned()]);
             search(service, &base, Scope::Subtree, &filter, &["1.1".to_owned()], 2).await?;
             prove_nobody(question, host, password).await?;
             return Ok(None);
         }
         Wanted::Prove(name, _) | Wanted::Find(name) => {
-            (Some(name), find(question, service, &base, &settings.username_attribute, name.as_str()).await?)
+            (Some(name), find(question, service, &base, &settings.username_attribute, spellings(name)).await?)
         }
-        Wanted::FindBy { attribute, value } => (None, find(question, service, &base, attribute, value).await?),
+        Wanted::FindBy { attribute, value } => {
+            (None, find(question, service, &base, attribute, [value.clone()]).await?)
+        }
     };
-    let known = found.and_then(|found| named(found, name, settings));
     let password = match &question.wanted {
         Wanted::Prove(_, password) => Some(password),
         _ => None,
     };
-    let Some((name, entry)) = known.filter(|(_, entry)| !is_unused(entry)) else {
+    let Some((name, entry)) = usable(question, found, name) else {
         if let Some(password) = password {
             prove_nobody(question, host, password).await?;
         }
@@ -146,14 +136,68 @@ async fn with_service(question: &Question, host: &str, service: &mut Ldap) -> Re
             None => return Ok(None),
         }
     }
-    let groups = groups(service, settings, &base, &entry.dn).await?;
-    Ok(Some(Entry {
+    told(question, service, &base, (name, entry), policy).await.map(Some)
+}
+
+/// All that the directory tells of a user.
+async fn told(
+    question: &Question,
+    service: &mut Ldap,
+    base: &str,
+    (name, mut entry): (UserName, SearchEntry),
+    policy: Policy,
+) -> Result<Entry, Trouble> {
+    let groups = groups::groups(service, &question.settings, base, &entry).await?;
+    complete(service, &mut entry, &question.claimed).await?;
+    Ok(Entry {
         name,
-        attributes: texts(entry.attrs),
+        attributes: texts(entry.attrs, &question.claimed)?,
         binary: entry.bin_attrs.into_iter().collect(),
         groups,
         policy,
-    }))
+    })
+}
+
+/// The entry that was found, if it is the user's and his account is in use. Whoever signs in hears the same of both; the
+/// reason is for operators.
+fn usable(
+    question: &Question,
+    found: Option<SearchEntry>,
+    wanted: Option<&UserName>,
+) -> Option<(UserName, SearchEntry)> {
+    let provider = question.provider.as_str();
+    let Some((name, entry)) = found.and_then(|found| named(found, wanted, &question.settings)) else {
+        if let Some(wanted) = wanted {
+            let cause = unknown(wanted.as_str(), &question.settings);
+            tracing::info!(provider, user = %wanted, %cause, "the directory has no such user");
+        }
+        return None;
+    };
+    let bind = if matches!(question.wanted, Wanted::Prove(..)) { Bind::Follows } else { Bind::None };
+    match account::closed(&entry, bind, question.now) {
+        Some(cause) => {
+            tracing::info!(provider, user = %name, %cause, "the user's account cannot be used");
+            None
+        }
+        None => Some((name, entry)),
+    }
+}
+
+/// Why nobody was found, and what to do if the name is somebody's; for operators.
+fn unknown(name: &str, settings: &LdapSettings) -> String {
+    let attribute = &settings.username_attribute;
+    let with_domain = WITH_DOMAIN.iter().any(|known| known.eq_ignore_ascii_case(attribute));
+    if let Some((domain, _)) = name.split_once('\\') {
+        return format!("the name has the form DOMAIN\\user; to accept it, list {domain} in signInDomains");
+    }
+    match name.rsplit_once('@') {
+        Some((_, domain)) if !with_domain => format!(
+            "the name has the form user@domain, and usernameAttribute is {attribute}; to accept it, list {domain} in \
+             signInDomains, or set usernameAttribute to userPrincipalName"
+        ),
+        None if with_domain => format!("the name has no domain, and usernameAttribute is {attribute}"),
+        _ => format!("no entry below baseDn that matches userFilter has exactly this name as its {attribute}"),
+    }
 }
 
 /// Where users are searched.
@@ -163,7 +207,7 @@ async fn base(service: &mut Ldap, settings: &LdapSettings) -> Result<String, Tro
     }
     let wanted = ["defaultNamingContext".to_owned(), "namingContexts".to_owned()];
     let root = search(service, "", Scope::Base, "(objectClass=*)", &wanted, 2).await?;
-    let root = root.into_iter().next().ok_or(Trouble::NoBase)?;
+    let root = root.entries.into_iter().next().ok_or(Trouble::NoBase)?;
     let values = |name: &str| root.attrs.get(name).cloned().unwrap_or_default();
     match (values(&wanted[0]).as_slice(), values(&wanted[1]).as_slice()) {
         ([one], _) | ([], [one]) if !one.is_empty() => Ok(one.clone()),
@@ -171,21 +215,22 @@ async fn base(service: &mut Ldap, settings: &LdapSettings) -> Result<String, Tro
     }
 }
 
-/// The one entry with this value.
+/// The one entry with one of these values.
 async fn find(
     question: &Question,
     service: &mut Ldap,
     base: &str,
     attribute: &str,
-    value: &str,
+    values: impl IntoIterator<Item = String>,
 ) -> Result<Option<SearchEntry>, Trouble> {
     let settings = &question.settings;
-    let mut attributes: BTreeSet<String> = question.attributes.iter().cloned().collect();
+    let always = expiry::ATTRIBUTES.iter().chain(&account::ATTRIBUTES).chain(&groups::ATTRIBUTES);
+    let mut attributes: BTreeSet<String> = always.map(|name| (*name).to_owned()).collect();
+    attributes.extend(question.attributes.iter().chain(&question.claimed).cloned());
     attributes.insert(settings.username_attribute.clone());
-    attributes.extend(expiry::ATTRIBUTES.iter().chain(&STATE).map(|name| (*name).to_owned()));
     let attributes: Vec<String> = attributes.into_iter().collect();
-    let filter = user_filter(settings, attribute, value);
-    let mut found = search(service, base, Scope::Subtree, &filter, &attributes, 2).await?;
+    let filter = user_filter(settings, attribute, values);
+    let mut found = search(service, base, Scope::Subtree, &filter, &attributes, 2).await?.entries;
     match (found.pop(), found.is_empty()) {
         (Some(entry), true) => Ok(Some(entry)),
         (Some(_), false) => Err(Trouble::Ambiguous),
@@ -193,8 +238,13 @@ async fn find(
     }
 }
 
-fn user_filter(settings: &LdapSettings, attribute: &str, value: &str) -> String {
-    format!("(&{}({attribute}={}))", settings.user_filter, ldap_escape(value))
+fn user_filter(settings: &LdapSettings, attribute: &str, values: impl IntoIterator<Item = String>) -> String {
+    let any: Vec<String> =
+        values.into_iter().map(|value| format!("({attribute}={})", ldap_escape(value.as_str()))).collect();
+    match any.as_slice() {
+        [one] => format!("(&{}{one})", settings.user_filter),
+        _ => format!("(&{}(|{}))", settings.user_filter, any.concat()),
+    }
 }
 
 /// The entry with its name, if that is the one that was asked for: servers take more than one text for a name.
@@ -206,19 +256,6 @@ fn named(entry: SearchEntry, wanted: Option<&UserName>, settings: &LdapSettings)
         None => names.next().filter(|_| values.len() == 1)?,
     };
     (!entry.dn.is_empty()).then_some((name, entry))
-}
-
-/// Whether the account is switched off, as far as its entry tells.
-fn is_unused(entry: &SearchEntry) -> bool {
-    let value = |name: &str| {
-        let (_, values) = entry.attrs.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-        values.first().map(String::as_str)
-    };
-    let disabled = value(STATE[0]).is_some_and(|flags| flags.parse::<i64>().is_ok_and(|flags| flags & 2 != 0));
-    let locked = value(STATE[1]).is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    // This date is the draft's word for "until an administrator helps".
-    let closed = value(STATE[2]).is_some_and(|text| text.starts_with("000001010000"));
-    disabled || locked || closed
 }
 
 /// Proves a user by a bind of his own on a second connection: the first one keeps the Controller's rights. What the
@@ -266,84 +303,6 @@ async fn prove_nobody(question: &Question, host: &str, password: &Zeroizing<Stri
     bound.map(|_| ())
 }
 
-/// The groups of a user, and the groups of those.
-async fn groups(service: &mut Ldap, settings: &LdapSettings, base: &str, dn: &str) -> Result<Vec<Group>, Trouble> {
-    let base = if settings.membership_base_dn.is_empty() { base } else { &settings.membership_base_dn };
-    let rule = match settings.nested_groups {
-        NestedGroups::MatchingRule => ":1.2.840.113556.1.4.1941:",
-        NestedGroups::Recursive | NestedGroups::Direct => "",
-    };
-    let mut known: BTreeMap<String, Group> = BTreeMap::new();
-    let mut frontier = vec![dn.to_owned()];
-    for _ in 0..MAX_NESTING {
-        let mut next = Vec::new();
-        for some in frontier.chunks(AT_ONCE) {
-            let members: String = some
-                .iter()
-                .map(|dn| format!("({}{rule}={})", settings.member_attribute, ldap_escape(dn.as_str())))
-                .collect();
-            let filter = format!("(&{}(|{members}))", settings.membership_filter);
-            for entry in search(service, base, Scope::Subtree, &filter, &["cn".to_owned()], MAX_GROUPS + 1).await? {
-                let name = entry.attrs.get("cn").and_then(|names| names.first()).cloned().unwrap_or_default();
-                let group = Group { dn: entry.dn.clone(), name };
-                if known.insert(entry.dn.to_lowercase(), group).is_none() {
-                    next.push(entry.dn);
-                }
-                if known.len() > MAX_GROUPS {
-                    return Err(Trouble::TooManyGroups(MAX_GROUPS));
-                }
-            }
-        }
-        if next.is_empty() || settings.nested_groups != NestedGroups::Recursive {
-            return Ok(known.into_values().collect());
-        }
-        frontier = next;
-    }
-    // Deeper than anybody nests: what lies below could be what a policy forbids.
-    Err(Trouble::TooManyGroups(MAX_GROUPS))
-}
-
-/// All entries that match, page by page; `most` of them at most, of which the caller judges the last.
-async fn search(
-    ldap: &mut Ldap,
-    base: &str,
-    scope: Scope,
-    filter: &str,
-    attributes: &[String],
-    most: usize,
-) -> Result<Vec<SearchEntry>, Trouble> {
-    let limit = i32::try_from(SEARCH_TIMEOUT.as_secs()).unwrap_or(i32::MAX);
-    ldap.with_search_options(SearchOptions::new().timelimit(limit)).with_timeout(SEARCH_TIMEOUT);
-    let mut adapters: Vec<Box<dyn Adapter<'_, String, Vec<String>>>> = vec![Box::new(EntriesOnly::new())];
-    if scope == Scope::Subtree {
-        adapters.push(Box::new(PagedResults::new(PAGE)));
-    }
-    let mut stream = ldap.streaming_search_with(adapters, base, scope, filter, attributes.to_vec()).await?;
-    let mut found = Vec::new();
-    while let Some(entry) = stream.next().await? {
-        found.push(SearchEntry::construct(entry));
-        if found.len() >= most {
-            // The connection ends with the question: what else the server sends is not waited for.
-            return Ok(found);
-        }
-    }
-    let result = stream.finish().await;
-    match result.rc {
-        0 => Ok(found),
-        // No such object: below a base that does not exist there is nobody, but it is a mistake of the configuration.
-        code => Err(Trouble::Refused { what: "a search", code, text: short(&result.text) }),
-    }
-}
-
-/// Attributes as text, bounded.
-fn texts(attributes: std::collections::HashMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
-    let fits = |value: &String| value.len() <= MAX_VALUE;
-    attributes
-        .into_iter()
-        .map(|(name, values)| (name, values.into_iter().filter(fits).take(MAX_VALUES).collect()))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -364,7 +323,7 @@ mod tests {
 
     #[test]
     fn nothing_in_a_name_changes_the_filter() {
-        let filter = user_filter(&settings(), "uid", "*)(uid=admin))(|(uid=\0\\");
+        let filter = user_filter(&settings(), "uid", ["*)(uid=admin))(|(uid=\0\\".to_owned()]);
         assert_eq!(filter, r"(&(objectClass=person)(uid=\2a\29\28uid=admin\29\29\28|\28uid=\00\5c))");
     }
 
@@ -377,11 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn accounts_that_are_switched_off_are_nobody() {
-        assert!(is_unused(&entry(&[("userAccountControl", "514")])));
-        assert!(!is_unused(&entry(&[("userAccountControl", "512")])));
-        assert!(is_unused(&entry(&[("nsaccountlock", "TRUE")])));
-        assert!(is_unused(&entry(&[("pwdAccountLockedTime", "000001010000Z")])));
+    fn operators_learn_how_a_name_with_a_domain_is_accepted() {
+        let with = |attribute: &str| LdapSettings { username_attribute: attribute.to_owned(), ..settings() };
+        assert!(unknown("corp\\alice", &settings()).contains("list corp in signInDomains"));
+        assert!(unknown("alice@corp.example", &settings()).contains("list corp.example in signInDomains"));
+        assert!(unknown("alice@corp.example", &with("UserPrincipalName")).contains("exactly this name"));
+        assert!(unknown("alice", &with("mail")).contains("has no domain"));
+        assert!(unknown("alice", &settings()).contains("exactly this name as its uid"));
     }
 
     #[test]

@@ -11,9 +11,10 @@ use ringwall_protocol::time::UnixMillis;
 pub(super) const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
 /// Attributes that are read for this.
 pub(super) const ATTRIBUTES: [&str; 3] = ["msDS-UserPasswordExpiryTimeComputed", "shadowLastChange", "shadowMax"];
-const DAY: u64 = 24 * 3600;
+/// Seconds of a day.
+pub(super) const DAY: u64 = 24 * 3600;
 /// From 1601 to 1970, in seconds: FILETIME counts from 1601.
-const FILETIME_EPOCH: u64 = 11_644_473_600;
+pub(super) const FILETIME_EPOCH: u64 = 11_644_473_600;
 
 /// What the control of a bind says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

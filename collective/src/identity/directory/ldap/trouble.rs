@@ -65,6 +65,17 @@ pub(crate) enum Trouble {
     /// More groups than are read.
     #[error("the user is in more than {0} groups; narrow membershipFilter or membershipBaseDn")]
     TooManyGroups(usize),
+    /// No entry is a group: a mistake of the configuration, or nobody will ever be in one.
+    #[error("membershipFilter matches no entry below membershipBaseDn: users would have no groups")]
+    NoGroups,
+    /// A part is missing of what a user is judged by: fewer groups than he has are as wrong as more.
+    #[error("{what} cannot be read completely: {cause}")]
+    Incomplete {
+        /// The groups of a user, or an attribute.
+        what: String,
+        /// Why not, and what to do.
+        cause: String,
+    },
     /// An answer is malformed beyond what the library bears.
     #[error("the server's answer cannot be read")]
     Unreadable,

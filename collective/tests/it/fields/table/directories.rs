@@ -27,6 +27,7 @@ pub(in crate::fields) fn entries() -> Vec<Entry> {
         see("IdentityProvider:Ldap.baseDn", json!({"baseDn": "ou=groups,dc=corp,dc=example"})),
         see("IdentityProvider:Ldap.userFilter", json!({"userFilter": "(objectClass=organizationalUnit)"})),
         see("IdentityProvider:Ldap.usernameAttribute", json!({"usernameAttribute": "mail"})),
+        tested("IdentityProvider:Ldap.signInDomains[]", "names_with_a_domain_are_the_users_only_where_it_is_listed"),
         see("IdentityProvider:Ldap.membershipFilter", json!({"membershipFilter": "(cn=engineers)"})),
         see("IdentityProvider:Ldap.membershipBaseDn", json!({"membershipBaseDn": "ou=people,dc=corp,dc=example"})),
         see("IdentityProvider:Ldap.memberAttribute", json!({"memberAttribute": "owner"})),
@@ -39,6 +40,12 @@ pub(in crate::fields) fn entries() -> Vec<Entry> {
         see("IdentityProvider:Ldap.passwordWarning.message", json!({"passwordWarning": {"message": "Soon."}})),
     ];
     entries.extend(with_certificates());
+    entries.push(refused(
+        "IdentityProvider:LdapCertificate.signInDomains[]",
+        "both",
+        "signInDomains",
+        json!({"signInDomains": ["corp.example"]}),
+    ));
     entries
 }
 

@@ -42,6 +42,7 @@ struct Inputs {
     reports: mpsc::UnboundedReceiver<LinkReport>,
     factors: mpsc::Receiver<FactorRequest>,
     tunnel: mpsc::UnboundedReceiver<TunnelEvent>,
+    kernel: mpsc::Receiver<()>,
     look: Interval,
     interrupt: Signal,
     terminate: Signal,
@@ -53,6 +54,10 @@ enum Input {
     Report(LinkReport),
     Factor(FactorRequest),
     Tunnel(TunnelEvent),
+    /// Somebody changed rules, routes, the link or its addresses.
+    KernelChanged,
+    /// The kernel is to be compared with what the tunnel needs.
+    KernelDue,
     Task(TaskResult),
     TaskPanicked,
     Look,
@@ -69,7 +74,8 @@ impl Engine {
         let (reports, report_inbox) = mpsc::unbounded_channel();
         let (factors, factor_inbox) = mpsc::channel(4);
         let (tunnel, tunnel_inbox) = mpsc::unbounded_channel();
-        let shared = Shared::new(options, events, Senders { reports, factors, tunnel })?;
+        let (kernel, kernel_inbox) = mpsc::channel(1);
+        let shared = Shared::new(options, events, Senders { reports, factors, tunnel, kernel })?;
         let unusual = |error| Failure::new(Exit::Unexpected, anyhow::Error::new(error), "try again");
         let mut look = interval(COLLECT_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -78,6 +84,7 @@ impl Engine {
             reports: report_inbox,
             factors: factor_inbox,
             tunnel: tunnel_inbox,
+            kernel: kernel_inbox,
             look,
             interrupt: signal(SignalKind::interrupt()).map_err(unusual)?,
             terminate: signal(SignalKind::terminate()).map_err(unusual)?,
@@ -101,12 +108,15 @@ impl Engine {
 
     async fn next(&mut self, phase: &Phase) -> Input {
         let wait = phase.next_deadline().map_or(LONGEST_WAIT, |at| clock::now().until(at).min(LONGEST_WAIT));
+        let compare = phase.active().map(|active| Instant::from_std(active.next_comparison()));
         let inputs = &mut self.inputs;
         tokio::select! {
             Some(call) = inputs.calls.recv() => Input::Call(call),
             Some(report) = inputs.reports.recv() => Input::Report(report),
             Some(request) = inputs.factors.recv() => Input::Factor(request),
             Some(event) = inputs.tunnel.recv() => Input::Tunnel(event),
+            Some(()) = inputs.kernel.recv() => Input::KernelChanged,
+            () = sleep_until(compare.unwrap_or_else(Instant::now)), if compare.is_some() => Input::KernelDue,
             // The panic hook logs a panic.
             Some(ended) = self.shared.tasks.join_next() => ended.map_or(Input::TaskPanicked, Input::Task),
             _ = inputs.look.tick() => Input::Look,
@@ -130,6 +140,16 @@ impl Engine {
             Input::Tunnel(event @ (TunnelEvent::SiteAttached { site } | TunnelEvent::SiteLost { site, .. })) => {
                 if let Some(active) = phase.active() {
                     active.tunnel_event(site, event);
+                }
+            }
+            Input::KernelChanged => {
+                if let Some(active) = phase.active_mut() {
+                    active.kernel_changed(Instant::now().into_std());
+                }
+            }
+            Input::KernelDue => {
+                if let Some(active) = phase.active_mut() {
+                    active.compare_kernel(shared).await;
                 }
             }
             Input::Task(result) => return self.task_ended(phase, result).await,

@@ -7,6 +7,7 @@
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod plan;
+mod port_holder;
 mod resolv_conf;
 mod resolved;
 mod stub;
@@ -18,12 +19,15 @@ use ringwall_protocol::id::SiteId;
 
 pub(crate) use plan::Plan;
 
+use port_holder::{Bound, port_holder};
 use resolv_conf::{ResolvConf, SystemResolvers};
 
 use crate::site_link::DnsQuerier;
 use resolved::Resolved;
 use stub::{QueryTargets, Stub};
 
+/// Name of the Client's processes.
+const PROGRAM: &str = "ringwall";
 /// The system's file, where nothing else is said.
 pub(crate) const RESOLV_CONF: &str = "/etc/resolv.conf";
 
@@ -169,9 +173,15 @@ impl Active {
     }
 }
 
-/// Puts the user's file back if a Client that was killed left its own behind.
-pub(crate) fn recover(file: &std::path::Path) {
-    match ResolvConf::new(file.to_owned()).restore() {
+/// Puts the user's file back if a Client that was killed left its own behind. Returns whether it did: not while a Client runs
+/// whose stub the file names.
+pub(crate) fn recover(file: &std::path::Path) -> bool {
+    let conf = ResolvConf::new(file.to_owned());
+    if matches!(conf.stub(), Ok(Some(stub)) if is_answered_by_a_client(stub)) {
+        return false;
+    }
+    let restored = conf.restore();
+    match &restored {
         Ok(true) => {
             tracing::warn!(file = %file.display(), "restored the system's resolver file, which an earlier Client had replaced")
         }
@@ -180,4 +190,9 @@ pub(crate) fn recover(file: &std::path::Path) {
             tracing::warn!(file = %file.display(), %error, "cannot check the system's resolver file")
         }
     }
+    restored.unwrap_or(false)
+}
+
+fn is_answered_by_a_client(stub: std::net::IpAddr) -> bool {
+    port_holder(stub, stub::PORT, Bound::Here).is_some_and(|holder| holder.name == PROGRAM)
 }

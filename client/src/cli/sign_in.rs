@@ -52,6 +52,7 @@ pub(super) struct SignOutCommand {
 impl SignInCommand {
     pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
         let stored = state.choose(self.choice.profile.as_deref())?;
+        super::resolver::put_back(state);
         let session = self.sign_in(state, &stored).await?;
         session.notices.iter().for_each(|notice| output::note(notice));
         match session.no_entitlements {
@@ -121,7 +122,8 @@ impl SignOutCommand {
     pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
         match LocalClient::connect(&state.socket_path()).await {
             Ok(mut daemon) => return done(daemon.ask(&Request::SignOut {}).await),
-            Err(LocalError::NotRunning) => {}
+            // Controllers are found by name.
+            Err(LocalError::NotRunning) => _ = super::resolver::put_back(state),
             Err(error) => return Err(local_failure(error)),
         }
         let stored = state.choose(self.choice.profile.as_deref())?;

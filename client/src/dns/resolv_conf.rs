@@ -47,6 +47,17 @@ impl ResolvConf {
         Ok(SystemResolvers::parse(&text))
     }
 
+    /// The stub that a file of ours names; `None` if it is not ours.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn stub(&self) -> io::Result<Option<IpAddr>> {
+        if !self.is_ours()? {
+            return Ok(None);
+        }
+        Ok(SystemResolvers::parse(&read(&self.path)?).servers.first().copied())
+    }
+
     /// Puts a file with this one server in the place of the user's, which is kept aside.
     ///
     /// # Errors

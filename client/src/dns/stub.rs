@@ -24,7 +24,8 @@ const STUB_ADDRESSES: [Ipv4Addr; 4] = [
     Ipv4Addr::new(127, 0, 0, 159),
     Ipv4Addr::new(127, 0, 0, 160),
 ];
-const PORT: u16 = 53;
+/// The port of DNS.
+pub(super) const PORT: u16 = 53;
 /// One server has this long for an answer.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// A Site's Gateway, which asks two servers in turn, has this long; below what resolvers wait for us.

@@ -164,6 +164,37 @@ fn a_killed_clients_resolver_file_is_back_with_the_next_start() {
 }
 
 #[test]
+fn a_killed_clients_resolver_file_is_back_with_every_command_that_needs_names_or_ends_it() {
+    in_own_network(async {
+        let _asked = former().await;
+        let mut stage = stage(&[]).await;
+        let file = stage.file.to_str().expect("text").to_owned();
+        let other = Machine::new(&stage.world).await;
+        // Not signed in, so it ends; but not before it looked at the file.
+        other.fails(3, &["up", "--resolv-conf", &file], "").await;
+        assert!(stage.text().contains("nameserver 127.0.0.157"), "the daemon that runs needs its file");
+
+        stage.machine.kill().await;
+        assert!(stage.text().contains("nameserver 127.0.0.157"));
+        stage.machine.must(&["down"], "").await;
+        assert_eq!(stage.text(), USERS, "down");
+        stage.machine.fails(6, &["down"], "").await;
+
+        stage.machine.up(&["--resolv-conf", &file]);
+        stage.machine.connected().await;
+        stage.machine.kill().await;
+        stage.machine.sign_in().await;
+        assert_eq!(stage.text(), USERS, "sign-in");
+
+        stage.machine.up(&["--resolv-conf", &file]);
+        stage.machine.connected().await;
+        stage.machine.kill().await;
+        stage.machine.must(&["sign-out"], "").await;
+        assert_eq!(stage.text(), USERS, "sign-out");
+    });
+}
+
+#[test]
 fn without_dns_nothing_of_the_system_is_touched() {
     in_own_network(async {
         let stage = stage(&["--no-dns"]).await;

@@ -137,7 +137,11 @@ async fn connect(address: SocketAddr, patience: Duration) -> io::Result<TcpStrea
     Ok(stream)
 }
 
-fn mark(socket: &Socket) -> io::Result<()> {
+/// Lets a socket pass beside the tunnel.
+///
+/// # Errors
+/// What the kernel says; a missing privilege is none.
+pub(crate) fn mark(socket: &Socket) -> io::Result<()> {
     match socket.set_mark(SOCKET_MARK) {
         // Without the privilege there is no tunnel of ours to be kept out of either.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),

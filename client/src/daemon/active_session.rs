@@ -190,8 +190,8 @@ impl ActiveSession {
         }
     }
 
-    /// When the kernel is to be compared with what the tunnel needs.
-    pub(super) const fn next_comparison(&self) -> Instant {
+    /// When the system is to be compared with what the tunnel needs.
+    pub(super) fn next_comparison(&self) -> Instant {
         self.network.next_comparison()
     }
 
@@ -200,9 +200,9 @@ impl ActiveSession {
         self.network.kernel_changed(now);
     }
 
-    /// Puts back into the kernel what is missing.
-    pub(super) async fn compare_kernel(&mut self, shared: &mut Shared) {
-        self.network.compare_kernel(&mut shared.troubles).await;
+    /// Puts back into the system what is missing at `now`.
+    pub(super) async fn compare(&mut self, shared: &mut Shared, now: Instant) {
+        self.network.compare(now, &mut shared.troubles).await;
     }
 
     pub(super) const fn session(&self) -> &Session {

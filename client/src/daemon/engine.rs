@@ -56,8 +56,8 @@ enum Input {
     Tunnel(TunnelEvent),
     /// Somebody changed rules, routes, the link or its addresses.
     KernelChanged,
-    /// The kernel is to be compared with what the tunnel needs.
-    KernelDue,
+    /// The system is to be compared with what the tunnel needs.
+    CompareDue,
     Task(TaskResult),
     TaskPanicked,
     Look,
@@ -116,7 +116,7 @@ impl Engine {
             Some(request) = inputs.factors.recv() => Input::Factor(request),
             Some(event) = inputs.tunnel.recv() => Input::Tunnel(event),
             Some(()) = inputs.kernel.recv() => Input::KernelChanged,
-            () = sleep_until(compare.unwrap_or_else(Instant::now)), if compare.is_some() => Input::KernelDue,
+            () = sleep_until(compare.unwrap_or_else(Instant::now)), if compare.is_some() => Input::CompareDue,
             // The panic hook logs a panic.
             Some(ended) = self.shared.tasks.join_next() => ended.map_or(Input::TaskPanicked, Input::Task),
             _ = inputs.look.tick() => Input::Look,
@@ -147,9 +147,9 @@ impl Engine {
                     active.kernel_changed(Instant::now().into_std());
                 }
             }
-            Input::KernelDue => {
+            Input::CompareDue => {
                 if let Some(active) = phase.active_mut() {
-                    active.compare_kernel(shared).await;
+                    active.compare(shared, Instant::now().into_std()).await;
                 }
             }
             Input::Task(result) => return self.task_ended(phase, result).await,

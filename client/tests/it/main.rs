@@ -6,6 +6,7 @@ mod gateway;
 mod namespace;
 mod program;
 mod prompts;
+mod resolver_file;
 mod restoring;
 mod sessions;
 mod sign_in;

@@ -100,13 +100,13 @@ fn what_others_remove_is_put_back_and_nothing_leaves_in_clear() {
         let stream = Stream::start();
         for (what, commands) in [
             ("the rules went", &["rule del priority 5257", "-6 rule del priority 5257"][..]),
-            ("the routes went", &["route flush table 5257", "-6 route flush table 5257"]),
-            ("one route went", &["route del 10.1.0.0/16 dev ringwall0 table 5257"]),
-            ("a blackhole went", &["route del blackhole 10.2.0.0/16 table 5257"]),
-            ("all rules went", &["rule flush", "rule add priority 32766 lookup main"]),
-            ("the link went down", &["link set ringwall0 down"]),
-            ("the link went down and up", &["link set ringwall0 down", "link set ringwall0 up"]),
-            ("the addresses went", &["address flush dev ringwall0"]),
+            ("the routes went", &["route flush table 5257", "-6 route flush table 5257"][..]),
+            ("one route went", &["route del 10.1.0.0/16 dev ringwall0 table 5257"][..]),
+            ("a blackhole went", &["route del blackhole 10.2.0.0/16 table 5257"][..]),
+            ("all rules went", &["rule flush", "rule add priority 32766 lookup main"][..]),
+            ("the link went down", &["link set ringwall0 down"][..]),
+            ("the link went down and up", &["link set ringwall0 down", "link set ringwall0 up"][..]),
+            ("the addresses went", &["address flush dev ringwall0"][..]),
         ] {
             for command in commands {
                 ip(command);

@@ -29,6 +29,17 @@ pub(crate) fn ip(arguments: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A program of the neighbour; ends when it is dropped.
+pub(crate) struct Neighbours(Child);
+
+impl Drop for Neighbours {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.0.kill();
+        let _waited = self.0.wait();
+    }
+}
+
 /// The neighbour, in a network namespace of its own.
 pub(crate) struct Wire(Child);
 
@@ -59,6 +70,18 @@ impl Wire {
         ip("-6 route add default via fd77::2");
         this.there("nft", &[CAPTURE]);
         this
+    }
+
+    /// A name server at the neighbour, at this address of it: every name is at 192.0.2.9.
+    pub(crate) fn name_server(&self, address: &str) -> Neighbours {
+        let flags: &[&str] = if address.contains(':') { &["nodad"] } else { &[] };
+        self.there("ip", &[&["address", "add", address, "dev", "lan1"][..], flags].concat());
+        let mut command = Command::new("nsenter");
+        // Within `nsenter` there is no other process between, so that it is this one that is ended.
+        command.args(["-t", &self.0.id().to_string(), "-n", "dnsmasq", "--keep-in-foreground", "--no-resolv"]);
+        command.args(["--no-hosts", "--conf-file=/dev/null", "--pid-file", "--port=53", "--interface=lan1"]);
+        command.args(["--bind-interfaces", "--user=root", "--address=/#/192.0.2.9"]);
+        Neighbours(command.spawn().expect("dnsmasq is installed"))
     }
 
     /// Packets for networks of Sites that came in clear.

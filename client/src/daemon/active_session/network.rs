@@ -16,7 +16,7 @@ use super::super::watchers::TroubleLog;
 use super::sites::Site;
 use crate::controller::chain;
 use crate::core::repair::{Compared, RepairSchedule};
-use crate::dns::{Plan, SplitDns};
+use crate::dns::{DnsError, Plan, SplitDns};
 use crate::failure::{Exit, Failure};
 use crate::profile::Profile;
 use crate::routes::plan::SiteRoutes;
@@ -25,7 +25,6 @@ use crate::site_link::{ConnectSequence, LinkContext};
 use crate::tunnel::{ClientTunnel, DropReason, TunnelConfig, TunnelEvent};
 
 const LOOK: &str = "look at: ip route show table 5257; ip rule";
-const DNS_ADVICE: &str = "reach hosts by their addresses, or look at the cause";
 
 /// What the status calls rules, routes, link and addresses that others removed.
 const REPAIR: &str = "tunnel routes";
@@ -56,6 +55,8 @@ pub(in super::super) struct Network {
     routes: TunnelRoutes,
     dns: SplitDns,
     repairs: RepairSchedule,
+    /// What the status says of names.
+    dns_trouble: Option<String>,
     /// The status says that IPv6 is missing.
     told_of_ipv6: bool,
     _monitor: Monitor,
@@ -88,7 +89,8 @@ impl Network {
             sequence: ConnectSequence::new(shared.account.store.clone()),
             key: Arc::clone(&shared.account.key),
         };
-        let (mtu, dns) = (config.mtu, SplitDns::new(config.device, shared.options.resolv_conf.clone()));
+        let resolv_conf = shared.options.resolv_conf.clone();
+        let (mtu, dns) = (config.mtu, SplitDns::new(config.device, resolv_conf, Instant::now()));
         Ok(Self {
             context: Arc::new(context),
             mtu,
@@ -97,6 +99,7 @@ impl Network {
             routes,
             dns,
             repairs: RepairSchedule::new(Instant::now()),
+            dns_trouble: None,
             told_of_ipv6: false,
             _monitor: monitor,
         })
@@ -132,16 +135,27 @@ impl Network {
         let plan = Plan::of(profile.host.name(), sites.iter().map(|(id, site)| (*id, site.token())));
         let queriers = sites.iter().map(|(id, site)| (*id, site.querier())).collect();
         let applied = self.dns.apply(plan, queriers).await;
-        self.dns_applied = applied.is_ok();
-        match applied {
-            Ok(()) => troubles.resolve("dns"),
-            Err(error) => troubles.note("dns", error.to_string(), DNS_ADVICE),
-        }
+        self.tell_of_dns(applied, troubles);
     }
 
-    /// When the kernel is to be compared with what the tunnel needs.
-    pub(super) const fn next_comparison(&self) -> Instant {
-        self.repairs.due()
+    /// Once, not at every look.
+    fn tell_of_dns(&mut self, result: Result<(), DnsError>, troubles: &mut TroubleLog) {
+        self.dns_applied = result.as_ref().err().is_none_or(DnsError::is_divided);
+        let cause = result.as_ref().err().map(ToString::to_string);
+        if cause == self.dns_trouble {
+            return;
+        }
+        troubles.resolve("dns");
+        if let Err(error) = result {
+            troubles.note("dns", error.to_string(), error.next_step());
+        }
+        self.dns_trouble = cause;
+    }
+
+    /// When the kernel is to be compared with what the tunnel needs, or the system's resolver file to be looked at.
+    pub(super) fn next_comparison(&self) -> Instant {
+        let due = self.repairs.due();
+        self.dns.next_look().map_or(due, |look| look.min(due))
     }
 
     /// The kernel told of a change.
@@ -149,8 +163,19 @@ impl Network {
         self.repairs.changed(now);
     }
 
-    /// Puts back into the kernel what another program removed.
-    pub(super) async fn compare_kernel(&mut self, troubles: &mut TroubleLog) {
+    /// Puts back what another program removed from the kernel, and takes the system's resolver file over again, as far as
+    /// either is due.
+    pub(super) async fn compare(&mut self, now: Instant, troubles: &mut TroubleLog) {
+        if self.repairs.due() <= now {
+            self.compare_kernel(troubles).await;
+        }
+        if self.dns.next_look().is_some_and(|look| look <= now) {
+            let looked = self.dns.look(now).await;
+            self.tell_of_dns(looked, troubles);
+        }
+    }
+
+    async fn compare_kernel(&mut self, troubles: &mut TroubleLog) {
         let result = self.routes.restore().await;
         let compared = match &result {
             Ok(restored) if restored.is_empty() => Compared::Intact,

@@ -26,7 +26,6 @@ pub(crate) use kernel::RouteError;
 use kernel::{FAMILIES, Kernel};
 pub(crate) use monitor::Monitor;
 use plan::{PlannedRoute, SiteRoutes, plan};
-pub(crate) use restore::Restored;
 use tunnel_only::TunnelOnly;
 
 /// The routing table. Above 255, where nothing is reserved.

@@ -267,13 +267,6 @@ impl Table {
         Message::plain(NfTablesMessage::DeleteSetElement(self.elements(set, elements)))
     }
 
-    /// Removes all elements of a set.
-    pub fn flush(&self, set: &str) -> Message {
-        // Without a list of elements the kernel takes out every one (`nft_set_flush`).
-        let attributes = vec![SetElementList::Table(self.name.clone()), SetElementList::Set(set.to_owned())];
-        Message::plain(NfTablesMessage::DeleteSetElement(SetElementMessage { attributes }))
-    }
-
     /// Removes elements whether they are there or not.
     pub fn destroy_elements(&self, set: &str, elements: Vec<Element>) -> Message {
         let message = self.elements(set, elements);

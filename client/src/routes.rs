@@ -56,7 +56,8 @@ impl TunnelRoutes {
         let kernel = Kernel::open(device_index)?;
         let mut guard = install_guard(device_index);
         if let Some(guard) = &mut guard {
-            let networks = TunnelOnly::default();
+            // What a killed Client's blackholes keep shut stays so until it is known what this session needs.
+            let networks = TunnelOnly::of(&kernel.present().await?.routes);
             guard.follow(Guarded { addresses: addresses.clone(), networks }).map_err(RouteError::Guard)?;
         }
         kernel.remove_leftovers().await?;

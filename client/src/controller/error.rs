@@ -75,7 +75,7 @@ impl CallError {
         };
         let behind = issued.map_or(Duration::ZERO, |issued| now.until(issued));
         if behind > SLACK && attempts.iter().any(|(_, error)| unanswered(error).is_some()) {
-            attempts.push(("this machine".to_owned(), ContactError::ClockBehind(behind)));
+            attempts.push(("clock".to_owned(), ContactError::ClockBehind(behind)));
         }
         Self::Unreachable(attempts)
     }

@@ -150,6 +150,21 @@ fn the_guard_needs_neither_rules_nor_routes_nor_a_daemon_that_runs() {
 }
 
 #[test]
+fn a_client_that_starts_again_after_a_kill_lets_nothing_out_in_between() {
+    in_own_network(async {
+        let (Stage { _world, mut machine, wire }, seen) = stage().await;
+        let stream = Stream::start();
+        machine.kill().await;
+        machine.up(&[]);
+        machine.connected().await;
+        until_it_echoes(PROTECTED[0]).await;
+        drop(stream);
+        wire.caught_up().await;
+        assert_eq!(wire.in_clear(), seen, "packets for a Site left in clear");
+    });
+}
+
+#[test]
 fn news_that_the_kernel_lost_are_made_up_for_by_a_full_comparison() {
     in_own_network(async {
         let (Stage { _world, machine, wire: _wire }, _) = stage().await;

@@ -44,6 +44,8 @@ struct Inputs {
     tunnel: mpsc::UnboundedReceiver<TunnelEvent>,
     kernel: mpsc::Receiver<()>,
     look: Interval,
+    /// When [`Input::Time`] comes at the latest.
+    wake: Instant,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -86,6 +88,7 @@ impl Engine {
             tunnel: tunnel_inbox,
             kernel: kernel_inbox,
             look,
+            wake: Instant::now() + LONGEST_WAIT,
             interrupt: signal(SignalKind::interrupt()).map_err(unusual)?,
             terminate: signal(SignalKind::terminate()).map_err(unusual)?,
         };
@@ -107,9 +110,10 @@ impl Engine {
     }
 
     async fn next(&mut self, phase: &Phase) -> Input {
-        let wait = phase.next_deadline().map_or(LONGEST_WAIT, |at| clock::now().until(at).min(LONGEST_WAIT));
+        let deadline = phase.next_deadline().map(|at| Instant::now() + clock::now().until(at).min(LONGEST_WAIT));
         let compare = phase.active().map(|active| Instant::from_std(active.next_comparison()));
         let inputs = &mut self.inputs;
+        let wake = deadline.map_or(inputs.wake, |deadline| deadline.min(inputs.wake));
         tokio::select! {
             Some(call) = inputs.calls.recv() => Input::Call(call),
             Some(report) = inputs.reports.recv() => Input::Report(report),
@@ -122,7 +126,7 @@ impl Engine {
             _ = inputs.look.tick() => Input::Look,
             _ = inputs.interrupt.recv() => Input::Stop,
             _ = inputs.terminate.recv() => Input::Stop,
-            () = sleep_until(Instant::now() + wait) => Input::Time,
+            () = sleep_until(wake) => Input::Time,
         }
     }
 
@@ -163,6 +167,7 @@ impl Engine {
             }
             Input::Stop => return phase.stop(Ok(()), None),
             Input::Time => {
+                self.inputs.wake = Instant::now() + LONGEST_WAIT;
                 if let Some(active) = phase.active_mut() {
                     active.save_again(shared);
                 }

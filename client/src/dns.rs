@@ -113,7 +113,7 @@ impl SplitDns {
         }
         tracing::warn!("another program had written the system's resolver file; it was taken over again");
         self.retaken = self.retaken.saturating_add(1);
-        self.next_look = now + LOOK * (1 << self.retaken.min(MOST_DOUBLINGS));
+        self.next_look = now + LOOK * (1 << self.retaken.saturating_sub(1).min(MOST_DOUBLINGS));
         match &self.file {
             Some(file) if self.retaken >= FIGHT => Err(DnsError::Contested(file.clone())),
             _ => Ok(()),

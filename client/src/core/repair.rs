@@ -5,11 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-/// Without any news everything is compared this often: the kernel does not tell of all that vanishes.
+/// Without any notification everything is compared this often: the kernel does not tell of all that vanishes.
 const REGULAR: Duration = Duration::from_secs(30);
 /// Repairs with less than this between them are a row.
 const CALM: Duration = Duration::from_secs(60);
-/// From news of the kernel to the comparison: what is removed in several steps is put back in one.
+/// From a notification to the comparison: what is removed in several steps is put back in one.
 const SETTLE: Duration = Duration::from_millis(50);
 /// Repairs of a row that are made at once.
 const AT_ONCE: u32 = 16;
@@ -102,7 +102,7 @@ mod tests {
         schedule.changed(later);
         assert_eq!(schedule.due(), later + SETTLE);
         schedule.changed(later + SETTLE / 2);
-        assert_eq!(schedule.due(), later + SETTLE, "a stream of news does not put it off");
+        assert_eq!(schedule.due(), later + SETTLE, "a stream of notifications does not put it off");
         schedule.compared(later, Compared::Repaired);
         assert_eq!(schedule.due(), later + REGULAR);
         schedule.changed(later);

@@ -41,7 +41,7 @@ pub(crate) struct Monitor(JoinHandle<()>);
 
 impl Monitor {
     /// Says at `changed` from now on that something changed, in the network namespace of the calling thread. A channel that is
-    /// full holds the news already.
+    /// full holds a notification already.
     ///
     /// # Errors
     /// The kernel gives no socket.
@@ -75,7 +75,7 @@ async fn listen(socket: TokioSocket, device_index: u32, changed: mpsc::Sender<()
             Ok(sender) if sender.port_number() != 0 => false,
             Ok(_) => Answers(&datagram).any(|message| concerns(message, device_index)),
             Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => {
-                tracing::debug!("the kernel's news of routes were lost");
+                tracing::debug!("netlink notifications were lost");
                 true
             }
             Err(error) => {

@@ -165,7 +165,7 @@ fn a_client_that_starts_again_after_a_kill_lets_nothing_out_in_between() {
 }
 
 #[test]
-fn news_that_the_kernel_lost_are_made_up_for_by_a_full_comparison() {
+fn lost_notifications_lead_to_a_full_comparison() {
     in_own_network(async {
         let (Stage { _world, machine, wire: _wire }, _) = stage().await;
         let wanted = standing();
@@ -186,7 +186,7 @@ fn news_that_the_kernel_lost_are_made_up_for_by_a_full_comparison() {
             ip(command);
         }
         machine.signal(Signal::CONT);
-        until_standing(&wanted, "the kernel's news were lost").await;
+        until_standing(&wanted, "notifications were lost").await;
     });
 }
 

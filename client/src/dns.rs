@@ -27,7 +27,7 @@ pub(crate) use error::DnsError;
 pub(crate) use plan::Plan;
 
 use active::{Active, Looked};
-use port_holder::{Bound, port_holder};
+use port_holder::{Bound, PortHolder, is_held, port_holder};
 use resolv_conf::ResolvConf;
 
 use crate::site_link::DnsQuerier;
@@ -158,6 +158,8 @@ pub(crate) fn recover(file: &std::path::Path) -> bool {
     restored.unwrap_or(false)
 }
 
+/// Whom this process may not look into is taken for a Client: nobody else listens at this address.
 fn is_answered_by_a_client(stub: std::net::IpAddr) -> bool {
-    port_holder(stub, stub::PORT, Bound::Here).is_some_and(|holder| holder.name == PROGRAM)
+    let is_client = |holder: PortHolder| holder.name == PROGRAM;
+    is_held(stub, stub::PORT) && port_holder(stub, stub::PORT, Bound::Here).is_none_or(is_client)
 }

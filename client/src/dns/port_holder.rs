@@ -40,14 +40,20 @@ pub(super) enum Bound {
     Anywhere,
 }
 
-/// Who has this port.
+/// Who has this port; `None` if nobody, or if this process may not look into the one that has it.
 pub(super) fn port_holder(address: IpAddr, port: u16, bound: Bound) -> Option<PortHolder> {
-    let inodes: Vec<u64> = TABLES
-        .iter()
-        .filter_map(|path| read(path, MAX_TABLE))
-        .flat_map(|table| of(&table, address, port, bound))
-        .collect();
+    let inodes = inodes(address, port, bound);
     if inodes.is_empty() { None } else { process_with(&inodes) }
+}
+
+/// Whether anybody has this port of this very address.
+pub(super) fn is_held(address: IpAddr, port: u16) -> bool {
+    !inodes(address, port, Bound::Here).is_empty()
+}
+
+fn inodes(address: IpAddr, port: u16, bound: Bound) -> Vec<u64> {
+    let tables = TABLES.iter().filter_map(|path| read(path, MAX_TABLE));
+    tables.flat_map(|table| of(&table, address, port, bound)).collect()
 }
 
 /// Inodes of the sockets of a table that hold the port.
@@ -148,6 +154,7 @@ mod tests {
         let everywhere = udp_again.local_addr().expect("bound").port();
         assert_eq!(pid(everywhere, Bound::Anywhere), own);
         assert_eq!(pid(everywhere, Bound::Here), None);
+        assert!(is_held(address, tcp.local_addr().expect("bound").port()) && !is_held(address, everywhere));
         assert_eq!(pid(udp.expect("it was bound"), Bound::Here), None, "it is closed");
     }
 }

@@ -11,8 +11,6 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Where packets go that nobody protects.
 const ELSEWHERE: &str = "198.51.100.1:7";
-/// The neighbour's address.
-pub(crate) const NEIGHBOUR: &str = "192.0.2.2";
 /// The link of this machine.
 pub(crate) const LINK: &str = "lan0";
 /// Counts what is for networks of Sites, and what is for [`ELSEWHERE`].

@@ -2,6 +2,18 @@
 
 use ringwall_protocol::wire::error::ErrorCode;
 
+/// Something else answered. Never to be met with trust in another certificate authority: it would be the portal's.
+pub(crate) const ANOTHER_SERVER: &str = "another server answered in its place: a network that wants a sign-in first does this. Open any page in a browser, sign \
+     in to the network, then try again; if it is the same on another network, ask an administrator";
+/// The knock did not get out.
+pub(crate) const UDP_BLOCKED: &str = "UDP to the Collective's port is blocked by this machine's firewall or by this network: let it through, or use another \
+     network";
+/// Nobody says why.
+pub(crate) const SILENT: &str = "compare this machine's clock with another one (a knock that is off by some minutes gets no answer), then try another \
+     network: this one may block UDP to the Collective's port; if others are connected, ask an administrator";
+/// Tokens of the Collective are from the future.
+pub(crate) const CLOCK_BEHIND: &str = "set this machine's clock (timedatectl set-ntp true), then try again";
+
 /// The next step after this refusal.
 #[must_use]
 pub(crate) const fn next_step(code: ErrorCode) -> &'static str {

@@ -16,6 +16,7 @@ mod output;
 mod paste;
 mod profile;
 mod prompts;
+mod resolver;
 mod sign_in;
 mod status;
 mod up;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ringwall_protocol::id::Thumbprint;
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::client::ControllerAddress;
 use ringwall_trust::secret::SecretKey;
 use ringwall_trust::tls::{Alpn, ControllerTrust, Presented, Tls, peer_leaf};
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::clock;
 use crate::dial::{Knock, Line, MAX_ADDRESSES, resolve};
 use crate::profile::{Profile, ProfileHost};
 use crate::race::Race;
@@ -68,6 +70,8 @@ pub(crate) struct Controllers {
     tls: Tls,
     profile: Arc<Profile>,
     known: Vec<ControllerAddress>,
+    /// When the Collective issued what this device holds, by the Collective's clock.
+    issued: Option<UnixMillis>,
     own: Option<Arc<Presented>>,
     device_key: Option<SecretKey>,
     /// The device's key opened nothing where the profile's did. Clones know it too.
@@ -80,13 +84,21 @@ impl Controllers {
     #[must_use]
     pub(crate) fn of(profile: Arc<Profile>) -> Self {
         let (own_key_is_void, last_good) = Default::default();
-        Self { tls: Tls::new(), profile, known: vec![], own: None, device_key: None, own_key_is_void, last_good }
+        let (tls, known, issued, own, device_key) = (Tls::new(), vec![], None, None, None);
+        Self { tls, profile, known, issued, own, device_key, own_key_is_void, last_good }
     }
 
     /// Those named at the last sign-in, and their keys.
     #[must_use]
     pub(crate) fn known(mut self, known: Vec<ControllerAddress>) -> Self {
         self.known = known;
+        self
+    }
+
+    /// When the Collective issued this device's tokens: by a clock that is right it is not earlier now.
+    #[must_use]
+    pub(crate) fn issued(mut self, issued: Option<UnixMillis>) -> Self {
+        self.issued = issued;
         self
     }
 
@@ -132,6 +144,15 @@ impl Controllers {
     }
 
     async fn call<A: DeserializeOwned>(&self, plane: Plane, request: &http::Request<'_>) -> Result<A, CallError> {
+        let answer = self.call_with_either_key(plane, request).await;
+        answer.map_err(|error| error.at(clock::now(), self.issued))
+    }
+
+    async fn call_with_either_key<A: DeserializeOwned>(
+        &self,
+        plane: Plane,
+        request: &http::Request<'_>,
+    ) -> Result<A, CallError> {
         let answer = self.round(&self.line(plane, self.knock()), request).await;
         let silent = answer.as_ref().is_err_and(|error| error.retryable() && !error.is_pending());
         if !silent || self.device_key.is_none() || self.profile.spa.is_none() {

@@ -7,5 +7,6 @@ pub(crate) mod link_end;
 pub(crate) mod pinning;
 pub(crate) mod prompts;
 pub(crate) mod renewal;
+pub(crate) mod repair;
 pub(crate) mod sign_in;
 pub(crate) mod site_choice;

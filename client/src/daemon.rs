@@ -63,6 +63,7 @@ pub(crate) async fn run(options: UpOptions) -> Result<(), Failure> {
     check_machine()?;
     let lock = options.state.lock()?;
     if let Some(file) = &options.resolv_conf {
+        options.state.note_resolver_file(file)?;
         // Before anything is looked up by name.
         crate::dns::recover(file);
     }

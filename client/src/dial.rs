@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::spa::Service;
-use ringwall_trust::spa::{Approach, KnockSecret};
+use ringwall_trust::spa::{Approach, KnockSecret, Unanswered};
 use ringwall_trust::tls::{Alpn, Refused};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -71,6 +71,27 @@ pub(crate) enum DialError {
     /// The other side speaks something else.
     #[error("the server does not speak {0}")]
     Protocol(Alpn),
+}
+
+impl DialError {
+    /// Why nothing answered a knock by UDP, if that is what happened.
+    #[must_use]
+    pub(crate) fn unanswered(&self) -> Option<&Unanswered> {
+        match self {
+            Self::Connect(error) => Unanswered::of(error),
+            Self::Refused(_) | Self::Tls(_) | Self::Protocol(_) => None,
+        }
+    }
+
+    /// Whether something that is not of the Collective answered, as networks do that want a sign-in first (captive portals).
+    #[must_use]
+    pub(crate) const fn is_by_another_server(&self) -> bool {
+        match self {
+            Self::Refused(Refused::Leaf(_) | Refused::Root | Refused::Collective) | Self::Protocol(_) => true,
+            Self::Refused(refused @ Refused::Chain(_)) => !refused.is_about_time(),
+            Self::Refused(_) | Self::Connect(_) | Self::Tls(_) => false,
+        }
+    }
 }
 
 impl Line {
@@ -137,7 +158,11 @@ async fn connect(address: SocketAddr, patience: Duration) -> io::Result<TcpStrea
     Ok(stream)
 }
 
-fn mark(socket: &Socket) -> io::Result<()> {
+/// Lets a socket pass beside the tunnel.
+///
+/// # Errors
+/// What the kernel says; a missing privilege is none.
+pub(crate) fn mark(socket: &Socket) -> io::Result<()> {
     match socket.set_mark(SOCKET_MARK) {
         // Without the privilege there is no tunnel of ours to be kept out of either.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),

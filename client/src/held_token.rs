@@ -76,6 +76,15 @@ impl<T: TokenBody> HeldToken<T> {
         Ok(Self { text: Zeroizing::new(text.to_owned()), body })
     }
 
+    /// When a token was issued, by the Collective's clock; `None` if it cannot be read.
+    #[must_use]
+    pub(crate) fn issued(text: &str) -> Option<UnixMillis> {
+        if text.len() > T::MAX_LEN {
+            return None;
+        }
+        decode::<T>(text).ok().map(|body| UnixMillis::from_seconds(body.head().iat))
+    }
+
     /// The token as it is presented; never for a log.
     #[must_use]
     pub(crate) fn expose(&self) -> &str {

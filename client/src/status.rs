@@ -93,7 +93,7 @@ pub struct DeviceStatus {
     pub addresses: Vec<IpAddr>,
     /// MTU in bytes.
     pub mtu: u16,
-    /// True if other interfaces are kept from the tunnel addresses.
+    /// True if other interfaces are kept from the tunnel addresses, and from carrying packets for the Sites.
     pub guarded: bool,
 }
 

@@ -9,6 +9,7 @@ mod forwarder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod guard;
+mod in_order;
 mod table;
 mod upstream;
 

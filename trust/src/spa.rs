@@ -56,7 +56,7 @@ mod udp;
 mod window;
 mod wire_tcp;
 
-pub use approach::Approach;
+pub use approach::{Approach, Unanswered};
 pub use connection_limiter::{ConnectionBounds, ConnectionHolder, ConnectionLimiter, ConnectionPermit};
 pub use destination::Destination;
 pub use handle::{Handle, HandleCutoffs, Realm, SessionTag};

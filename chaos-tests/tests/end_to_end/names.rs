@@ -165,3 +165,22 @@ fn a_name_leads_to_no_appliance_and_not_out_of_its_site() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_second_name_server_that_does_not_know_the_zone_never_answers_in_place_of_the_first() -> Result<()> {
+    /// The race was lost once in ten questions.
+    const QUESTIONS: usize = 60;
+    let lab = Lab::start(stage::topology())?;
+    let [web1, web2]: [IpAddr; 2] = ["web1", "web2"].map(|host| lab.topology().v4(host, "office").into());
+    let domains = [("corp.example", web2)];
+    let _right = NameServer::start(&lab, "names", &[("web.office.example", web1)], &domains)?;
+    let wrong = NameServer::start(&lab, "web2", &[], &[])?;
+    let stage = Stage::start(&lab, &STATE.replace("[10.20.0.53]", "[10.20.0.53, 10.20.0.11]"))?;
+    wait_page(&stage, "web1")?;
+    for number in 0..QUESTIONS {
+        let page = stage.client.load_by_name(&format!("http://host-{number}.corp.example:81/"), SOON)?;
+        ensure!(page == nginx::page("web2", 81), "question {number}: {page}");
+    }
+    drop(wrong);
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
+use ringwall_protocol::token::ClaimsToken;
 use ringwall_protocol::wire::client::SignInWay;
 use ringwall_trust::identity::PrivateKey;
 use ringwall_trust::secret::SystemRandom;
@@ -15,6 +16,7 @@ use crate::browser::{Loopback, Page};
 use crate::controller::{Controllers, Plane};
 use crate::device_claims;
 use crate::failure::{Exit, Failure};
+use crate::held_token::HeldToken;
 use crate::local::{Answer, LocalClient, LocalError, Request};
 use crate::sign_in::{Credentials, SignIn, presented, way_of};
 use crate::store::{Device, StateDirectory, StoredProfile};
@@ -52,6 +54,7 @@ pub(super) struct SignOutCommand {
 impl SignInCommand {
     pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
         let stored = state.choose(self.choice.profile.as_deref())?;
+        super::resolver::put_back(state);
         let session = self.sign_in(state, &stored).await?;
         session.notices.iter().for_each(|notice| output::note(notice));
         match session.no_entitlements {
@@ -121,7 +124,8 @@ impl SignOutCommand {
     pub(super) async fn run(self, state: &StateDirectory) -> Result<(), Failure> {
         match LocalClient::connect(&state.socket_path()).await {
             Ok(mut daemon) => return done(daemon.ask(&Request::SignOut {}).await),
-            Err(LocalError::NotRunning) => {}
+            // Controllers are found by name.
+            Err(LocalError::NotRunning) => _ = super::resolver::put_back(state),
             Err(error) => return Err(local_failure(error)),
         }
         let stored = state.choose(self.choice.profile.as_deref())?;
@@ -146,9 +150,11 @@ impl SignOutCommand {
 /// The Controllers of a profile, as far as they are known.
 fn controllers(state: &StateDirectory, stored: &StoredProfile, forget: bool) -> Result<Controllers, Failure> {
     let store = state.store(&stored.slot);
-    let known = if forget { vec![] } else { store.session()?.map(|session| session.controllers).unwrap_or_default() };
+    let session = if forget { None } else { store.session()? };
+    let issued = session.as_ref().and_then(|session| HeldToken::<ClaimsToken>::issued(session.claims_token.expose()));
+    let known = session.map(|session| session.controllers).unwrap_or_default();
     let key = store.device(&SystemRandom)?.spa_key.and_then(|key| key.expose().parse().ok());
-    Ok(Controllers::of(Arc::new(stored.profile.clone())).known(known).with_device_key(key))
+    Ok(Controllers::of(Arc::new(stored.profile.clone())).known(known).issued(issued).with_device_key(key))
 }
 
 /// A running daemon goes on with the new tokens.

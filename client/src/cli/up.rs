@@ -18,7 +18,7 @@ use crate::clock;
 use crate::daemon::{self, UpOptions};
 use crate::failure::{Exit, Failure};
 use crate::held_token::Holder;
-use crate::local::{Answer, LocalClient, Request};
+use crate::local::{Answer, LocalClient, LocalError, Request};
 use crate::status::ClientState;
 use crate::store::{StateDirectory, StoredProfile};
 
@@ -79,6 +79,9 @@ pub(super) struct UpCommand {
 impl UpCommand {
     pub(super) fn run(self, state: StateDirectory, log: &str) -> Result<(), Failure> {
         let stored = state.choose(self.choice.profile.as_deref())?;
+        if !self.no_dns {
+            super::resolver::put_back(&state);
+        }
         if self.detach {
             return block_on(self.detach(&state, &stored, log));
         }
@@ -184,7 +187,15 @@ impl UpCommand {
 
 /// `ringwall down`
 pub(super) async fn down(state: &StateDirectory) -> Result<(), Failure> {
-    let mut daemon = LocalClient::connect(&state.socket_path()).await.map_err(local_failure)?;
+    let mut daemon = match LocalClient::connect(&state.socket_path()).await {
+        Err(LocalError::NotRunning) if super::resolver::put_back(state) => {
+            output::note(
+                "No daemon runs; the system's resolver file is as it was before the last one, which was killed.",
+            );
+            return Ok(());
+        }
+        connected => connected.map_err(local_failure)?,
+    };
     done(daemon.ask(&Request::Down {}).await)
 }
 

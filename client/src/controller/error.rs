@@ -3,13 +3,18 @@
 use std::fmt;
 use std::time::Duration;
 
+use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
+use ringwall_trust::spa::Unanswered;
 use ringwall_trust::tls::Refused;
 
 use super::http::ExchangeError;
 use crate::advice;
 use crate::dial::DialError;
 use crate::failure::{Exit, Failure};
+
+/// How far clocks of a Collective that is well may be apart.
+const SLACK: Duration = Duration::from_secs(30);
 
 /// Why an attempt at one Controller failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +31,9 @@ pub(crate) enum ContactError {
     /// The exchange failed.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// No Controller answered, and tokens of the Collective are from the future.
+    #[error("this machine's clock is at least {} s behind the Collective's", .0.as_secs())]
+    ClockBehind(Duration),
     /// It refused for a reason that may pass.
     #[error("{}: {}", code(.0), .0.message)]
     Unavailable(ErrorBody),
@@ -71,6 +79,21 @@ impl CallError {
         })
     }
 
+    /// Says that this machine's clock is behind, if nobody answered at `now` and what the Collective `issued` is from the
+    /// future.
+    #[must_use]
+    pub(super) fn at(self, now: UnixMillis, issued: Option<UnixMillis>) -> Self {
+        let mut attempts = match self {
+            Self::Unreachable(attempts) => attempts,
+            refused @ Self::Refused(_) => return refused,
+        };
+        let behind = issued.map_or(Duration::ZERO, |issued| now.until(issued));
+        if behind > SLACK && attempts.iter().any(|(_, error)| unanswered(error).is_some()) {
+            attempts.push(("clock".to_owned(), ContactError::ClockBehind(behind)));
+        }
+        Self::Unreachable(attempts)
+    }
+
     /// The time to wait before the next call, if a Controller gave one.
     #[must_use]
     pub(crate) fn retry_after(&self) -> Option<Duration> {
@@ -90,7 +113,8 @@ impl CallError {
         matches!(self, Self::Unreachable(_))
     }
 
-    /// Whether asking again in a moment can help: not if only unauthenticated servers answered.
+    /// Whether asking again in a moment can help: not if only unauthenticated servers answered, nor if every knock is kept
+    /// from leaving, nor with a clock that is known to be wrong.
     #[must_use]
     pub(crate) fn may_recover(&self) -> bool {
         let unauthenticated = |error: &ContactError| {
@@ -99,10 +123,16 @@ impl CallError {
                 ContactError::UnknownKey | ContactError::Dial(DialError::Refused(_) | DialError::Protocol(_))
             )
         };
+        let lasting = |error: &ContactError| {
+            unauthenticated(error) || matches!(unanswered(error), Some(Unanswered::PacketRefused(_)))
+        };
+        let clock = |error: &ContactError| matches!(error, ContactError::ClockBehind(_));
         match self {
             Self::Refused(_) => false,
             Self::Unreachable(attempts) => {
-                !self.is_pending() && !attempts.iter().all(|(_, error)| unauthenticated(error))
+                !self.is_pending()
+                    && !attempts.iter().all(|(_, error)| lasting(error))
+                    && !attempts.iter().any(|(_, error)| clock(error))
             }
         }
     }
@@ -125,9 +155,11 @@ impl CallError {
             return advice::next_step(ErrorCode::ProviderUnavailable);
         }
         let any = |wanted: fn(&ContactError) -> bool| attempts.iter().any(|(_, error)| wanted(error));
-        if any(|error| matches!(error, ContactError::Dial(DialError::Refused(Refused::Root)))) {
-            return "ask an administrator for the present profile link, compare its fingerprint, then: \
-                    ringwall profile add --replace-ca <link>";
+        if any(|error| matches!(error, ContactError::ClockBehind(_))) {
+            return advice::CLOCK_BEHIND;
+        }
+        if any(|error| matches!(error, ContactError::Dial(dial) if dial.is_by_another_server())) {
+            return advice::ANOTHER_SERVER;
         }
         if any(|error| matches!(error, ContactError::UnknownKey)) {
             return "if an administrator confirms that all Controllers were replaced: ringwall sign-in --forget-controllers";
@@ -138,7 +170,20 @@ impl CallError {
         if any(|error| matches!(error, ContactError::Dial(DialError::Refused(refused)) if refused.is_about_time())) {
             return "set this machine's clock; if it is right, ask an administrator: the Controller's certificate has expired";
         }
+        if any(|error| matches!(unanswered(error), Some(Unanswered::PacketRefused(_)))) {
+            return advice::UDP_BLOCKED;
+        }
+        if any(|error| unanswered(error).is_some()) {
+            return advice::SILENT;
+        }
         "check the network and this machine's clock; if others are connected, ask an administrator"
+    }
+}
+
+fn unanswered(error: &ContactError) -> Option<&Unanswered> {
+    match error {
+        ContactError::Dial(dial) => dial.unanswered(),
+        _ => None,
     }
 }
 
@@ -172,6 +217,10 @@ pub(crate) fn code(body: &ErrorBody) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use ringwall_trust::tls::Refused;
+
     use super::*;
 
     fn next_step(error: DialError) -> &'static str {
@@ -200,12 +249,46 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_out_of_its_time_points_to_the_clock_and_another_root_to_the_profile() {
+    fn a_certificate_out_of_its_time_points_to_the_clock_and_a_wrong_role_to_neither_clock_nor_network_alone() {
         assert!(next_step(DialError::Refused(Refused::Time)).contains("set this machine's clock"));
-        assert!(next_step(DialError::Refused(Refused::Root)).contains("ringwall profile add --replace-ca"));
         assert!(
             next_step(DialError::Refused(Refused::Role)).contains("this machine's clock"),
             "silence may be a knock's"
         );
+    }
+
+    #[test]
+    fn another_servers_certificate_never_leads_to_trust_in_another_authority() {
+        for refused in
+            [Refused::Root, Refused::Leaf(ringwall_trust::identity::LeafError::Malformed), Refused::Collective]
+        {
+            let advice = next_step(DialError::Refused(refused));
+            assert!(advice.contains("sign in to the network") && !advice.contains("replace-ca"), "{advice}");
+        }
+    }
+
+    #[test]
+    fn silence_after_a_knock_names_udp_and_the_clock_and_a_refused_knock_udp_alone() {
+        let timed_out = |why| DialError::Connect(io::Error::new(io::ErrorKind::TimedOut, why));
+        let silent = next_step(timed_out(Unanswered::Silent));
+        assert!(silent.contains("clock") && silent.contains("UDP"), "{silent}");
+        let refused = next_step(timed_out(Unanswered::PacketRefused(io::ErrorKind::PermissionDenied.into())));
+        assert!(refused.contains("UDP") && !refused.contains("clock"), "{refused}");
+    }
+
+    #[test]
+    fn tokens_from_the_future_show_that_this_machines_clock_is_behind() {
+        let silent = || {
+            let timed_out = io::Error::new(io::ErrorKind::TimedOut, Unanswered::Silent);
+            CallError::Unreachable(vec![("c:443".to_owned(), ContactError::Dial(DialError::Connect(timed_out)))])
+        };
+        let issued = UnixMillis::from_seconds(1_000_000);
+        let ten_minutes_ago = silent().at(issued.minus(Duration::from_mins(10)), Some(issued));
+        assert!(ten_minutes_ago.to_string().contains("at least 600 s behind"), "{ten_minutes_ago}");
+        assert!(ten_minutes_ago.next_step().contains("set this machine's clock"));
+        for now in [issued.minus(Duration::from_secs(5)), issued.plus(Duration::from_hours(1))] {
+            assert_eq!(silent().at(now, Some(issued)).next_step(), advice::SILENT);
+        }
+        assert_eq!(silent().at(issued, None).next_step(), advice::SILENT);
     }
 }

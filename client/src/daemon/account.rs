@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ringwall_protocol::token::ClaimsToken;
 use ringwall_trust::identity::PrivateKey;
 use ringwall_trust::secret::SystemRandom;
 
@@ -9,7 +10,7 @@ use super::UpOptions;
 use super::session::Session;
 use crate::controller::Controllers;
 use crate::failure::Failure;
-use crate::held_token::Holder;
+use crate::held_token::{HeldToken, Holder};
 use crate::profile::Profile;
 use crate::store::{Device, ProfileStore, StoredSession};
 
@@ -46,12 +47,15 @@ impl Account {
 
     /// The Controllers as they are known before there is a session.
     pub(super) fn controllers(&self) -> Controllers {
-        let known = match self.store.session() {
-            Ok(Some(stored)) if !self.forget_controllers => stored.controllers,
-            _ => vec![],
+        let (known, issued) = match self.store.session() {
+            Ok(Some(stored)) if !self.forget_controllers => {
+                let issued = HeldToken::<ClaimsToken>::issued(stored.claims_token.expose());
+                (stored.controllers, issued)
+            }
+            _ => (vec![], None),
         };
         let key = self.device().ok().and_then(|device| device.spa_key).and_then(|key| key.expose().parse().ok());
-        Controllers::of(Arc::clone(&self.profile)).known(known).with_device_key(key)
+        Controllers::of(Arc::clone(&self.profile)).known(known).issued(issued).with_device_key(key)
     }
 
     /// What is stored of this device.

@@ -1,7 +1,7 @@
 //! A sign-in in use: its tokens, when to renew them, the device in the kernel, and a link to every Site.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::object::identity_provider::OnDemandClaim;
@@ -188,6 +188,21 @@ impl ActiveSession {
         if let Some(site) = self.sites.get(&id) {
             site.order(LinkCommand::Tunnel(event));
         }
+    }
+
+    /// When the system is to be compared with what the tunnel needs.
+    pub(super) fn next_comparison(&self) -> Instant {
+        self.network.next_comparison()
+    }
+
+    /// The kernel told of a change.
+    pub(super) fn kernel_changed(&mut self, now: Instant) {
+        self.network.kernel_changed(now);
+    }
+
+    /// Puts back into the system what is missing at `now`.
+    pub(super) async fn compare(&mut self, shared: &mut Shared, now: Instant) {
+        self.network.compare(now, &mut shared.troubles).await;
     }
 
     pub(super) const fn session(&self) -> &Session {

@@ -42,7 +42,10 @@ struct Inputs {
     reports: mpsc::UnboundedReceiver<LinkReport>,
     factors: mpsc::Receiver<FactorRequest>,
     tunnel: mpsc::UnboundedReceiver<TunnelEvent>,
+    kernel: mpsc::Receiver<()>,
     look: Interval,
+    /// When [`Input::Time`] comes at the latest.
+    wake: Instant,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -53,6 +56,10 @@ enum Input {
     Report(LinkReport),
     Factor(FactorRequest),
     Tunnel(TunnelEvent),
+    /// Somebody changed rules, routes, the link or its addresses.
+    KernelChanged,
+    /// The system is to be compared with what the tunnel needs.
+    CompareDue,
     Task(TaskResult),
     TaskPanicked,
     Look,
@@ -69,7 +76,8 @@ impl Engine {
         let (reports, report_inbox) = mpsc::unbounded_channel();
         let (factors, factor_inbox) = mpsc::channel(4);
         let (tunnel, tunnel_inbox) = mpsc::unbounded_channel();
-        let shared = Shared::new(options, events, Senders { reports, factors, tunnel })?;
+        let (kernel, kernel_inbox) = mpsc::channel(1);
+        let shared = Shared::new(options, events, Senders { reports, factors, tunnel, kernel })?;
         let unusual = |error| Failure::new(Exit::Unexpected, anyhow::Error::new(error), "try again");
         let mut look = interval(COLLECT_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -78,7 +86,9 @@ impl Engine {
             reports: report_inbox,
             factors: factor_inbox,
             tunnel: tunnel_inbox,
+            kernel: kernel_inbox,
             look,
+            wake: Instant::now() + LONGEST_WAIT,
             interrupt: signal(SignalKind::interrupt()).map_err(unusual)?,
             terminate: signal(SignalKind::terminate()).map_err(unusual)?,
         };
@@ -100,19 +110,23 @@ impl Engine {
     }
 
     async fn next(&mut self, phase: &Phase) -> Input {
-        let wait = phase.next_deadline().map_or(LONGEST_WAIT, |at| clock::now().until(at).min(LONGEST_WAIT));
+        let deadline = phase.next_deadline().map(|at| Instant::now() + clock::now().until(at).min(LONGEST_WAIT));
+        let compare = phase.active().map(|active| Instant::from_std(active.next_comparison()));
         let inputs = &mut self.inputs;
+        let wake = deadline.map_or(inputs.wake, |deadline| deadline.min(inputs.wake));
         tokio::select! {
             Some(call) = inputs.calls.recv() => Input::Call(call),
             Some(report) = inputs.reports.recv() => Input::Report(report),
             Some(request) = inputs.factors.recv() => Input::Factor(request),
             Some(event) = inputs.tunnel.recv() => Input::Tunnel(event),
+            Some(()) = inputs.kernel.recv() => Input::KernelChanged,
+            () = sleep_until(compare.unwrap_or_else(Instant::now)), if compare.is_some() => Input::CompareDue,
             // The panic hook logs a panic.
             Some(ended) = self.shared.tasks.join_next() => ended.map_or(Input::TaskPanicked, Input::Task),
             _ = inputs.look.tick() => Input::Look,
             _ = inputs.interrupt.recv() => Input::Stop,
             _ = inputs.terminate.recv() => Input::Stop,
-            () = sleep_until(Instant::now() + wait) => Input::Time,
+            () = sleep_until(wake) => Input::Time,
         }
     }
 
@@ -132,6 +146,16 @@ impl Engine {
                     active.tunnel_event(site, event);
                 }
             }
+            Input::KernelChanged => {
+                if let Some(active) = phase.active_mut() {
+                    active.kernel_changed(Instant::now().into_std());
+                }
+            }
+            Input::CompareDue => {
+                if let Some(active) = phase.active_mut() {
+                    active.compare(shared, Instant::now().into_std()).await;
+                }
+            }
             Input::Task(result) => return self.task_ended(phase, result).await,
             Input::TaskPanicked => return phase.task_panicked(),
             Input::Look => {
@@ -143,6 +167,7 @@ impl Engine {
             }
             Input::Stop => return phase.stop(Ok(()), None),
             Input::Time => {
+                self.inputs.wake = Instant::now() + LONGEST_WAIT;
                 if let Some(active) = phase.active_mut() {
                     active.save_again(shared);
                 }

@@ -34,6 +34,8 @@ pub(super) struct Senders {
     pub(super) reports: mpsc::UnboundedSender<LinkReport>,
     pub(super) factors: mpsc::Sender<FactorRequest>,
     pub(super) tunnel: mpsc::UnboundedSender<TunnelEvent>,
+    /// The kernel changed something that a tunnel needs. One such notification is enough.
+    pub(super) kernel: mpsc::Sender<()>,
 }
 
 impl Shared {

@@ -11,7 +11,8 @@ use ringwall_protocol::token::EntitlementToken;
 
 use super::plan::{Plan, QueryTarget};
 use super::resolv_conf::SystemResolvers;
-use super::stub::{Over, QueryTargets, answer, answers, room, truncated};
+use super::stub::{Over, QueryTargets, answer, room, truncated};
+use super::upstream::answers;
 use crate::fuzz::choices::Choices;
 
 /// A question, and what comes back for it.

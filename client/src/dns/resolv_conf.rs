@@ -10,10 +10,14 @@ use std::net::IpAddr;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use super::upstream::NameServer;
+
 /// The first line of a file of ours.
 const MARK: &str = "# Written by ringwall; the former file comes back with `ringwall down` or the next `ringwall up`.";
 /// Longest file that is read.
 const MAX_FILE: u64 = 64 * 1024;
+/// Servers that are taken over; the C library asks three.
+const MAX_SERVERS: usize = 8;
 
 /// The system's file.
 #[derive(Debug, Clone)]
@@ -24,8 +28,8 @@ pub(crate) struct ResolvConf {
 /// What the file said before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SystemResolvers {
-    /// Its servers, in order.
-    pub(crate) servers: Vec<IpAddr>,
+    /// Its servers, in order; at most [`MAX_SERVERS`].
+    pub(crate) servers: Vec<NameServer>,
     /// Its other lines that matter: search lists and options.
     pub(crate) lines: Vec<String>,
 }
@@ -37,6 +41,12 @@ impl ResolvConf {
         Self { path }
     }
 
+    /// Its path.
+    #[must_use]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What the user's own file says, whether it is in its place or kept aside.
     ///
     /// # Errors
@@ -45,6 +55,17 @@ impl ResolvConf {
         let kept = self.kept();
         let text = read(if self.is_ours()? && kept.exists() { &kept } else { &self.path })?;
         Ok(SystemResolvers::parse(&text))
+    }
+
+    /// The stub that a file of ours names; `None` if it is not ours.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn stub(&self) -> io::Result<Option<IpAddr>> {
+        if !self.is_ours()? {
+            return Ok(None);
+        }
+        Ok(SystemResolvers::parse(&read(&self.path)?).servers.first().map(|server| server.address))
     }
 
     /// Puts a file with this one server in the place of the user's, which is kept aside.
@@ -84,7 +105,11 @@ impl ResolvConf {
         Ok(true)
     }
 
-    fn is_ours(&self) -> io::Result<bool> {
+    /// Whether a file of ours is in the place of the user's.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn is_ours(&self) -> io::Result<bool> {
         match read(&self.path) {
             Ok(text) => Ok(text.lines().next() == Some(MARK)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -148,7 +173,9 @@ impl SystemResolvers {
         for line in text.lines() {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
-                Some("nameserver") => former.servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok())),
+                Some("nameserver") if former.servers.len() < MAX_SERVERS => {
+                    former.servers.extend(words.next().and_then(NameServer::parse));
+                }
                 Some("search" | "domain" | "options" | "sortlist") => former.lines.push(line.trim().to_owned()),
                 _ => {}
             }
@@ -202,7 +229,7 @@ mod tests {
     fn the_users_file_comes_back_as_it_was() {
         let (directory, conf, path) = place();
         let former = conf.former().expect("readable");
-        assert_eq!(former.servers, [IpAddr::from([192, 0, 2, 53])]);
+        assert_eq!(former.servers, [NameServer::from(IpAddr::from([192, 0, 2, 53]))]);
         conf.put_stub(stub(), &former).expect("written");
         let ours = fs::read_to_string(&path).expect("there");
         assert!(ours.contains("nameserver 127.0.0.157") && ours.contains("search home.example"), "{ours}");

@@ -8,25 +8,24 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use ringwall_protocol::wire::session::MAX_DNS_MESSAGE;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::plan::{Plan, QueryTarget};
+use super::upstream::{NameServer, Path, answers, ask_each, read_framed, write_framed};
 use crate::site_link::DnsQuerier;
 
 /// Where the stub listens: the first of these whose port 53 is free.
-const STUB_ADDRESSES: [Ipv4Addr; 4] = [
+pub(super) const STUB_ADDRESSES: [Ipv4Addr; 4] = [
     Ipv4Addr::new(127, 0, 0, 157),
     Ipv4Addr::new(127, 0, 0, 158),
     Ipv4Addr::new(127, 0, 0, 159),
     Ipv4Addr::new(127, 0, 0, 160),
 ];
-const PORT: u16 = 53;
-/// One server has this long for an answer.
-const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// The port of DNS.
+pub(super) const PORT: u16 = 53;
 /// A Site's Gateway, which asks two servers in turn, has this long; below what resolvers wait for us.
 const SITE_TIME: Duration = Duration::from_millis(4_500);
 /// A TCP connection without a question for this long is closed.
@@ -42,7 +41,8 @@ const PLAIN_UDP: usize = 512;
 pub(super) struct QueryTargets {
     pub(super) plan: Plan,
     pub(super) sites: std::collections::BTreeMap<ringwall_protocol::id::SiteId, DnsQuerier>,
-    pub(super) former: Vec<IpAddr>,
+    /// The system's own name servers.
+    pub(super) former: Vec<NameServer>,
 }
 
 /// A running stub; ends when it is dropped.
@@ -150,8 +150,11 @@ pub(super) async fn answer(question: &[u8], targets: &QueryTargets, over: Over) 
             Some(asker) => timeout(SITE_TIME, asker.ask(question.to_vec())).await.ok().flatten(),
             None => None,
         },
-        QueryTarget::Servers(servers) => ask_each(&servers, question, over).await,
-        QueryTarget::SystemResolvers => ask_each(&targets.former, question, over).await,
+        QueryTarget::Servers(servers) => {
+            let servers: Vec<NameServer> = servers.into_iter().map(NameServer::from).collect();
+            ask_each(&servers, question, over, Path::Routed).await
+        }
+        QueryTarget::SystemResolvers => ask_each(&targets.former, question, over, Path::Beside).await,
     };
     let Some(answered) = answered.filter(|answer| answers(answer, question)) else {
         tracing::debug!(name, "no answer to a DNS query");
@@ -176,70 +179,6 @@ pub(super) fn room(question: &Message) -> usize {
 /// "Ask again over TCP."
 pub(super) fn truncated(answer: &[u8]) -> Option<Vec<u8>> {
     Message::from_vec(answer).ok()?.truncate().to_vec().ok()
-}
-
-/// Whether these bytes answer that question: its id, marked as an answer.
-pub(super) fn answers(answer: &[u8], question: &[u8]) -> bool {
-    const RESPONSE: u8 = 0x80;
-    answer.len() >= 12 && answer[..2] == question[..2] && answer[2] & RESPONSE != 0
-}
-
-async fn ask_each(servers: &[IpAddr], question: &[u8], over: Over) -> Option<Vec<u8>> {
-    for server in servers {
-        let at = SocketAddr::new(*server, PORT);
-        let asked = async {
-            match over {
-                Over::Udp => ask_udp(at, question).await,
-                Over::Tcp => ask_tcp(at, question).await,
-            }
-        };
-        match timeout(ANSWER_TIME, asked).await {
-            Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(error)) => tracing::debug!(%server, %error, "name server failed"),
-            Err(_) => tracing::debug!(%server, "name server timed out"),
-        }
-    }
-    None
-}
-
-/// From a port of its own, connected: others cannot answer in the server's place without guessing port and id.
-async fn ask_udp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
-    let any: IpAddr =
-        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(server).await?;
-    socket.send(question).await?;
-    let mut buffer = vec![0; MAX_DNS_MESSAGE];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        if answers(&buffer[..length], question) {
-            buffer.truncate(length);
-            return Ok(buffer);
-        }
-    }
-}
-
-async fn ask_tcp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(server).await?;
-    write_framed(&mut stream, question).await?;
-    read_framed(&mut stream).await
-}
-
-async fn read_framed(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let length = usize::from(stream.read_u16().await?);
-    if length > MAX_DNS_MESSAGE {
-        return Err(io::Error::from(io::ErrorKind::InvalidData));
-    }
-    let mut message = vec![0; length];
-    stream.read_exact(&mut message).await?;
-    Ok(message)
-}
-
-async fn write_framed(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
-    let length = u16::try_from(message.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    let mut framed = length.to_be_bytes().to_vec();
-    framed.extend(message);
-    stream.write_all(&framed).await
 }
 
 #[cfg(test)]
@@ -272,17 +211,5 @@ mod tests {
         for junk in [&b""[..], b"x", &[0xff; 7]] {
             assert_eq!(answer(junk, &QueryTargets::default(), Over::Udp).await, None);
         }
-    }
-
-    #[test]
-    fn an_answer_has_the_questions_id_and_says_that_it_is_one() {
-        let asked = question("a.example.");
-        let mut good = asked.clone();
-        good[2] |= 0x80;
-        assert!(answers(&good, &asked));
-        assert!(!answers(&asked, &asked), "a question is no answer");
-        good[0] ^= 1;
-        assert!(!answers(&good, &asked), "another question's");
-        assert!(!answers(b"", &asked));
     }
 }

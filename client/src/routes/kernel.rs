@@ -6,15 +6,22 @@ use std::net::IpAddr;
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::address::{AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
-use rtnetlink::{Handle, IpVersion, RouteMessageBuilder};
+use rtnetlink::{Handle, IpVersion, LinkUnspec, RouteMessageBuilder};
 use rustix::io::Errno;
 
 use super::plan::{PlannedRoute, Target};
 use super::{RULE_PRIORITY, TABLE, host};
 use crate::dial::SOCKET_MARK;
+
+mod present;
+
+pub(super) use present::Present;
+
+/// The families of rules and routes.
+pub(super) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Inet, AddressFamily::Inet6];
 
 /// Metric of routes into the tunnel.
 const METRIC: u32 = 10;
@@ -35,6 +42,9 @@ pub(crate) enum RouteError {
         /// What it said.
         cause: rtnetlink::Error,
     },
+    /// The guard cannot be changed; then nothing else was.
+    #[error("the kernel refuses the guard of Sites' networks")]
+    Guard(#[source] io::Error),
 }
 
 pub(super) struct Kernel {
@@ -49,14 +59,25 @@ impl Kernel {
         Ok(Self { handle, index, task: tokio::spawn(connection) })
     }
 
-    pub(super) const fn device_index(&self) -> u32 {
-        self.index
+    /// Takes the device up.
+    pub(super) async fn set_up(&self) -> Result<(), RouteError> {
+        let link = LinkUnspec::new_with_index(self.index).up().build();
+        named("to take the tunnel device up".into(), self.handle.link().set(link).execute().await)
     }
 
-    pub(super) async fn add_address(&self, address: IpAddr) -> Result<(), RouteError> {
+    /// Gives the device an address. Returns false if this machine does without IPv6.
+    pub(super) async fn add_address(&self, address: IpAddr) -> Result<bool, RouteError> {
         let prefix = host(address);
-        let request = self.handle.address().add(self.index, address, prefix.prefix_len()).replace();
-        named(format!("address {address}"), request.execute().await)
+        let mut request = self.handle.address().add(self.index, address, prefix.prefix_len()).replace();
+        if address.is_ipv6() {
+            // Usable as the source of a route at once; a TUN device has no neighbours to ask for duplicates.
+            request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        }
+        let result = request.execute().await;
+        if address.is_ipv6() && without_ipv6(&result) {
+            return Ok(false);
+        }
+        named(format!("address {address}"), result).map(|()| true)
     }
 
     pub(super) async fn remove_address(&self, address: IpAddr) -> Result<(), RouteError> {
@@ -69,18 +90,18 @@ impl Kernel {
         )
     }
 
-    /// Everything without our mark asks our table first.
-    pub(super) async fn add_rules(&self) -> Result<(), RouteError> {
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut request = self.handle.rule().add();
-            *request.message_mut() = rule(family);
-            let result = request.execute().await;
-            if family == AddressFamily::Inet6 && without_ipv6(&result) {
-                continue;
-            }
-            named(format!("a routing rule for {family:?}"), result)?;
+    /// Everything without our mark asks our table first. Returns false if the kernel has no such family.
+    pub(super) async fn add_rule(&self, family: AddressFamily) -> Result<bool, RouteError> {
+        let mut request = self.handle.rule().add();
+        *request.message_mut() = rule(family);
+        let result = request.execute().await;
+        if family == AddressFamily::Inet6 && without_ipv6(&result) {
+            return Ok(false);
         }
-        Ok(())
+        if errno(&result) == Some(Errno::EXIST) {
+            return Ok(true);
+        }
+        named(format!("a routing rule for {family:?}"), result).map(|()| true)
     }
 
     pub(super) async fn add_route(&self, route: &PlannedRoute, sources: &[IpAddr]) -> Result<(), RouteError> {
@@ -114,17 +135,24 @@ impl Kernel {
                 }
             }
         }
-        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-            let mut all = RouteMessage::default();
-            all.header.address_family = family;
-            let routes: Result<Vec<RouteMessage>, _> = self.handle.route().get(all).execute().try_collect().await;
-            for route in routes.unwrap_or_default() {
-                if route.attributes.contains(&RouteAttribute::Table(TABLE)) {
-                    named("to take a route away".into(), gone_is_fine(self.handle.route().del(route).execute().await))?;
-                }
+        for family in FAMILIES {
+            for route in self.routes(family).await.unwrap_or_default() {
+                named("to take a route away".into(), gone_is_fine(self.handle.route().del(route).execute().await))?;
             }
         }
         Ok(())
+    }
+
+    /// The routes of our table.
+    async fn routes(&self, family: AddressFamily) -> Result<Vec<RouteMessage>, rtnetlink::Error> {
+        let mut all = RouteMessage::default();
+        all.header.address_family = family;
+        let mut routes: Vec<RouteMessage> = self.handle.route().get(all).execute().try_collect().await?;
+        // A kernel without this family lists another one's.
+        routes.retain(|route| {
+            route.header.address_family == family && route.attributes.contains(&RouteAttribute::Table(TABLE))
+        });
+        Ok(routes)
     }
 
     fn message(&self, route: &PlannedRoute, sources: &[IpAddr]) -> RouteMessage {
@@ -188,7 +216,8 @@ fn gone_is_fine(result: Result<(), rtnetlink::Error>) -> Result<(), rtnetlink::E
     if errno(&result).is_some_and(|error| gone.contains(&error)) { Ok(()) } else { result }
 }
 
-/// Kernels can be without IPv6; then nothing of it can leak either.
+/// Kernels can be without IPv6, and devices (`disable_ipv6`); then nothing of it can leak either. A missing privilege is
+/// another error (`EPERM`).
 fn without_ipv6(result: &Result<(), rtnetlink::Error>) -> bool {
-    errno(result).is_some_and(|error| [Errno::AFNOSUPPORT, Errno::OPNOTSUPP].contains(&error))
+    errno(result).is_some_and(|error| [Errno::AFNOSUPPORT, Errno::OPNOTSUPP, Errno::ACCESS].contains(&error))
 }

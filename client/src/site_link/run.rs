@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ringwall_protocol::claims::UntrustedClaims;
 use ringwall_protocol::id::{ApplianceId, SessionId, SiteId};
 use ringwall_protocol::wire::error::ErrorCode;
+use ringwall_trust::spa::Unanswered;
 use tokio::sync::{mpsc, watch};
 
 use super::attempt::{Attempt, AttemptError, Connected};
@@ -174,6 +175,10 @@ impl Link {
             }
             AttemptError::Sequence(_) => "make room in the state directory, and check its permissions",
             AttemptError::TooLate => return pause,
+            AttemptError::Dial(_, dial) if dial.is_by_another_server() => advice::ANOTHER_SERVER,
+            AttemptError::Dial(_, dial) if matches!(dial.unanswered(), Some(Unanswered::PacketRefused(_))) => {
+                advice::UDP_BLOCKED
+            }
             _ => "nothing: the Client tries again, at another Gateway if there is one",
         };
         self.trouble(format!("Gateway {name}: {}", chain(&error)), next_step);

@@ -1,5 +1,7 @@
 //! The state directory as a whole: which profiles there are, and the daemon's lock and socket.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use ringwall_startup::DirectoryLock;
@@ -7,6 +9,9 @@ use ringwall_trust::secret::{private_directory, write_private};
 
 use super::{ProfileStore, StoreError, StoredProfile, file};
 use crate::profile::{Profile, ProfileSlot};
+
+/// Holds the path of the resolver file.
+const RESOLVER_FILE: &str = "resolver-file";
 
 /// Where the Client keeps what it knows.
 #[derive(Debug, Clone)]
@@ -54,6 +59,24 @@ impl StateDirectory {
     #[must_use]
     pub(crate) fn log_path(&self) -> PathBuf {
         self.root.join("ringwall.log")
+    }
+
+    /// Notes which resolver file of the system the daemon may replace, for whoever cleans up after one that was killed.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn note_resolver_file(&self, file: &Path) -> Result<(), StoreError> {
+        let file = std::path::absolute(file).map_err(|error| StoreError::io(file, error))?;
+        Ok(write_private(&self.root.join(RESOLVER_FILE), file.as_os_str().as_bytes())?)
+    }
+
+    /// The resolver file that the last daemon noted.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn resolver_file(&self) -> Result<Option<PathBuf>, StoreError> {
+        let noted = file::read(&self.root.join(RESOLVER_FILE))?;
+        Ok(noted.map(|path| PathBuf::from(OsStr::from_bytes(&path))))
     }
 
     /// Makes this process the directory's only daemon.

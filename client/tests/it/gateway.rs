@@ -104,7 +104,7 @@ impl FakeGateway {
         self.frozen.send_replace(false);
     }
 
-    /// Claims another network in its welcomes.
+    /// Claims another network in its welcomes, or several with blanks between them.
     pub(crate) fn pretend_network(&self, network: &'static str) {
         *self.network.lock().expect("no panic") = network;
     }
@@ -194,7 +194,9 @@ fn name_answer(shared: &Shared, question: &[u8]) -> Option<Vec<u8>> {
     if query.name().to_ascii().starts_with("no") {
         return None;
     }
-    let network: ipnet::Ipv4Net = shared.network.lock().expect("no panic").parse().expect("a prefix");
+    let networks = *shared.network.lock().expect("no panic");
+    let network = networks.split(' ').next().expect("a first one");
+    let network: ipnet::Ipv4Net = network.parse().expect("a prefix");
     let host = std::net::Ipv4Addr::from_bits(network.network().to_bits() + 77);
     let mut answer = DnsMessage::response(question.metadata.id, question.metadata.op_code);
     let record = Record::from_rdata(query.name().clone(), 60, RData::A(A(host)));
@@ -232,6 +234,7 @@ fn welcome(shared: &Shared, hello: &Hello) -> Welcome {
     let former = hello.last_session_id.filter(|id| sessions.contains(id));
     let session_id = former.unwrap_or_else(|| SessionId::new(uuid::Uuid::new_v4()));
     sessions.insert(session_id);
+    let networks = *shared.network.lock().expect("no panic");
     Welcome {
         session_id,
         resumed: former.is_some(),
@@ -241,7 +244,7 @@ fn welcome(shared: &Shared, hello: &Hello) -> Welcome {
         tun_ipv4: Some(TUNNEL_ADDRESS.parse().expect("an address")),
         tun_ipv6: None,
         routes: Routes {
-            include: vec![shared.network.lock().expect("no panic").parse().expect("a prefix")],
+            include: networks.split(' ').map(|network| network.parse().expect("a prefix")).collect(),
             exclude: vec![],
         },
         dns: vec![],

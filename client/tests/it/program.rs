@@ -151,10 +151,15 @@ impl Machine {
     }
 
     pub(crate) async fn terminate(&mut self) -> Option<i32> {
+        self.signal(rustix::process::Signal::TERM);
+        self.ended().await
+    }
+
+    /// Sends the daemon a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = self.daemon.as_ref().and_then(Child::id).expect("it runs");
         let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
-        self.ended().await
+        rustix::process::kill_process(pid, signal).expect("signalled");
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -110,6 +110,30 @@ fn knocks_by_udp_and_in_the_hello_where_the_profile_has_a_key() {
 }
 
 #[test]
+fn a_network_that_keeps_knocks_by_udp_from_leaving_is_named() {
+    in_own_network(async {
+        let world = World::start().await;
+        world.facts.change(|changing| changing.spa = true);
+        let machine = Machine::new(&world).await;
+        let port = world.controller.address.port();
+        // Without its knock a port is silent.
+        let rules = format!(
+            "add table inet case; add chain inet case out {{ type filter hook output priority 0; }}; \
+             add chain inet case in {{ type filter hook input priority 0; }}; \
+             add rule inet case out udp dport {port} drop; add rule inet case in tcp dport {port} drop"
+        );
+        let made = std::process::Command::new("nft").arg(&rules).status().expect("nftables is installed");
+        assert!(made.success(), "cannot make the rules");
+        let password = machine.password_file();
+        let password = password.to_str().expect("text");
+        let arguments = ["sign-in", "--key-type", "p256", "--username", "alice", "--password-file", password];
+        let said = machine.fails(5, &arguments, "").await;
+        assert!(said.contains("the knock by UDP is not let through"), "{said}");
+        assert!(said.contains("UDP to the Collective's port is blocked"), "{said}");
+    });
+}
+
+#[test]
 fn a_controller_under_another_root_is_not_spoken_to() {
     in_own_network(async {
         let world = World::start().await;
@@ -126,7 +150,11 @@ fn a_controller_under_another_root_is_not_spoken_to() {
         let arguments =
             ["sign-in", "--profile", name, "--key-type", "p256", "--username", "alice", "--password-file", password];
         let said = machine.fails(5, &arguments, "").await;
-        assert!(said.contains("root certificate is not the pinned one") && said.contains("--replace-ca"), "{said}");
+        assert!(said.contains("root certificate is not the pinned one"), "{said}");
+        assert!(
+            said.contains("sign in to the network") && !said.contains("--replace-ca"),
+            "a portal's, mostly: {said}"
+        );
         assert!(other.facts.change(|changing| changing.calls.is_empty()), "the password went nowhere");
     });
 }

@@ -23,8 +23,13 @@ const USERS: &str = "# the user's own\nsearch home.example\nnameserver 127.0.0.5
 
 /// The name server of before: every name is at 192.0.2.1. Remembers what it was asked for.
 async fn former() -> Arc<Mutex<Vec<String>>> {
+    name_server(FORMER, Some(Ipv4Addr::new(192, 0, 2, 1))).await
+}
+
+/// A name server at which every name is here, or that refuses every question. Remembers what it was asked for.
+pub(crate) async fn name_server(at: &'static str, here: Option<Ipv4Addr>) -> Arc<Mutex<Vec<String>>> {
     let asked = Arc::new(Mutex::new(vec![]));
-    let socket = UdpSocket::bind((FORMER, 53)).await.expect("the namespace is empty");
+    let socket = UdpSocket::bind((at, 53)).await.expect("the namespace is empty");
     let noted = Arc::clone(&asked);
     tokio::spawn(async move {
         let mut buffer = [0; 512];
@@ -34,8 +39,13 @@ async fn former() -> Arc<Mutex<Vec<String>>> {
             let query = question.queries[0].clone();
             noted.lock().expect("no panic").push(query.name().to_ascii());
             let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
-            let address = hickory_proto::rr::rdata::A(Ipv4Addr::new(192, 0, 2, 1));
-            answer.add_answer(hickory_proto::rr::Record::from_rdata(query.name().clone(), 60, RData::A(address)));
+            match here {
+                Some(here) => {
+                    let data = RData::A(hickory_proto::rr::rdata::A(here));
+                    answer.add_answer(hickory_proto::rr::Record::from_rdata(query.name().clone(), 60, data));
+                }
+                None => answer.metadata.response_code = ResponseCode::Refused,
+            }
             answer.add_query(query);
             socket.send_to(&answer.to_vec().expect("small"), from).await.expect("sent");
         }
@@ -49,7 +59,7 @@ fn question(name: &str) -> Message {
     message
 }
 
-async fn ask_udp(name: &str) -> Message {
+pub(crate) async fn ask_udp(name: &str) -> Message {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bound");
     let question = question(name);
     socket.send_to(&question.to_vec().expect("small"), STUB).await.expect("sent");
@@ -70,19 +80,24 @@ async fn ask_tcp(name: &str) -> Message {
     Message::from_vec(&answer).expect("a message")
 }
 
-fn address(answer: &Message) -> Option<String> {
+pub(crate) fn address(answer: &Message) -> Option<String> {
     answer.answers.first().map(|record| record.data.to_string())
 }
 
-struct Stage {
-    world: World,
-    machine: Machine,
-    file: PathBuf,
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) machine: Machine,
+    pub(crate) file: PathBuf,
     _home: tempfile::TempDir,
 }
 
 /// A Client with names at both Sites.
 async fn stage(more: &[&str]) -> Stage {
+    stage_with(USERS, more).await
+}
+
+/// The same with this resolver file.
+pub(crate) async fn stage_with(users: &str, more: &[&str]) -> Stage {
     let world = World::start().await;
     world.facts.change(|changing| {
         changing.hosts =
@@ -90,7 +105,7 @@ async fn stage(more: &[&str]) -> Stage {
     });
     let home = tempfile::tempdir().expect("a directory");
     let file = home.path().join("resolv.conf");
-    std::fs::write(&file, USERS).expect("written");
+    std::fs::write(&file, users).expect("written");
     let mut machine = Machine::new(&world).await;
     machine.sign_in().await;
     let arguments: Vec<&str> = ["--resolv-conf", file.to_str().expect("text")].iter().chain(more).copied().collect();
@@ -100,7 +115,7 @@ async fn stage(more: &[&str]) -> Stage {
 }
 
 impl Stage {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         std::fs::read_to_string(&self.file).expect("there is always a file")
     }
 }
@@ -160,6 +175,37 @@ fn a_killed_clients_resolver_file_is_back_with_the_next_start() {
         stage.machine.connected().await;
         assert!(stage.machine.terminate().await.is_some());
         assert_eq!(stage.text(), USERS);
+    });
+}
+
+#[test]
+fn a_killed_clients_resolver_file_is_back_with_every_command_that_needs_names_or_ends_it() {
+    in_own_network(async {
+        let _asked = former().await;
+        let mut stage = stage(&[]).await;
+        let file = stage.file.to_str().expect("text").to_owned();
+        let other = Machine::new(&stage.world).await;
+        // Not signed in, so it ends; but not before it looked at the file.
+        other.fails(3, &["up", "--resolv-conf", &file], "").await;
+        assert!(stage.text().contains("nameserver 127.0.0.157"), "the daemon that runs needs its file");
+
+        stage.machine.kill().await;
+        assert!(stage.text().contains("nameserver 127.0.0.157"));
+        stage.machine.must(&["down"], "").await;
+        assert_eq!(stage.text(), USERS, "down");
+        stage.machine.fails(6, &["down"], "").await;
+
+        stage.machine.up(&["--resolv-conf", &file]);
+        stage.machine.connected().await;
+        stage.machine.kill().await;
+        stage.machine.sign_in().await;
+        assert_eq!(stage.text(), USERS, "sign-in");
+
+        stage.machine.up(&["--resolv-conf", &file]);
+        stage.machine.connected().await;
+        stage.machine.kill().await;
+        stage.machine.must(&["sign-out"], "").await;
+        assert_eq!(stage.text(), USERS, "sign-out");
     });
 }
 

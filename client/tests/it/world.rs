@@ -26,6 +26,8 @@ pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) const SPA_KEY: [u8; 32] = [7; 32];
 pub(crate) const OTP: &str = "123456";
 pub(crate) const TUNNEL_ADDRESS: &str = "10.9.0.2";
+/// Given beside the other one by a world with IPv6.
+pub(crate) const TUNNEL_ADDRESS6: &str = "fd09::2";
 
 /// What all parts of the world know.
 pub(crate) struct Facts {
@@ -57,6 +59,8 @@ pub(crate) struct Changing {
     pub(crate) revoked_below: u64,
     /// Hosts of the entitlement at a Site, if not an address.
     pub(crate) hosts: BTreeMap<&'static str, Vec<&'static str>>,
+    /// Sites have networks of IPv6 too, and sessions an address.
+    pub(crate) ipv6: bool,
     /// Paths of the calls that came.
     pub(crate) calls: Vec<String>,
     /// Device cookies that were sent.
@@ -69,6 +73,7 @@ pub(crate) struct SiteFacts {
     pub(crate) id: SiteId,
     pub(crate) name: &'static str,
     pub(crate) network: &'static str,
+    pub(crate) network6: &'static str,
     pub(crate) offers: Vec<GatewayOffer>,
 }
 
@@ -89,10 +94,11 @@ impl World {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
             made.push((name, site, weight, collective.gateway(), listener));
         }
-        let site = |index: usize, name, network| SiteFacts {
+        let site = |index: usize, name, network, network6| SiteFacts {
             id: SiteId::from_random([u8::try_from(index).expect("small") + 1; 16]),
             name,
             network,
+            network6,
             offers: made
                 .iter()
                 .filter(|made| made.1 == index)
@@ -109,7 +115,7 @@ impl World {
                 })
                 .collect(),
         };
-        let sites = vec![site(0, "office", "10.1.0.0/16"), site(1, "lab", "10.2.0.0/16")];
+        let sites = vec![site(0, "office", "10.1.0.0/16", "fd01::/64"), site(1, "lab", "10.2.0.0/16", "fd02::/64")];
         let members = CurrentMembers::new(collective.members());
         let changing = Changing {
             idx: 100,
@@ -122,6 +128,7 @@ impl World {
             knocks: (0, 0),
             entitlement_life: 3_600,
             revoked_below: 0,
+            ipv6: false,
             calls: vec![],
             cookies: vec![],
             who: None,
@@ -136,6 +143,18 @@ impl World {
         gateways["gw2"].freeze();
         let controller = FakeController::start(Arc::clone(&facts), members).await;
         Self { facts, controller, gateways }
+    }
+
+    /// The same with networks and tunnel addresses of both families.
+    pub(crate) async fn with_ipv6() -> Self {
+        let world = Self::start().await;
+        world.facts.change(|changing| changing.ipv6 = true);
+        for (gateway, networks) in
+            [("gw1", "10.1.0.0/16 fd01::/64"), ("gw2", "10.1.0.0/16 fd01::/64"), ("gw3", "10.2.0.0/16 fd02::/64")]
+        {
+            world.gateways[gateway].pretend_network(networks);
+        }
+        world
     }
 
     /// The profile link of this Collective.
@@ -207,11 +226,20 @@ impl Facts {
             user: Default::default(),
             system: Default::default(),
             tun_ipv4: Some(TUNNEL_ADDRESS.parse().expect("an address")),
-            tun_ipv6: None,
+            tun_ipv6: self.ipv6().then(|| TUNNEL_ADDRESS6.parse().expect("an address")),
             step_ups: BTreeMap::new(),
             head,
         };
         self.controller.signer.mint(&token).expect("minted")
+    }
+
+    fn ipv6(&self) -> bool {
+        self.change(|changing| changing.ipv6)
+    }
+
+    fn networks(&self, site: &SiteFacts) -> Vec<ipnet::IpNet> {
+        let second = self.ipv6().then_some(site.network6);
+        [site.network].into_iter().chain(second).map(|network| network.parse().expect("a prefix")).collect()
     }
 
     fn hosts_of(&self, site: &'static str) -> Vec<String> {
@@ -245,7 +273,7 @@ impl Facts {
                 }],
             }],
             conditions: KINDS.into_iter().map(|kind| (condition(kind), self.granted(kind))).collect(),
-            routes: Routes { include: vec![site.network.parse().expect("a prefix")], exclude: vec![] },
+            routes: Routes { include: self.networks(site), exclude: vec![] },
             dns: vec![],
             lease_seconds: 15,
             head,

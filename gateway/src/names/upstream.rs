@@ -10,9 +10,10 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use ringwall_protocol::object::site::{DnsResolver, NameResolution};
 
+use super::in_order::first_in_order;
 use super::table::{FLOOR, Outcome};
 
-/// One name server has this long for an answer; two are tried.
+/// One name server has this long for an answer, and is asked twice.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 const ATTEMPTS: usize = 2;
 /// Answers that are kept until their time is over.
@@ -33,6 +34,12 @@ pub(super) enum Answer {
     NoName,
 }
 
+impl Answer {
+    const fn has_records(&self) -> bool {
+        matches!(self, Self::Records(_))
+    }
+}
+
 /// The name servers of a Site.
 pub(super) struct Upstreams {
     servers: Vec<Upstream>,
@@ -40,7 +47,8 @@ pub(super) struct Upstreams {
 
 struct Upstream {
     domains: Vec<String>,
-    resolver: TokioResolver,
+    /// One for each server, in the Site's order.
+    servers: Vec<TokioResolver>,
     aaaa: bool,
     every: Duration,
 }
@@ -100,10 +108,9 @@ impl Upstreams {
 impl Upstream {
     fn new(settings: &DnsResolver) -> Option<Self> {
         let every = Duration::from_secs(settings.update_interval.into());
-        let provider = TokioRuntimeProvider::default();
-        let (config, mut options) = if settings.servers.is_empty() {
+        let (servers, options) = if settings.servers.is_empty() {
             match hickory_resolver::system_conf::read_system_conf() {
-                Ok(found) => found,
+                Ok((config, options)) => (config.name_servers().to_vec(), options),
                 Err(error) => {
                     tracing::error!(%error, resolver = settings.name, "cannot read the name servers of this host");
                     return None;
@@ -111,23 +118,18 @@ impl Upstream {
             }
         } else {
             let servers = settings.servers.iter().copied().map(NameServerConfig::udp_and_tcp).collect();
-            (ResolverConfig::from_name_servers(servers), ResolverOpts::default())
+            (servers, ResolverOpts::default())
         };
-        options.timeout = ANSWER_TIME;
-        options.attempts = ATTEMPTS;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.cache_size = CACHED;
-        options.positive_max_ttl = Some(every);
-        options.negative_max_ttl = Some(NEGATIVE);
-        options.preserve_intermediates = true;
-        options.edns0 = true;
-        let mut builder = TokioResolver::builder_with_config(config, provider);
-        *builder.options_mut() = options;
-        let resolver = builder.build().inspect_err(|error| {
-            tracing::error!(%error, resolver = settings.name, "cannot create site resolver");
-        });
+        let options = own_options(options, every);
+        let resolver = |server| {
+            let built = resolver_of(server, options.clone());
+            built.inspect_err(|error| {
+                tracing::error!(%error, resolver = settings.name, "cannot create site resolver");
+            })
+        };
+        let servers = servers.into_iter().map(resolver).collect::<Result<_, _>>().ok()?;
         let domains = settings.match_domains.iter().map(|domain| domain.trim_matches('.').to_ascii_lowercase());
-        Some(Self { domains: domains.collect(), resolver: resolver.ok()?, aaaa: settings.query_aaaa, every })
+        Some(Self { domains: domains.collect(), servers, aaaa: settings.query_aaaa, every })
     }
 
     /// Length of the longest domain that fits; 0 for one that resolves everything.
@@ -142,14 +144,41 @@ impl Upstream {
     }
 
     async fn ask(&self, name: &str, kind: RecordType) -> Result<Answer, NetError> {
-        // With its dot no search list is tried.
-        match self.resolver.lookup(format!("{name}."), kind).await {
-            Ok(found) => Ok(Answer::Records(found.answers().to_vec())),
-            Err(error) if error.is_nx_domain() => Ok(Answer::NoName),
-            Err(error) if error.is_no_records_found() => Ok(Answer::NoRecords),
-            Err(error) => Err(error),
-        }
+        let attempts: Vec<_> = self.servers.iter().map(|server| ask_one(server, name, kind)).collect();
+        let answered = first_in_order(attempts, Answer::has_records).await;
+        answered.unwrap_or(Err(NetError::NoConnections))
     }
+}
+
+async fn ask_one(server: &TokioResolver, name: &str, kind: RecordType) -> Result<Answer, NetError> {
+    // With its dot no search list is tried.
+    match server.lookup(format!("{name}."), kind).await {
+        Ok(found) => Ok(Answer::Records(found.answers().to_vec())),
+        Err(error) if error.is_nx_domain() => Ok(Answer::NoName),
+        Err(error) if error.is_no_records_found() => Ok(Answer::NoRecords),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a Gateway wants of every resolver; records are believed no longer than until they are asked for again.
+fn own_options(mut options: ResolverOpts, every: Duration) -> ResolverOpts {
+    options.timeout = ANSWER_TIME;
+    options.attempts = ATTEMPTS;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.cache_size = CACHED;
+    options.positive_max_ttl = Some(every);
+    options.negative_max_ttl = Some(NEGATIVE);
+    options.preserve_intermediates = true;
+    options.edns0 = true;
+    options
+}
+
+/// A resolver of one server: which of several counts is decided in [`first_in_order`].
+fn resolver_of(server: NameServerConfig, options: ResolverOpts) -> Result<TokioResolver, NetError> {
+    let config = ResolverConfig::from_name_servers(vec![server]);
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    *builder.options_mut() = options;
+    builder.build()
 }
 
 /// The addresses of records, and the shortest time among them.

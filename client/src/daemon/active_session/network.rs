@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ringwall_protocol::id::SiteId;
 use ringwall_protocol::object::settings::SpaMode;
@@ -14,15 +15,31 @@ use super::super::shared::Shared;
 use super::super::watchers::TroubleLog;
 use super::sites::Site;
 use crate::controller::chain;
-use crate::dns::{Plan, SplitDns};
+use crate::core::repair::{Compared, RepairSchedule};
+use crate::dns::{DnsError, Plan, SplitDns};
 use crate::failure::{Exit, Failure};
 use crate::profile::Profile;
-use crate::routes::TunnelRoutes;
 use crate::routes::plan::SiteRoutes;
+use crate::routes::{Monitor, RouteError, TunnelRoutes};
 use crate::site_link::{ConnectSequence, LinkContext};
 use crate::tunnel::{ClientTunnel, DropReason, TunnelConfig, TunnelEvent};
 
-const DNS_ADVICE: &str = "reach hosts by their addresses, or look at the cause";
+const LOOK: &str = "look at: ip route show table 5257; ip rule";
+
+/// What the status calls rules, routes, link and addresses that others removed.
+const REPAIR: &str = "tunnel routes";
+/// Nobody but the user can end a fight.
+const CONTESTED: &str = "another program keeps removing the rules or routes that lead into the tunnel; they are put back \
+                         at growing distances, and no packet for a Site leaves in clear meanwhile";
+const FIND_OUT: &str = "find out who does it (ip monitor rule route link), and exempt the tunnel there: of systemd-networkd \
+                        ManageForeignRoutingPolicyRules=no and ManageForeignRoutes=no, of NetworkManager an \
+                        unmanaged-devices entry";
+/// What is told of a machine without IPv6.
+const IPV6: &str = "ipv6";
+const WITHOUT_IPV6: &str = "IPv6 is switched off on this machine: networks of Sites are reached by IPv4 only, those of IPv6 \
+                            stay shut";
+const SWITCH_ON: &str =
+    "if they are needed: sysctl -w net.ipv6.conf.all.disable_ipv6=0; the Client notices within 30 s";
 
 /// The device and what goes with it in the kernel.
 ///
@@ -37,6 +54,12 @@ pub(in super::super) struct Network {
     pub(in super::super) dns_applied: bool,
     routes: TunnelRoutes,
     dns: SplitDns,
+    repairs: RepairSchedule,
+    /// What the status says of names.
+    dns_trouble: Option<String>,
+    /// The status says that IPv6 is missing.
+    told_of_ipv6: bool,
+    _monitor: Monitor,
 }
 
 impl Network {
@@ -54,6 +77,9 @@ impl Network {
             Failure::new(Exit::Privilege, cause, "do as the message says, or choose another name: --device")
         })?;
         let index = tunnel.device_index();
+        // It hears of what happens from now on.
+        let monitor = Monitor::start(index, shared.senders.kernel.clone());
+        let monitor = monitor.map_err(|error| refused(&RouteError::Socket(error)))?;
         let routes = TunnelRoutes::install(index, addresses.clone()).await.map_err(|error| refused(&error))?;
         let context = LinkContext {
             tls: Tls::new(),
@@ -63,8 +89,20 @@ impl Network {
             sequence: ConnectSequence::new(shared.account.store.clone()),
             key: Arc::clone(&shared.account.key),
         };
-        let (mtu, dns) = (config.mtu, SplitDns::new(config.device, shared.options.resolv_conf.clone()));
-        Ok(Self { context: Arc::new(context), mtu, addresses, dns_applied: true, routes, dns })
+        let resolv_conf = shared.options.resolv_conf.clone();
+        let (mtu, dns) = (config.mtu, SplitDns::new(config.device, resolv_conf, Instant::now()));
+        Ok(Self {
+            context: Arc::new(context),
+            mtu,
+            addresses,
+            dns_applied: true,
+            routes,
+            dns,
+            repairs: RepairSchedule::new(Instant::now()),
+            dns_trouble: None,
+            told_of_ipv6: false,
+            _monitor: monitor,
+        })
     }
 
     /// Gives the device other addresses.
@@ -86,8 +124,9 @@ impl Network {
         let routes: Vec<SiteRoutes> = sites.values().map(|site| site.kernel_routes(sign_in_required)).collect();
         match self.routes.apply(&routes).await {
             Ok(()) => troubles.resolve("routes"),
-            Err(error) => troubles.note("routes", chain(&error), "look at: ip route show table 5257; ip rule"),
+            Err(error) => troubles.note("routes", chain(&error), LOOK),
         }
+        self.tell_of_ipv6(troubles);
         let mtu = sites.values().filter_map(Site::mtu).min().unwrap_or(self.mtu);
         match self.set_mtu(mtu).await {
             Ok(()) => troubles.resolve("device"),
@@ -96,10 +135,75 @@ impl Network {
         let plan = Plan::of(profile.host.name(), sites.iter().map(|(id, site)| (*id, site.token())));
         let queriers = sites.iter().map(|(id, site)| (*id, site.querier())).collect();
         let applied = self.dns.apply(plan, queriers).await;
-        self.dns_applied = applied.is_ok();
-        match applied {
-            Ok(()) => troubles.resolve("dns"),
-            Err(error) => troubles.note("dns", error.to_string(), DNS_ADVICE),
+        self.tell_of_dns(applied, troubles);
+    }
+
+    /// Once, not at every look.
+    fn tell_of_dns(&mut self, result: Result<(), DnsError>, troubles: &mut TroubleLog) {
+        self.dns_applied = result.as_ref().err().is_none_or(DnsError::is_divided);
+        let cause = result.as_ref().err().map(ToString::to_string);
+        if cause == self.dns_trouble {
+            return;
+        }
+        troubles.resolve("dns");
+        if let Err(error) = result {
+            troubles.note("dns", error.to_string(), error.next_step());
+        }
+        self.dns_trouble = cause;
+    }
+
+    /// When the kernel is to be compared with what the tunnel needs, or the system's resolver file to be looked at.
+    pub(super) fn next_comparison(&self) -> Instant {
+        let due = self.repairs.due();
+        self.dns.next_look().map_or(due, |look| look.min(due))
+    }
+
+    /// The kernel told of a change.
+    pub(super) fn kernel_changed(&mut self, now: Instant) {
+        self.repairs.changed(now);
+    }
+
+    /// Puts back what another program removed from the kernel, and takes the system's resolver file over again, as far as
+    /// either is due.
+    pub(super) async fn compare(&mut self, now: Instant, troubles: &mut TroubleLog) {
+        if self.repairs.due() <= now {
+            self.compare_kernel(troubles).await;
+        }
+        if self.dns.next_look().is_some_and(|look| look <= now) {
+            let looked = self.dns.look(now).await;
+            self.tell_of_dns(looked, troubles);
+        }
+    }
+
+    async fn compare_kernel(&mut self, troubles: &mut TroubleLog) {
+        let result = self.routes.restore().await;
+        let compared = match &result {
+            Ok(restored) if restored.is_empty() => Compared::Intact,
+            Ok(restored) => {
+                tracing::warn!(%restored, "put back what another program had removed");
+                Compared::Repaired
+            }
+            Err(_) => Compared::Failed,
+        };
+        self.repairs.compared(Instant::now(), compared);
+        match result {
+            Err(error) => troubles.note(REPAIR, format!("cannot put back what was removed: {}", chain(&error)), LOOK),
+            Ok(_) if !self.repairs.contested() => troubles.resolve(REPAIR),
+            Ok(_) if compared == Compared::Repaired => troubles.note(REPAIR, CONTESTED.to_owned(), FIND_OUT),
+            Ok(_) => {}
+        }
+        self.tell_of_ipv6(troubles);
+    }
+
+    /// Once, not at every comparison.
+    fn tell_of_ipv6(&mut self, troubles: &mut TroubleLog) {
+        let without = self.routes.without_ipv6();
+        if without != self.told_of_ipv6 {
+            self.told_of_ipv6 = without;
+            match without {
+                true => troubles.note(IPV6, WITHOUT_IPV6.to_owned(), SWITCH_ON),
+                false => troubles.resolve(IPV6),
+            }
         }
     }
 
@@ -111,7 +215,7 @@ impl Network {
         Ok(())
     }
 
-    /// True if other interfaces are kept from using the tunnel's addresses.
+    /// True if other interfaces are kept from using the tunnel's addresses, and from carrying packets for the Sites.
     pub(in super::super) const fn guarded(&self) -> bool {
         self.routes.guarded()
     }
@@ -137,6 +241,6 @@ impl Network {
     }
 }
 
-fn refused(error: &crate::routes::RouteError) -> Failure {
+fn refused(error: &RouteError) -> Failure {
     Failure::message(Exit::Privilege, chain(error), "check the kernel's log, and that policy routing is built in")
 }

@@ -1,7 +1,12 @@
 //! Elements of sets and maps: a key, a range of keys, what a map gives for it, when it vanishes.
 
 use netlink_packet_core::DefaultNla;
-use netlink_packet_netfilter::nftables::{DataAttribute, ListAttribute, SetElementAttribute, SetElementFlags};
+use netlink_packet_netfilter::nftables::{
+    DataAttribute, ListAttribute, NfTablesMessage, SetElementAttribute, SetElementFlags, SetElementList,
+    SetElementMessage,
+};
+
+use super::{Message, Table};
 
 /// An element of a set or map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +49,15 @@ impl Element {
             attributes.push(SetElementAttribute::Timeout(milliseconds.max(1)));
         }
         self
+    }
+}
+
+impl Table {
+    /// Removes all elements of a set.
+    pub fn flush(&self, set: &str) -> Message {
+        // Without a list of elements the kernel takes out every one (`nft_set_flush`).
+        let attributes = vec![SetElementList::Table(self.name.clone()), SetElementList::Set(set.to_owned())];
+        Message::plain(NfTablesMessage::DeleteSetElement(SetElementMessage { attributes }))
     }
 }
 

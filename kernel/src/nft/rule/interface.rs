@@ -1,4 +1,4 @@
-//! What rules ask of a packet's interfaces.
+//! What rules ask of a packet's interfaces, and of its mark.
 
 use netlink_packet_netfilter::nftables::{MetaKey, Operator, Register};
 
@@ -21,6 +21,14 @@ impl Rule {
         self.with([
             ex::meta(MetaKey::Oifname, Register::Reg1),
             ex::cmp(Register::Reg1, Operator::NotEqual, &device(name)),
+        ])
+    }
+
+    /// `meta mark …`: the whole mark.
+    pub fn mark_is(self, mark: u32) -> Self {
+        self.with([
+            ex::meta(MetaKey::Mark, Register::Reg1),
+            ex::cmp(Register::Reg1, Operator::Equal, &mark.to_ne_bytes()),
         ])
     }
 

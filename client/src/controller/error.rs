@@ -6,7 +6,6 @@ use std::time::Duration;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::wire::error::{ErrorBody, ErrorCode};
 use ringwall_trust::spa::Unanswered;
-use ringwall_trust::tls::Refused;
 
 use super::http::ExchangeError;
 use crate::advice;

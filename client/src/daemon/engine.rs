@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ringwall_protocol::wire::client::StepUpAnswer;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use ringwall_startup::StopSignals;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use zeroize::Zeroizing;
@@ -43,8 +43,7 @@ struct Inputs {
     factors: mpsc::Receiver<FactorRequest>,
     tunnel: mpsc::UnboundedReceiver<TunnelEvent>,
     look: Interval,
-    interrupt: Signal,
-    terminate: Signal,
+    signals: StopSignals,
 }
 
 /// One thing that happened.
@@ -79,8 +78,7 @@ impl Engine {
             factors: factor_inbox,
             tunnel: tunnel_inbox,
             look,
-            interrupt: signal(SignalKind::interrupt()).map_err(unusual)?,
-            terminate: signal(SignalKind::terminate()).map_err(unusual)?,
+            signals: StopSignals::take().map_err(unusual)?,
         };
         Ok(Self { shared, inputs, status: StatusFeed::default() })
     }
@@ -110,8 +108,7 @@ impl Engine {
             // The panic hook logs a panic.
             Some(ended) = self.shared.tasks.join_next() => ended.map_or(Input::TaskPanicked, Input::Task),
             _ = inputs.look.tick() => Input::Look,
-            _ = inputs.interrupt.recv() => Input::Stop,
-            _ = inputs.terminate.recv() => Input::Stop,
+            () = inputs.signals.told() => Input::Stop,
             () = sleep_until(Instant::now() + wait) => Input::Time,
         }
     }

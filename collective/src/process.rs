@@ -17,10 +17,9 @@ use std::time::Duration;
 use anyhow::Context;
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_raft::Node;
-use ringwall_startup::DirectoryLock;
+use ringwall_startup::{DirectoryLock, StopSignals};
 use ringwall_trust::tls::{CurrentMembers, Members, Presented};
 use rustls::pki_types::CertificateDer;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -158,30 +157,6 @@ impl Process {
         self.controller.replica.node().shutdown().await;
         self.http.join().await;
         drop(self.lock);
-    }
-}
-
-/// SIGINT and SIGTERM. Taken before anything listens: whoever sees a port may end the process, also while it starts.
-pub(crate) struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignals {
-    /// From now on the signals end the process in good order.
-    ///
-    /// # Errors
-    /// If the operating system refuses.
-    pub(crate) fn take() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Waits for one of them.
-    pub(crate) async fn told(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }
 

@@ -23,7 +23,7 @@ use ringwall_actors::feed::FeedOutbox;
 use ringwall_actors::registry::Registry;
 use ringwall_actors::registry::{AskHealth, Drain};
 use ringwall_kernel::descriptors;
-use tokio::signal::unix::{SignalKind, signal};
+use ringwall_startup::StopSignals;
 
 use self::start::Running;
 use crate::config::Config;
@@ -59,18 +59,14 @@ pub fn run(config: Config) -> anyhow::Result<Outcome> {
         tracing::warn!(%error, "connections wait when descriptors run out");
     }
     actix_rt::System::new().block_on(async move {
-        // Taken once: a signal between two takers would be lost.
-        let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        let mut signals = StopSignals::take().context("taking SIGINT and SIGTERM")?;
         let mut running = tokio::select! {
             running = start::start(config, metrics) => running?,
-            _ = terminate.recv() => return Ok(Outcome::Stopped),
-            _ = interrupt.recv() => return Ok(Outcome::Stopped),
+            () = signals.told() => return Ok(Outcome::Stopped),
         };
         let pulse = pulse(running.registry.clone(), running.firewall.enforcer(), Arc::clone(&running.outbox));
         let outcome = tokio::select! {
-            _ = terminate.recv() => Outcome::Stopped,
-            _ = interrupt.recv() => Outcome::Stopped,
+            () = signals.told() => Outcome::Stopped,
             () = &mut running.reshaped => Outcome::Reshape,
             what = &mut running.broken => Outcome::Broken(what.unwrap_or_else(|_| UNWATCHED.to_owned())),
             what = pulse => Outcome::Broken(what),

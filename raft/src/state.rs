@@ -49,6 +49,7 @@ use ringwall_protocol::id::{
 };
 use ringwall_protocol::membership::{ControllerRecord, GatewayRecord, KeyRecord};
 use ringwall_protocol::name::UserDn;
+use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::{GlobalSettings, IdentityProvider, LocalUser, Object, ObjectKind};
 use ringwall_protocol::time::UnixMillis;
@@ -168,6 +169,11 @@ impl State {
         self.controllers.values()
     }
 
+    /// All Controllers that are not removed, by node id.
+    pub fn living_controllers(&self) -> impl DoubleEndedIterator<Item = &ControllerRecord> {
+        self.controllers().filter(|one| one.state != ApplianceState::Removed)
+    }
+
     /// A Gateway that joined, removed ones included.
     #[must_use]
     pub fn gateway(&self, appliance: ApplianceId) -> Option<&GatewayRecord> {
@@ -177,6 +183,11 @@ impl State {
     /// All Gateways that joined, removed ones included.
     pub fn gateways(&self) -> impl DoubleEndedIterator<Item = &GatewayRecord> {
         self.gateways.values()
+    }
+
+    /// All Gateways that joined and are not removed.
+    pub fn living_gateways(&self) -> impl DoubleEndedIterator<Item = &GatewayRecord> {
+        self.gateways().filter(|one| one.state != ApplianceState::Removed)
     }
 
     /// A join token, also a used one.

@@ -5,6 +5,7 @@
 //! that came later.
 
 mod exchange;
+mod polls;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use ringwall_protocol::wire::error::ErrorCode;
 
 pub(crate) use exchange::{CloseReason, LinkEffect, LinkInput};
 
+use self::polls::{Poll, Polls};
 use super::ports::{ChangeSource, Changes, GatewayReport, NoQuorum};
 use crate::support::clock::Moment;
 use crate::support::packed;
@@ -28,16 +30,8 @@ pub(crate) const BOOKMARK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) const SILENCE: Duration = Duration::from_secs(45);
 /// Bytes of one part of the full state: with numbers as text far below the longest frame.
 const PART: usize = 256 * 1024;
-/// Polls that may wait for a read index; an honest Gateway has one or two.
-const MAX_POLLS: usize = 32;
 /// Changes at once beyond which the full state is cheaper, and safe against the bound on unacknowledged ones.
 const MAX_CATCH_UP: usize = MAX_UNACKNOWLEDGED / 2;
-
-#[derive(Debug, Clone, Copy)]
-struct Poll {
-    nonce: u64,
-    arrived: Instant,
-}
 
 /// One Gateway's link.
 #[derive(Debug)]
@@ -49,12 +43,7 @@ pub(crate) struct LinkCore {
     enforced: LogIndex,
     /// Indexes of changes that are not acknowledged.
     unacknowledged: VecDeque<LogIndex>,
-    /// Polls that wait for the next read index.
-    queued: Vec<Poll>,
-    /// Polls whose read index is being asked for.
-    asking: Vec<Poll>,
-    /// Polls whose read index was not sent yet.
-    waiting: Vec<(Poll, LogIndex)>,
+    polls: Polls,
     /// A batch of audit records is being made durable.
     storing: bool,
     next_bookmark: Instant,
@@ -80,9 +69,7 @@ impl LinkCore {
             sent: LogIndex(0),
             enforced: LogIndex(0),
             unacknowledged: VecDeque::new(),
-            queued: vec![],
-            asking: vec![],
-            waiting: vec![],
+            polls: Polls::default(),
             storing: false,
             next_bookmark: now.instant + BOOKMARK_EVERY,
             last_heard: now.instant,
@@ -250,17 +237,14 @@ impl LinkCore {
     }
 
     fn on_poll(&mut self, poll: Poll, effects: &mut Vec<LinkEffect>) {
-        if self.queued.len() + self.asking.len() + self.waiting.len() >= MAX_POLLS {
+        if !self.polls.arrived(poll) {
             return self.close(CloseReason::Protocol("too many polls at once"), effects);
         }
-        self.queued.push(poll);
         self.ask(effects);
     }
 
-    /// Starts a round for all who wait, unless one is under way: that one began before their polls arrived.
     fn ask(&mut self, effects: &mut Vec<LinkEffect>) {
-        if self.asking.is_empty() && !self.queued.is_empty() {
-            self.asking.append(&mut self.queued);
+        if self.polls.begin_round() {
             effects.push(LinkEffect::AskReadIndex);
         }
     }
@@ -272,11 +256,8 @@ impl LinkCore {
         now: Moment,
         effects: &mut Vec<LinkEffect>,
     ) {
-        let asked = std::mem::take(&mut self.asking);
         // Without a quorum nothing is answered: the Gateway turns to the next Controller by itself.
-        if let Ok(index) = answer {
-            self.waiting.extend(asked.into_iter().map(|poll| (poll, index)));
-        }
+        self.polls.end_round(answer.ok());
         self.pump(source, now, effects);
         self.witness(source, effects);
         self.ask(effects);
@@ -284,19 +265,15 @@ impl LinkCore {
 
     /// Answers every poll whose read index is applied here.
     fn witness(&mut self, source: &dyn ChangeSource, effects: &mut Vec<LinkEffect>) {
-        if self.phase != Phase::Witness || self.waiting.is_empty() {
+        if self.phase != Phase::Witness || !self.polls.some_wait() {
             return;
         }
         let (applied, members) = source.members();
-        self.waiting.retain(|(poll, read_index)| {
-            let covered = *read_index <= applied;
-            if covered {
-                let members = members.clone();
-                let witnessed = FromController::Witnessed { nonce: poll.nonce, read_index: applied, members };
-                effects.push(LinkEffect::Send(witnessed));
-            }
-            !covered
-        });
+        for (poll, _) in self.polls.take_covered(applied) {
+            let members = members.clone();
+            let witnessed = FromController::Witnessed { nonce: poll.nonce, read_index: applied, members };
+            effects.push(LinkEffect::Send(witnessed));
+        }
     }
 
     fn on_enforced(&mut self, index: LogIndex, failed: Vec<SessionId>, effects: &mut Vec<LinkEffect>) {
@@ -388,16 +365,10 @@ impl LinkCore {
         if self.phase != Phase::Live {
             return;
         }
-        let sent = self.sent;
-        self.waiting.retain(|(poll, read_index)| {
-            let covered = *read_index <= sent;
-            if covered {
-                let confirmed = FromController::Confirmed { nonce: poll.nonce, read_index: *read_index };
-                effects.push(LinkEffect::Send(confirmed));
-                effects.push(LinkEffect::ConfirmedPollOf(poll.arrived));
-            }
-            !covered
-        });
+        for (poll, read_index) in self.polls.take_covered(self.sent) {
+            effects.push(LinkEffect::Send(FromController::Confirmed { nonce: poll.nonce, read_index }));
+            effects.push(LinkEffect::ConfirmedPollOf(poll.arrived));
+        }
     }
 
     fn close(&mut self, reason: CloseReason, effects: &mut Vec<LinkEffect>) {

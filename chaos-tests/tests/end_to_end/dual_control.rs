@@ -12,23 +12,6 @@ const APPROVAL_WANTED: i32 = 11;
 const CONFLICT: i32 = 8;
 const NOT_FOUND: i32 = 6;
 
-const STATE: &str = r#"
-kind: Entitlement
-name: echo
-site: office
-actions:
-  - subtype: udp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["7"]
----
-kind: Policy
-name: everybody
-type: Access
-expression: "true"
-entitlements: [echo]
-"#;
-
 const DEPUTY: &str = r#"
 kind: LocalUser
 name: deputy
@@ -51,7 +34,7 @@ fn ended(finished: &Finished, code: i32) -> Result<()> {
 #[test]
 fn cutting_everybody_wants_two_administrators_with_ringctl() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
-    let stage = Stage::start(&lab, STATE)?;
+    let stage = Stage::start(&lab, stage::ECHO)?;
     let alone = stage.apply(REQUIRED).expect_err("one administrator");
     ensure!(format!("{alone:#}").contains("two local users"), "{alone:#}");
     stage.apply(DEPUTY)?;

@@ -32,28 +32,9 @@ const TOLERANCE: Duration = Duration::from_millis(100);
 const AFTERWARDS: usize = 500;
 
 fn state(claims_minutes: u32, entitlement_minutes: u32) -> String {
-    format!(
-        r#"
-kind: GlobalSettings
-claimsTokenExpiration: {claims_minutes}
-entitlementTokenExpiration: {entitlement_minutes}
----
-kind: Entitlement
-name: echo
-site: office
-actions:
-  - subtype: udp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["7"]
----
-kind: Policy
-name: everybody
-type: Access
-expression: "true"
-entitlements: [echo]
-"#
-    )
+    let settings =
+        format!("claimsTokenExpiration: {claims_minutes}\nentitlementTokenExpiration: {entitlement_minutes}");
+    stage::with_settings(&settings, stage::ECHO)
 }
 
 /// An echo behind the Gateway, and its packets as the protected host's kernel counts them.

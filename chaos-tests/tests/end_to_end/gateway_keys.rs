@@ -24,26 +24,6 @@ use ringwall_trust::{
 
 use crate::stage::{self, ALICE, GATEWAY, OTHER_GATEWAY, PATIENCE, SITE, SOON, Stage};
 
-const STATE: &str = r#"
-kind: GlobalSettings
-spaMode: UDP-TCP
----
-kind: Entitlement
-name: web
-site: office
-actions:
-  - subtype: tcp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["80"]
----
-kind: Policy
-name: everybody
-type: Access
-expression: "true"
-entitlements: [web]
-"#;
-
 const ACCEPTED: &str = "ringwall_knocks_total";
 const REFUSED: &str = "ringwall_knocks_refused_total";
 
@@ -89,7 +69,7 @@ fn key_of(offer: &GatewayOffer) -> Result<KnockSecret> {
 #[test]
 fn the_key_of_one_gateway_opens_nothing_at_the_other_and_its_own_gateway() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
-    let mut stage = Stage::found(&lab, STATE)?;
+    let mut stage = Stage::found(&lab, &stage::with_settings("spaMode: UDP-TCP", stage::PAGE))?;
     for host in [GATEWAY, OTHER_GATEWAY] {
         stage.add_gateway(host)?;
     }

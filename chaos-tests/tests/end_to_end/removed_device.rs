@@ -5,27 +5,10 @@ use ringwall_chaos_tests::lab::{Lab, probe::http_get, servers::nginx, wait};
 
 use crate::stage::{self, ALICE, SOON, Stage};
 
-const STATE: &str = r#"
-kind: Entitlement
-name: web
-site: office
-actions:
-  - subtype: tcp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["80"]
----
-kind: Policy
-name: everybody
-type: Access
-expression: "true"
-entitlements: [web]
-"#;
-
 #[test]
 fn the_user_of_a_removed_device_hears_why_and_signs_in_anew() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
-    let mut stage = Stage::start(&lab, STATE)?;
+    let mut stage = Stage::start(&lab, stage::PAGE)?;
     let page = stage.page("web1", 80);
     let dn = stage.client.tokens()?.claims.head.sub.to_string();
     let log = stage.client.log().context("the Client runs")?;

@@ -13,27 +13,6 @@ use serde_json::Value;
 
 use crate::stage::{self, ALICE, CONTROLLER, OTHER_CONTROLLERS, SOON, Stage};
 
-const STATE: &str = r#"
-kind: Entitlement
-name: web
-site: office
-actions:
-  - subtype: tcp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["80"]
-  - subtype: udp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["7"]
----
-kind: Policy
-name: everybody
-type: Access
-expression: "true"
-entitlements: [web]
-"#;
-
 fn keys(stage: &Stage<'_>) -> Result<Value> {
     Ok(stage.operator.read(&["collective", "status"])?["keys"].take())
 }
@@ -41,7 +20,7 @@ fn keys(stage: &Stage<'_>) -> Result<Value> {
 #[test]
 fn keys_that_a_removed_controller_knew_are_replaced_under_a_session_that_goes_on() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
-    let mut stage = Stage::start(&lab, STATE)?;
+    let mut stage = Stage::start(&lab, stage::PAGE_AND_ECHO)?;
     let _second = stage.add_controller(OTHER_CONTROLLERS[0], |program| program)?;
     let third = stage.add_controller(OTHER_CONTROLLERS[1], |program| program)?;
     let echo = UdpEcho::start(lab.host("web1"), (stage.protected("web1"), 7))?;

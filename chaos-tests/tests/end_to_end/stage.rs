@@ -44,6 +44,61 @@ const PROFILE: &str = "demo";
 pub(crate) const ADMINISTRATOR: &str = "operator";
 /// The first administrator's password.
 pub(crate) const ADMINISTRATORS_PASSWORD: &str = "the operator has a long password";
+/// A test's state: everybody may read the page of `web1`.
+pub(crate) const PAGE: &str = r#"
+kind: Entitlement
+name: web
+site: office
+actions:
+  - subtype: tcp_up
+    action: allow
+    hosts: [10.20.0.10]
+    ports: ["80"]
+---
+kind: Policy
+name: everybody
+type: Access
+expression: "true"
+entitlements: [web]
+"#;
+/// A test's state: everybody may send datagrams to the echo of `web1`.
+pub(crate) const ECHO: &str = r#"
+kind: Entitlement
+name: echo
+site: office
+actions:
+  - subtype: udp_up
+    action: allow
+    hosts: [10.20.0.10]
+    ports: ["7"]
+---
+kind: Policy
+name: everybody
+type: Access
+expression: "true"
+entitlements: [echo]
+"#;
+/// A test's state: both, by one entitlement.
+pub(crate) const PAGE_AND_ECHO: &str = r#"
+kind: Entitlement
+name: web
+site: office
+actions:
+  - subtype: tcp_up
+    action: allow
+    hosts: [10.20.0.10]
+    ports: ["80"]
+  - subtype: udp_up
+    action: allow
+    hosts: [10.20.0.10]
+    ports: ["7"]
+---
+kind: Policy
+name: everybody
+type: Access
+expression: "true"
+entitlements: [web]
+"#;
 /// What every test starts from; a test's own state adds to it, or replaces an object of the same name.
 const BASE: &str = r#"
 kind: Site
@@ -196,4 +251,9 @@ pub(crate) fn topology() -> Topology {
         .host(Host::new("names").on(SITE, 53))
         .host(Host::new(ALICE).on("wan", 101))
         .host(Host::new("stranger").on("wan", 200))
+}
+
+/// A test's state with global settings before it, a line of YAML each.
+pub(crate) fn with_settings(settings: &str, state: &str) -> String {
+    format!("\nkind: GlobalSettings\n{settings}\n---{state}")
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ringwall_protocol::wire::client::StepUpAnswer;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use ringwall_startup::StopSignals;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use zeroize::Zeroizing;
@@ -46,8 +46,7 @@ struct Inputs {
     look: Interval,
     /// When [`Input::Time`] comes at the latest.
     wake: Instant,
-    interrupt: Signal,
-    terminate: Signal,
+    signals: StopSignals,
 }
 
 /// One thing that happened.
@@ -89,8 +88,7 @@ impl Engine {
             kernel: kernel_inbox,
             look,
             wake: Instant::now() + LONGEST_WAIT,
-            interrupt: signal(SignalKind::interrupt()).map_err(unusual)?,
-            terminate: signal(SignalKind::terminate()).map_err(unusual)?,
+            signals: StopSignals::take().map_err(unusual)?,
         };
         Ok(Self { shared, inputs, status: StatusFeed::default() })
     }
@@ -124,8 +122,7 @@ impl Engine {
             // The panic hook logs a panic.
             Some(ended) = self.shared.tasks.join_next() => ended.map_or(Input::TaskPanicked, Input::Task),
             _ = inputs.look.tick() => Input::Look,
-            _ = inputs.interrupt.recv() => Input::Stop,
-            _ = inputs.terminate.recv() => Input::Stop,
+            () = inputs.signals.told() => Input::Stop,
             () = sleep_until(wake) => Input::Time,
         }
     }

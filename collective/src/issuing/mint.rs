@@ -45,7 +45,7 @@ pub(crate) struct Validity {
     pub(crate) idx: LogIndex,
     /// Now.
     pub(crate) now: UnixMillis,
-    /// Wanted lifetime.
+    /// For how long it is valid, if `not_after` permits.
     pub(crate) life: Duration,
     /// Never beyond this, Unix seconds.
     pub(crate) not_after: u64,

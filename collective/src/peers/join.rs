@@ -135,10 +135,9 @@ async fn admit_gateway(
     token: JoinTokenHash,
     csr: &VerifiedRequest,
 ) -> Result<(), Refusal> {
-    // A key that is made now must not be read with a former key-encryption key (T72): this Controller may lag behind.
-    peers.vault.seal_under(peers.replica.current().await?.kek().active);
     let spa_key = SecretKey::generate(&SystemRandom);
-    let sealed = peers.vault.seal(Purpose::GatewaySpa(request.appliance_id), spa_key.expose());
+    let state = peers.replica.current().await?;
+    let sealed = peers.vault.seal_new(state.kek(), Purpose::GatewaySpa(request.appliance_id), spa_key.expose());
     let admit = AdmitGateway { token, key: csr.thumbprint(), spa_key: sealed };
     let command = scoped_id(&joiner(request), request.command_id);
     let outcome = peers.replica.propose_as(command, None, admit.into()).await?;

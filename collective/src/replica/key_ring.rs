@@ -72,7 +72,7 @@ impl KeyRing {
         self.0.iter().map(|(generation, key)| (*generation, key))
     }
 
-    /// The oldest.
+    /// Number of the oldest key that is held.
     #[must_use]
     pub fn oldest(&self) -> u32 {
         self.0.keys().next().copied().unwrap_or(FIRST_GENERATION)

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::BASE64URL_NOPAD;
-use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_raft::State;
 use ringwall_raft::state::kek::{ConfirmKek, Kek, MAX_RESEALED, NextKek, OfferKek, Reseal, Resealed, RetireKek};
 use ringwall_raft::state::secret::Sealed;
@@ -153,7 +152,7 @@ impl KeyRotation {
         let generation = state.kek().following();
         let key = SecretKey::generate(&SystemRandom);
         let mut wrapped = BTreeMap::new();
-        for node in state.living_controllers() {
+        for node in state.living_controllers().map(|one| one.node) {
             let public = state.wrap_key(node).unwrap_or_default();
             let one = wrap(public, &wrap_label(generation), key.expose()).map_err(|error| {
                 self.complain(format!(
@@ -178,7 +177,7 @@ impl KeyRotation {
             self.replica.change(rotate).await?;
             tracing::info!("the master key for knocks is replaced");
         }
-        for gateway in state.gateways().filter(|one| one.state != ApplianceState::Removed) {
+        for gateway in state.living_gateways() {
             let Some(newest) = state.spa_keys(gateway.appliance).first().filter(|key| key.at < since) else { continue };
             let rotate = RotateGatewaySpaKey {
                 gateway: gateway.appliance,
@@ -248,7 +247,7 @@ impl KeyRotation {
 fn wants_offer(state: &State) -> bool {
     let kek = state.kek();
     match &kek.next {
-        Some(next) => !next.wrapped.keys().copied().eq(state.living_controllers()),
+        Some(next) => !next.wrapped.keys().copied().eq(state.living_controllers().map(|one| one.node)),
         None => kek.wanted.is_some() && !kek.has_former(),
     }
 }

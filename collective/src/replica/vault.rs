@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use ringwall_protocol::id::{AdminSessionId, ApplianceId, DeviceId, TransactionId, UserId};
-use ringwall_raft::state::secret::Sealed;
+use ringwall_raft::state::kek::Kek;
+use ringwall_raft::state::secret::{Sealed, split};
 use ringwall_raft::state::secret_place::SecretPlace;
 use ringwall_trust::secret::{SecretKey, SystemRandom, open, seal};
 use zeroize::Zeroizing;
@@ -110,7 +111,7 @@ impl Vault {
 
     /// Whether the key under which a text is sealed is held: not in a state that is replayed from before its rotation.
     pub(crate) fn holds_key_of(&self, sealed: &str) -> bool {
-        sealed.split_once('.').and_then(|(generation, _)| generation.parse().ok()).is_some_and(|one| self.holds(one))
+        split(sealed).is_some_and(|(generation, _)| self.holds(generation))
     }
 
     /// Under which generation it seals.
@@ -137,6 +138,14 @@ impl Vault {
     #[must_use]
     pub fn seal(&self, purpose: Purpose, secret: &[u8]) -> Sealed {
         self.seal_as(&purpose.label(), secret)
+    }
+
+    /// Seals a key that is made now: never under a key-encryption key that `kek` says is replaced, however far behind this
+    /// Controller's own part of a rotation is (T72).
+    #[must_use]
+    pub(crate) fn seal_new(&self, kek: &Kek, purpose: Purpose, secret: &[u8]) -> Sealed {
+        self.seal_under(kek.active);
+        self.seal(purpose, secret)
     }
 
     fn seal_as(&self, label: &str, secret: &[u8]) -> Sealed {
@@ -179,8 +188,7 @@ impl Vault {
     }
 
     fn open_as(&self, label: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, String> {
-        let (generation, text) = sealed.split_once('.').ok_or("it is no sealed text")?;
-        let generation: u32 = generation.parse().map_err(|_| "it is no sealed text")?;
+        let (generation, text) = split(sealed).ok_or("it is no sealed text")?;
         let bytes = data_encoding::BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|error| error.to_string())?;
         let ring = self.read();
         let key = ring.get(generation).ok_or_else(|| {

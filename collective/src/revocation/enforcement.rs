@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use ringwall_actors::link::Enforcement;
 use ringwall_protocol::id::{ApplianceId, LogIndex, NodeId, SiteId};
-use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::State;
 use tokio::sync::Notify;
@@ -210,8 +209,8 @@ impl Known {
 
 fn gateways(state: &State, site: Option<SiteId>) -> Vec<(ApplianceId, String, SiteId)> {
     state
-        .gateways()
-        .filter(|one| one.state != ApplianceState::Removed && site.is_none_or(|site| one.site == site))
+        .living_gateways()
+        .filter(|one| site.is_none_or(|site| one.site == site))
         .map(|one| (one.appliance, one.name.clone(), one.site))
         .collect()
 }

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use ringwall_protocol::id::{ApplianceId, CollectiveId, Incarnation, LogIndex, NodeId};
 use ringwall_protocol::membership::ControllerRecord;
+use ringwall_raft::state::secret::{Sealed, split};
 use ringwall_startup::{DirectoryLock, Refusal, check_room};
 use ringwall_trust::ca::RootCa;
 use ringwall_trust::identity::{Fingerprint, PrivateKey, certificates_from_pem, certificates_to_pem};
@@ -224,8 +225,8 @@ impl DataDir {
         random: &dyn Random,
     ) -> Result<(), DataDirError> {
         let sealed = seal(key, &root_label(root.certificate()), root.key().expose_pkcs8(), random);
-        let text = format!("{generation}.{}", data_encoding::BASE64URL_NOPAD.encode(&sealed));
-        Ok(write_private(&self.file("root.sealed"), text.as_bytes())?)
+        let text = Sealed::new(generation, data_encoding::BASE64URL_NOPAD.encode(&sealed));
+        Ok(write_private(&self.file("root.sealed"), text.as_str().as_bytes())?)
     }
 
     /// The generation under which the root key is sealed; `None` where it is not kept.
@@ -242,10 +243,9 @@ impl DataDir {
             return Ok(None);
         }
         let text = read_private(&path)?;
-        let parts = std::str::from_utf8(&text).ok().and_then(|text| text.trim().split_once('.'));
+        let parts = std::str::from_utf8(&text).ok().and_then(|text| split(text.trim()));
         let parsed = parts.and_then(|(generation, sealed)| {
-            let bytes = data_encoding::BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
-            Some((generation.parse().ok()?, bytes))
+            Some((generation, data_encoding::BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?))
         });
         parsed.map(Some).ok_or(DataDirError::RootText)
     }

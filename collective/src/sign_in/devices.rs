@@ -74,7 +74,8 @@ impl SignIn {
         let (user, device) = (it.authenticated.user.id, it.authenticated.begun.dn.device);
         let spa_key =
             (state.settings().spa_mode != SpaMode::Open).then(|| self.device_spa_key(&state, it)).transpose()?;
-        let sealed = spa_key.as_ref().map(|key| self.vault.seal(Purpose::DeviceSpa(user, device), key.expose()));
+        let purpose = Purpose::DeviceSpa(user, device);
+        let sealed = spa_key.as_ref().map(|key| self.vault.seal_new(state.kek(), purpose, key.expose()));
         let register = RegisterDevice {
             user_id: user,
             provider_id: it.authenticated.begun.provider.base.id,

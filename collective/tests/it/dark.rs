@@ -4,7 +4,7 @@ mod outside;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringwall_collective::profile_key;
 use ringwall_collective::{Advertise, Config};
@@ -156,7 +156,7 @@ impl Dark {
     /// Knocks and makes a proved connection so many times; how long each took that came through within 3 s.
     fn connects(&self, times: usize) -> Vec<Duration> {
         let once = |_| {
-            let begun = std::time::Instant::now();
+            let begun = Instant::now();
             // As a Client does: again if nothing answers.
             (0..3).find_map(|_| {
                 self.outside.send(&self.knock(self.at, now(), 1), self.at);
@@ -244,6 +244,23 @@ fn a_scan_over_ipv6_finds_nothing_before_and_after_somebody_elses_knock() {
         // At the other family's address of the same machine nobody is to be found either.
         assert_eq!(dark.outside.answering(IpAddr::from(INSIDE), vec![1, 443, 444, 8_443]), Vec::<String>::new());
         dark.until_it_shows_without_the_guard(ip).await;
+    });
+}
+
+#[test]
+fn a_mode_that_is_left_and_wanted_again_at_once_stands_at_once() {
+    // A guard that could not be had is tried again after ten seconds: it must not be its own sockets that are in the way.
+    const AT_ONCE: Duration = Duration::from_secs(5);
+    in_the_dark(async |outside| {
+        let dark = Dark::start(outside).await;
+        for round in 0..8 {
+            dark.want(SpaMode::Open).await;
+            dark.want(SpaMode::UdpTcp).await;
+            let wanted = Instant::now();
+            until("the guard stands", async || !dark.outside.opens(dark.at)).await;
+            assert!(wanted.elapsed() < AT_ONCE, "round {round}: {:?}", wanted.elapsed());
+        }
+        assert!(dark.opened_by_knock_of(&dark.key), "and knocks are heard");
     });
 }
 
@@ -374,7 +391,7 @@ fn a_neighbour_behind_the_same_address_sees_an_open_port_and_nothing_else() {
     in_the_dark(async |outside| {
         let dark = Dark::start(outside).await;
         dark.until_knocks_are_taken().await;
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         dark.outside.send(&dark.knock(dark.at, now(), 1), dark.at);
         until("the knock opens", async || dark.outside.opens(dark.at)).await;
         let no_proof = client_hello(vec![Alpn::SignIn.entry()]);
@@ -404,7 +421,7 @@ fn a_pinhole_that_nobody_uses_ends_after_ten_seconds() {
         dark.until_knocks_are_taken().await;
         dark.outside.send(&dark.knock(dark.at, now(), 1), dark.at);
         until("the knock opens", async || dark.outside.opens(dark.at)).await;
-        let opened = std::time::Instant::now();
+        let opened = Instant::now();
         while dark.outside.opens(dark.at) {
             assert!(opened.elapsed() < Duration::from_secs(11), "it does not end");
         }

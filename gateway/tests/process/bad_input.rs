@@ -50,9 +50,7 @@ fn a_hello_with_tokens_that_are_not_its_own_is_refused_by_its_code() {
         let mut collective = Collective::start().await;
         let gateway = Gateway::start(&collective).await;
         let (alice, mallory) = (collective.sign_in("alice"), collective.sign_in("mallory"));
-        let mut alices = Websocket::connect(&collective, &alice).await;
-        alices.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        let FromGateway::Welcome(welcome) = alices.hear().await else { panic!("expected welcome") };
+        let (_alices, welcome) = Websocket::admitted(&collective, &alice, 1).await;
 
         let own = || collective.hello(&mallory, 1);
         let theirs = || collective.hello(&alice, 2);
@@ -83,9 +81,7 @@ fn a_hello_with_tokens_that_are_not_its_own_is_refused_by_its_code() {
         let mut tunnel = Tunnel::attach(&collective, &alice, &welcome.attach_token).await.expect("attached");
         tunnel.send(&alice.datagram(collective::OPEN_PORT)).await;
         gateway.protected_side_hears().await.expect("the packet");
-        let mut websocket = Websocket::connect(&collective, &mallory).await;
-        websocket.say(&FromClient::Hello(collective.hello(&mallory, 8))).await;
-        assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        let (_websocket, _) = Websocket::admitted(&collective, &mallory, 8).await;
     });
 }
 

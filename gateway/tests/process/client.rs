@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use hickory_proto::op::{Message as DnsMessage, Query};
 use hickory_proto::rr::{Name, RecordType};
-use ringwall_protocol::wire::session::{FromClient, FromGateway};
+use ringwall_protocol::wire::session::{FromClient, FromGateway, Welcome};
 use ringwall_trust::tls::{Alpn, Tls};
 use ringwall_tunnel::frame::{ATTACH_TOKEN_LEN, FrameHeader, FrameKind, HEADER_LEN};
 use rustls::pki_types::ServerName;
@@ -47,7 +47,24 @@ impl Websocket {
         Self(websocket)
     }
 
-    /// The same; `None` if the Gateway closes the connection before.
+    /// The websocket of a session that is admitted, and what it was welcomed with.
+    pub(crate) async fn admitted(collective: &Collective, who: &SignedIn, connect_seq: u64) -> (Self, Welcome) {
+        let mut websocket = Self::connect(collective, who).await;
+        websocket.say(&FromClient::Hello(collective.hello(who, connect_seq))).await;
+        match websocket.hear().await {
+            FromGateway::Welcome(welcome) => (websocket, welcome),
+            other => panic!("expected welcome: {other:?}"),
+        }
+    }
+
+    /// The same with its tunnel.
+    pub(crate) async fn attached(collective: &Collective, who: &SignedIn, connect_seq: u64) -> (Self, Tunnel) {
+        let (websocket, welcome) = Self::admitted(collective, who, connect_seq).await;
+        let tunnel = Tunnel::attach(collective, who, &welcome.attach_token).await.expect("attached");
+        (websocket, tunnel)
+    }
+
+    /// As [`Self::connect`]; `None` if the Gateway closes the connection before.
     pub(crate) async fn try_connect(collective: &Collective, who: &SignedIn) -> Option<Self> {
         let line = try_dial(collective, who, Alpn::Http).await.ok()?;
         let (websocket, _) = tokio_tungstenite::client_async("ws://gateway/session", line).await.ok()?;

@@ -1,29 +1,20 @@
 //! A Collective in the test's own process: real certificates and tokens, the real link actor over real TLS, and a
 //! replicated log that is a list.
 
+mod feed;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use actix::Actor;
-use futures_util::future::BoxFuture;
-use ringwall_actors::link::Arrived;
-use ringwall_actors::link::{Board, Enforcement};
-use ringwall_actors::link::{ChangeSource, Changes, Compacted, GatewayReport, GatewayReports, NoQuorum};
-use ringwall_actors::link::{Link, LinkParts, OUTBOX};
-use ringwall_actors::support::packed;
-use ringwall_actors::support::{Clock, Moment};
+use ringwall_actors::link::{Board, Enforcement, GatewayReports};
 use ringwall_protocol::claims::{ClaimMap, UntrustedClaims};
 use ringwall_protocol::connection::{ConnectionProof, ConnectionStatement};
 use ringwall_protocol::entitlement::{Action, ActionKind, Logic, Subtype};
-use ringwall_protocol::feed::{
-    FeedEvent, FeedPosition, FeedSite, FeedView, FromController, FromGateway, members_digest,
-};
-use ringwall_protocol::id::{
-    ApplianceId, CommandId, ConditionId, EntitlementId, Incarnation, LogIndex, NodeId, SignInId, SiteId,
-};
+use ringwall_protocol::feed::{FeedEvent, FeedPosition, FeedSite, FeedView};
+use ringwall_protocol::id::{ConditionId, EntitlementId, LogIndex, NodeId, SignInId, SiteId};
 use ringwall_protocol::interaction::{Interaction, InteractionKind};
 use ringwall_protocol::membership::KeyState;
 use ringwall_protocol::name::DnScope;
@@ -32,15 +23,15 @@ use ringwall_protocol::object::settings::SpaMode;
 use ringwall_protocol::revocation::{Revocation, RevocationMode, RevocationScope, TokenKind};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_protocol::token::{ClaimsToken, EntitlementToken, GrantedCondition, GrantedEntitlement, Routes};
-use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{Hello, SESSION_VERSION};
 use ringwall_trust::connection_proof;
 use ringwall_trust::fixtures::{TestClient, TestCollective, TestController, TestGateway};
 use ringwall_trust::tls::{Alpn, CurrentMembers, PeerRoles, Tls};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+
+use self::feed::{Load, State, serve};
 
 /// Where the Controller listens for Gateways.
 pub(crate) const PEER: &str = "127.0.0.1:4440";
@@ -389,146 +380,6 @@ fn view(trust: &TestCollective, controller: &TestController) -> FeedView {
         spa_keys: vec![],
         spa_window_seconds: 300,
         peer_spa_key: None,
-    }
-}
-
-/// The replicated state, as far as a Gateway is concerned.
-struct State {
-    base: FeedView,
-    events: Mutex<Vec<(LogIndex, FeedEvent)>>,
-    applied: watch::Sender<LogIndex>,
-    quorum: AtomicBool,
-}
-
-impl State {
-    fn new(base: FeedView) -> Self {
-        let applied = watch::channel(base.position.index).0;
-        Self { base, events: Mutex::default(), applied, quorum: AtomicBool::new(true) }
-    }
-
-    fn applied(&self) -> LogIndex {
-        *self.applied.borrow()
-    }
-
-    /// The view with everything that has happened since.
-    fn current(&self) -> FeedView {
-        let mut view = self.base.clone();
-        for (index, event) in &*self.events.lock().expect("no panic") {
-            view.apply(*index, event);
-        }
-        view.position.index = self.applied();
-        view
-    }
-
-    fn append(&self, event: impl FnOnce(LogIndex) -> FeedEvent) -> LogIndex {
-        let index = LogIndex(self.applied().0 + 1);
-        self.events.lock().expect("no panic").push((index, event(index)));
-        self.applied.send_replace(index);
-        index
-    }
-}
-
-impl ChangeSource for State {
-    fn incarnation(&self) -> Incarnation {
-        self.base.position.incarnation
-    }
-    fn term(&self) -> u64 {
-        1
-    }
-    fn view(&self, _: ApplianceId) -> Option<FeedView> {
-        Some(self.current())
-    }
-    fn members(&self) -> (LogIndex, String) {
-        let view = self.current();
-        (view.position.index, members_digest(view.controllers.values(), view.keys.values()))
-    }
-    fn changes_after(&self, _: ApplianceId, after: LogIndex) -> Result<Changes, Compacted> {
-        let events = self.events.lock().expect("no panic");
-        let events = events.iter().filter(|(index, _)| *index > after).cloned().collect();
-        Ok(Changes { events, through: self.applied() })
-    }
-    fn applied(&self) -> watch::Receiver<LogIndex> {
-        self.applied.subscribe()
-    }
-    fn read_index(&self) -> BoxFuture<'static, Result<LogIndex, NoQuorum>> {
-        let answer = if self.quorum.load(Ordering::SeqCst) { Ok(self.applied()) } else { Err(NoQuorum) };
-        Box::pin(async move { answer })
-    }
-    fn retires(&self) -> bool {
-        false
-    }
-    fn others(&self) -> Vec<String> {
-        vec![]
-    }
-}
-
-/// Who hears the Gateway: the last word on its load is kept.
-struct Load(watch::Sender<(u32, u32)>);
-
-impl GatewayReports for Load {
-    fn report(&self, _: ApplianceId, report: GatewayReport) {
-        if let GatewayReport::Load { sessions, rule_sets } = report {
-            self.0.send_replace((sessions, rule_sets));
-        }
-    }
-    fn store_audit(&self, _: ApplianceId, _: u64, _: Vec<String>) -> BoxFuture<'static, bool> {
-        Box::pin(async { true })
-    }
-    fn renew_certificate(
-        &self,
-        _: ApplianceId,
-        _: CommandId,
-        _: String,
-    ) -> BoxFuture<'static, Result<Vec<String>, ErrorCode>> {
-        Box::pin(async { Err(ErrorCode::Busy) })
-    }
-}
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Moment {
-        Moment { instant: Instant::now(), time: ringwall_gateway::clock::wall() }
-    }
-}
-
-async fn serve(
-    listener: TcpListener,
-    tls: TlsAcceptor,
-    gateway: ApplianceId,
-    (state, board, load): (Arc<State>, Arc<Board>, Arc<dyn GatewayReports>),
-) {
-    loop {
-        let (stream, _) = listener.accept().await.expect("the socket stands");
-        stream.set_nodelay(true).expect("a socket");
-        let Ok(stream) = tls.accept(stream).await else { continue };
-        let (outbox, mut outgoing) = mpsc::channel::<FromController>(OUTBOX);
-        let parts = LinkParts {
-            gateway,
-            source: Arc::clone(&state) as Arc<dyn ChangeSource>,
-            reports: Arc::clone(&load),
-            board: Arc::clone(&board),
-            clock: Arc::new(SystemClock),
-            outbox,
-        };
-        let link = Link::new(parts).start();
-        let (mut reading, mut writing) = tokio::io::split(stream);
-        actix_rt::spawn(async move {
-            while let Some(frame) = outgoing.recv().await {
-                let bytes = packed::frame(&frame).expect("our own frame");
-                if writing.write_all(&bytes).await.is_err() || writing.flush().await.is_err() {
-                    return;
-                }
-            }
-            let _ = writing.shutdown().await;
-        });
-        actix_rt::spawn(async move {
-            while let Ok(Some(frame)) = packed::read_frame::<FromGateway, _>(&mut reading).await {
-                if link.send(Arrived(frame)).await.is_err() {
-                    return;
-                }
-            }
-        });
     }
 }
 

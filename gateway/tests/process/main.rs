@@ -53,9 +53,7 @@ fn silent_controller_cannot_keep_a_gateway() {
         let mut collective = Collective::with_two_controllers().await;
         let gateway = Gateway::start(&collective).await;
         let alice = collective.sign_in("alice");
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        let (mut websocket, _) = Websocket::admitted(&collective, &alice, 1).await;
         // The Controller that feeds the Gateway keeps the revocation from it, and confirms every poll.
         let begun = Instant::now();
         collective.revoke_behind_the_feed(&alice).await;
@@ -81,9 +79,7 @@ fn packet_passes_from_the_first_lease_to_the_revocation() {
         let mut gateway = Gateway::start(&collective).await;
         let alice = collective.sign_in("alice");
 
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        let FromGateway::Welcome(welcome) = websocket.hear().await else { panic!("expected welcome") };
+        let (mut websocket, welcome) = Websocket::admitted(&collective, &alice, 1).await;
         assert_eq!(welcome.tun_ipv4, Some(alice.address));
         let mut tunnel = Tunnel::attach(&collective, &alice, &welcome.attach_token).await.expect("attached");
 
@@ -134,9 +130,7 @@ fn packet_passes_from_the_first_lease_to_the_revocation() {
         websocket.say(&FromClient::Hello(collective.hello(&alice, 2))).await;
         assert!(matches!(websocket.hear().await, FromGateway::End { code: ErrorCode::TokenRevoked, .. }));
         let alice = collective.sign_in_again(alice);
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        let (mut websocket, _) = Websocket::admitted(&collective, &alice, 1).await;
 
         // Told to stop, it says so and leaves in good order.
         gateway.terminate();
@@ -151,10 +145,7 @@ fn gateway_without_a_controller_lets_nothing_pass_after_its_lease() {
         let mut collective = Collective::start().await;
         let gateway = Gateway::start(&collective).await;
         let alice = collective.sign_in("alice");
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        let FromGateway::Welcome(welcome) = websocket.hear().await else { panic!("expected welcome") };
-        let mut tunnel = Tunnel::attach(&collective, &alice, &welcome.attach_token).await.expect("attached");
+        let (_websocket, mut tunnel) = Websocket::attached(&collective, &alice, 1).await;
         tunnel.send(&alice.datagram(collective::OPEN_PORT)).await;
         gateway.protected_side_hears().await.expect("the packet");
 
@@ -180,9 +171,7 @@ fn tunnel_without_attach_token_carries_nothing() {
         let mut collective = Collective::start().await;
         let gateway = Gateway::start(&collective).await;
         let (alice, mallory) = (collective.sign_in("alice"), collective.sign_in("mallory"));
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        let FromGateway::Welcome(welcome) = websocket.hear().await else { panic!("expected welcome") };
+        let (mut websocket, welcome) = Websocket::admitted(&collective, &alice, 1).await;
         let invented = data_encoding::BASE64URL_NOPAD.encode(&[7; 32]);
         assert!(Tunnel::attach(&collective, &alice, &invented).await.is_none(), "an invented token");
         assert!(Tunnel::attach(&collective, &mallory, &welcome.attach_token).await.is_none(), "with another's key");
@@ -222,10 +211,7 @@ fn host_without_ipv6_serves_a_site_with_an_ipv6_pool_over_ipv4() {
         let mut collective = Collective::start_with(shape).await;
         let gateway = Gateway::start(&collective).await;
         let alice = collective.sign_in("alice");
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        let FromGateway::Welcome(welcome) = websocket.hear().await else { panic!("expected welcome") };
-        let mut tunnel = Tunnel::attach(&collective, &alice, &welcome.attach_token).await.expect("attached");
+        let (_websocket, mut tunnel) = Websocket::attached(&collective, &alice, 1).await;
         tunnel.send(&alice.datagram(collective::OPEN_PORT)).await;
         gateway.protected_side_hears().await.expect("the packet");
     });
@@ -249,9 +235,7 @@ fn a_large_entitlement_token_fits_a_hello_and_anything_larger_ends_its_own_conne
         flood.try_say(format!(r#"{{"type":"hello","claimsToken":"{junk}"}}"#)).await;
         assert!(flood.is_ended().await, "a hello of that size");
         // After admission 64 KiB are enough for everything but tokens.
-        let mut chatty = Websocket::connect(&collective, &mallory).await;
-        chatty.say(&FromClient::Hello(collective.hello(&mallory, 1))).await;
-        assert!(matches!(chatty.hear().await, FromGateway::Welcome(_)));
+        let (mut chatty, _) = Websocket::admitted(&collective, &mallory, 1).await;
         let claims = serde_json::json!({"type": "deviceClaims", "claims": {"x": "y".repeat(100_000)}});
         chatty.try_say(claims.to_string()).await;
         assert!(chatty.is_ended().await, "claims of that size");
@@ -276,9 +260,7 @@ fn controllers_and_operators_hear_how_many_rule_sets_there_are() {
         let mut collective = Collective::start().await;
         let gateway = Gateway::start(&collective).await;
         let alice = collective.sign_in("alice");
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        let (_websocket, _) = Websocket::admitted(&collective, &alice, 1).await;
         collective.hears_load(1, 1).await;
         // Published after the rules stand, so maybe after the welcome; by now it was.
         let health = gateway.health().expect("it admits sessions");
@@ -292,9 +274,7 @@ fn tokens_beyond_two_of_a_kind_are_not_looked_at_before_their_turn() {
         let mut collective = Collective::start().await;
         let _gateway = Gateway::start(&collective).await;
         let alice = collective.sign_in("alice");
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        let (mut websocket, _) = Websocket::admitted(&collective, &alice, 1).await;
         // Each would be refused by its signature.
         for _ in 0..2 {
             websocket.say(&FromClient::ClaimsToken { token: collective.hello(&alice, 1).entitlement_token }).await;

@@ -37,9 +37,7 @@ fn an_entitlement_token_of_another_site_opens_no_session_and_puts_nothing_into_t
         assert!(!rules.contains(&alice.address.to_string()), "{rules}");
 
         // With the token of this Site she comes in.
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 2))).await;
-        assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
+        let (_websocket, _) = Websocket::admitted(&collective, &alice, 2).await;
         let rules = gateway::rules();
         assert!(rules.contains(&alice.address.to_string()), "this is how her rules would look: {rules}");
     });
@@ -51,9 +49,7 @@ fn an_entitlement_token_of_another_site_changes_nothing_in_a_session() {
         let mut collective = Collective::start().await;
         let gateway = Gateway::start(&collective).await;
         let alice = collective.sign_in("alice");
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        let FromGateway::Welcome(welcome) = websocket.hear().await else { panic!("expected welcome") };
+        let (mut websocket, welcome) = Websocket::admitted(&collective, &alice, 1).await;
         let token = collective.hello_at(SiteId::from_random([8; 16]), &alice, 1).entitlement_token;
         websocket.say(&FromClient::EntitlementToken { token }).await;
         let FromGateway::Refused { code, message } = websocket.hear().await else { panic!("it was not refused") };

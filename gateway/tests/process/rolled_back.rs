@@ -5,7 +5,7 @@ use ringwall_protocol::id::NodeId;
 use ringwall_protocol::wire::error::ErrorCode;
 use ringwall_protocol::wire::session::{FromClient, FromGateway};
 
-use crate::client::{Tunnel, Websocket};
+use crate::client::Websocket;
 use crate::collective::{self, Collective};
 use crate::gateway::Gateway;
 use crate::{inside, until};
@@ -35,10 +35,7 @@ fn a_gateway_with_a_rolled_back_list_of_controllers_takes_no_tokens_of_a_removed
         assert!(matches!(answer, FromGateway::End { code: ErrorCode::TokenRevoked, .. }), "{answer:?}");
 
         // A member's tokens are what they were.
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 3))).await;
-        let FromGateway::Welcome(welcome) = websocket.hear().await else { panic!("expected welcome") };
-        let mut tunnel = Tunnel::attach(&collective, &alice, &welcome.attach_token).await.expect("attached");
+        let (_websocket, mut tunnel) = Websocket::attached(&collective, &alice, 3).await;
         tunnel.send(&alice.datagram(collective::OPEN_PORT)).await;
         gateway.protected_side_hears().await.expect("the packet");
     });

@@ -3,12 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use ringwall_protocol::wire::session::{FromClient, FromGateway};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::time::{interval, timeout};
 
-use crate::client::{Line, Tunnel, Websocket};
-use crate::collective::{self, Collective, SignedIn};
+use crate::client::{Line, Websocket};
+use crate::collective::{self, Collective};
 use crate::gateway::Gateway;
 use crate::{PATIENCE, inside};
 
@@ -38,14 +37,6 @@ fn one_byte(first: u8) -> Vec<u8> {
 /// The beginning of a frame of 65535 bytes, and the first of them.
 fn beginning() -> Vec<u8> {
     vec![FINAL | TEXT, MASKED | LONG, 0xFF, 0xFF, 0, 0, 0, 0, b'{']
-}
-
-/// The websocket of a session that was admitted.
-async fn session(collective: &Collective, who: &SignedIn) -> Websocket {
-    let mut websocket = Websocket::connect(collective, who).await;
-    websocket.say(&FromClient::Hello(collective.hello(who, 1))).await;
-    assert!(matches!(websocket.hear().await, FromGateway::Welcome(_)));
-    websocket
 }
 
 /// Writes `first`, then `next` again and again; answers after how long the Gateway closed the connection.
@@ -80,10 +71,7 @@ fn frames_that_never_come_to_their_end_end_their_own_session_and_delay_no_other(
         let mut collective = Collective::start().await;
         let gateway = Gateway::start(&collective).await;
         let alice = collective.sign_in("alice");
-        let mut websocket = Websocket::connect(&collective, &alice).await;
-        websocket.say(&FromClient::Hello(collective.hello(&alice, 1))).await;
-        let FromGateway::Welcome(welcome) = websocket.hear().await else { panic!("expected welcome") };
-        let mut tunnel = Tunnel::attach(&collective, &alice, &welcome.attach_token).await.expect("attached");
+        let (mut websocket, mut tunnel) = Websocket::attached(&collective, &alice, 1).await;
         // She answers when she is asked.
         let alices = actix_rt::spawn(async move { websocket.is_ended().await });
 
@@ -94,7 +82,7 @@ fn frames_that_never_come_to_their_end_end_their_own_session_and_delay_no_other(
             ("a message that comes in fragments", one_byte(TEXT), one_byte(CONTINUATION)),
         ] {
             let mallory = collective.sign_in("mallory");
-            let line = session(&collective, &mallory).await.into_line();
+            let line = Websocket::admitted(&collective, &mallory, 1).await.0.into_line();
             slow.push((what, actix_rt::spawn(drip(line, first, next))));
         }
         let (mut pace, mut longest) = (interval(LOOK), Duration::ZERO);
@@ -104,7 +92,7 @@ fn frames_that_never_come_to_their_end_end_their_own_session_and_delay_no_other(
             tunnel.send(&alice.datagram(collective::OPEN_PORT)).await;
             gateway.protected_side_hears().await.expect("the packet");
             let bob = collective.sign_in("bob");
-            drop(session(&collective, &bob).await);
+            drop(Websocket::admitted(&collective, &bob, 1).await);
             longest = longest.max(begun.elapsed());
         }
         for (what, drip) in slow {

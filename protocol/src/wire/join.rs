@@ -204,7 +204,7 @@ pub struct ControllerAdmission {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyEncryptionKey {
-    /// Which.
+    /// Its number: sealed texts name it.
     pub generation: u32,
     /// 32 bytes, base64url.
     pub key: String,

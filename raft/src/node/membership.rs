@@ -186,7 +186,13 @@ impl Node {
 
     async fn change(&self, change: ChangeMembers<u64, EmptyNode>) -> Result<(), RequestRefusal> {
         match self.inner.raft.change_membership(change, false).await {
-            Ok(_) => Ok(()),
+            // What the next order is judged by is published after the answer: whoever gives one now must not meet the former
+            // members.
+            Ok(done) => {
+                let published = self.inner.raft.wait(Some(TIME));
+                let published = published.applied_index_at_least(Some(done.log_id.index), "members").await;
+                published.map(drop).map_err(|_| RequestRefusal::Unknown)
+            }
             Err(RaftError::Fatal(_)) => Err(RequestRefusal::Stopped),
             Err(RaftError::APIError(why)) => Err(refusal(&why)),
         }

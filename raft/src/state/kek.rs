@@ -12,7 +12,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringwall_protocol::id::{LogIndex, NodeId};
-use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +56,7 @@ pub struct Kek {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NextKek {
-    /// Its number.
+    /// Its number: one more than the highest that was ever given.
     pub generation: u32,
     /// It, wrapped for each member, base64url.
     pub wrapped: BTreeMap<NodeId, String>,
@@ -113,9 +112,9 @@ pub struct OfferKek {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfirmKek {
-    /// Who.
+    /// The member that has the key on its disk.
     pub node: NodeId,
-    /// Which.
+    /// Number of the key that is offered.
     pub generation: u32,
 }
 
@@ -169,7 +168,7 @@ impl OfferKek {
         if kek.has_former() {
             return Err(wrong_state("being replaced".to_owned()));
         }
-        let living: BTreeSet<_> = step.state.living_controllers().collect();
+        let living = members(step.state);
         if !self.wrapped.keys().eq(&living) {
             return Err(Rejection::invalid("wrapped", "is for other Controllers than the members"));
         }
@@ -190,7 +189,7 @@ impl OfferKek {
 
 impl ConfirmKek {
     pub(crate) fn apply(&self, step: &mut Step<'_>) -> Result<Reply, Rejection> {
-        let living: BTreeSet<_> = step.state.living_controllers().collect();
+        let living = members(step.state);
         if !living.contains(&self.node) {
             return Err(Rejection::not_found("controller", self.node));
         }
@@ -272,11 +271,11 @@ impl State {
     pub fn wrap_key(&self, node: NodeId) -> Option<&str> {
         self.wrap_keys.find(&node).map(String::as_str)
     }
+}
 
-    /// All Controllers but removed ones.
-    pub fn living_controllers(&self) -> impl Iterator<Item = NodeId> {
-        self.controllers().filter(|one| one.state != ApplianceState::Removed).map(|one| one.node)
-    }
+/// Who is offered a key, and confirms it.
+fn members(state: &State) -> BTreeSet<NodeId> {
+    state.living_controllers().map(|one| one.node).collect()
 }
 
 fn wrong_state(state: String) -> Rejection {

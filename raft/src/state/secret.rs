@@ -38,7 +38,7 @@ impl Sealed {
     /// Under which generation of the key-encryption key the text was sealed; `None` if it is no sealed text.
     #[must_use]
     pub fn generation(&self) -> Option<u32> {
-        generation(&self.0)
+        Some(split(&self.0)?.0)
     }
 
     /// The sealed text.
@@ -71,9 +71,12 @@ impl Sealed {
     }
 }
 
-/// The generation that a sealed text names.
-pub(crate) fn generation(sealed: &str) -> Option<u32> {
-    sealed.split_once('.')?.0.parse().ok()
+/// A sealed text in its two parts: under which generation of the key-encryption key, and what was sealed, base64url. `None` if
+/// it is no sealed text.
+#[must_use]
+pub fn split(sealed: &str) -> Option<(u32, &str)> {
+    let (generation, text) = sealed.split_once('.')?;
+    Some((generation.parse().ok()?, text))
 }
 
 impl fmt::Debug for Sealed {

@@ -7,7 +7,7 @@ use ringwall_protocol::id::{AdminSessionId, ApplianceId, DeviceId, TransactionId
 use serde::{Deserialize, Serialize};
 
 use super::State;
-use super::secret::{Sealed, generation};
+use super::secret::{Sealed, split};
 
 /// Place of a sealed secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl State {
     /// Secrets that are sealed under a key-encryption key before the active one, in the order of the state.
     pub fn secrets_under_former_keys(&self) -> impl Iterator<Item = (SecretPlace, &str)> {
         let active = self.kek.active;
-        self.sealed().filter(move |(_, text)| generation(text).is_none_or(|one| one < active))
+        self.sealed().filter(move |(_, text)| split(text).is_none_or(|(one, _)| one < active))
     }
 
     /// Everything that is sealed.

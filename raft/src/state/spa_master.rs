@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::Duration;
 
 use ringwall_protocol::id::{ApplianceId, LogIndex, NodeId};
-use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +24,7 @@ const FORMER_KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Generations of the master key for knocks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpaMasters {
-    /// Newest first.
+    /// The generations that are accepted, newest first; at most 16.
     pub keys: Vec<SpaKey>,
     /// The newest generation that a member has said it knows.
     known: Map<PeerKeyHolder, u32>,
@@ -56,9 +55,9 @@ pub struct RotateSpaMaster {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotePeerKey {
-    /// Who.
+    /// The member.
     pub holder: PeerKeyHolder,
-    /// Which generation.
+    /// The newest generation whose keys it has.
     pub generation: u32,
 }
 
@@ -84,6 +83,11 @@ impl SpaMasters {
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.keys.first().map_or(0, |key| key.generation)
+    }
+
+    /// The newest generation that a member has said it knows; 0 for none.
+    fn known_by(&self, holder: PeerKeyHolder) -> u32 {
+        self.known.find(&holder).copied().unwrap_or(0)
     }
 
     /// Entry that made the present generation.
@@ -115,8 +119,9 @@ impl NotePeerKey {
             return Err(Rejection::not_found("member", self.holder));
         }
         // An older report may come late.
-        let known = step.state.spa_masters.known.find(&self.holder).copied().unwrap_or(0);
-        step.state.spa_masters.known.insert(self.holder, self.generation.max(known));
+        let masters = &mut step.state.spa_masters;
+        let newest = masters.known_by(self.holder).max(self.generation);
+        masters.known.insert(self.holder, newest);
         Ok(Reply::Done)
     }
 }
@@ -143,16 +148,14 @@ impl State {
     }
 
     fn peer_key_holders(&self) -> impl Iterator<Item = PeerKeyHolder> {
-        let gateways = self.gateways().filter(|one| one.state != ApplianceState::Removed);
-        let gateways = gateways.map(|one| PeerKeyHolder::Gateway(one.appliance));
-        self.living_controllers().map(PeerKeyHolder::Controller).chain(gateways)
+        let controllers = self.living_controllers().map(|one| PeerKeyHolder::Controller(one.node));
+        controllers.chain(self.living_gateways().map(|one| PeerKeyHolder::Gateway(one.appliance)))
     }
 
     /// Whether a member has said that it knows the keys of the present generation.
     #[must_use]
     pub fn knows_peer_key(&self, holder: PeerKeyHolder) -> bool {
-        let known = self.spa_masters.known.find(&holder).copied().unwrap_or(0);
-        known >= self.spa_masters.generation()
+        self.spa_masters.known_by(holder) >= self.spa_masters.generation()
     }
 
     /// Members that have not said yet that they know the keys of the present generation.
@@ -166,8 +169,7 @@ impl State {
     pub fn former_spa_master_due(&self, now: UnixMillis) -> Option<u32> {
         let hours = self.client_profiles().map(|one| one.former_key_hours).max().unwrap_or(0);
         let kept = FORMER_KEPT.max(Duration::from_secs(u64::from(hours) * 3_600));
-        let known = |holder| self.spa_masters.known.find(&holder).copied().unwrap_or(0);
-        let known = self.peer_key_holders().map(known).min().unwrap_or(0);
+        let known = self.peer_key_holders().map(|one| self.spa_masters.known_by(one)).min().unwrap_or(0);
         let mut pairs = self.spa_masters.keys.windows(2);
         let due = pairs.find(|pair| now >= pair[0].since.plus(kept) && known >= pair[0].generation)?;
         Some(due[1].generation)

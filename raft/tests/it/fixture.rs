@@ -15,6 +15,7 @@ use ringwall_protocol::object::ip_pool::IpRange;
 use ringwall_protocol::object::{EntityBase, GlobalSettings, IdentityProvider, IpPool, LocalUser, Object, Site};
 use ringwall_protocol::time::UnixMillis;
 use ringwall_raft::state::Transition;
+use ringwall_raft::state::candidate::Candidate;
 use ringwall_raft::state::collective::Founding;
 use ringwall_raft::state::device::RegisterDevice;
 use ringwall_raft::state::object::PutObject;
@@ -52,6 +53,11 @@ pub(crate) fn device(number: u128) -> DeviceId {
 
 pub(crate) fn gateway(number: u128) -> ApplianceId {
     ApplianceId::new(id(0x6000 + number))
+}
+
+/// The appliance of a second Controller.
+pub(crate) fn second_controller() -> ApplianceId {
+    ApplianceId::new(id(0xa2))
 }
 
 pub(crate) fn key(number: u8) -> Thumbprint {
@@ -109,6 +115,34 @@ pub(crate) fn pool_object(cidr: &str) -> IpPool {
         ranges: vec![IpRange { cidr: Some(cidr.parse().unwrap()), first: None, last: None }],
         excluded_ranges: Vec::new(),
         lease_time_days: 30,
+    }
+}
+
+/// The object of [`second_controller`].
+pub(crate) fn controller_object() -> Appliance {
+    Appliance {
+        base: EntityBase::new(second_controller(), "controller2"),
+        site: None,
+        controller: Role { enabled: true },
+        gateway: GatewayRole::default(),
+        ..gateway_object(1)
+    }
+}
+
+/// [`second_controller`] asks to join with the key of this number.
+pub(crate) fn candidate(number: u8) -> Candidate {
+    Candidate {
+        appliance: second_controller(),
+        name: String::new(),
+        key: key(number),
+        source: [10, 0, 0, 2].into(),
+        asked_at: START,
+        issuer_requests: ["one".to_owned(), "two".to_owned()],
+        wrap_key: "wrap-2".to_owned(),
+        peer_addresses: vec!["10.0.0.2:444".to_owned()],
+        client_addresses: Vec::new(),
+        admin_addresses: Vec::new(),
+        node: None,
     }
 }
 

@@ -22,27 +22,11 @@ const RENEWED: Duration = Duration::from_secs(120);
 const UNSAVED: &str = "cannot save the new tokens, which are in use";
 /// What its status calls the place.
 const PLACE: &str = "state directory";
-/// Tokens of the shortest life that there is.
-const STATE: &str = r#"
-kind: GlobalSettings
-claimsTokenExpiration: 1
-entitlementTokenExpiration: 1
----
-kind: Entitlement
-name: echo
-site: office
-actions:
-  - subtype: udp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["7"]
----
-kind: Policy
-name: everybody
-type: Access
-expression: "true"
-entitlements: [echo]
-"#;
+/// The state of a test whose tokens are valid for so many minutes; 1 is the shortest that there is.
+fn tokens_of(minutes: u32) -> String {
+    let settings = format!("claimsTokenExpiration: {minutes}\nentitlementTokenExpiration: {minutes}");
+    stage::with_settings(&settings, stage::ECHO)
+}
 
 /// Whether the Client's status tells of the disk.
 fn is_in_trouble(stage: &Stage<'_>) -> Result<bool> {
@@ -53,7 +37,7 @@ fn is_in_trouble(stage: &Stage<'_>) -> Result<bool> {
 fn a_client_whose_disk_fills_while_it_is_connected_goes_on_with_tokens_that_it_cannot_save() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
     let disk = SmallDisk::mount(&state_directory(&lab, ALICE), DISK)?;
-    let stage = Stage::start(&lab, STATE)?;
+    let stage = Stage::start(&lab, &tokens_of(1))?;
     let echo = UdpEcho::start(lab.host("web1"), (stage.protected("web1"), 7))?;
     let probe = EchoProbe::start(lab.host(ALICE), echo.address())?;
     probe.wait_answer_after(Instant::now(), SOON)?;
@@ -93,7 +77,7 @@ fn a_client_whose_disk_fills_while_it_is_connected_goes_on_with_tokens_that_it_c
 fn a_client_that_loses_its_gateway_on_a_full_disk_says_so_and_comes_back_when_there_is_room() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
     let disk = SmallDisk::mount(&state_directory(&lab, ALICE), DISK)?;
-    let mut stage = Stage::start(&lab, &STATE.replace("Expiration: 1", "Expiration: 60"))?;
+    let mut stage = Stage::start(&lab, &tokens_of(60))?;
     let echo = UdpEcho::start(lab.host("web1"), (stage.protected("web1"), 7))?;
     let probe = EchoProbe::start(lab.host(ALICE), echo.address())?;
     probe.wait_answer_after(Instant::now(), SOON)?;

@@ -23,27 +23,6 @@ const DISK: usize = 4 << 20;
 const OTHER_DEVICE: &str = "stranger";
 /// What the Gateway says while the list of Controllers cannot be written.
 const UNSAVED: &str = "cannot save the list of controllers";
-const STATE: &str = r#"
-kind: Entitlement
-name: web
-site: office
-actions:
-  - subtype: tcp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["80"]
-  - subtype: udp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["7"]
----
-kind: Policy
-name: everybody
-type: Access
-expression: "true"
-entitlements: [web]
-"#;
-
 /// How many Controllers the Gateway would dial after a restart.
 fn controllers_on(disk: &Path) -> Result<usize> {
     let members: Value = serde_json::from_slice(&fs::read(disk.join("members.json"))?)?;
@@ -55,7 +34,7 @@ fn a_gateway_whose_disk_fills_while_it_runs_serves_on_and_saves_the_rest_once_th
     let lab = Lab::start(stage::topology())?;
     let directory = lab.directory().join(GATEWAY);
     let disk = SmallDisk::mount(&directory, DISK)?;
-    let mut stage = Stage::start(&lab, STATE)?;
+    let mut stage = Stage::start(&lab, stage::PAGE_AND_ECHO)?;
     let echo = UdpEcho::start(lab.host("web1"), (stage.protected("web1"), 7))?;
     let probe = EchoProbe::start(lab.host(ALICE), echo.address())?;
     probe.wait_answer_after(Instant::now(), SOON)?;

@@ -20,28 +20,11 @@ use crate::{
 
 /// Bytes of a disk on which a program can begin to join.
 const DISK: usize = 4 << 20;
-const STATE: &str = r#"
-kind: Entitlement
-name: web
-site: office
-actions:
-  - subtype: tcp_up
-    action: allow
-    hosts: [10.20.0.10]
-    ports: ["80"]
----
-kind: Policy
-name: everybody
-type: Access
-expression: "true"
-entitlements: [web]
-"#;
-
 #[test]
 fn a_gateway_whose_disk_is_full_or_fills_while_it_joins_joins_with_the_same_seed_once_there_is_room() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
     let disk = SmallDisk::mount(&lab.directory().join(GATEWAY), DISK)?;
-    let mut stage = Stage::found(&lab, STATE)?;
+    let mut stage = Stage::found(&lab, stage::PAGE)?;
     let seed = stage.operator.add_gateway(GATEWAY, SITE, &socket(&lab, GATEWAY, gateway::CLIENT_PORT))?;
 
     // Full at the start: nobody is asked.
@@ -80,7 +63,7 @@ fn a_gateway_whose_disk_is_full_or_fills_while_it_joins_joins_with_the_same_seed
 #[test]
 fn a_controller_that_finds_its_disk_full_joins_with_the_same_seed_once_there_is_room() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
-    let stage = Stage::found(&lab, STATE)?;
+    let stage = Stage::found(&lab, stage::PAGE)?;
     let name = OTHER_CONTROLLERS[0];
     let directory = lab.directory().join(name);
     let seed = stage.operator.add_controller(name, &socket(&lab, name, PEER_PORT))?;
@@ -106,7 +89,7 @@ fn a_controller_that_finds_its_disk_full_joins_with_the_same_seed_once_there_is_
 #[test]
 fn a_controller_whose_disk_fills_while_it_waits_for_its_admission_says_that_it_has_to_be_removed() -> Result<()> {
     let lab = Lab::start(stage::topology())?;
-    let stage = Stage::found(&lab, STATE)?;
+    let stage = Stage::found(&lab, stage::PAGE)?;
     let [name, other] = OTHER_CONTROLLERS;
     let directory = lab.directory().join(name);
     let disk = SmallDisk::mount(&directory, DISK)?;

@@ -220,8 +220,7 @@ fn appliance(who: &Administrator, id: Uuid, action: PrivilegeType) -> Result<&Ap
 }
 
 fn living_controller(state: &State, appliance: ApplianceId) -> Option<&ControllerRecord> {
-    let of_it = |one: &&ControllerRecord| one.appliance == appliance && one.state != ApplianceState::Removed;
-    state.controllers().find(of_it)
+    state.living_controllers().find(|one| one.appliance == appliance)
 }
 
 fn can_admit(record: &ControllerRecord) -> bool {

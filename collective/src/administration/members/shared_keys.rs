@@ -67,7 +67,7 @@ pub(super) fn standing(state: &State) -> SharedKeys {
     };
     let missing = kek.next.iter().flat_map(|next| {
         let holds = |node: &_| next.confirmed.contains(node);
-        state.living_controllers().filter(move |node| !holds(node))
+        state.living_controllers().filter(move |one| !holds(&one.node))
     });
     let name = |holder: PeerKeyHolder| match holder {
         PeerKeyHolder::Controller(node) => state.controller(node).map(|one| one.name.clone()),
@@ -78,7 +78,7 @@ pub(super) fn standing(state: &State) -> SharedKeys {
         generation: kek.active,
         since: (kek.since.0 > 0).then_some(kek.since),
         stage: stage.to_owned(),
-        waiting_for: missing.filter_map(|node| name(PeerKeyHolder::Controller(node))).collect(),
+        waiting_for: missing.map(|one| one.name.clone()).collect(),
         former_knock_keys: former || state.gateways().any(|one| state.spa_keys(one.appliance).len() > 1),
         members_with_former_key: state.members_with_former_peer_key().filter(|_| former).filter_map(name).collect(),
     }

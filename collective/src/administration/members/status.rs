@@ -52,8 +52,7 @@ impl Members {
         require(who, PrivilegeTarget::Appliance)?;
         let collective = check::collective(&who.state)?;
         let (group, clock) = (self.replica.status(), self.clock.state());
-        let controllers = who.state.controllers().filter(|one| one.state != ApplianceState::Removed);
-        let controllers = controllers.map(|one| ControllerStatus {
+        let controllers = who.state.living_controllers().map(|one| ControllerStatus {
             node: one.node,
             appliance: one.appliance,
             name: one.name.clone(),
@@ -62,7 +61,7 @@ impl Members {
             lag: lag(&group, one.node),
             clock_offset_ms: self.clock_of(one.node),
         });
-        let gateways = who.state.gateways().filter(|one| one.state != ApplianceState::Removed);
+        let gateways = who.state.living_gateways();
         Ok(CollectiveStatus {
             collective: collective.name.clone(),
             me: self.replica.me(),
@@ -169,8 +168,7 @@ impl Members {
             who.authority.permits(PrivilegeType::View, PrivilegeTarget::Site, scoped)
         });
         let items = visible.map(|site| {
-            let of_site = who.state.gateways().filter(|gateway| gateway.site == site.base.id);
-            let living = of_site.filter(|gateway| gateway.state != ApplianceState::Removed);
+            let living = who.state.living_gateways().filter(|gateway| gateway.site == site.base.id);
             let living: Vec<_> = living.map(|gateway| self.gateway_status(&who.state, gateway.appliance)).collect();
             let up = living.iter().filter(|one| one.connected || one.sessions.is_some_and(|count| count > 0)).count();
             let status = match (living.len(), up) {

@@ -2,9 +2,10 @@
 
 use anyhow::Context;
 use ringwall_kernel::descriptors;
+use ringwall_startup::StopSignals;
 
 use super::arguments::Run;
-use crate::process::{Process, StopSignals};
+use crate::process::Process;
 use crate::setup::config::{FILE_NAME, RawConfig};
 use crate::setup::data_dir::DataDir;
 

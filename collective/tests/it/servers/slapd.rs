@@ -148,7 +148,8 @@ fn entries(others: usize) -> String {
     }
     for (policy, more) in [
         ("default", "pwdMaxAge: 0\n"),
-        ("expiring", "pwdMaxAge: 864000\npwdExpireWarning: 864000\n"),
+        // Nine and a half days: what is left of whole days ago is told alike whatever second it is.
+        ("expiring", "pwdMaxAge: 820800\npwdExpireWarning: 820800\n"),
         ("reset", "pwdMustChange: TRUE\n"),
     ] {
         write!(

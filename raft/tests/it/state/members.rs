@@ -5,10 +5,10 @@ use std::time::Duration;
 use ringwall_protocol::feed::FeedEvent;
 use ringwall_protocol::id::{ApplianceId, LogIndex, NodeId, Thumbprint};
 use ringwall_protocol::membership::KeyState;
-use ringwall_protocol::object::appliance::{Appliance, ApplianceState, GatewayRole, Role};
+use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::object::{EntityBase, GlobalSettings};
 use ringwall_protocol::revocation::RevocationMode;
-use ringwall_raft::state::candidate::{AdmitController, AskAdmission, Candidate, TurnAway};
+use ringwall_raft::state::candidate::{AdmitController, AskAdmission, TurnAway};
 use ringwall_raft::state::collective::ChangeSettings;
 use ringwall_raft::state::gateway::{AdmitGateway, ChangeGatewayState, EndFormerGatewayKey, RenewGatewayKey};
 use ringwall_raft::state::join_token::{CreateJoinToken, JoinTokenHash};
@@ -41,35 +41,12 @@ fn with_gateway() -> Replica {
     replica
 }
 
-fn controller_object() -> Appliance {
-    Appliance {
-        base: EntityBase::new(ApplianceId::new(id(0xa2)), "controller2"),
-        site: None,
-        controller: Role { enabled: true },
-        gateway: GatewayRole::default(),
-        ..gateway_object(1)
-    }
-}
-
 fn ask_admission(number: u8) -> AskAdmission {
-    let candidate = Candidate {
-        appliance: ApplianceId::new(id(0xa2)),
-        name: String::new(),
-        key: key(number),
-        source: [10, 0, 0, 2].into(),
-        asked_at: START,
-        issuer_requests: ["one".to_owned(), "two".to_owned()],
-        wrap_key: "wrap-2".to_owned(),
-        peer_addresses: vec!["10.0.0.2:444".to_owned()],
-        client_addresses: Vec::new(),
-        admin_addresses: Vec::new(),
-        node: None,
-    };
-    AskAdmission { token: token(number), candidate }
+    AskAdmission { token: token(number), candidate: candidate(number) }
 }
 
 fn admit_controller(number: u8) -> AdmitController {
-    AdmitController { appliance: ApplianceId::new(id(0xa2)), key: key(number) }
+    AdmitController { appliance: second_controller(), key: key(number) }
 }
 
 fn add_key(kid: &str, node: NodeId) -> AddKey {
@@ -100,7 +77,7 @@ fn a_join_token_is_used_once_by_one_key_within_its_time() {
 fn a_controllers_node_id_is_the_index_of_its_admission() {
     let mut replica = Replica::founded();
     replica.apply(PutObject::new(controller_object()));
-    replica.apply(create_token(2, ApplianceId::new(id(0xa2))));
+    replica.apply(create_token(2, second_controller()));
     replica.apply(ask_admission(2)).accepted().unwrap();
     let Reply::Controller(record) = replica.apply(admit_controller(2)) else { panic!("not admitted") };
     assert_eq!(LogIndex(record.node.0), replica.state.index());
@@ -123,7 +100,7 @@ fn a_controllers_node_id_is_the_index_of_its_admission() {
 
 #[test]
 fn a_controller_that_asks_is_nobody_until_its_key_is_admitted() {
-    let appliance = ApplianceId::new(id(0xa2));
+    let appliance = second_controller();
     let mut replica = Replica::founded();
     replica.apply(PutObject::new(controller_object()));
     replica.apply(create_token(2, appliance));
@@ -153,7 +130,7 @@ fn a_controller_that_asks_is_nobody_until_its_key_is_admitted() {
 
 #[test]
 fn a_controller_that_nobody_admits_is_forgotten() {
-    let appliance = ApplianceId::new(id(0xa2));
+    let appliance = second_controller();
     let mut replica = Replica::founded();
     replica.apply(PutObject::new(controller_object()));
     replica.apply(create_token(2, appliance));
@@ -248,7 +225,7 @@ fn a_controller_that_retires_stays_good_for_what_it_signed_until_that_has_ended(
     let retire = |node| ChangeControllerState { node, state: ApplianceState::Retiring };
     assert!(matches!(replica.refusal(retire(NODE)), Rejection::Invalid { .. }), "the last active one stays");
     replica.apply(PutObject::new(controller_object()));
-    replica.apply(create_token(2, ApplianceId::new(id(0xa2))));
+    replica.apply(create_token(2, second_controller()));
     replica.apply(ask_admission(2)).accepted().unwrap();
     let Reply::Controller(second) = replica.apply(admit_controller(2)) else { panic!("not admitted") };
     let node = second.node;

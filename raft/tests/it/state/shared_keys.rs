@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ringwall_protocol::feed::FeedEvent;
 use ringwall_protocol::id::{ApplianceId, NodeId};
-use ringwall_protocol::object::appliance::{Appliance, ApplianceState, GatewayRole, Role};
-use ringwall_protocol::object::{ClientProfile, EntityBase};
-use ringwall_raft::state::candidate::{AdmitController, AskAdmission, Candidate};
+use ringwall_protocol::object::ClientProfile;
+use ringwall_protocol::object::appliance::ApplianceState;
+use ringwall_raft::state::candidate::{AdmitController, AskAdmission};
 use ringwall_raft::state::device::{RegisterDevice, RevokeDeviceSpaKey};
 use ringwall_raft::state::gateway::AdmitGateway;
 use ringwall_raft::state::join_token::{CreateJoinToken, JoinTokenHash};
@@ -34,29 +34,10 @@ fn join_token(replica: &mut Replica, number: u8, appliance: ApplianceId) -> Join
 
 /// A second Controller, admitted.
 fn with_second_controller(replica: &mut Replica) -> NodeId {
-    let appliance = ApplianceId::new(id(0xa2));
-    replica.apply(PutObject::new(Appliance {
-        base: EntityBase::new(appliance, "controller2"),
-        site: None,
-        controller: Role { enabled: true },
-        gateway: GatewayRole::default(),
-        ..gateway_object(1)
-    }));
+    let appliance = second_controller();
+    replica.apply(PutObject::new(controller_object()));
     let token = join_token(replica, 2, appliance);
-    let candidate = Candidate {
-        appliance,
-        name: String::new(),
-        key: key(2),
-        source: [10, 0, 0, 2].into(),
-        asked_at: START,
-        issuer_requests: ["one".to_owned(), "two".to_owned()],
-        wrap_key: "wrap-2".to_owned(),
-        peer_addresses: vec!["10.0.0.2:444".to_owned()],
-        client_addresses: Vec::new(),
-        admin_addresses: Vec::new(),
-        node: None,
-    };
-    replica.apply(AskAdmission { token, candidate }).accepted().expect("asked");
+    replica.apply(AskAdmission { token, candidate: candidate(2) }).accepted().expect("asked");
     let Reply::Controller(record) = replica.apply(AdmitController { appliance, key: key(2) }) else {
         panic!("not admitted")
     };

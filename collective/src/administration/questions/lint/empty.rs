@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use ringwall_protocol::id::SiteId;
-use ringwall_protocol::object::appliance::ApplianceState;
 use ringwall_protocol::policy::PolicyKind;
 use ringwall_protocol::wire::what_if::Severity;
 
@@ -11,8 +10,7 @@ use super::{Found, View};
 
 /// Entitlements behind a Site that nobody guards: Clients find no Gateway.
 pub(super) fn sites_without_gateways(view: &View<'_>, found: &mut Found) {
-    let joined = view.state.gateways().filter(|gateway| gateway.state != ApplianceState::Removed);
-    let joined: BTreeSet<SiteId> = joined.map(|gateway| gateway.site).collect();
+    let joined: BTreeSet<SiteId> = view.state.living_gateways().map(|gateway| gateway.site).collect();
     let awaited = view.state.appliances().filter(|appliance| appliance.gateway.enabled);
     let awaited: BTreeSet<SiteId> = awaited.filter_map(|appliance| appliance.site).collect();
     for entitlement in view.state.entitlements().filter(|one| !one.disabled && !joined.contains(&one.site)) {

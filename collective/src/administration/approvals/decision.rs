@@ -117,9 +117,7 @@ fn part_hands_on(who: &Administrator, part: &Command, secret: bool) -> bool {
             let stored = who.state.object(put.object.kind(), put.object.id());
             (stored.map(|stored| &stored.object), Some(&put.object))
         }
-        Command::DeleteObject(delete) => {
-            (who.state.object(delete.kind, delete.id).map(|stored| &stored.object), None)
-        }
+        Command::DeleteObject(delete) => (who.state.object(delete.kind, delete.id).map(|stored| &stored.object), None),
         _ => return false,
     };
     let password = match (before, after) {

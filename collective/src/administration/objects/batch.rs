@@ -85,12 +85,7 @@ impl Objects {
         Ok(answer)
     }
 
-    async fn decide_batch(
-        &self,
-        who: &Administrator,
-        request: ApplyRequest,
-        repeat: &Repeat,
-    ) -> Result<Batch, Denial> {
+    async fn decide_batch(&self, who: &Administrator, request: ApplyRequest, repeat: &Repeat) -> Result<Batch, Denial> {
         let ApplyRequest { settings, objects, deletions, base, .. } = request;
         check_bounds(&objects, &deletions)?;
         let mut batch = Batch::new(who, base);
@@ -212,7 +207,9 @@ impl Batch {
         self.check_base(kind, id)?;
         let name = object.name().to_owned();
         match object {
-            Object::IdentityProvider(_) | Object::MfaProvider(_) => self.take(provider_secrets::with_removal(delete))?,
+            Object::IdentityProvider(_) | Object::MfaProvider(_) => {
+                self.take(provider_secrets::with_removal(delete))?
+            }
             _ => self.take(delete)?,
         }
         self.changes.push(AppliedChange { kind, id, name, what: DraftOutcome::Deleted, fields: Vec::new() });
@@ -297,7 +294,8 @@ fn check_bounds(objects: &[DraftObject], deletions: &[DraftDeletion]) -> Result<
         return Err(Denial::contradiction("objects", format!("are at most {MAX_DRAFT}, deletions included")));
     }
     let mut seen = BTreeSet::new();
-    let written = objects.iter().enumerate().filter_map(|(at, one)| Some(("objects", at, one.kind, id_of(&one.object)?)));
+    let written =
+        objects.iter().enumerate().filter_map(|(at, one)| Some(("objects", at, one.kind, id_of(&one.object)?)));
     let deleted = deletions.iter().enumerate().map(|(at, one)| ("deletions", at, one.kind, one.id));
     match written.chain(deleted).find(|(_, _, kind, id)| !seen.insert((*kind, *id))) {
         None => Ok(()),

@@ -132,7 +132,7 @@ async fn every_object_wants_its_own_privilege() {
     assert!(refused.body["message"].as_str().is_some_and(|text| text.contains("objects[1] (\"web\")")), "{refused:?}");
     assert_eq!(root.get(&format!("/sites/{SITE}")).await.status, 404);
     let settings = root.get("/global-settings").await.ok();
-    assert_eq!(sally.post("/apply", &json!({ "settings": settings })).await.status, 200, "they stay as they are");
+    assert_eq!(sally.post("/apply", &json!({ "settings": settings })).await.status, 403);
     apply(&sally, &[site()]).await.ok();
 }
 

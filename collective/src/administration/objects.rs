@@ -5,7 +5,7 @@
 
 mod batch;
 mod decision;
-pub(in crate::administration) use batch::after;
+pub(in crate::administration) use batch::{after, complete};
 pub(in crate::administration) use decision::{brings_secret, decide_again};
 pub(crate) mod decode;
 pub(crate) mod listing;

@@ -26,7 +26,7 @@ use self::compare::{compare, digests, given_fields, secret_change};
 use super::decision::{Creation, decide_creation, decide_deletion, decide_replacement, settle_replacement};
 use super::present::plain;
 use super::{Objects, provider_secrets};
-use crate::administration::access::authority::{Administrator, target_of};
+use crate::administration::access::authority::{Administrator, Authority, target_of};
 use crate::administration::access::lasting;
 use crate::administration::denial::Denial;
 use crate::administration::members::settings;
@@ -137,7 +137,7 @@ impl Objects {
     ) -> Result<(), Denial> {
         let who = batch.who.clone();
         let given = given_fields(&body);
-        complete(&mut body, &who, kind, id);
+        complete(&mut body, &who.authority, &who.state, kind);
         let asked = decide_replacement(&who, (kind, id), body, None, &self.providers.outbound)?;
         batch.check_base(kind, id)?;
         let password = match asked.password {
@@ -268,19 +268,20 @@ pub(in crate::administration) fn after(who: &Administrator, command: impl Into<C
 }
 
 /// Writes into a body what a replacement keeps although a file does not name it: tags that the caller's objects always
-/// have, and the generation that rotations of a profile's key have come to.
-fn complete(body: &mut Value, who: &Administrator, kind: ObjectKind, id: Uuid) {
-    let tags = who.authority.default_tags(target_of(kind));
-    if !tags.is_empty() && (body["tags"].is_null() || body["tags"].is_array()) && body.is_object() {
-        let named = body["tags"].as_array().into_iter().flatten().cloned();
-        body["tags"] = named.chain(tags.into_iter().map(Value::from)).collect::<Vec<_>>().into();
+/// have, and the generation that rotations of a profile's key have come to. A body of a new object stays as it is.
+pub(in crate::administration) fn complete(body: &mut Value, authority: &Authority, state: &State, kind: ObjectKind) {
+    let stored = id_of(body).and_then(|id| state.object(kind, id));
+    let (Some(stored), Some(fields)) = (stored, body.as_object_mut()) else { return };
+    let tags = authority.default_tags(target_of(kind));
+    let known = fields.get("tags").filter(|tags| !tags.is_null()).cloned().unwrap_or_else(|| Value::Array(Vec::new()));
+    if let (false, Value::Array(mut all)) = (tags.is_empty(), known) {
+        all.extend(tags.into_iter().map(Value::from));
+        fields.insert("tags".to_owned(), all.into());
     }
-    let stored = who.state.object(kind, id).map(|stored| &stored.object);
-    if let Some(Object::ClientProfile(profile)) = stored
-        && body["keyGeneration"].is_null()
-        && body.is_object()
+    if let Object::ClientProfile(profile) = &stored.object
+        && fields.get("keyGeneration").is_none_or(Value::is_null)
     {
-        body["keyGeneration"] = profile.key_generation.into();
+        fields.insert("keyGeneration".to_owned(), profile.key_generation.into());
     }
 }
 

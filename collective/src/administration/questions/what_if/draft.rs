@@ -17,7 +17,7 @@ use crate::administration::access::authority::{Administrator, target_of};
 use crate::administration::access::granting::{self, Change};
 use crate::administration::denial::Denial;
 use crate::administration::objects::validate::validate;
-use crate::administration::objects::{not_found, prepared, same};
+use crate::administration::objects::{complete, not_found, prepared, same};
 
 /// A state as it would be, and how it came to be.
 pub(in crate::administration) struct Drafted {
@@ -52,7 +52,9 @@ impl Drafted {
 
     fn write(&mut self, who: &Administrator, one: &DraftObject, now: UnixMillis) -> Result<(), Denial> {
         let (kind, target) = (one.kind, target_of(one.kind));
-        let mut body = prepared(one.object.clone(), kind, &self.state)?;
+        let mut sent = one.object.clone();
+        complete(&mut sent, &who.authority, &self.state, kind);
+        let mut body = prepared(sent, kind, &self.state)?;
         let id = body.id().map_err(Denial::Invalid)?.unwrap_or_else(Uuid::new_v4);
         let before = self.state.object(kind, id).map(|stored| stored.object.clone());
         // Passwords and secrets are nothing that policies look at; the order itself checks them.

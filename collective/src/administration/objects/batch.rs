@@ -9,21 +9,24 @@ mod compare;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ringwall_protocol::id::{CommandId, LogIndex, NodeId};
+use ringwall_protocol::id::{CommandId, LogIndex, NodeId, UserId};
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::wire::apply::{AppliedChange, ApplyAnswer, ApplyRequest, FieldChange};
 use ringwall_protocol::wire::what_if::{DraftDeletion, DraftObject, DraftOutcome, MAX_DRAFT};
 use ringwall_raft::state::apply;
 use ringwall_raft::state::collective::ChangeSettings;
+use ringwall_raft::state::local_password::{PasswordHash, SetLocalPassword};
 use ringwall_raft::state::object::batch::{ApplyObjects, NoteApplied};
 use ringwall_raft::state::object::{Expected, PutObject};
 use ringwall_raft::{Command, CommandEnvelope, State};
 use serde_json::Value;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use self::compare::{compare, digests, given_fields, secret_change};
 use super::decision::{Creation, decide_creation, decide_deletion, decide_replacement, settle_replacement};
+use super::decode::Secrets;
 use super::present::plain;
 use super::{Objects, provider_secrets};
 use crate::administration::access::authority::{Administrator, Authority, target_of};
@@ -34,6 +37,9 @@ use crate::administration::repeat::Repeat;
 use crate::audit::event as trail;
 use crate::issuing::check;
 
+/// Stands for the hash of a password in a plan; no password has it.
+const PLANNED_HASH: &str = "$planned";
+
 /// A batch in the making.
 struct Batch {
     /// The caller, with the state as it is after the parts so far.
@@ -42,6 +48,8 @@ struct Batch {
     start: Arc<State>,
     /// Index of the state that he has seen.
     base: Option<LogIndex>,
+    /// Nothing of it is proposed.
+    dry_run: bool,
     parts: Vec<Command>,
     settings: Vec<FieldChange>,
     changes: Vec<AppliedChange>,
@@ -86,9 +94,9 @@ impl Objects {
     }
 
     async fn decide_batch(&self, who: &Administrator, request: ApplyRequest, repeat: &Repeat) -> Result<Batch, Denial> {
-        let ApplyRequest { settings, objects, deletions, base, .. } = request;
+        let ApplyRequest { settings, objects, deletions, base, dry_run } = request;
         check_bounds(&objects, &deletions)?;
-        let mut batch = Batch::new(who, base);
+        let mut batch = Batch { dry_run, ..Batch::new(who, base) };
         if let Some(settings) = settings {
             batch.change_settings(settings).map_err(|denial| denial.placed("settings", ""))?;
         }
@@ -122,8 +130,7 @@ impl Objects {
             decide_creation(&batch.who, kind, body, repeat, &self.providers.outbound)?;
         let (id, name) = (object.id(), object.name().to_owned());
         let put = PutObject { object, expected: Expected::Absent };
-        let order = self.with_secrets(self.with_password(put, id, password).await?, id, &secrets);
-        batch.take(order)?;
+        batch.take(self.with_credentials(batch.dry_run, put, password, &secrets).await?)?;
         batch.note(kind, id)?;
         batch.changes.push(AppliedChange { kind, id, name, what: DraftOutcome::Created, fields: Vec::new() });
         Ok(())
@@ -155,11 +162,34 @@ impl Objects {
         let what = if put.is_some() { DraftOutcome::Changed } else { DraftOutcome::Unchanged };
         if let Some(put) = put {
             let put = PutObject { expected: batch.expected(kind, id), ..put };
-            batch.take(self.with_secrets(self.with_password(put, id, password).await?, id, &secrets))?;
+            batch.take(self.with_credentials(batch.dry_run, put, password, &secrets).await?)?;
         }
         batch.note(kind, id)?;
         batch.changes.push(AppliedChange { kind, id, name, what, fields });
         Ok(())
+    }
+
+    /// An object with its password and secrets. A plan's password is not hashed: that takes time, and it is written nowhere.
+    async fn with_credentials(
+        &self,
+        dry_run: bool,
+        put: PutObject,
+        password: Option<Zeroizing<String>>,
+        secrets: &Secrets,
+    ) -> Result<Command, Denial> {
+        let id = put.object.id();
+        let order = match password {
+            Some(_) if dry_run => {
+                let set = SetLocalPassword {
+                    user: UserId::new(id),
+                    hash: PasswordHash::new(PLANNED_HASH),
+                    must_change: false,
+                };
+                Command::Group(vec![put.into(), set.into()])
+            }
+            password => self.with_password(put, id, password).await?,
+        };
+        Ok(self.with_secrets(order, id, secrets))
     }
 
     /// Makes the revocations that batches owe. What fails here is left to the leader, who looks twice a second.
@@ -177,7 +207,7 @@ impl Objects {
 impl Batch {
     fn new(who: &Administrator, base: Option<LogIndex>) -> Self {
         let (who, start) = (who.clone(), Arc::clone(&who.state));
-        Self { who, start, base, parts: Vec::new(), settings: Vec::new(), changes: Vec::new() }
+        Self { who, start, base, dry_run: false, parts: Vec::new(), settings: Vec::new(), changes: Vec::new() }
     }
 
     fn change_settings(&mut self, body: Value) -> Result<(), Denial> {

@@ -32,7 +32,7 @@ pub struct ApplyRequest {
     /// Index of the state that the caller has seen: refused if an object that is written or deleted is newer.
     #[serde(default)]
     pub base: Option<LogIndex>,
-    /// Only tell what would be done.
+    /// Only tell what would be done. Passwords and secrets of known objects are not compared then: nobody guesses them so.
     #[serde(default)]
     pub dry_run: bool,
 }

@@ -2,7 +2,7 @@
 //!
 //! Each part is decided by the functions that decide it when it stands alone, in the state that the parts before it lead to,
 //! and with the privileges that it wants there. What a plan showed is what is written: with the index of the plan's state,
-//! an object that changed since refuses the whole request.
+//! an object that changed since refuses the whole request. A plan says nothing of passwords and secrets of known objects.
 
 mod compare;
 
@@ -130,7 +130,8 @@ impl Objects {
             decide_creation(&batch.who, kind, body, repeat, &self.providers.outbound)?;
         let (id, name) = (object.id(), object.name().to_owned());
         let put = PutObject { object, expected: Expected::Absent };
-        batch.take(self.with_credentials(batch.dry_run, put, password, &secrets).await?)?;
+        let order = self.with_credentials(batch.dry_run, put, password, &secrets).await?;
+        batch.take(order)?;
         batch.note(kind, id)?;
         batch.changes.push(AppliedChange { kind, id, name, what: DraftOutcome::Created, fields: Vec::new() });
         Ok(())
@@ -147,11 +148,15 @@ impl Objects {
         complete(&mut body, &who.authority, &who.state, kind);
         let asked = decide_replacement(&who, (kind, id), body, None, &self.providers.outbound)?;
         batch.check_base(kind, id)?;
-        let password = match asked.password {
-            Some(password) if self.is_password(&who.state, id, &password).await? => None,
-            other => other,
+        // A plan that told whether a password is right would let its caller guess without a trace: whoever guesses wrongly
+        // otherwise has changed it.
+        let (password, secrets) = match (batch.dry_run, asked.password) {
+            (true, _) => (None, Secrets::new()),
+            (false, Some(password)) if self.is_password(&who.state, id, &password).await? => {
+                (None, self.new_secrets(&who.state, id, asked.secrets)?)
+            }
+            (false, password) => (password, self.new_secrets(&who.state, id, asked.secrets)?),
         };
-        let secrets = self.new_secrets(&who.state, id, asked.secrets)?;
         let applied = who.state.applied_fields(kind, id);
         let mut fields = compare(&plain(&asked.stored.object), &plain(&asked.after), &given, applied);
         fields.extend(password.iter().map(|_| secret_change("password")));
@@ -162,7 +167,8 @@ impl Objects {
         let what = if put.is_some() { DraftOutcome::Changed } else { DraftOutcome::Unchanged };
         if let Some(put) = put {
             let put = PutObject { expected: batch.expected(kind, id), ..put };
-            batch.take(self.with_credentials(batch.dry_run, put, password, &secrets).await?)?;
+            let order = self.with_credentials(batch.dry_run, put, password, &secrets).await?;
+            batch.take(order)?;
         }
         batch.note(kind, id)?;
         batch.changes.push(AppliedChange { kind, id, name, what, fields });

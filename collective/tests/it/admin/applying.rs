@@ -152,3 +152,20 @@ async fn under_dual_control_a_batch_waits_as_a_whole() {
     assert_eq!(root.get(&format!("/sites/{SITE}")).await.status, 200);
     Admin::stranger(&lab, 0).sign_in("puppet", PASSWORD).await.ok();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_tells_nobody_whether_a_password_is_right() {
+    let lab = Lab::start().await;
+    let root = Admin::root(&lab).await;
+    let id = root.create("local-users", json!({"name": "alice", "password": PASSWORD})).await;
+    let with =
+        |password: &str| json!({"kind": "LocalUser", "object": {"id": id, "name": "alice", "password": password}});
+    for password in [PASSWORD, "another long password"] {
+        assert_eq!(told(&plan(&root, &[with(password)]).await, 0), ("unchanged", vec![]));
+    }
+    let same = apply(&root, &[with(PASSWORD)]).await.ok();
+    assert_eq!(told(&same, 0), ("unchanged", vec![]));
+    let other = apply(&root, &[with("another long password")]).await.ok();
+    assert_eq!(told(&other, 0), ("changed", vec![("password", false, false)]));
+    assert!(!other.to_string().contains("another long password"));
+}

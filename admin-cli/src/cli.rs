@@ -21,7 +21,7 @@ pub use approval::{Approvals, Approve};
 pub use collective::{Add, Admit, Collective};
 pub use device::{Device, Revoke};
 pub use factor::{Fido2, Otp};
-pub use object::{Apply, Delete, Get, Test};
+pub use object::{Apply, Delete, Diff, Export, Get, Test};
 pub use profile::{Background, Profile};
 pub use question::{Explain, Lint, Simulate};
 pub use session::{Blocklist, Session};
@@ -48,7 +48,7 @@ const EXAMPLES: &str = "Examples:
   ringctl explain alice 10.20.0.10:443
 
 Exit codes: 0 done, 1 local error, 2 usage, 3 unreachable, 4 not signed in, 5 not permitted, 6 not found,
-7 invalid, 8 conflict, 9 unavailable, 10 check failed (denied, or findings), 11 another administrator must approve it first.";
+7 invalid, 8 conflict, 9 unavailable, 10 check failed (denied, findings, or differences), 11 another administrator must approve it first.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -57,8 +57,12 @@ pub enum Command {
     SignIn(SignIn),
     /// End the session.
     SignOut,
-    /// Create or change objects as a YAML file says; references may be names.
+    /// Create or change objects as YAML files say, all or none; references may be names.
     Apply(Apply),
+    /// Show what `apply` would change.
+    Diff(Diff),
+    /// Print objects as a file that `apply` takes.
+    Export(Export),
     /// Show objects of a kind, or one.
     Get(Get),
     /// Delete an object.

@@ -8,7 +8,9 @@ mod blocklist;
 mod collective;
 mod device;
 mod explain;
+mod export;
 mod fido2;
+mod files;
 mod object;
 mod otp;
 mod profile;
@@ -53,6 +55,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::SignIn(order) => sign_in::sign_in(order, &path).await,
         Command::SignOut => sign_in::sign_out(&path).await,
         Command::Apply(order) => apply::apply(&desk(&path, cli.output)?, &order).await,
+        Command::Diff(order) => apply::diff(&desk(&path, cli.output)?, &order).await,
+        Command::Export(order) => export::export(&desk(&path, cli.output)?, &order).await,
         Command::Get(order) => object::get(&desk(&path, cli.output)?, &order).await,
         Command::Delete(order) => object::delete(&desk(&path, cli.output)?, &order).await,
         Command::Test(order) => object::test(&desk(&path, cli.output)?, &order).await,

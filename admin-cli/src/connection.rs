@@ -66,6 +66,20 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
+    /// The same, with the texts and fields of a refusal put in other words.
+    pub(crate) fn reworded(self, word: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::Refused { status, mut body } => {
+                body.message = word(&body.message);
+                for error in &mut body.errors {
+                    error.field = word(&error.field);
+                }
+                Self::Refused { status, body }
+            }
+            other => other,
+        }
+    }
+
     /// What is looked for is not in a list that the Controller gave.
     pub(crate) fn not_found(message: String) -> Self {
         Self::Refused {
@@ -320,6 +334,16 @@ mod tests {
         let error = decode::<Value>(StatusCode::ACCEPTED, body).expect_err("not done");
         assert_eq!(error.to_string(), "another administrator must approve this");
         assert_eq!(ExitCode::of(&error.into()), ExitCode::ApprovalWanted);
+    }
+
+    #[test]
+    fn a_refusal_can_be_reworded_and_stays_what_it_is() {
+        let body =
+            br#"{"id":"contradiction","message":"1 field","errors":[{"field":"objects[0].site","message":"none"}]}"#;
+        let error = decode::<Value>(StatusCode::CONFLICT, body).expect_err("refused");
+        let error = error.reworded(|text| text.replace("objects[0]", "s.yaml:1"));
+        assert_eq!(error.to_string(), "1 field (409 contradiction)\n  s.yaml:1.site: none");
+        assert_eq!(ExitCode::of(&error.into()), ExitCode::Conflict);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub enum ExitCode {
     Conflict = 8,
     /// The Controller cannot at the moment: no quorum, too much to do.
     Unavailable = 9,
-    /// The question was answered with no: `explain` says that the flow is blocked.
+    /// The question was answered with no: `explain` says that the flow is blocked, `diff` that something differs.
     Negative = 10,
     /// Nothing is done yet: another administrator must approve it.
     ApprovalWanted = 11,
@@ -38,6 +38,11 @@ pub struct Negative;
 #[error("{0}")]
 pub struct InvalidInput(pub String);
 
+/// What files say cannot be carried out: all that is wrong, each with its place. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing was written; wrong in the file:\n  {}", .0.join("\n  "))]
+pub struct InvalidFile(pub Vec<String>);
+
 impl ExitCode {
     /// The code for a failure.
     #[must_use]
@@ -45,7 +50,7 @@ impl ExitCode {
         if error.downcast_ref::<Negative>().is_some() {
             return Self::Negative;
         }
-        if error.downcast_ref::<InvalidInput>().is_some() {
+        if error.is::<InvalidInput>() || error.is::<InvalidFile>() {
             return Self::Invalid;
         }
         match error.downcast_ref::<ApiError>() {

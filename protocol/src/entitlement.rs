@@ -1,5 +1,6 @@
 //! Entitlements: what may be reached, by which actions, under which conditions.
 
+mod doubt;
 mod parse;
 
 use schemars::JsonSchema;
@@ -9,6 +10,7 @@ use crate::form::{self, Count, Each, Is};
 use crate::id::{ConditionId, EntitlementId, SiteId};
 use crate::object::EntityBase;
 
+pub use doubt::doubt;
 pub use parse::{ActionError, Host, ParsedAction};
 
 /// Most names in one entitlement.

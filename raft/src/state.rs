@@ -70,10 +70,11 @@ use kek::Kek;
 use local_password::LocalPassword;
 use lockout::{Lockout, LockoutSubject};
 use map::Map;
+use object::batch::AppliedFields;
 use object::{Objects, Stored};
 use rejection::Rejection;
 use result::Results;
-use revocation::Revocations;
+use revocation::{Revocations, Revoke};
 use secret::{Sealed, Secrets};
 use security_key::SecurityKeys;
 use signing_key::KeptKey;
@@ -126,6 +127,12 @@ pub struct State {
     admin_keys: Map<UserId, Vec<Thumbprint>>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     waiting_orders: Map<Uuid, WaitingOrder>,
+    /// How files left objects.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    applied: Map<(ObjectKind, Uuid), AppliedFields>,
+    /// Revocations that batches owe, by entry and number.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    owed_revocations: Map<(LogIndex, u32), Revoke>,
     kek: Kek,
     /// Public keys with which secrets are wrapped for members.
     wrap_keys: Map<NodeId, String>,

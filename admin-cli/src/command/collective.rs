@@ -174,7 +174,7 @@ fn write_seed(path: &Path, seed: &Value) -> Result<()> {
 }
 
 /// Goes on if `yes` was said, on the command line or now.
-fn confirm(yes: bool, question: &str) -> Result<()> {
+pub(super) fn confirm(yes: bool, question: &str) -> Result<()> {
     let confirmed = yes
         || dialoguer::Confirm::new()
             .with_prompt(question)

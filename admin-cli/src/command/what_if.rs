@@ -1,24 +1,27 @@
 //! `simulate` and `lint`: what a file would change, and what could not work, before anything is written.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use ringwall_protocol::wire::apply::AppliedChange;
 use ringwall_protocol::wire::what_if::{
-    Draft, DraftObject, DraftOutcome, LintAnswer, LintFinding, Severity, Shift, ShiftEffect, Simulation,
+    DraftOutcome, LintAnswer, LintFinding, SessionNotice, Severity, Shift, ShiftEffect, Simulation,
 };
-use serde_json::Value;
 
-use super::apply::{Known, known_objects};
-use super::{Desk, read_text};
-use crate::apply::{Target, read_documents, resolve, same};
+use super::Desk;
+use super::files::Work;
 use crate::cli::{Lint, Simulate};
+use crate::connection::ApiError;
 use crate::exit_code::Negative;
 use crate::output::{Format, Rows, remark, say};
 
+/// Most lines about gains and losses that a plan has.
+const MAX_LINES: usize = 20;
+
 /// Prints who would gain or lose what.
 pub(super) async fn simulate(desk: &Desk, order: &Simulate) -> Result<()> {
-    let draft = read_draft(desk, &order.file).await?;
-    let simulation: Simulation = desk.api.post("/simulate", &draft).await?;
+    let simulation: Simulation = read(desk, &order.file).await?.ask(desk, "/simulate").await?;
     if desk.output == Format::Table {
         say(&story(&simulation))
     } else {
@@ -29,7 +32,7 @@ pub(super) async fn simulate(desk: &Desk, order: &Simulate) -> Result<()> {
 /// Prints what cannot work; fails with [`Negative`] if something is an error.
 pub(super) async fn lint(desk: &Desk, order: &Lint) -> Result<()> {
     let answer: LintAnswer = match &order.file {
-        Some(file) => desk.api.post("/lint", &read_draft(desk, file).await?).await?,
+        Some(file) => read(desk, file).await?.ask(desk, "/lint").await?,
         None => desk.api.get("/lint").await?,
     };
     desk.output.print(&answer, |answer| Rows {
@@ -43,28 +46,34 @@ pub(super) async fn lint(desk: &Desk, order: &Lint) -> Result<()> {
     if bad { Err(Negative.into()) } else { Ok(()) }
 }
 
-/// Warns of what cannot work in the objects that were just written, on standard error.
-pub(super) async fn warn_of(desk: &Desk, written: &[(String, String)]) -> Result<()> {
-    let answer: LintAnswer = desk.api.get("/lint").await?;
-    warn(answer.findings.iter().filter(|finding| {
-        written.iter().any(|(kind, name)| *kind == finding.kind.to_string() && *name == finding.name)
-    }));
-    Ok(())
+async fn read(desk: &Desk, file: &PathBuf) -> Result<Work> {
+    let work = Work::read(desk, std::slice::from_ref(file), None).await?;
+    if work.settings.is_some() {
+        remark("global settings decide nothing about access: they are left out");
+    }
+    Ok(work)
 }
 
-/// The same for a file that was only read.
-pub(super) async fn warn_before(desk: &Desk, file: &PathBuf) -> Result<()> {
-    let draft = read_draft(desk, file).await?;
-    let answer: LintAnswer = desk.api.post("/lint", &draft).await?;
-    let named = |finding: &&LintFinding| {
-        draft.objects.iter().any(|one| one.kind == finding.kind && one.object["name"] == finding.name)
+/// Warns of what cannot work in the objects that were just written, on standard error. What was done stands whether the
+/// linter answers or not.
+pub(super) async fn warn_of(desk: &Desk, written: &[AppliedChange]) {
+    let answer: Result<LintAnswer, ApiError> = desk.api.get("/lint").await;
+    warn(answer, |finding| written.iter().any(|change| change.kind == finding.kind && change.name == finding.name));
+}
+
+/// The same for files that were only read.
+pub(super) async fn warn_before(desk: &Desk, work: &Work) {
+    let answer: Result<LintAnswer, ApiError> = work.ask(desk, "/lint").await;
+    let objects = &work.prepared.objects;
+    warn(answer, |finding| objects.iter().any(|one| one.kind == finding.kind && one.object["name"] == finding.name));
+}
+
+fn warn(answer: Result<LintAnswer, ApiError>, concerns: impl Fn(&LintFinding) -> bool) {
+    let findings = match answer {
+        Ok(answer) => answer.findings,
+        Err(error) => return remark(&format!("the linter did not answer: {error}")),
     };
-    warn(answer.findings.iter().filter(named));
-    Ok(())
-}
-
-fn warn<'a>(findings: impl Iterator<Item = &'a LintFinding>) {
-    for finding in findings {
+    for finding in findings.iter().filter(|finding| concerns(finding)) {
         let [severity, rule, object, field, what] = finding_row(finding);
         let field = if field.is_empty() { field } else { format!(" {field}") };
         remark(&format!("{severity}: {object}{field}: {what} [{rule}]"));
@@ -86,40 +95,42 @@ fn finding_row(finding: &LintFinding) -> [String; 5] {
     ]
 }
 
-/// A file as a draft: names become ids, objects that are known keep theirs, new ones get one.
-async fn read_draft(desk: &Desk, file: &PathBuf) -> Result<Draft> {
-    let documents = read_documents(&read_text(file)?).with_context(|| file.display().to_string())?;
-    let mut known: Known = known_objects(desk).await?;
-    let mut draft = Draft::default();
-    for document in documents {
-        let Target::Object(kind) = document.target else {
-            remark("global settings decide nothing about access: they are left out");
-            continue;
-        };
-        let find = |kind, name: &str| Some(known.get(&kind)?.get(name)?["id"].as_str()?.to_owned());
-        let body = resolve(kind, document.body.clone(), find)
-            .with_context(|| format!("{} {:?}", document.kind_name(), document.name()))?;
-        let before = known.get(&kind).and_then(|objects| objects.get(document.name()));
-        if before.is_some_and(|before| same(&body, before)) {
-            continue;
-        }
-        let mut object = body;
-        if object["id"].is_null() {
-            let id = before.map_or_else(|| uuid::Uuid::new_v4().to_string().into(), |before| before["id"].clone());
-            object["id"] = id;
-        }
-        without_secrets(&mut object);
-        known.entry(kind).or_default().insert(document.name().to_owned(), object.clone());
-        draft.objects.push(DraftObject { kind, object });
+/// Who gains or loses what, one line for each entitlement or role and what happens to it, at most [`MAX_LINES`]; and what
+/// live sessions hear.
+pub(super) fn gains_and_losses(simulation: &Simulation) -> Vec<String> {
+    let mut devices: BTreeMap<(ShiftEffect, &str, &str, &str), usize> = BTreeMap::new();
+    for shift in simulation.people.iter().flat_map(|person| &person.shifts) {
+        *devices
+            .entry((shift.effect, shift.name.as_str(), shift.site_name.as_str(), shift.because.as_str()))
+            .or_default() += 1;
     }
-    Ok(draft)
+    let lines = devices.iter().map(|((effect, name, site, because), count)| {
+        let (mark, what) = match effect {
+            ShiftEffect::Gained => ('+', "gained"),
+            ShiftEffect::Opened => ('+', "opened"),
+            ShiftEffect::Lost => ('-', "lost"),
+            ShiftEffect::Closed => ('-', "closed"),
+            ShiftEffect::Altered => ('~', "changed"),
+        };
+        let site = if site.is_empty() { String::new() } else { format!(" at {site}") };
+        let of = if *count == 1 { "1 device".to_owned() } else { format!("{count} devices") };
+        format!("  {mark} {name:?}{site} {what} for {of}: {because}")
+    });
+    let mut lines: Vec<String> = lines.collect();
+    if lines.len() > MAX_LINES {
+        let more = lines.len() - MAX_LINES;
+        lines.truncate(MAX_LINES);
+        lines.push(format!("  and {more} more; `ringctl simulate` names them all"));
+    }
+    let title = if lines.is_empty() { "no device gains or loses access" } else { "access changes:" };
+    lines.insert(0, title.to_owned());
+    lines.extend(simulation.notices.iter().map(notice_line));
+    lines
 }
 
-/// Passwords decide nothing here and need not travel.
-fn without_secrets(object: &mut Value) {
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("password");
-    }
+fn notice_line(notice: &SessionNotice) -> String {
+    let site = notice.site_name.as_ref().map_or_else(String::new, |site| format!(" at {site}"));
+    format!("  {} {}{site}: {}", notice.mode, notice.scope, notice.reason)
 }
 
 fn story(simulation: &Simulation) -> String {
@@ -127,10 +138,7 @@ fn story(simulation: &Simulation) -> String {
     let changes: Vec<String> =
         changes.map(|change| format!("  {} {} {:?}", outcome(change.what), change.kind, change.name)).collect();
     let mut parts = vec![section("would be written", changes)];
-    let notices = simulation.notices.iter().map(|notice| {
-        let site = notice.site_name.as_ref().map_or_else(String::new, |site| format!(" at {site}"));
-        format!("  {} {}{site}: {}", notice.mode, notice.scope, notice.reason)
-    });
+    let notices = simulation.notices.iter().map(notice_line);
     parts.push(section("live sessions would hear", notices.collect()));
     let people = simulation.people.iter().flat_map(|person| {
         let live = if person.live { "" } else { " (no session now)" };
@@ -180,7 +188,7 @@ fn shift_line(shift: &Shift) -> String {
     format!("    {mark} {what} {:?}{site}: {}", shift.name, shift.because)
 }
 
-const fn outcome(what: DraftOutcome) -> &'static str {
+pub(super) const fn outcome(what: DraftOutcome) -> &'static str {
     match what {
         DraftOutcome::Created => "created",
         DraftOutcome::Changed => "changed",
@@ -213,6 +221,13 @@ mod tests {
             people: vec![Affected { distinguished_name: "CN=1,CN=alice,OU=local".to_owned(), live: true, shifts }],
             ..Simulation::default()
         };
+        let expected = [
+            "access changes:",
+            "  + \"web\" at office gained for 1 device: given by the policy \"everybody\"",
+            "  - \"payroll\" at office lost for 1 device: given by the policy \"everybody\"",
+        ];
+        assert_eq!(gains_and_losses(&simulation), expected);
+        assert_eq!(gains_and_losses(&Simulation::default()), ["no device gains or loses access"]);
         let text = story(&simulation);
         for line in [
             "  CN=1,CN=alice,OU=local\n    + gains \"web\" at office: given by the policy \"everybody\"",

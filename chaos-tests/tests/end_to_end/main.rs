@@ -3,6 +3,7 @@
 
 mod admin_api;
 mod administrators_key;
+mod applying;
 mod certificate;
 mod clocks;
 mod dual_control;

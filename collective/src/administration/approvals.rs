@@ -74,7 +74,7 @@ pub(in crate::administration) async fn carry_out_with_code(
     }
     let done = propose(replica, order.clone(), parts, repeat).await?;
     if !is_recorded_by_caller(&order) {
-        recorded(who, &order).at(done.outcome.index).emit();
+        recorded(who, &order).into_iter().for_each(|event| event.at(done.outcome.index).emit());
     }
     Ok(done)
 }
@@ -158,7 +158,9 @@ impl Approvals {
         let index = done.outcome.index;
         let asked_by = waiting.asked_by.to_string();
         told(who, "order_approved", id, &waiting.summary).with("asked_by", asked_by.as_str()).at(index).emit();
-        recorded(&asker, &waiting.order).with("approved_by", who.dn.user.to_string()).at(index).emit();
+        for event in recorded(&asker, &waiting.order) {
+            event.with("approved_by", who.dn.user.to_string()).at(index).emit();
+        }
         Ok(ApprovedOrder { id, index, break_glass_code: done.code.map(|code| code.expose().to_owned()) })
     }
 

@@ -76,6 +76,28 @@ impl Denial {
         Self::Contradiction(vec![FieldError { field: field.into(), message: message.into() }])
     }
 
+    /// The same, saying which part of a request it is about, and the name of that part's object if it has one: fields are
+    /// named as `place.field`.
+    #[must_use]
+    pub(crate) fn placed(self, place: &str, name: &str) -> Self {
+        let at = |errors: Vec<FieldError>| {
+            let one = |FieldError { field, message }| {
+                let field = if field.is_empty() { place.to_owned() } else { format!("{place}.{field}") };
+                FieldError { field, message }
+            };
+            errors.into_iter().map(one).collect()
+        };
+        let named = if name.is_empty() { String::new() } else { format!(" ({name:?})") };
+        match self {
+            Self::Invalid(errors) => Self::Invalid(at(errors)),
+            Self::Contradiction(errors) => Self::Contradiction(at(errors)),
+            Self::Conflict(text) => Self::Conflict(format!("{place}{named}: {text}")),
+            Self::NotFound(text) => Self::NotFound(format!("{place}{named}: {text}")),
+            Self::Forbidden(text) => Self::Forbidden(format!("{place}{named}: {text}")),
+            other => other,
+        }
+    }
+
     /// Several fields are wrong, or none.
     ///
     /// # Errors
@@ -111,6 +133,15 @@ impl From<Rejection> for Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_denial_says_which_part_of_a_request_it_is_about() {
+        let denial = Denial::field("name", "is missing").placed("objects[1]", "web");
+        assert_eq!(denial, Denial::field("objects[1].name", "is missing"));
+        let denial = Denial::Conflict("another Site is named \"web\"".to_owned()).placed("objects[1]", "web");
+        assert_eq!(denial.to_string(), "objects[1] (\"web\"): another Site is named \"web\"");
+        assert_eq!(Denial::FactorMissing.placed("objects[1]", "web"), Denial::FactorMissing);
+    }
 
     #[test]
     fn a_refused_part_of_a_group_is_told_as_if_it_stood_alone() {

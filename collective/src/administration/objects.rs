@@ -1,10 +1,12 @@
-//! Administered objects: list, read, create, replace, delete. One implementation for every kind.
+//! Administered objects: list, read, create, replace, delete, and several together. One implementation for every kind.
 //!
 //! A replacement is proposed for the version that was checked, so that nothing is written over what nobody looked at.
 //! Replacing an object by itself proposes nothing.
 
+mod batch;
 mod decision;
-pub(in crate::administration) use decision::decide_again;
+pub(in crate::administration) use batch::{after, complete};
+pub(in crate::administration) use decision::{brings_secret, decide_again};
 pub(crate) mod decode;
 pub(crate) mod listing;
 pub(crate) mod present;

@@ -1,6 +1,6 @@
 //! The admin API (`/admin`): which version is spoken, who calls, then a service (T40).
 //!
-//! Paths, names and codes are those of the vendor's API, so that its tools can drive a Collective; `/collective`,
+//! Paths, names and codes are those of the vendor's API, so that its tools can drive a Collective; `/collective`, `/apply`,
 //! `/explain`, `mode` and `wait` are Ringwall's own.
 
 mod accept;

@@ -1,6 +1,7 @@
 //! The admin API over the wire: a founded Collective, real TLS, HTTP as the vendor's tools speak it.
 
 mod admission;
+mod applying;
 mod approvals;
 pub(crate) mod caller;
 mod conformance;

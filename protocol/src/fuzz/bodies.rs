@@ -11,6 +11,7 @@ use crate::token::{AdminToken, ClaimsToken, EntitlementToken};
 use crate::wire::admin::{
     AdminError, ExplainRequest, ExportRequest, Fido2Permit, LoginAnswer, LoginRequest, OnBoardingRequest, RevokeRequest,
 };
+use crate::wire::apply::{ApplyAnswer, ApplyRequest};
 use crate::wire::client::{
     BeginSignIn, BrowserAnswer, CertificateAnswer, CertificateRequest, EntitlementsAnswer, EntitlementsRequest,
     MfaAnswer, RenewRequest, SignInAnswer, SignInRequest, SignInWay, SignOutRequest, StepUpAnswer, StepUpRequest,
@@ -88,6 +89,8 @@ pub fn admin_api(bytes: &[u8]) -> bool {
         again::<Draft>,
         again::<Simulation>,
         again::<LintAnswer>,
+        again::<ApplyRequest>,
+        again::<ApplyAnswer>,
     ];
     kinds.into_iter().filter(|read| read(bytes)).count() > 0
 }

@@ -7,7 +7,7 @@ use ringwall_protocol::id::{
 use ringwall_protocol::membership::ControllerRecord;
 use ringwall_protocol::name::{DnScope, SessionDn};
 use ringwall_protocol::object::appliance::ApplianceState;
-use ringwall_protocol::object::{GlobalSettings, Object};
+use ringwall_protocol::object::{GlobalSettings, Object, ObjectKind};
 use ringwall_protocol::revocation::{RevocationMode, RevocationScope, TokenKind};
 use ringwall_protocol::time::UnixMillis;
 use serde_json::json;
@@ -24,6 +24,7 @@ use crate::state::device::{RegisterDevice, RemoveDevice};
 use crate::state::gateway::AdmitGateway;
 use crate::state::join_token::{CreateJoinToken, JoinTokenHash};
 use crate::state::object::PutObject;
+use crate::state::object::batch::{AppliedFields, ApplyObjects, FieldDigest, NoteApplied, RevokeOwed};
 use crate::state::revocation::Revoke;
 use crate::state::secret::Sealed;
 use crate::types::{Entry, LogId, Proposal, SnapshotMeta};
@@ -166,7 +167,23 @@ fn commands(envelopes: &[CommandEnvelope]) -> Files {
         ("addresses", [devices.clone(), vec![2, 0, 2, 2, 0, 4, 3, 1, 3, 4]].concat()),
         ("removed", [devices, steps(&envelopes[10..]), vec![2, 255, 2, 2, 255, 4]].concat()),
         ("blocked", [steps(&envelopes[..1]), steps(&envelopes[9..10]), vec![3, 1]].concat()),
+        ("batch", [steps(&envelopes[..1]), steps(&batch()), vec![3, 1]].concat()),
     ]
+}
+
+/// Objects written together with a note, and a revocation that is owed no more.
+fn batch() -> Vec<CommandEnvelope> {
+    let made = "2026-01-01T00:00:00Z";
+    let site = json!({"kind": "Site", "id": id(0x52), "name": "lab", "created": made, "updated": made});
+    let fields = AppliedFields([("name".to_owned(), FieldDigest([7; 8]))].into());
+    let note = NoteApplied { kind: ObjectKind::Site, id: id(0x52), fields };
+    let commands: [Command; 2] = [
+        ApplyObjects { parts: vec![object(site), note.into()] }.into(),
+        RevokeOwed { batch: LogIndex(2), nth: 0 }.into(),
+    ];
+    let envelope =
+        |(number, command)| CommandEnvelope::new(CommandId::new(id(0xba7c_0000 + number)), NodeId(1), START, command);
+    (0_u128..).zip(commands).map(envelope).collect()
 }
 
 fn entries(envelopes: &[CommandEnvelope]) -> Vec<Entry> {

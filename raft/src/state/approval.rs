@@ -210,6 +210,7 @@ fn session_of(state: &State, id: AdminSessionId) -> Result<&AdminSession, Reject
 fn writes_objects_only(command: &Command) -> bool {
     let parts = match command {
         Command::Group(parts) => parts.as_slice(),
+        Command::ApplyObjects(batch) => return batch.writes_objects_only(),
         single => std::slice::from_ref(single),
     };
     parts.iter().all(|part| {

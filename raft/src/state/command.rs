@@ -20,6 +20,7 @@ use super::kek::{ConfirmKek, OfferKek, OrderKeyRotation, Reseal, RetireKek};
 use super::local_password::SetLocalPassword;
 use super::lockout::{ClearLockout, LockOut};
 use super::member::{ChangeControllerState, EndFormerControllerKey, SetIssuers, UpdateController};
+use super::object::batch::{ApplyObjects, NoteApplied, RevokeOwed};
 use super::object::{DeleteObject, PutObject};
 use super::profile_export::NoteProfileExport;
 use super::rejection::Rejection;
@@ -261,6 +262,12 @@ commands! {
     EndFormerSpaMaster,
     /// Answer: `Done`.
     EndFormerGatewaySpaKey,
+    /// Answer: `Changed`, or refused with [`Rejection::InGroup`].
+    ApplyObjects,
+    /// Answer: `Done`.
+    NoteApplied,
+    /// Answer: `Revoked`, or `Done` if it was made before.
+    RevokeOwed,
 }
 
 fn apply_group(parts: &[Command], step: &mut Step<'_>) -> Result<Reply, Rejection> {

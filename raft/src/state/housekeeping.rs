@@ -23,7 +23,7 @@ use super::transaction::DropTransactions;
 const AT_ONCE: usize = 64;
 
 impl State {
-    /// Revocations that must move on at `now`. Look once a second: the promise of `renewNow` stands on it.
+    /// Revocations that batches owe, and those that must move on at `now`. Look once a second: the promise of `renewNow` stands on it.
     #[must_use]
     pub fn revocations_due(&self, now: UnixMillis) -> Vec<Command> {
         let moved = self.revocations.kept().filter_map(|kept| {
@@ -32,7 +32,7 @@ impl State {
             (told > one.told || effective > one.effective)
                 .then(|| AdvanceRevocation { revocation: one.index, told, effective }.into())
         });
-        moved.take(AT_ONCE).collect()
+        self.revocations_owed().map(Command::from).chain(moved).take(AT_ONCE).collect()
     }
 
     /// Everything else that has become due at `now`: once a minute is often enough. Each is proposed by itself.

@@ -1,8 +1,9 @@
 //! Administered objects: written and deleted as a whole, by id, with unique names and living references.
 //!
 //! What a change means for live sessions is decided in `consequence`; what refers to what in `reference`; which
-//! values are allowed in [`check`].
+//! values are allowed in [`check`]; several together in [`batch`].
 
+pub mod batch;
 pub mod check;
 pub(crate) mod consequence;
 pub mod reference;
@@ -182,6 +183,7 @@ impl DeleteObject {
         }
         check::deletion(&before.object, step.state)?;
         step.state.objects.erase(self.kind, self.id);
+        step.state.applied.remove(&(self.kind, self.id));
         let revocation = consequence::of_change(step, Some(&before.object), None)?;
         Ok(Reply::Changed { version: step.index, revocation })
     }

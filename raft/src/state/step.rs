@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::rejection::Rejection;
+use super::revocation::Revoke;
 
 /// A change that Gateways hear of, and which.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,11 +104,13 @@ pub(crate) struct Step<'a> {
     pub(crate) now: UnixMillis,
     pub(crate) events: Vec<Scoped>,
     cutoff: Option<Cutoff>,
+    /// Revocations that do not go together with `cutoff`; absent if a second one is refused.
+    owed: Option<Vec<Cutoff>>,
 }
 
 impl<'a> Step<'a> {
     pub(crate) const fn new(state: &'a mut State, index: LogIndex, now: UnixMillis) -> Self {
-        Self { state, index, now, events: Vec::new(), cutoff: None }
+        Self { state, index, now, events: Vec::new(), cutoff: None, owed: None }
     }
 
     /// Tells every Gateway.
@@ -130,18 +133,33 @@ impl<'a> Step<'a> {
         self.events.push(Scoped { site, gateway: None, event });
     }
 
+    /// From now on a revocation that does not go together with the entry's own is owed instead of refused.
+    pub(crate) fn owe_revocations(&mut self) {
+        if self.owed.is_none() {
+            self.owed = Some(Vec::new());
+        }
+    }
+
     /// Adds to the entry's one revocation; it is made by [`Step::finish`]. Returns its index.
     pub(crate) fn revoke(&mut self, cutoff: Cutoff) -> Result<LogIndex, Rejection> {
-        self.cutoff = Some(match self.cutoff.take() {
-            None => cutoff,
-            Some(former) => former.merge(cutoff)?,
-        });
+        let Some(former) = &self.cutoff else {
+            self.cutoff = Some(cutoff);
+            return Ok(self.index);
+        };
+        match (former.clone().merge(cutoff.clone()), &mut self.owed) {
+            (Ok(both), _) => self.cutoff = Some(both),
+            (Err(_), Some(owed)) => owe(owed, cutoff),
+            (Err(why), None) => return Err(why),
+        }
         Ok(self.index)
     }
 
     /// Makes the revocation, if there is one, and gives the events: the revocation last, so that whoever hears it
     /// knows everything else of the entry.
     pub(crate) fn finish(mut self) -> Vec<Scoped> {
+        for (nth, owed) in (0_u32..).zip(self.owed.take().unwrap_or_default()) {
+            self.state.owed_revocations.insert((self.index, nth), owed.into());
+        }
         if let Some(cutoff) = self.cutoff.take() {
             let done = u16::from(cutoff.mode == RevocationMode::Cut);
             let told = u16::from(cutoff.mode.slices() == 1);
@@ -166,4 +184,22 @@ impl<'a> Step<'a> {
         }
         self.events
     }
+}
+
+impl From<Cutoff> for Revoke {
+    fn from(cutoff: Cutoff) -> Self {
+        let Cutoff { scope, kinds, site, mode, reason } = cutoff;
+        Self { scope, kinds, site, mode, reason }
+    }
+}
+
+/// Adds a revocation to those that are owed, to one of them if they go together.
+fn owe(owed: &mut Vec<Cutoff>, cutoff: Cutoff) {
+    for known in owed.iter_mut() {
+        if let Ok(both) = known.clone().merge(cutoff.clone()) {
+            *known = both;
+            return;
+        }
+    }
+    owed.push(cutoff);
 }

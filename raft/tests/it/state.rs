@@ -3,6 +3,7 @@
 mod access;
 mod addresses;
 mod approvals;
+mod batches;
 mod commands;
 mod devices;
 mod feed;

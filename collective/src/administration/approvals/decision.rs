@@ -1,6 +1,8 @@
 //! What an order that needs two administrators comes to, and which orders do. Pure: from an administrator's authority and the
 //! state in which it was checked.
 
+use std::sync::Arc;
+
 use ringwall_protocol::id::NodeId;
 use ringwall_protocol::name::DnScope;
 use ringwall_protocol::object::Object;
@@ -9,6 +11,7 @@ use ringwall_protocol::object::settings::DualControl;
 use ringwall_protocol::revocation::RevocationScope;
 use ringwall_raft::Command;
 use ringwall_raft::state::approval::ProtectedOrder;
+use ringwall_raft::state::object::batch::ApplyObjects;
 use ringwall_raft::state::revocation::Revoke;
 
 use crate::administration::access::authority::Administrator;
@@ -17,7 +20,7 @@ use crate::administration::access::lasting;
 use crate::administration::denial::Denial;
 use crate::administration::members::admission::decide_admission;
 use crate::administration::members::appliances::{decide_removal, decide_retirement};
-use crate::administration::objects::decide_again;
+use crate::administration::objects::{after, brings_secret as brings_secret_of, decide_again};
 
 /// Privileges with which orders that need two are given and approved.
 const APPROVING: [(PrivilegeType, PrivilegeTarget); 4] = [
@@ -57,7 +60,10 @@ pub(super) fn decide(who: &Administrator, me: NodeId, order: &ProtectedOrder) ->
         ProtectedOrder::HandOnAuthority(command) => {
             decide_again(who, command)?;
             lasting::check(who, command)?;
-            Ok(parts_of(command).to_vec())
+            Ok(match command {
+                Command::Group(parts) => parts.clone(),
+                single => vec![single.clone()],
+            })
         }
     }
 }
@@ -83,30 +89,46 @@ pub(in crate::administration) fn hands_on_approval(who: &Administrator, order: &
     if who.state.settings().dual_control == DualControl::Off || who.session.is_break_glass() {
         return false;
     }
-    let secret = brings_secret(order);
-    parts_of(order).iter().any(|part| {
-        let (before, after) = match part {
-            Command::PutObject(put) => {
-                let stored = who.state.object(put.object.kind(), put.object.id());
-                (stored.map(|stored| &stored.object), Some(&put.object))
-            }
-            Command::DeleteObject(delete) => {
-                (who.state.object(delete.kind, delete.id).map(|stored| &stored.object), None)
-            }
-            _ => return false,
-        };
-        let password = match (before, after) {
-            // One's own password opens nothing to anybody else.
-            (_, Some(Object::LocalUser(user))) if user.base.id == who.session.user_id => false,
-            // Whoever knows the password of a user who is enabled again can be that user.
-            (Some(Object::LocalUser(before)), Some(Object::LocalUser(after))) if before.disabled && !after.disabled => {
-                true
-            }
-            _ => secret,
-        };
-        let change = Change { before, after, password };
-        granting::handed_on(&who.state, change, who.now).iter().any(approves)
-    })
+    match order {
+        Command::ApplyObjects(batch) => batch_hands_on(who, &batch.parts),
+        _ => parts_of(order).iter().any(|part| part_hands_on(who, part, brings_secret(order))),
+    }
+}
+
+/// Parts of a batch give together what none gives alone: each is judged in the state that those before it lead to.
+fn batch_hands_on(who: &Administrator, parts: &[Command]) -> bool {
+    let mut who = who.clone();
+    for part in parts {
+        let secret = matches!(part, Command::PutObject(put) if brings_secret_of(parts, put.object.id()));
+        if part_hands_on(&who, part, secret) {
+            return true;
+        }
+        // What cannot be judged to its end is not passed by one administrator alone.
+        let Ok(state) = after(&who, ApplyObjects { parts: vec![part.clone()] }) else { return true };
+        who.state = Arc::new(state);
+    }
+    false
+}
+
+/// `secret`: the order brings a password or secret of the part's object.
+fn part_hands_on(who: &Administrator, part: &Command, secret: bool) -> bool {
+    let (before, after) = match part {
+        Command::PutObject(put) => {
+            let stored = who.state.object(put.object.kind(), put.object.id());
+            (stored.map(|stored| &stored.object), Some(&put.object))
+        }
+        Command::DeleteObject(delete) => (who.state.object(delete.kind, delete.id).map(|stored| &stored.object), None),
+        _ => return false,
+    };
+    let password = match (before, after) {
+        // One's own password opens nothing to anybody else.
+        (_, Some(Object::LocalUser(user))) if user.base.id == who.session.user_id => false,
+        // Whoever knows the password of a user who is enabled again can be that user.
+        (Some(Object::LocalUser(before)), Some(Object::LocalUser(after))) if before.disabled && !after.disabled => true,
+        _ => secret,
+    };
+    let change = Change { before, after, password };
+    granting::handed_on(&who.state, change, who.now).iter().any(approves)
 }
 
 fn approves(privilege: &Privilege) -> bool {
@@ -116,10 +138,11 @@ fn approves(privilege: &Privilege) -> bool {
     })
 }
 
-/// The commands of a group, or the one that stands alone.
+/// The commands of a group or batch, or the one that stands alone.
 pub(super) fn parts_of(command: &Command) -> &[Command] {
     match command {
         Command::Group(parts) => parts,
+        Command::ApplyObjects(batch) => &batch.parts,
         single => std::slice::from_ref(single),
     }
 }

@@ -16,6 +16,9 @@ use crate::audit::event::Event;
 
 /// Most characters of an object's name in a summary.
 const NAME_SHOWN: usize = 64;
+/// Most bytes of a summary that the names of objects take: with what stands after them it is kept
+/// (`ringwall_raft::state::approval`).
+const NAMES_LENGTH: usize = 400;
 
 /// An order in words, for the one who approves it.
 pub(super) fn summary(state: &State, order: &ProtectedOrder) -> String {
@@ -40,7 +43,7 @@ pub(super) fn summary(state: &State, order: &ProtectedOrder) -> String {
                 }
                 _ => None,
             });
-            let written = written.collect::<Vec<_>>().join(", ");
+            let written = enumerated(written.collect());
             let secret = if brings_secret(command) { " with a new password or secret" } else { "" };
             format!("{written}{secret}: it gives somebody the authority to approve")
         }
@@ -54,10 +57,14 @@ pub(super) fn details(who: &Administrator, order: &ProtectedOrder) -> Option<Val
         ProtectedOrder::RevokeTokens(revoke) => {
             (!revoke.reason.is_empty()).then(|| json!({ "revocationReason": revoke.reason }))
         }
-        ProtectedOrder::HandOnAuthority(command) => parts_of(command).iter().find_map(|part| match part {
-            Command::PutObject(put) => Some(present(&put.object, &who.state, who.now)),
-            _ => None,
-        }),
+        ProtectedOrder::HandOnAuthority(command) => {
+            let written = parts_of(command).iter().filter_map(|part| match part {
+                Command::PutObject(put) => Some(present(&put.object, &who.state, who.now)),
+                _ => None,
+            });
+            let mut written: Vec<Value> = written.collect();
+            if written.len() > 1 { Some(json!({ "objects": written })) } else { written.pop() }
+        }
         ProtectedOrder::AdmitController(_)
         | ProtectedOrder::RetireController(_)
         | ProtectedOrder::RemoveController { .. }
@@ -65,8 +72,26 @@ pub(super) fn details(who: &Administrator, order: &ProtectedOrder) -> Option<Val
     }
 }
 
-/// The audit event of an order that was carried out, by the one who asked for it.
-pub(super) fn recorded(who: &Administrator, order: &ProtectedOrder) -> Event {
+/// The audit events of an order that was carried out, by the one who asked for it: one, or one for each object.
+pub(super) fn recorded(who: &Administrator, order: &ProtectedOrder) -> Vec<Event> {
+    match order {
+        ProtectedOrder::HandOnAuthority(command) => {
+            parts_of(command).iter().filter_map(|part| recorded_part(who, part)).collect()
+        }
+        other => vec![recorded_order(who, other)],
+    }
+}
+
+fn recorded_part(who: &Administrator, part: &Command) -> Option<Event> {
+    let (kind, of, id) = match part {
+        Command::PutObject(put) => ("entity_updated", put.object.kind(), put.object.id()),
+        Command::DeleteObject(delete) => ("entity_deleted", delete.kind, delete.id),
+        _ => return None,
+    };
+    Some(Event::by(who, kind).with("entity_type", of.collection()).with("entity_id", id.to_string()))
+}
+
+fn recorded_order(who: &Administrator, order: &ProtectedOrder) -> Event {
     let state = &who.state;
     let named = |kind, id: &ApplianceId| {
         let name = state.appliance(*id).map(|one| one.base.name.clone()).unwrap_or_default();
@@ -91,15 +116,7 @@ pub(super) fn recorded(who: &Administrator, order: &ProtectedOrder) -> Event {
             .with("entity_type", "global-settings")
             .with("entity_name", "global settings"),
         ProtectedOrder::RenewBreakGlass => Event::by(who, "break_glass_renewed"),
-        ProtectedOrder::HandOnAuthority(command) => {
-            let object = parts_of(command).iter().find_map(|part| match part {
-                Command::PutObject(put) => Some(("entity_updated", put.object.kind(), put.object.id())),
-                Command::DeleteObject(delete) => Some(("entity_deleted", delete.kind, delete.id)),
-                _ => None,
-            });
-            let Some((kind, of, id)) = object else { return Event::by(who, "entity_updated") };
-            Event::by(who, kind).with("entity_type", of.collection()).with("entity_id", id.to_string())
-        }
+        ProtectedOrder::HandOnAuthority(_) => Event::by(who, "entity_updated"),
     }
 }
 
@@ -117,6 +134,19 @@ fn revocation_summary(revoke: &Revoke) -> String {
     };
     let site = revoke.site.map_or_else(String::new, |site| format!(" for the Site {site}"));
     format!("revoke the {} tokens of {whose}{site} {mode}", kinds.join(", "))
+}
+
+/// What is written, as far as a summary has room; of the rest, how much it is.
+fn enumerated(written: Vec<String>) -> String {
+    let mut told = String::new();
+    for (at, one) in written.iter().enumerate() {
+        if at > 0 && told.len() + one.len() > NAMES_LENGTH {
+            return format!("{told} and {} more", written.len() - at);
+        }
+        told.push_str(if at == 0 { "" } else { ", " });
+        told.push_str(one);
+    }
+    told
 }
 
 fn shortened(name: &str) -> String {

@@ -46,9 +46,7 @@ impl Members {
         repeat: &Repeat,
     ) -> Result<GlobalSettings, Denial> {
         who.authority.require(PrivilegeType::Edit, PrivilegeTarget::GlobalSetting, None)?;
-        let settings = read(body).map_err(Denial::Invalid)?;
-        Denial::unless_empty(validate(&settings))?;
-        self.write_settings(who, settings, repeat).await
+        self.write_settings(who, read_whole(body)?, repeat).await
     }
 
     /// Puts every setting back to its default, but the Controllers' address and whether ports are dark.
@@ -86,6 +84,15 @@ impl Members {
         trail::changed(who, "entity_updated", "global-settings", "global-settings", "global settings", outcome.index);
         Ok(settings)
     }
+}
+
+/// Settings as a request brings them: what is absent has its default.
+///
+/// # Errors
+/// `Invalid` field by field.
+pub(in crate::administration) fn read_whole(body: Value) -> Result<GlobalSettings, Denial> {
+    let settings = read(body).map_err(Denial::Invalid)?;
+    Denial::unless_empty(validate(&settings)).map(|()| settings)
 }
 
 fn read(body: Value) -> Result<GlobalSettings, Vec<FieldError>> {

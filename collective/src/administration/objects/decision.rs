@@ -1,17 +1,21 @@
 //! Whether an administrator may create, replace or delete an object as he asks, and what that changes. Pure: from his
 //! privileges, the state in which they were checked, and the request. Hashing, secrets and the log are left to the caller.
 
+use std::sync::Arc;
+
 use ringwall_protocol::id::LogIndex;
 use ringwall_protocol::object::identity_provider::IdentityProviderKind;
 use ringwall_protocol::object::role::{PrivilegeTarget, PrivilegeType};
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::wire::admin::FieldError;
+use ringwall_raft::state::object::batch::ApplyObjects;
 use ringwall_raft::state::object::{DeleteObject, Expected, PutObject, Stored, reference};
 use ringwall_raft::{Command, State};
 use serde_json::Value;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::batch::after;
 use super::decode::{Body, Secrets};
 use super::provider_hosts::forbidden_hosts;
 use super::validate::{check_password, validate};
@@ -180,17 +184,41 @@ pub(super) fn decide_deletion(
 pub(in crate::administration) fn decide_again(who: &Administrator, command: &Command) -> Result<(), Denial> {
     let parts = match command {
         Command::Group(parts) => parts.as_slice(),
+        Command::ApplyObjects(batch) => return decide_batch_again(who, &batch.parts),
         single => std::slice::from_ref(single),
     };
     let secret = parts.iter().any(|part| matches!(part, Command::SetLocalPassword(_) | Command::PutSecret(_)));
+    parts.iter().try_for_each(|part| decide_part_again(who, part, secret))
+}
+
+/// The parts of a batch refer to each other: each is decided in the state that those before it lead to.
+fn decide_batch_again(who: &Administrator, parts: &[Command]) -> Result<(), Denial> {
+    let mut who = who.clone();
     for part in parts {
-        match part {
-            Command::PutObject(put) => decide_put_again(who, &put.object, secret)?,
-            Command::DeleteObject(delete) => decide_deletion(who, (delete.kind, delete.id), None).map(|_| ())?,
-            _ => {}
-        }
+        let secret = matches!(part, Command::PutObject(put) if brings_secret(parts, put.object.id()));
+        decide_part_again(&who, part, secret)?;
+        who.state = Arc::new(after(&who, ApplyObjects { parts: vec![part.clone()] })?);
     }
     Ok(())
+}
+
+/// Whether parts of a batch bring a password of this user, or a secret of this provider: with every new secret the sessions
+/// that the former ones opened end.
+#[must_use]
+pub(in crate::administration) fn brings_secret(parts: &[Command], id: Uuid) -> bool {
+    parts.iter().any(|part| match part {
+        Command::SetLocalPassword(set) => set.user.uuid() == id,
+        Command::EndAdminSessionsOf(ends) => ends.provider == id,
+        _ => false,
+    })
+}
+
+fn decide_part_again(who: &Administrator, part: &Command, secret: bool) -> Result<(), Denial> {
+    match part {
+        Command::PutObject(put) => decide_put_again(who, &put.object, secret),
+        Command::DeleteObject(delete) => decide_deletion(who, (delete.kind, delete.id), None).map(|_| ()),
+        _ => Ok(()),
+    }
 }
 
 fn decide_put_again(who: &Administrator, after: &Object, secret: bool) -> Result<(), Denial> {

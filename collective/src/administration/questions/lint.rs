@@ -6,6 +6,7 @@
 mod answers;
 mod constant;
 mod empty;
+mod overlaps;
 mod ports;
 mod reach;
 mod shadow;
@@ -75,6 +76,9 @@ pub(crate) fn findings(state: &State) -> Vec<LintFinding> {
         constant::unknown_claims,
         empty::sites_without_gateways,
         empty::policies_that_give_nothing,
+        overlaps::equal_subnets,
+        overlaps::equal_domains,
+        overlaps::pools_in_sites,
         ports::open_ports,
         reach::down_behind_snat,
         reach::unrouted_hosts,

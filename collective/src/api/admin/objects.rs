@@ -1,8 +1,9 @@
-//! Routes of administered objects, the same five for every kind.
+//! Routes of administered objects: the same five for every kind, and one for several together.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Path};
 use ringwall_protocol::object::ObjectKind;
+use ringwall_protocol::wire::apply::ApplyRequest;
 use uuid::Uuid;
 
 use super::answer::{json, nothing, versioned};
@@ -52,6 +53,11 @@ async fn delete(call: Call, kind: ObjectKind, id: Path<String>) -> Answer {
     let which = (kind, parse_id(&id)?);
     call.controller.administration.objects.delete_object(&call.who, which, call.expected()?, &call.repeat()?).await?;
     Ok(nothing())
+}
+
+pub(super) async fn apply(call: Call) -> Answer {
+    let (request, repeat): (ApplyRequest, _) = (call.strict_json()?, call.repeat()?);
+    Ok(json(&call.controller.administration.objects.apply_objects(&call.who, request, &repeat).await?))
 }
 
 /// The id in a path.

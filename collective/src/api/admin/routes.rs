@@ -10,6 +10,7 @@ use ringwall_protocol::wire::admin::{
     OtpSeedRequest, ProfileBarcode, ProfileEmail, ProfilePage, ProfileUrl, ReevaluateAnswer, RevokeAnswer,
     RevokeRequest, SessionInfo, SharedKeys, VersionAnswer, WaitingController, WaitingOrder,
 };
+use ringwall_protocol::wire::apply::{ApplyAnswer, ApplyRequest};
 use ringwall_protocol::wire::join::Seed;
 use ringwall_protocol::wire::what_if::{Draft, LintAnswer, Simulation};
 
@@ -65,6 +66,7 @@ routes! {
     get "/global-settings" collective::settings, "Global Settings", "Read the settings.", Taken::Nothing => Given::one::<GlobalSettings>();
     put "/global-settings" collective::change_settings, "Global Settings", "Replace the settings.", Taken::strict::<GlobalSettings>() => Given::one::<GlobalSettings>();
     delete "/global-settings" collective::reset_settings, "Global Settings", "Back to the defaults.", Taken::Nothing => Given::Nothing;
+    post "/apply" objects::apply, "Apply", "Write and delete objects together, all or none; `dryRun` tells what that would do.", Taken::strict::<ApplyRequest>() => Given::one::<ApplyAnswer>();
     get "/on-boarded-devices" devices::list, "Registered Devices", "Registered devices.", Taken::Nothing => Given::many::<OnBoardedDevice>();
     post "/on-boarded-devices/revoke-tokens" devices::revoke, "Registered Devices", "Revoke tokens.", Taken::strict::<RevokeRequest>() => Given::one::<RevokeAnswer>();
     post "/on-boarded-devices/reevaluate/{dn}" devices::reevaluate, "Registered Devices", "Evaluate live sessions anew.", Taken::Nothing => Given::one::<ReevaluateAnswer>();

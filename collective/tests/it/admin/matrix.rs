@@ -206,6 +206,13 @@ fn special(profile: &str, provider: &str, gateway: &str) -> Vec<Operation> {
         plain("get", "/global-settings", whole(A::View, T::GlobalSetting)),
         plain("put", "/global-settings", whole(A::Edit, T::GlobalSetting)),
         plain("delete", "/global-settings", whole(A::Edit, T::GlobalSetting)),
+        with(
+            "post",
+            "/apply",
+            "",
+            json!({"dryRun": true, "objects": [{"kind": "Site", "object": {"name": "applied"}}]}),
+            Opens::One(&[(A::Create, T::Site)]),
+        ),
         plain("get", "/on-boarded-devices", whole(A::View, T::RegisteredDevice)),
         with(
             "post",

@@ -52,6 +52,25 @@ fn commands() -> Vec<CommandEnvelope> {
         .collect()
 }
 
+/// Commands that version 1 got later: a file of their own, so that the first one stays as it was written.
+fn batches() -> Vec<CommandEnvelope> {
+    use ringwall_protocol::object::ObjectKind;
+    use ringwall_raft::state::object::PutObject;
+    use ringwall_raft::state::object::batch::{AppliedFields, ApplyObjects, FieldDigest, NoteApplied, RevokeOwed};
+    let fields = AppliedFields([("name".to_owned(), FieldDigest([7; 8]))].into());
+    let note = NoteApplied { kind: ObjectKind::Site, id: site().uuid(), fields };
+    let parts = vec![PutObject::new(site_object()).into(), note.into()];
+    let commands: [ringwall_raft::Command; 2] =
+        [ApplyObjects { parts }.into(), RevokeOwed { batch: ringwall_protocol::id::LogIndex(7), nth: 1 }.into()];
+    (0u128..)
+        .zip(commands)
+        .map(|(number, command)| {
+            let command_id = ringwall_protocol::id::CommandId::new(id(0xba7c_0000 + number));
+            CommandEnvelope::new(command_id, NODE, START, command)
+        })
+        .collect()
+}
+
 /// The same whatever other tests ran before.
 fn state() -> State {
     let mut replica = Replica::empty();
@@ -84,6 +103,16 @@ fn commands_of_version_1_are_still_read() {
     }
     let read: Vec<CommandEnvelope> = codec::decode(&std::fs::read(file).unwrap()).expect("decoded");
     assert_eq!(read, commands());
+}
+
+#[test]
+fn batches_of_version_1_are_still_read() {
+    let file = path("batches-1.bin");
+    if std::env::var_os("RINGWALL_WRITE_GOLDEN").is_some() {
+        std::fs::write(&file, codec::encode(&batches()).unwrap()).unwrap();
+    }
+    let read: Vec<CommandEnvelope> = codec::decode(&std::fs::read(file).unwrap()).expect("decoded");
+    assert_eq!(read, batches());
 }
 
 #[test]

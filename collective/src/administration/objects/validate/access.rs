@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ringwall_protocol::entitlement::{
-    Action, ActionKind, Entitlement, Host, Logic, MAX_ACTIONS, MAX_CONDITIONS, MAX_NAMES, ParsedAction,
+    Action, ActionKind, Entitlement, Host, Logic, MAX_ACTIONS, MAX_CONDITIONS, MAX_NAMES, ParsedAction, doubt,
 };
 use ringwall_protocol::expression::{Expression, FUNCTIONS, Scripts};
 use ringwall_protocol::form;
@@ -44,6 +44,10 @@ fn actions(actions: &[Action], faults: &mut Faults) {
     let mut parsed = Vec::new();
     let mut all = true;
     for (at, action) in actions.iter().enumerate().take(MAX_ACTIONS) {
+        if doubts_hosts(action, at, faults) {
+            all = false;
+            continue;
+        }
         match action.parse() {
             Ok(one) => {
                 names(&one, at, faults);
@@ -67,6 +71,17 @@ fn actions(actions: &[Action], faults: &mut Faults) {
     if all && compile(&parsed, &ResolvedNames::default()).is_err() {
         faults.contradict("actions", "come to more rules than one rule set may have");
     }
+}
+
+/// Names the hosts that would be enforced otherwise than they were probably meant; whether there are any.
+fn doubts_hosts(action: &Action, at: usize, faults: &mut Faults) -> bool {
+    let doubtful = action.hosts.iter().enumerate().filter_map(|(nth, host)| Some((nth, doubt(host)?)));
+    let doubtful: Vec<_> = doubtful.collect();
+    let any = !doubtful.is_empty();
+    for (nth, why) in doubtful {
+        faults.contradict(format!("actions[{at}].hosts[{nth}]"), why);
+    }
+    any
 }
 
 /// What stands for addresses only as long as a name server says so cannot be what keeps somebody out.

@@ -80,6 +80,9 @@ fn entitlements_name_the_action_and_the_field_that_is_wrong() {
         {"action": "exclude", "hosts": ["web.example"]},
     ]);
     assert_eq!(faults(&state, ObjectKind::Entitlement, with(named, "and")), ["actions[1].hosts", "actions[2].hosts"]);
+    let doubtful = json!([{"subtype": "tcp_up", "action": "allow", "hosts": ["10.20.0.5/24", "10.0.0.1", "10.20.0.1-10", "10.20.0.x"]}]);
+    let expected = ["actions[0].hosts[0]", "actions[0].hosts[2]", "actions[0].hosts[3]"];
+    assert_eq!(faults(&state, ObjectKind::Entitlement, with(doubtful, "and")), expected);
     let many = |count: usize| {
         let hosts: Vec<String> = (0..count).map(|n| format!("h{n}.example")).collect();
         json!([{"subtype": "tcp_up", "action": "allow", "hosts": hosts, "ports": ["80"]}])

@@ -271,3 +271,42 @@ fn what_nothing_uses_is_found() {
 fn a_new_collective_has_nothing_to_complain_of() {
     assert_eq!(findings(&Fixture::founded().state), []);
 }
+
+#[test]
+fn sites_that_claim_the_same_and_pools_inside_a_site_are_found() {
+    let mut scene = Scene::new();
+    let site = |n: u8, name: &str, networks: Value, by_entitlement: bool| {
+        serde_json::from_value::<Site>(json!({"id": id(n), "name": name, "networkSubnets": networks,
+            "entitlementBasedRouting": by_entitlement}))
+        .expect("a site")
+    };
+    scene.0.put(site(20, "branch a", json!(["192.168.1.0/24"]), false));
+    scene.0.put(site(21, "branch c", json!(["192.168.1.0/24"]), true));
+    let overlapping = ["equal-subnets", "equal-domains", "pool-in-site"];
+    let rules = |scene: &Scene| -> Vec<(String, String)> {
+        scene.found().into_iter().filter(|(rule, _)| overlapping.contains(&rule.as_str())).collect()
+    };
+    let pool = ("pool-in-site".to_owned(), "default pool v4".to_owned());
+    assert_eq!(rules(&scene), [pool.clone()], "one is routed by its entitlements");
+    scene.0.put(site(22, "branch b", json!(["192.168.1.0/24", "192.168.0.0/16"]), false));
+    assert!(scene.finds("equal-subnets", "branch b") && !scene.finds("equal-subnets", "branch a"));
+    assert_eq!(
+        rules(&scene),
+        [("equal-subnets".to_owned(), "branch b".to_owned()), pool],
+        "one inside another is not equal"
+    );
+
+    scene.entitlement(30, tcp("allow", "domain://corp.example", "443"), &[]);
+    scene.entitlement(31, tcp("allow", "domain://corp.example", "80"), &[]);
+    assert!(!scene.finds("equal-domains", "e31"), "the same Site asks the same resolver");
+    let elsewhere =
+        json!({"id": id(32), "name": "e32", "site": id(20), "actions": [tcp("allow", "*.Corp.example", "443")]});
+    scene.0.put(serde_json::from_value::<Entitlement>(elsewhere).expect("an entitlement"));
+    assert!(scene.finds("equal-domains", "e32"));
+
+    let mut scene = Scene::new();
+    assert!(scene.finds("pool-in-site", "default pool v4"), "10.99.0.0/16 lies in 10.0.0.0/8");
+    assert!(!scene.finds("pool-in-site", "default pool v6"));
+    scene.0.put(site(1, "office", json!(["10.20.0.0/16"]), false));
+    assert!(!scene.finds("pool-in-site", "default pool v4"));
+}

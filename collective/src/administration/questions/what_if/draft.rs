@@ -7,7 +7,6 @@ use ringwall_protocol::object::role::PrivilegeType;
 use ringwall_protocol::object::{Object, ObjectKind};
 use ringwall_protocol::revocation::Revocation;
 use ringwall_protocol::time::UnixMillis;
-use ringwall_protocol::wire::admin::FieldError;
 use ringwall_protocol::wire::what_if::{Draft, DraftChange, DraftObject, DraftOutcome, MAX_DRAFT};
 use ringwall_raft::state::apply;
 use ringwall_raft::state::object::{DeleteObject, Expected, PutObject};
@@ -18,7 +17,7 @@ use crate::administration::access::authority::{Administrator, target_of};
 use crate::administration::access::granting::{self, Change};
 use crate::administration::denial::Denial;
 use crate::administration::objects::validate::validate;
-use crate::administration::objects::{not_found, prepared, same};
+use crate::administration::objects::{complete, not_found, prepared, same};
 
 /// A state as it would be, and how it came to be.
 pub(in crate::administration) struct Drafted {
@@ -41,18 +40,21 @@ impl Drafted {
         }
         let mut drafted = Self { state: State::clone(&who.state), changes: Vec::new(), revocations: Vec::new() };
         for (at, one) in draft.objects.iter().enumerate() {
-            drafted.write(who, one, now).map_err(|denial| placed(denial, &format!("objects[{at}]"), &one.object))?;
+            let name = one.object["name"].as_str().unwrap_or_default();
+            drafted.write(who, one, now).map_err(|denial| denial.placed(&format!("objects[{at}]"), name))?;
         }
         for (at, one) in draft.deletions.iter().enumerate() {
             let deleted = drafted.delete(who, one.kind, one.id, now);
-            deleted.map_err(|denial| placed(denial, &format!("deletions[{at}]"), &serde_json::Value::Null))?;
+            deleted.map_err(|denial| denial.placed(&format!("deletions[{at}]"), ""))?;
         }
         Ok(drafted)
     }
 
     fn write(&mut self, who: &Administrator, one: &DraftObject, now: UnixMillis) -> Result<(), Denial> {
         let (kind, target) = (one.kind, target_of(one.kind));
-        let mut body = prepared(one.object.clone(), kind, &self.state)?;
+        let mut sent = one.object.clone();
+        complete(&mut sent, &who.authority, &self.state, kind);
+        let mut body = prepared(sent, kind, &self.state)?;
         let id = body.id().map_err(Denial::Invalid)?.unwrap_or_else(Uuid::new_v4);
         let before = self.state.object(kind, id).map(|stored| stored.object.clone());
         // Passwords and secrets are nothing that policies look at; the order itself checks them.
@@ -100,22 +102,5 @@ impl Drafted {
             _ => None,
         }));
         Ok(())
-    }
-}
-
-/// A denial that says which part of the draft it is about.
-fn placed(denial: Denial, place: &str, object: &serde_json::Value) -> Denial {
-    let name = object["name"].as_str().map_or_else(String::new, |name| format!(" ({name:?})"));
-    let at = |errors: Vec<FieldError>| {
-        let one = |error: FieldError| FieldError { field: format!("{place}.{}", error.field), message: error.message };
-        errors.into_iter().map(one).collect()
-    };
-    match denial {
-        Denial::Invalid(errors) => Denial::Invalid(at(errors)),
-        Denial::Contradiction(errors) => Denial::Contradiction(at(errors)),
-        Denial::Conflict(text) => Denial::Conflict(format!("{place}{name}: {text}")),
-        Denial::NotFound(text) => Denial::NotFound(format!("{place}{name}: {text}")),
-        Denial::Forbidden(text) => Denial::Forbidden(format!("{place}{name}: {text}")),
-        other => other,
     }
 }

@@ -147,7 +147,7 @@ pub(super) fn shifts(was: &Rights, will: &Rights, after: &State) -> Vec<Shift> {
 fn changed(former: &Right, right: &Right) -> Option<(ShiftEffect, String)> {
     if former.open != right.open {
         return Some(if right.open {
-            (ShiftEffect::Opened, "its conditions hold".to_owned())
+            (ShiftEffect::Opened, why_open(former, right).to_owned())
         } else {
             (ShiftEffect::Closed, format!("the condition {} does not hold", quoted(&right.failed)))
         });
@@ -160,6 +160,17 @@ fn changed(former: &Right, right: &Right) -> Option<(ShiftEffect, String)> {
         parts.push("conditions");
     }
     (!parts.is_empty()).then(|| (ShiftEffect::Altered, format!("its {} change", parts.join(" and "))))
+}
+
+/// Why what was shut is open: because of the user, or because less is asked.
+fn why_open(former: &Right, right: &Right) -> &'static str {
+    if right.conditions.is_empty() && !former.conditions.is_empty() {
+        "it has no condition any more"
+    } else if former.conditions != right.conditions || former.granted.condition_logic != right.granted.condition_logic {
+        "its conditions change, and hold now"
+    } else {
+        "its conditions hold"
+    }
 }
 
 fn why_gained(was: &Rights, will: &Rights, entitlement: EntitlementId) -> String {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use ringwall_admin_cli::apply::{Target, read_documents, resolve};
 use ringwall_protocol::{expression::Expression, object::Object};
 use serde_json::Value;
@@ -12,7 +12,7 @@ const STATE: &str = include_str!("../../src/demo/state.yaml");
 
 #[test]
 fn every_document_is_an_object_whose_references_and_expressions_hold() -> Result<()> {
-    let documents = read_documents(STATE)?;
+    let documents = read_documents("state.yaml", STATE)?;
     let mut ids = BTreeMap::new();
     for (number, document) in documents.iter().enumerate() {
         let Target::Object(kind) = document.target else { continue };
@@ -24,7 +24,8 @@ fn every_document_is_an_object_whose_references_and_expressions_hold() -> Result
         let Target::Object(kind) = document.target else { continue };
         let name = document.name().to_owned();
         let find = |kind, name: &str| ids.get(&(kind, name.to_owned())).cloned();
-        let mut body = resolve(kind, document.body, find).with_context(|| format!("{kind} {name}"))?;
+        let resolved = resolve(kind, document.body, find).map_err(|unknown| anyhow!(unknown.join("; ")));
+        let mut body = resolved.with_context(|| format!("{kind} {name}"))?;
         if let Some(expression) = body["expression"].as_str() {
             Expression::compile(expression).with_context(|| format!("{kind} {name}"))?;
         }

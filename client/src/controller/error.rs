@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn what_a_person_may_still_confirm_is_not_asked_at_another_controller() {
         let last = |error: ExchangeError| {
-            let down = ContactError::Resolve(std::io::Error::other("no such name"));
+            let down = ContactError::Resolve(io::Error::other("no such name"));
             CallError::Unreachable(vec![("a:443".to_owned(), down), ("b:443".to_owned(), error.into())])
         };
         assert!(last(ExchangeError::Unconfirmed).is_pending() && !last(ExchangeError::Unconfirmed).may_recover());

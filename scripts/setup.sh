@@ -137,7 +137,7 @@ wanted=(
     'demo|curl|curl|runs curl --version'
     'test|git|git|runs git --version'
     'test|ping|iputils-ping|runs ping -V'
-    'test|ldapwhoami|ldap-utils|runs ldapwhoami -VV'
+    'test|ldapwhoami, ldapmodify|ldap-utils|runs ldapwhoami -VV'
     'test|openssl|openssl|version_at_least 1.1.1 openssl version'
     'test|freeradius|freeradius|version_at_least 3.0 freeradius -v'
     'test|chromium with its driver|chromium chromium-driver|check_chromium'

@@ -57,7 +57,7 @@ impl TunnelRoutes {
         let mut guard = install_guard(device_index);
         if let Some(guard) = &mut guard {
             // What a killed Client's blackholes keep shut stays so until it is known what this session needs.
-            let networks = TunnelOnly::of(&kernel.present().await?.routes);
+            let networks = TunnelOnly::of(&kernel.present(&[]).await?.routes);
             guard.follow(Guarded { addresses: addresses.clone(), networks }).map_err(RouteError::Guard)?;
         }
         kernel.remove_leftovers().await?;

@@ -54,7 +54,8 @@ impl Work {
         }
         let documents = gather(&texts)?;
         let known = known_objects(desk).await?;
-        let mut prepared = Prepared::new(documents, &known, uuid::Uuid::new_v4)?;
+        // Ids in the order of the files, as those that a Controller makes are in the order of their making.
+        let mut prepared = Prepared::new(documents, &known, uuid::Uuid::now_v7)?;
         let pruned = tag.map(|tag| prune(&known, &prepared, tag)).unwrap_or_default();
         let settings = match prepared.settings.take() {
             None => None,

@@ -103,7 +103,7 @@ impl Engine {
             }
             self.status.update(&self.shared.watchers, || status(&self.shared, &phase));
             let input = self.next(&phase).await;
-            phase = self.handle(phase, input).await;
+            phase = Box::pin(self.handle(phase, input)).await;
         }
     }
 

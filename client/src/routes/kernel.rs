@@ -165,8 +165,8 @@ impl Kernel {
         match target {
             Target::Tunnel => {
                 builder = builder.output_interface(self.index).scope(RouteScope::Link).priority(METRIC);
-                if let Some(source) = sources.iter().find(|source| same_family(**source, prefix)) {
-                    builder = builder.pref_source(*source).expect("families were compared");
+                if let Some(source) = source_of(prefix, sources) {
+                    builder = builder.pref_source(source).expect("families were compared");
                 }
             }
             Target::Blackhole => builder = builder.kind(RouteType::BlackHole).priority(LAST_METRIC),
@@ -196,8 +196,9 @@ fn rule(family: AddressFamily) -> RuleMessage {
     rule
 }
 
-fn same_family(address: IpAddr, prefix: IpNet) -> bool {
-    address.is_ipv4() == prefix.addr().is_ipv4()
+/// The source address of packets that a route leads into the tunnel.
+fn source_of(prefix: IpNet, sources: &[IpAddr]) -> Option<IpAddr> {
+    sources.iter().copied().find(|source| source.is_ipv4() == prefix.addr().is_ipv4())
 }
 
 fn named(what: String, result: Result<(), rtnetlink::Error>) -> Result<(), RouteError> {

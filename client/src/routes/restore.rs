@@ -43,7 +43,7 @@ impl TunnelRoutes {
     /// [`RouteError`]; something may be missing still.
     pub(crate) async fn restore(&mut self) -> Result<Restored, RouteError> {
         let mut restored = Restored::default();
-        let mut present = self.kernel.present().await?;
+        let mut present = self.kernel.present(&self.usable).await?;
         if !present.up {
             self.kernel.set_up().await?;
             restored.link = true;
@@ -51,7 +51,7 @@ impl TunnelRoutes {
         if self.restore_addresses(&present, &mut restored).await? {
             // IPv6 was switched off or on: other routes are wanted.
             self.apply(&self.sites.clone()).await?;
-            present = self.kernel.present().await?;
+            present = self.kernel.present(&self.usable).await?;
         }
         for family in self.families.iter().filter(|family| !present.rules.contains(family)) {
             self.kernel.add_rule(*family).await?;

@@ -12,7 +12,7 @@ use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, Ro
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
 use rtnetlink::IpVersion;
 
-use super::{FAMILIES, Kernel, LAST_METRIC, METRIC, RouteError, named};
+use super::{FAMILIES, Kernel, LAST_METRIC, METRIC, RouteError, named, source_of};
 use crate::dial::SOCKET_MARK;
 use crate::routes::plan::{PlannedRoute, Target};
 use crate::routes::{RULE_PRIORITY, TABLE};
@@ -31,11 +31,12 @@ pub(in crate::routes) struct Present {
 }
 
 impl Kernel {
-    /// Reads it all.
+    /// Reads it all. A route into the tunnel counts only if it names the source that `sources` give its family: the kernel
+    /// takes the source out of IPv6 routes when the address goes, and leaves the routes.
     ///
     /// # Errors
     /// [`RouteError::Refused`]; the device may be gone.
-    pub(in crate::routes) async fn present(&self) -> Result<Present, RouteError> {
+    pub(in crate::routes) async fn present(&self, sources: &[IpAddr]) -> Result<Present, RouteError> {
         let mut present = Present { up: self.is_up().await?, ..Present::default() };
         present.addresses = self.addresses().await?;
         for (family, version) in [(AddressFamily::Inet, IpVersion::V4), (AddressFamily::Inet6, IpVersion::V6)] {
@@ -46,7 +47,7 @@ impl Kernel {
         for family in FAMILIES {
             let listed = self.routes(family).await;
             let routes = listed.map_err(|cause| RouteError::Refused { what: "to list routes".into(), cause })?;
-            present.routes.extend(routes.iter().filter_map(|route| self.planned(route)));
+            present.routes.extend(routes.iter().filter_map(|route| self.planned(route, sources)));
         }
         Ok(present)
     }
@@ -80,24 +81,29 @@ impl Kernel {
     }
 
     /// The route of ours that this is, in every part that matters.
-    fn planned(&self, route: &RouteMessage) -> Option<PlannedRoute> {
+    fn planned(&self, route: &RouteMessage, sources: &[IpAddr]) -> Option<PlannedRoute> {
         let (mut address, mut metric, mut device) = (unspecified(route.header.address_family)?, 0, 0);
+        let mut source = None;
         for attribute in &route.attributes {
             match attribute {
                 RouteAttribute::Destination(RouteAddress::Inet(v4)) => address = IpAddr::V4(*v4),
                 RouteAttribute::Destination(RouteAddress::Inet6(v6)) => address = IpAddr::V6(*v6),
+                RouteAttribute::PrefSource(RouteAddress::Inet(v4)) => source = Some(IpAddr::V4(*v4)),
+                RouteAttribute::PrefSource(RouteAddress::Inet6(v6)) => source = Some(IpAddr::V6(*v6)),
                 RouteAttribute::Priority(number) => metric = *number,
                 RouteAttribute::Oif(index) => device = *index,
                 _ => {}
             }
         }
+        let prefix = IpNet::new(address, route.header.destination_prefix_length).ok()?;
         let target = match (route.header.kind, metric) {
-            (RouteType::Unicast, METRIC) if device == self.index => Target::Tunnel,
+            (RouteType::Unicast, METRIC) if device == self.index && source == source_of(prefix, sources) => {
+                Target::Tunnel
+            }
             (RouteType::BlackHole, LAST_METRIC) => Target::Blackhole,
             (RouteType::Throw, METRIC) => Target::Beside,
             _ => return None,
         };
-        let prefix = IpNet::new(address, route.header.destination_prefix_length).ok()?;
         Some(PlannedRoute { prefix, target })
     }
 }

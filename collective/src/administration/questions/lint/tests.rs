@@ -287,7 +287,7 @@ fn sites_that_claim_the_same_and_pools_inside_a_site_are_found() {
         scene.found().into_iter().filter(|(rule, _)| overlapping.contains(&rule.as_str())).collect()
     };
     let pool = ("pool-in-site".to_owned(), "default pool v4".to_owned());
-    assert_eq!(rules(&scene), [pool.clone()], "one is routed by its entitlements");
+    assert_eq!(rules(&scene), std::slice::from_ref(&pool), "one is routed by its entitlements");
     scene.0.put(site(22, "branch b", json!(["192.168.1.0/24", "192.168.0.0/16"]), false));
     assert!(scene.finds("equal-subnets", "branch b") && !scene.finds("equal-subnets", "branch a"));
     assert_eq!(

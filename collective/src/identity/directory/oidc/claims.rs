@@ -21,7 +21,7 @@ const MAX_VALUE: usize = 1_024;
 
 /// What a provider proved of a user.
 #[derive(Debug)]
-pub(super) struct Proved {
+pub(super) struct ProviderClaims {
     /// Claims of the ID token, and those of the user info that it does not have.
     pub(super) claims: Map<String, Value>,
     /// Claims that either of them only points to.
@@ -65,7 +65,11 @@ pub(super) enum Incomplete {
 ///
 /// # Errors
 /// [`NoUser`].
-pub(super) fn user(provider: &IdentityProvider, settings: &OidcSettings, proved: &Proved) -> Result<KnownUser, NoUser> {
+pub(super) fn user(
+    provider: &IdentityProvider,
+    settings: &OidcSettings,
+    proved: &ProviderClaims,
+) -> Result<KnownUser, NoUser> {
     let name = name(settings, &proved.claims).ok_or(NoUser::Name)?;
     let attributes = match attributes(provider, proved) {
         Ok(attributes) => attributes,
@@ -108,7 +112,10 @@ pub(super) fn is_true(value: &Value) -> bool {
 }
 
 /// The claims that mappings read, as texts.
-fn attributes(provider: &IdentityProvider, proved: &Proved) -> Result<BTreeMap<String, Vec<String>>, Incomplete> {
+fn attributes(
+    provider: &IdentityProvider,
+    proved: &ProviderClaims,
+) -> Result<BTreeMap<String, Vec<String>>, Incomplete> {
     for mapping in &provider.claim_mappings {
         if proved.left_out.has(&mapping.attribute_name) {
             return Err(Incomplete::LeftOut(mapping.attribute_name.clone()));
@@ -169,7 +176,7 @@ mod tests {
         let (provider, settings) = provider(username_claim);
         let Value::Object(claims) = claims else { panic!("claims") };
         let left_out = LeftOut::of(&claims);
-        user(&provider, &settings, &Proved { claims, left_out })
+        user(&provider, &settings, &ProviderClaims { claims, left_out })
     }
 
     #[test]

@@ -14,7 +14,7 @@ use ringwall_protocol::time::UnixMillis;
 use serde_json::{Value, json};
 
 use super::answer::TokenAnswer;
-use super::claims::{Proved, is_true, user};
+use super::claims::{ProviderClaims, is_true, user};
 use super::discovery::{Metadata, Published};
 use super::http::Line;
 use super::redeem::{Redeemed, verify};
@@ -99,7 +99,7 @@ fn token(header: &[u8], claims: &[u8], signed: bool) -> String {
 }
 
 /// The claims that a token endpoint's answer with this token proves.
-fn proved(token: &str, published: &Published) -> Option<Proved> {
+fn proved(token: &str, published: &Published) -> Option<ProviderClaims> {
     match redeemed(json!({"access_token": "x", "token_type": "Bearer", "id_token": token}), published, &request())? {
         Redeemed::Claims(proved) => Some(proved),
         Redeemed::Refused(_) | Redeemed::UnknownKey(_) => None,

@@ -16,7 +16,7 @@ use ringwall_protocol::time::UnixMillis;
 use serde_json::{Map, Value};
 
 use super::answer::TokenAnswer;
-use super::claims::Proved;
+use super::claims::ProviderClaims;
 use super::discovery::{Metadata, Published};
 use super::id_token::{self, Expected};
 use super::jws::{self, JwsError, Signed};
@@ -63,7 +63,7 @@ pub(super) type Library = Client<
 /// What redeeming a code came to.
 pub(super) enum Redeemed {
     /// These claims are proved.
-    Claims(Proved),
+    Claims(ProviderClaims),
     /// Code or token prove nothing; why, for the operator's log.
     Refused(String),
     /// The token's key is not among those that are known.
@@ -140,7 +140,7 @@ pub(super) async fn verify(
         left_out = left_out.and(LeftOut::of(&told));
         add(&mut claims, told);
     }
-    Ok(Redeemed::Claims(Proved { claims, left_out }))
+    Ok(Redeemed::Claims(ProviderClaims { claims, left_out }))
 }
 
 /// What the token says is signed, and is not overwritten.

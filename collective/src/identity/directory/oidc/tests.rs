@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::claims::{Incomplete, NoUser, Proved, user};
+use super::claims::{Incomplete, NoUser, ProviderClaims, user};
 use super::fuzz::{GOOD, NOW, PUBLISHED, provider, redeemed, request, signed};
 use super::redeem::Redeemed;
 use super::request::BrowserRequest;
@@ -26,7 +26,7 @@ fn answer(changed: Value) -> Value {
     json!({"access_token": "x", "token_type": "Bearer", "expires_in": "3599", "id_token": token})
 }
 
-fn outcome(changed: Value, request: &BrowserRequest) -> Result<Proved, String> {
+fn outcome(changed: Value, request: &BrowserRequest) -> Result<ProviderClaims, String> {
     match redeemed(answer(changed), &PUBLISHED, request).expect("an answer") {
         Redeemed::Claims(proved) => Ok(proved),
         Redeemed::Refused(why) => Err(why),
@@ -34,7 +34,7 @@ fn outcome(changed: Value, request: &BrowserRequest) -> Result<Proved, String> {
     }
 }
 
-fn accepted(changed: Value) -> Proved {
+fn accepted(changed: Value) -> ProviderClaims {
     outcome(changed, &request()).unwrap_or_else(|why| panic!("{why}"))
 }
 
@@ -107,7 +107,7 @@ fn the_time_of_authentication_matters_where_it_was_asked_for() {
         assert!(outcome(json!({"auth_time": auth_time}), &asked).is_ok(), "{auth_time}");
     }
     for auth_time in [Value::Null, json!("now"), json!(at - 121), json!(true), json!((at - 121).to_string())] {
-        let told = outcome(json!({"auth_time": auth_time}), &asked).err().expect("a refusal");
+        let told = outcome(json!({"auth_time": auth_time}), &asked).expect_err("refused");
         assert!(told.contains("anew"), "{auth_time}: {told}");
     }
     let long_ago = BrowserRequest { fresh_since: Some(UnixMillis(0)), ..request() };
